@@ -1,0 +1,159 @@
+#include "buf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc.h"
+#include "pure/check.h"
+
+#define BUF_CAP_MIN 64
+
+void buf_init(struct buf *b, size_t max)
+{
+    *b = (struct buf){.max = max};
+}
+
+void buf_fini(struct buf *b)
+{
+    free(b->data);
+    *b = (struct buf){0};
+}
+
+void buf_clear(struct buf *b)
+{
+    b->len = 0;
+    b->overflow = false;
+    if (b->data)
+        b->data[0] = '\0';
+}
+
+char *buf_reserve(struct buf *b, size_t n)
+{
+    if (n > SIZE_MAX / 2 - b->len || (b->max && b->len + n > b->max)) {
+        b->overflow = true;
+        return NULL;
+    }
+    if (b->len + n + 1 > b->cap) {
+        size_t cap = b->cap ? b->cap : BUF_CAP_MIN;
+        while (cap < b->len + n + 1)
+            cap *= 2;
+        b->data = alloc_grow(b->data, cap, 1);
+        b->cap = cap;
+    }
+    return b->data + b->len;
+}
+
+void buf_commit(struct buf *b, size_t n)
+{
+    must(b->len + n < b->cap);
+    b->len += n;
+    b->data[b->len] = '\0';
+}
+
+void buf_append(struct buf *b, const void *data, size_t n)
+{
+    char *to = buf_reserve(b, n);
+    if (!to)
+        return;
+    if (n)
+        memcpy(to, data, n);
+    buf_commit(b, n);
+}
+
+void buf_text(struct buf *b, const char *text)
+{
+    buf_append(b, text, strlen(text));
+}
+
+void buf_char(struct buf *b, char c)
+{
+    buf_append(b, &c, 1);
+}
+
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
+{
+    va_list again;
+    va_copy(again, ap);
+    int n = vsnprintf(NULL, 0, fmt, again);
+    va_end(again);
+    must(n >= 0);
+    char *to = buf_reserve(b, (size_t)n);
+    if (!to)
+        return;
+    vsnprintf(to, (size_t)n + 1, fmt, ap);
+    buf_commit(b, (size_t)n);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vprintf(b, fmt, ap);
+    va_end(ap);
+}
+
+void buf_consume(struct buf *b, size_t n)
+{
+    must(n <= b->len);
+    memmove(b->data, b->data + n, b->len - n);
+    b->len -= n;
+    if (b->data)
+        b->data[b->len] = '\0';
+}
+
+char *buf_take(struct buf *b)
+{
+    if (!b->data)
+        buf_append(b, "", 0);
+    char *data = b->data;
+    size_t max = b->max;
+    *b = (struct buf){.max = max};
+    return data;
+}
+
+/* Length of the UTF-8 sequence at s, or 0 when it is malformed (RFC 3629, section 4). */
+static size_t utf8_len(const unsigned char *s, size_t n)
+{
+    size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
+    if (s[0] >= 0x80 && (s[0] < 0xc2 || s[0] > 0xf4))
+        return 0;
+    if (len > n)
+        return 0;
+    for (size_t i = 1; i < len; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
+        return 0;
+    return len;
+}
+
+void buf_json(struct buf *b, const char *text, size_t n)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    buf_char(b, '"');
+    for (size_t i = 0; i < n;) {
+        size_t len = utf8_len(s + i, n - i);
+        if (len == 0) {
+            buf_text(b, "\xef\xbf\xbd");
+            i++;
+            continue;
+        }
+        if (s[i] == '"' || s[i] == '\\')
+            buf_printf(b, "\\%c", s[i]);
+        else if (s[i] == '\n')
+            buf_text(b, "\\n");
+        else if (s[i] < 0x20 || s[i] == 0x7f)
+            buf_printf(b, "\\u%04x", s[i]);
+        else
+            buf_append(b, s + i, len);
+        i += len;
+    }
+    buf_char(b, '"');
+}
+
+void buf_json_text(struct buf *b, const char *text)
+{
+    buf_json(b, text, strlen(text));
+}

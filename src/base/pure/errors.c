@@ -1,0 +1,17 @@
+#include "errors.h"
+
+#include "check.h"
+
+static const struct error_info infos[ERR__COUNT] = {
+    [ERR_NONE] = {"ok", "no error", 200, false},
+#define ERROR(name, code, status, retryable, text) [ERR_##name] = {code, text, status, retryable},
+#include "errors.def"
+#undef ERROR
+};
+
+const struct error_info *error_info(int error)
+{
+    int index = error < 0 ? -error : error;
+    must(index < ERR__COUNT);
+    return &infos[index];
+}

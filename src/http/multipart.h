@@ -1,0 +1,41 @@
+/* multipart.h: an incremental scanner for multipart/form-data (RFC 7578, RFC 2046 section 5.1).
+ *
+ * It finds the value of the form field "model" and where it stands, so that rewriting is splicing:
+ * parts, their order and their types stay as they were. Bytes are given piece by piece. */
+#ifndef HTTP_MULTIPART_H
+#define HTTP_MULTIPART_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/pure/check.h"
+
+#define MULTIPART_BOUNDARY_MAX 70
+#define MULTIPART_TEXT_MAX 512
+#define MULTIPART_HEAD_MAX 4096 /* bytes of one part's header */
+#define MULTIPART_PARTS_MAX 1000
+
+struct multipart_scan {
+    bool model_found, model_duplicate;
+    uint64_t model_off, model_len;       /* the value's bytes in the body */
+    char model[MULTIPART_TEXT_MAX + 1];  /* NUL-terminated; cut when longer */
+    uint64_t offset;                     /* bytes taken so far; on an error the bad byte's */
+    /* private from here */
+    uint8_t state;
+    bool part_is_model, part_is_file;
+    uint8_t delimiter_len; /* "\r\n--" and the boundary */
+    uint16_t matched;      /* bytes of the delimiter matched so far */
+    uint32_t parts, head_len;
+    char delimiter[MULTIPART_BOUNDARY_MAX + 5];
+    char head[MULTIPART_HEAD_MAX];
+};
+
+/* content_type: the Content-Type field's value, n bytes. -ERR_FORM_INVALID without a usable
+ * boundary. */
+int multipart_scan_init(struct multipart_scan *s, const char *content_type, size_t n) warn_unused;
+int multipart_scan_feed(struct multipart_scan *s, const char *data, size_t n) warn_unused;
+/* The body has ended: -ERR_FORM_INVALID unless the closing delimiter was seen. */
+int multipart_scan_end(struct multipart_scan *s) warn_unused;
+
+#endif
