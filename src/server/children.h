@@ -1,0 +1,74 @@
+/* children.h: processes that wharf starts, and their whole trees.
+ *
+ * A child is started off the loop, in its own session and, where a cgroup2 folder can be made, in
+ * its own cgroup from its first instruction; it carries WHARF_INSTANCE=<mark> in its environment,
+ * its output goes to a file opened O_APPEND, stdin is /dev/null. It ends when its main process has
+ * been reaped AND nothing of its tree is left: cgroup empty, or, without a cgroup, no process with
+ * its mark (two scans in a row find none). One reaper (SIGCHLD, waitpid) serves all; wharf is a
+ * subreaper, so that orphaned grandchildren come back to it.
+ *
+ * Callbacks run on the loop, never from inside a call of this header. */
+#ifndef SERVER_CHILDREN_H
+#define SERVER_CHILDREN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#include "base/err.h"
+#include "base/pure/check.h"
+
+struct children; /* one per daemon */
+struct child;    /* owned by children until on_gone has returned */
+
+struct child_spec {
+    const char *const *argv;     /* NULL-terminated; argv[0] is looked up in PATH */
+    const char *const *env;      /* "K=V" added to the daemon's environment, NULL-terminated */
+    const char *name;            /* of the cgroup folder and in messages; [A-Za-z0-9._-] */
+    const char *log_path;        /* opened O_APPEND|O_CREAT, 0600 */
+};
+
+struct child_ops {
+    /* The program runs (execve succeeded). */
+    void (*on_spawned)(void *owner, struct child *c, pid_t pid);
+    /* It could not be started; text says why. Followed by on_gone. */
+    void (*on_spawn_failed)(void *owner, struct child *c, const char *text);
+    /* The main process has ended (wait status as of waitpid). The tree may still live: what is left
+     * of it is killed at once, and on_gone follows. */
+    void (*on_exited)(void *owner, struct child *c, int wait_status);
+    /* Nothing is left; the child is freed when this returns. */
+    void (*on_gone)(void *owner, struct child *c);
+};
+
+struct children_options {
+    uv_loop_t *loop;
+    const char *mark;         /* this daemon's identity: WHARF_INSTANCE=<mark>:<name>:<n> */
+    const char *cgroup_root;  /* folder on a cgroup2 mount; NULL: find one; "off": do not use any */
+};
+
+struct children *children_new(const struct children_options *opt);
+/* Ends leftovers of an earlier daemon with the same mark (cgroup or environment) and waits until
+ * they are gone; call before the loop runs. Returns how many processes were ended. */
+uint32_t children_sweep(struct children *cs);
+/* "cgroup /path" or "process marks (why)": for the start-up log. */
+const char *children_how(const struct children *cs);
+
+/* Copies what it needs. Never fails at once: failures come as on_spawn_failed. */
+struct child *children_spawn(struct children *cs, const struct child_spec *spec,
+                             const struct child_ops *ops, void *owner);
+/* Signals the process group of the main process, if it still lives; true when it was sent. */
+bool child_signal(struct child *c, int signum);
+/* Kills the whole tree now (cgroup.kill, or SIGKILL to group and marked processes, repeated until
+ * none is left). on_exited and on_gone follow. Also legal before on_spawned. */
+void child_kill(struct child *c);
+pid_t child_pid(const struct child *c); /* 0 before on_spawned and after the reap */
+/* Whether pid is the child's main process or in its tree (cgroup or mark). Reads /proc. */
+bool child_owns(const struct child *c, pid_t pid);
+
+/* When no child is left. Closes its loop handles; on_closed runs when they are closed, then it is
+ * freed. */
+void children_close(struct children *cs, void (*on_closed)(void *arg), void *arg);
+uint32_t children_count(const struct children *cs);
+
+#endif
