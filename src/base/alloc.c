@@ -27,7 +27,8 @@ void *alloc_grow(void *ptr, size_t count, size_t size)
 {
     if (size && count > SIZE_MAX / size)
         return checked(NULL);
-    return checked(realloc(ptr, count * size ? count * size : 1));
+    size_t bytes = count * size;
+    return checked(realloc(ptr, bytes ? bytes : 1));
 }
 
 char *alloc_text(const char *text)

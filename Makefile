@@ -1,0 +1,58 @@
+# The front door. `make help` lists what there is; the build itself is in meson.build.
+.POSIX:
+.SUFFIXES:
+.PHONY: help build deps demo check check-long bench fmt fmt-check cov install clean
+
+build: build/build.ninja
+	@ninja -C build
+
+help:
+	@echo 'make              build build/wharf and build/wharf-demo-model'
+	@echo 'make demo         install what is missing, build, run the demo (ONCE=1 PORT=8080)'
+	@echo 'make check        install what is missing, build, run every test (within 20 minutes)'
+	@echo 'make check-long   the whole suite under sanitizers and valgrind, and fuzzing'
+	@echo 'make bench        measure against nginx; writes bench/results.md'
+	@echo 'make fmt          format the C files;  make fmt-check  only look'
+	@echo 'make cov          what the unit tests cover, as a page in build-cov/'
+	@echo 'make install      PREFIX=/usr/local DESTDIR='
+	@echo 'make clean        remove what was built; the Python packages stay'
+
+build/build.ninja:
+	@meson setup build
+
+demo:
+	@tools/deps build
+	@$(MAKE) build
+	@tools/demo $${ONCE:+--once} $${PORT:+--port "$$PORT"}
+
+check:
+	@tools/deps build test
+	@tools/check
+
+check-long:
+	@tools/deps build test long
+	@tools/check --long
+
+bench:
+	@tools/deps build bench
+	@$(MAKE) build
+	@bench/run
+
+fmt:
+	@tools/fmt --fix
+
+fmt-check:
+	@tools/fmt
+
+cov:
+	@tools/deps build test cov
+	@test -f build-cov/build.ninja || meson setup build-cov -Db_coverage=true
+	@meson test -C build-cov && ninja -C build-cov coverage-html
+
+install: build
+	@meson configure build --prefix "$${PREFIX:-/usr/local}"
+	@meson install -C build
+
+clean:
+	@rm -rf build-*
+	@test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +
