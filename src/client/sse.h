@@ -1,0 +1,28 @@
+/* sse.h: server-sent events, reading (WHATWG HTML, section 9.2.6).
+ *
+ * Lines are given one by one, without their ends; a line that is empty closes an event. */
+#ifndef CLIENT_SSE_H
+#define CLIENT_SSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+
+#define SSE_DATA_BYTES_MAX (4 * 1024 * 1024)
+
+/* The texts are those of the event that sse_line has just closed, until the next line is given. */
+struct sse {
+    struct buf id; /* stays from event to event, as the last event's id */
+    struct buf type; /* "" means "message" */
+    struct buf data; /* its lines joined by line feeds; data.overflow: it was cut */
+    bool is_closed;  /* private: an event was given out, its fields make way for the next */
+    bool has_data;   /* private */
+};
+
+void sse_init(struct sse *s);
+void sse_fini(struct sse *s);
+/* True when the line closed an event. Events without data are dropped, as the standard asks. */
+bool sse_line(struct sse *s, const char *line, size_t n);
+
+#endif
