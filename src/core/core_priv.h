@@ -1,0 +1,220 @@
+/* core_priv.h: the core's inside, shared by the files of this folder and by nobody else.
+ *
+ * Where things are (core_check.c asserts all of it):
+ * - A waiter that waits for a model is on its model's waiting[class] and on c->arrivals. When its
+ *   refusal is decided but not yet given out it is on its model's doomed list instead; when it is
+ *   granted, on its model's running list, until REQUEST_ENDED. A lease is on c->arrivals while it
+ *   waits for its gate, and on no list once inside.
+ * - A model with something to admit is on c->runnable. A model that must be loaded to serve what
+ *   waits, and that no plan has taken up yet, is in c->wants, ordered by its head waiter.
+ *   model_refresh puts it where it belongs, and is called after each change of what that depends on.
+ * - A plan (transition) lives in its target model: at most one each. Its victims name the target in
+ *   victim_of. A model is a target or a victim, never both.
+ * - c->version changes with everything that can turn a failed plan into a possible one. */
+#ifndef CORE_PRIV_H
+#define CORE_PRIV_H
+
+#include "base/pure/heap.h"
+#include "base/pure/list.h"
+#include "base/pure/pool.h"
+#include "core/core.h"
+#include "core/gate.h"
+
+#define EFFECTS_MAX 512
+/* Room that one handler or one decision may use before the step stops and says `more`. */
+#define EFFECTS_MARGIN 128
+/* Wanting models looked at in one dispatch; those behind are lower in the order anyway. */
+#define SCAN_MAX 64
+#define PLAN_GROWTHS_MAX 3
+
+enum waiter_state { WAITER_WAITING, WAITER_DOOMED, WAITER_GRANTED };
+enum waiter_kind { WAITER_REQUEST, WAITER_LEASE };
+
+struct waiter {
+    struct link link;  /* in its model's waiting, doomed or running list */
+    struct link order; /* in c->arrivals, while it waits */
+    enum waiter_kind kind;
+    enum waiter_state state;
+    enum class class;
+    bool bounced;
+    enum reason doom;
+    uint32_t model; /* or the gate, for a lease */
+    uint64_t tag, seq;
+    struct mono since, granted;
+    struct gate_entrant gate;
+};
+
+enum op_kind { OP_NONE, OP_LOAD, OP_UNLOAD };
+
+struct op {
+    enum op_kind kind;
+    uint64_t id;
+    struct mono started;
+    bool escalated;   /* ABORT or KILL was given out */
+    enum reason why;  /* what its end will be put down to */
+};
+
+/* What a planner found, and while it is carried out, what is left to do. */
+struct plan {
+    bool active;
+    uint32_t device;       /* CORE_SLOT_NONE: takes no device memory */
+    uint64_t bytes;        /* to be charged there */
+    uint32_t victims_left; /* still resident */
+    uint32_t growths;
+    enum reason why;       /* of the evictions */
+};
+
+struct model {
+    struct core_model_policy policy;
+    struct core_model_policy next_policy; /* taken over when unloaded, if next is set */
+    bool next, removed;
+    enum model_state state;
+    enum reason reason;
+    struct mono state_since, last_used, idle_since;
+    struct op op;
+    struct list waiting[CLASS__COUNT], running, doomed;
+    uint32_t waiting_count;
+    struct link runnable, doom, active; /* on the core's lists of the same name */
+    struct plan plan;
+    uint32_t victim_of; /* CORE_SLOT_NONE: of none */
+    bool leaving;       /* admits nothing more; unloaded as soon as nothing runs */
+    enum reason leaving_why;
+    uint32_t device; /* where its bytes are charged */
+    uint64_t charged_bytes, measured_bytes;
+    bool measured, settling;
+    struct mono gone_at; /* settling: samples taken later count */
+    uint32_t failures;
+    uint64_t load_ns_mean, serve_ns_mean;
+    uint32_t loads_wanted; /* LOAD commands that wait for it */
+};
+
+struct command_waiting {
+    struct link link; /* on c->commands */
+    uint64_t tag, seq;
+    uint32_t model;
+    enum command what;
+    enum reason why;
+};
+
+struct device {
+    bool present;
+    struct core_device_policy policy;
+    uint64_t total_bytes, used_bytes, foreign_bytes, foreign_lower;
+    uint32_t foreign_lower_count;
+    struct mono sampled;
+    uint32_t loader; /* the model whose plan holds the loader token; CORE_SLOT_NONE: free */
+};
+
+struct core {
+    struct core_limits limits;
+    struct mono now;
+    bool stepping, booted, draining, drain_expired, drained;
+    bool sweep; /* models that must leave or retire were left over for lack of room */
+    enum sched_kind sched;
+    enum plan_kind plan;
+    uint64_t seq, op_id, version, scanned_version;
+    uint32_t stale_ids, running_count, ops_open;
+    struct pool waiter_pool, command_pool;
+    struct waiter *waiters;
+    struct model *models;
+    uint32_t model_count; /* slots in use by the configuration, or still retiring */
+    struct core_group_policy *groups;
+    uint32_t group_count;
+    struct gate *gates;
+    uint32_t gate_count;
+    struct command_waiting *command_slots;
+    struct device devices[CORE_DEVICES_MAX];
+    uint32_t device_count;
+    struct list arrivals, runnable, doom, active, commands;
+    struct heap wants, deadlines;
+    uint32_t *victims; /* scratch for planners, models_max */
+    struct effect effects[EFFECTS_MAX];
+    uint32_t effect_count;
+    bool more;
+    struct id arrived; /* the request that this step brought, until it is answered */
+};
+
+/* deadlines: one heap slot a purpose and object */
+enum deadline { DEADLINE_OP, DEADLINE_IDLE, DEADLINE_ERROR, DEADLINE_SETTLE, DEADLINE__PER_MODEL };
+
+static inline uint32_t deadline_slot(uint32_t model, enum deadline which)
+{
+    return model * DEADLINE__PER_MODEL + (uint32_t)which;
+}
+
+/* core.c */
+struct effect *core_emit(struct core *c, enum effect_type type, uint32_t model);
+struct effect *core_notice(struct core *c, enum notice notice, uint32_t model, enum reason why);
+bool core_has_room(struct core *c); /* for another EFFECTS_MARGIN effects; else sets more */
+void core_set_deadline(struct core *c, uint32_t slot, struct mono at);
+uint32_t core_deadline_waiter(const struct core *c, uint32_t waiter_slot);
+uint32_t core_deadline_drain(const struct core *c);
+bool core_find_waiter(struct core *c, struct id id, struct waiter **ret);
+
+/* queue.c: waiters */
+void queue_arrive(struct core *c, const struct event *ev);
+void queue_end(struct core *c, struct id id, enum ended how);
+void queue_bounce(struct core *c, struct id id);
+void queue_grant_head(struct core *c, uint32_t model);
+void queue_grant(struct core *c, uint32_t waiter_slot);
+void queue_doom(struct core *c, uint32_t model, enum reason why);
+void queue_expire(struct core *c, uint32_t waiter_slot);
+void queue_drain_doomed(struct core *c);
+/* Tells the request that arrived in this step that it waits, unless it was answered otherwise. */
+void queue_report_wait(struct core *c);
+uint32_t queue_estimate_s(const struct core *c, uint32_t model);
+struct waiter *queue_head(const struct core *c, uint32_t model);
+
+/* lease.c: gate slots */
+void lease_ask(struct core *c, const struct event *ev);
+void lease_end(struct core *c, uint32_t waiter_slot);
+
+/* model.c: states, ops, and where a model belongs */
+void model_init(struct model *m);
+void model_set_state(struct core *c, uint32_t slot, enum model_state to, enum reason why);
+bool model_resident(const struct model *m);
+bool model_admits(const struct core *c, const struct model *m);
+void model_refresh(struct core *c, uint32_t slot);
+void model_start_load(struct core *c, uint32_t slot);
+void model_start_unload(struct core *c, uint32_t slot, enum reason why);
+void model_abort_load(struct core *c, uint32_t slot, enum reason why);
+void model_leave(struct core *c, uint32_t slot, enum reason why);
+void model_on_loaded(struct core *c, const struct event *ev);
+void model_on_load_failed(struct core *c, const struct event *ev);
+void model_on_unloaded(struct core *c, const struct event *ev);
+void model_on_exited(struct core *c, const struct event *ev);
+void model_on_broken(struct core *c, uint32_t slot);
+void model_run_deadline(struct core *c, uint32_t slot, enum deadline which);
+
+/* transition.c: plans under way */
+void transition_commit(struct core *c, uint32_t target, const struct plan *plan, uint32_t victims);
+void transition_victim_gone(struct core *c, uint32_t victim);
+void transition_end(struct core *c, uint32_t target);
+void transition_advance_all(struct core *c);
+bool transition_wanted(const struct core *c, uint32_t target);
+
+/* ledger.c: bytes */
+uint64_t ledger_capacity(const struct core *c, uint32_t device);
+/* Bytes that a new plan could have on the device; except: a target whose own claim is left out. */
+uint64_t ledger_room(const struct core *c, uint32_t device, uint32_t except);
+void ledger_charge(struct core *c, uint32_t model, uint32_t device, uint64_t bytes);
+void ledger_release(struct core *c, uint32_t model); /* begins settling */
+void ledger_settle(struct core *c, uint32_t model);
+void ledger_sample(struct core *c, const struct event *ev);
+uint64_t ledger_settling(const struct core *c, uint32_t device);
+
+/* command.c */
+void command_start(struct core *c, const struct event *ev);
+void command_cancel(struct core *c, uint64_t tag);
+/* Ends the waiting commands of one kind for the model: all LOADs, or all UNLOADs. */
+void command_finish(struct core *c, uint32_t model, bool loads, enum reason why);
+
+/* reload.c */
+void reload_sweep(struct core *c);
+void reload_apply(struct core *c, const struct core_config *config);
+void reload_take_next(struct core *c, uint32_t slot);
+
+/* sched.h, plan.h: the policies; sched_dispatch decides everything that can be decided now */
+void sched_dispatch(struct core *c);
+
+#endif

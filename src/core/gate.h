@@ -1,0 +1,41 @@
+/* gate.h: a named limit on how many may be inside at once. A leaf: it knows nothing of the core.
+ *
+ * With limit 1 it is a priority gate: foreground goes before background, first come first served
+ * within a class, nobody inside is ever put out, a waiter that left is never served. The caller owns
+ * the entrants and the memory of everything; nothing is called back: gate_leave says who comes in.
+ * The rules are those of the priority gate that wharf was asked to implement. */
+#ifndef CORE_GATE_H
+#define CORE_GATE_H
+
+#include "base/pure/list.h"
+#include "core/words.h"
+
+enum gate_place { GATE_OUTSIDE, GATE_WAITING, GATE_INSIDE };
+
+/* Embedded in whoever wants in; zero is valid and outside. */
+struct gate_entrant {
+    struct link link; /* private: in the waiting list of its class */
+    enum gate_place place;
+    enum class class;
+    struct mono since; /* when it began to wait */
+};
+
+struct gate {
+    uint32_t limit, inside;
+    struct list waiting[CLASS__COUNT];
+};
+
+void gate_init(struct gate *g, uint32_t limit);
+/* True: inside at once. False: it waits. A newcomer never passes one that waits, whatever its
+ * class: who waits is served by gate_leave. */
+bool gate_enter(struct gate *g, struct gate_entrant *e, enum class class, struct mono now);
+/* The entrant leaves from wherever it is: inside, waiting (a cancel) or outside (no effect). Then,
+ * as often as there is room, gate_next admits one. */
+void gate_leave(struct gate *g, struct gate_entrant *e);
+/* Admits the next waiter if there is room; NULL when nobody can come in. Call until NULL after
+ * gate_leave and after the limit grew. */
+struct gate_entrant *gate_next(struct gate *g);
+uint32_t gate_waiting(const struct gate *g);
+void gate_check(const struct gate *g);
+
+#endif

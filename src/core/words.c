@@ -1,0 +1,110 @@
+#include "core/effect.h"
+#include "core/event.h"
+#include "core/words.h"
+
+static const char *const state_texts[MODEL__COUNT] = {
+#define STATE(name, text, resident, settled) [MODEL_##name] = text,
+#include "states.def"
+#undef STATE
+};
+
+static const char *const reason_texts[REASON__COUNT] = {
+#define REASON(name, text) [REASON_##name] = text,
+#include "reasons.def"
+#undef REASON
+};
+
+static const char *const class_texts[] = {"foreground", "normal", "background"};
+_Static_assert(countof(class_texts) == CLASS__COUNT, "a text for each class");
+
+static const char *const event_texts[] = {
+    [EVENT_CONFIG] = "CONFIG",
+    [EVENT_BOOT_DONE] = "BOOT_DONE",
+    [EVENT_TICK] = "TICK",
+    [EVENT_REQUEST_ARRIVED] = "REQUEST_ARRIVED",
+    [EVENT_REQUEST_ENDED] = "REQUEST_ENDED",
+    [EVENT_REQUEST_BOUNCED] = "REQUEST_BOUNCED",
+    [EVENT_LEASE_ASKED] = "LEASE_ASKED",
+    [EVENT_LEASE_ENDED] = "LEASE_ENDED",
+    [EVENT_MODEL_LOADED] = "MODEL_LOADED",
+    [EVENT_MODEL_LOAD_FAILED] = "MODEL_LOAD_FAILED",
+    [EVENT_MODEL_UNLOADED] = "MODEL_UNLOADED",
+    [EVENT_MODEL_EXITED] = "MODEL_EXITED",
+    [EVENT_UPSTREAM_BROKEN] = "UPSTREAM_BROKEN",
+    [EVENT_DEVICE_FOUND] = "DEVICE_FOUND",
+    [EVENT_DEVICE_LOST] = "DEVICE_LOST",
+    [EVENT_DEVICE_SAMPLE] = "DEVICE_SAMPLE",
+    [EVENT_COMMAND] = "COMMAND",
+    [EVENT_COMMAND_CANCELLED] = "COMMAND_CANCELLED",
+    [EVENT_DRAIN] = "DRAIN",
+};
+_Static_assert(countof(event_texts) == EVENT__COUNT, "a text for each event");
+
+static const char *const effect_texts[] = {
+    [EFFECT_WAIT] = "WAIT",
+    [EFFECT_GRANT] = "GRANT",
+    [EFFECT_REFUSE] = "REFUSE",
+    [EFFECT_LEASE_WAIT] = "LEASE_WAIT",
+    [EFFECT_LEASE_GRANT] = "LEASE_GRANT",
+    [EFFECT_LOAD] = "LOAD",
+    [EFFECT_ABORT] = "ABORT",
+    [EFFECT_UNLOAD] = "UNLOAD",
+    [EFFECT_KILL] = "KILL",
+    [EFFECT_SAMPLE_NOW] = "SAMPLE_NOW",
+    [EFFECT_COMMAND_DONE] = "COMMAND_DONE",
+    [EFFECT_MODEL_RETIRED] = "MODEL_RETIRED",
+    [EFFECT_NOTICE] = "NOTICE",
+    [EFFECT_DECISION] = "DECISION",
+};
+_Static_assert(countof(effect_texts) == EFFECT__COUNT, "a text for each effect");
+
+static const char *const notice_texts[] = {
+    [NOTICE_MODEL_LOADING] = "model_loading",
+    [NOTICE_MODEL_LOADED] = "model_loaded",
+    [NOTICE_MODEL_UNLOADING] = "model_unloading",
+    [NOTICE_MODEL_UNLOADED] = "model_unloaded",
+    [NOTICE_LOAD_FAILED] = "load_failed",
+    [NOTICE_EVICTED] = "evicted",
+    [NOTICE_IDLE_UNLOAD] = "idle_unload",
+    [NOTICE_STUCK] = "stuck",
+    [NOTICE_ERROR_OVER] = "error_over",
+    [NOTICE_SETTLED] = "settled",
+    [NOTICE_DRAINED] = "drained",
+};
+_Static_assert(countof(notice_texts) == NOTICE__COUNT, "a text for each notice");
+
+const char *model_state_text(enum model_state s)
+{
+    must(s < MODEL__COUNT);
+    return state_texts[s];
+}
+
+const char *reason_text(enum reason r)
+{
+    must(r < REASON__COUNT);
+    return reason_texts[r];
+}
+
+const char *class_text(enum class c)
+{
+    must(c < CLASS__COUNT);
+    return class_texts[c];
+}
+
+const char *event_type_text(enum event_type t)
+{
+    must(t < EVENT__COUNT);
+    return event_texts[t];
+}
+
+const char *effect_type_text(enum effect_type t)
+{
+    must(t < EFFECT__COUNT);
+    return effect_texts[t];
+}
+
+const char *notice_text(enum notice n)
+{
+    must(n < NOTICE__COUNT);
+    return notice_texts[n];
+}

@@ -1,0 +1,44 @@
+/* words.h: the vocabulary that the core shares with its callers: classes, states, reasons, limits.
+ *
+ * Names of models, devices and gates live outside; the core knows them by slot, a small number that
+ * the caller gives out and keeps for its own lifetime. */
+#ifndef CORE_WORDS_H
+#define CORE_WORDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/pure/check.h"
+#include "base/pure/pool.h"
+#include "base/pure/units.h"
+
+#define CORE_DEVICES_MAX 8
+#define CORE_SLOT_NONE UINT32_MAX
+
+/* Who waits for whom; lower goes first. */
+enum class { CLASS_FOREGROUND, CLASS_NORMAL, CLASS_BACKGROUND, CLASS__COUNT };
+
+enum model_state {
+#define STATE(name, text, resident, settled) MODEL_##name,
+#include "states.def"
+#undef STATE
+    MODEL__COUNT
+};
+
+/* Why something was refused, ended, or done; also what a DECISION says. */
+enum reason {
+#define REASON(name, text) REASON_##name,
+#include "reasons.def"
+#undef REASON
+    REASON__COUNT
+};
+
+enum ended { ENDED_DONE, ENDED_GONE, ENDED_CUT };
+enum command { COMMAND_LOAD, COMMAND_UNLOAD, COMMAND_UNLOAD_NOW };
+
+const char *model_state_text(enum model_state s);
+const char *reason_text(enum reason r);
+const char *class_text(enum class c);
+
+#endif
