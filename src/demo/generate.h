@@ -1,0 +1,53 @@
+/* generate.h: answers made from a prompt, in the dialect of the endpoint that was asked.
+ *
+ * The text is a function of the model's name and the last user message: "demo-model NAME says:"
+ * and the message's words, one token each. */
+#ifndef DEMO_GENERATE_H
+#define DEMO_GENERATE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "engine.h"
+#include "http.h"
+
+struct generation {
+    struct engine *engine;
+    struct http_conn *conn;
+    const struct dialect *dialect;
+    json_t *request;    /* owned */
+    const char *model;  /* as the client named it; borrowed from request or flags */
+    struct buf prompt;  /* text that the answer repeats, cut into words by NUL bytes */
+    const char **words; /* owned; point into prompt */
+    uint32_t word_count;
+    uint32_t prompt_tokens; /* words of the whole conversation */
+    uint32_t token_count;   /* of the answer */
+    bool cut;               /* by the client's limit */
+    bool stream, include_usage;
+    uint64_t number;   /* of the request, for ids */
+    int64_t created_s; /* Unix time */
+    struct mono started;
+};
+
+/* How an endpoint words an answer; each function appends to out. Streams are server-sent events. */
+struct dialect {
+    void (*whole)(const struct generation *g, const char *text, struct buf *out);
+    void (*begin)(const struct generation *g, struct buf *out);
+    void (*token)(const struct generation *g, const char *text, struct buf *out);
+    void (*end)(const struct generation *g, const char *text, struct buf *out);
+};
+
+extern const struct dialect dialect_chat, dialect_text, dialect_responses;
+extern const struct dialect dialect_messages, dialect_llama;
+
+/* Parses the body that was read, generates, answers. False: the connection must end. */
+bool generate_answer(struct engine *e, struct http_conn *c, const struct dialect *dialect);
+/* Appends all text found in a message, a list of parts or a plain string. */
+void generate_gather_text(const json_t *value, struct buf *out);
+uint32_t generate_count_words(const char *text);
+/* Time since the request began, in ms, never 0. */
+double generate_elapsed_ms(const struct generation *g);
+
+#endif
