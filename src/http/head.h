@@ -92,6 +92,7 @@ struct http_head {
  * For a response, to_head says that it answers a HEAD request (no body whatever it claims).
  * Returns 1 with *ret_head filled; 0 when more bytes are needed; or -ERR_HTTP_INVALID,
  * -ERR_HEAD_TOO_LARGE, -ERR_VERSION_INVALID, after which the connection is of no further use.
+ * Unless 1 is returned, what *ret_head holds means nothing: it is parsed into, not copied to.
  * Empty lines before a request line are skipped (RFC 9112, section 2.2) and counted in `bytes`. */
 int http_head_parse(enum http_kind kind, bool to_head, const char *data, size_t n, size_t *scan,
                     struct http_head *ret_head) warn_unused;

@@ -43,10 +43,12 @@ struct json_found {
 
 struct json_scan {
     struct json_found found[JSON_MEMBER__COUNT];
-    char model[JSON_TEXT_MAX + 1]; /* decoded value of "model", NUL-terminated */
+    /* Decoded value of "model", NUL-terminated, half surrogate pairs as U+FFFD. A \u0000 within it
+     * is there as a NUL: it is no usable id unless its strlen is text_len. */
+    char model[JSON_TEXT_MAX + 1];
     uint64_t offset;               /* bytes taken so far; on an error the offset of the bad byte */
     /* private from here */
-    uint8_t state, want_state;
+    uint8_t state, sink, number;
     uint16_t depth;
     uint8_t nesting[JSON_DEPTH_MAX / 8]; /* a bit a level: 1 object, 0 array */
     uint8_t utf8_left, utf8_min, utf8_max;

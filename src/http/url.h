@@ -9,10 +9,11 @@
 #include "base/pure/check.h"
 
 /* Decodes %XX; '+' becomes a space when plus is set. Fails (false) on a malformed escape, a decoded
- * NUL, or when the result and its NUL do not fit. */
+ * NUL, or when the result and its NUL do not fit; out is then not to be used. */
 bool url_decode(const char *text, size_t n, bool plus, char *out, size_t out_size);
 
-/* Finds name=VALUE in a query string or urlencoded form and decodes the first value.
+/* Finds name=VALUE in a query string or urlencoded form and decodes the first value. Names are
+ * compared decoded.
  * Returns the number of times the name occurs, or -1 when the value cannot be decoded. */
 int url_query_find(const char *query, size_t n, const char *name, char *out, size_t out_size);
 
@@ -20,10 +21,11 @@ struct url {
     bool tls;              /* https */
     char host[256];        /* name or address, an IPv6 address without its brackets */
     uint16_t port;         /* 80 or 443 when the URL names none */
-    char path[512];        /* from the first '/', "" when there is none; no query, no fragment */
+    char path[512];        /* from the first '/', "" when there is none */
 };
 
-/* http:// and https:// URLs without user information. 0 or -ERR_HTTP_INVALID. */
+/* http:// and https:// URLs. 0, or -ERR_HTTP_INVALID for anything else and for one with user
+ * information, a query or a fragment. */
 int url_parse(const char *text, struct url *ret_url) warn_unused;
 
 #endif
