@@ -46,7 +46,7 @@ static int poll_timeout(struct mono deadline)
     return ms > INT_MAX ? INT_MAX : (int)ms;
 }
 
-/* 1: the socket is ready; 0: time is up; -CLIENT_STOPPED. */
+/* The events of the socket that came (or an error on it), 0: time is up; -CLIENT_STOPPED. */
 static int wait_for(const struct wire *w, short events, struct mono deadline)
 {
     for (;;) {
@@ -58,7 +58,7 @@ static int wait_for(const struct wire *w, short events, struct mono deadline)
         if (n > 0 && fds[1].revents)
             return -CLIENT_STOPPED;
         if (n > 0 && fds[0].revents)
-            return 1;
+            return fds[0].revents;
         if (n <= 0 && timeout_ms == 0)
             return 0;
     }
@@ -116,7 +116,7 @@ static int connect_one(struct wire *w, const struct sockaddr *sa, socklen_t len,
     if (error == EINPROGRESS) {
         int ready = wait_for(w, POLLOUT, deadline_in(connect_ms_max));
         error = ready == 0 ? ETIMEDOUT : 0;
-        if (ready < 0)
+        if (ready == -CLIENT_STOPPED)
             error = ready;
         else if (ready > 0 && getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &error, &error_len) < 0)
             error = errno;
@@ -194,11 +194,13 @@ int wire_send(struct wire *w, const char *data, size_t n, uint32_t silence_ms_ma
             return 0;
         if (errno != EAGAIN && errno != EINTR)
             return broken(w, errno, e);
-        int ready = wait_for(w, POLLOUT, deadline_in(silence_ms_max));
+        int ready = wait_for(w, POLLOUT | POLLIN, deadline_in(silence_ms_max));
         if (ready < 0)
             return stopped(e);
         if (ready == 0)
             return timed_out(w, silence_ms_max, e);
+        if (!(ready & POLLOUT))
+            return 0;
     }
     return 0;
 }

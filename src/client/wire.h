@@ -21,8 +21,8 @@ struct wire {
 /* All return 0 or more, or the negative of an enum client_error with e set.
  * *_ms_max: milliseconds; 0: no limit. */
 int wire_connect(struct wire *w, uint32_t connect_ms_max, struct err *e) warn_unused;
-/* Sends everything, or stops early without an error when the other side reads no more: it may have
- * answered already, and the answer says more than a failed write. */
+/* Sends everything, or stops early without an error when the other side has answered or closed
+ * instead of reading on: the answer says more than a failed write. */
 int wire_send(struct wire *w, const char *data, size_t n, uint32_t silence_ms_max,
               struct err *e) warn_unused;
 /* Up to size bytes, at least one; 0: the other side has ended the connection. */

@@ -1,0 +1,83 @@
+/* cmd_check.c: `wharf check FILE`: what `wharf serve` would say about a configuration. */
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/report.h"
+#include "cli/text.h"
+#include "config/config.h"
+
+static void write_json(struct buf *out, const char *path, const struct config *c,
+                       const struct config_report *report)
+{
+    buf_text(out, "{\"file\":");
+    buf_json_text(out, path);
+    buf_printf(out, ",\"ok\":%s,\"models\":%u,\"errors\":%u,\"warnings\":%u,\"messages\":",
+               c ? "true" : "false", c ? c->model_count : 0, report->errors, report->warnings);
+    report_write_json(report, out);
+    buf_text(out, "}\n");
+}
+
+static void write_text(struct buf *out, const char *path, const struct config *c, bool prints)
+{
+    struct buf line = {0};
+    buf_printf(&line, "%s%s: ok, %u %s", prints ? "# " : "", path, c->model_count,
+               c->model_count == 1 ? "model" : "models");
+    text_escape(out, TEXT_LINE, line.data, line.len, false);
+    buf_char(out, '\n');
+    buf_fini(&line);
+    if (!prints)
+        return;
+    struct buf yaml = {0};
+    config_print(c, &yaml);
+    text_escape(out, TEXT_LOG, yaml.data, yaml.len, false);
+    buf_fini(&yaml);
+}
+
+static int run(const struct cli_args *args)
+{
+    const char *path = args->operands[0];
+    bool prints = cli_args_flag(args, "print"), wants_json = cli_args_flag(args, "json");
+    struct config_report report = {.errors = 0};
+    struct buf out = {0};
+    if (prints && wants_json) {
+        output_complain("check: --print and --json exclude each other");
+        return CLI_USAGE;
+    }
+    struct config *c = config_load_file(path, &report);
+    if (wants_json)
+        write_json(&out, path, c, &report);
+    else
+        report_complain(&report);
+    if (c && !wants_json)
+        write_text(&out, path, c, prints);
+    output_safe(&out);
+    int status = c ? CLI_DONE : CLI_USAGE;
+    buf_fini(&out);
+    config_report_fini(&report);
+    config_free(c);
+    return status;
+}
+
+static const struct cli_option options[] = {
+    {.name = "print",
+     .help = "Print the configuration as wharf understands it, as YAML: environment variables and "
+             "macros expanded, defaults filled in. Secrets are replaced by ***."},
+};
+
+const struct cli_command cmd_check = {
+    .name = "check",
+    .summary = "check a configuration file",
+    .description =
+        "Reads a configuration as `wharf serve` would and prints every error and every warning, "
+        "each with file, line and column. Nothing is started.\n\nExit status 0 when the daemon "
+        "would start with it, warnings or not; 2 when it would not.",
+    .operand = "FILE",
+    .operands_min = 1,
+    .operands_max = 1,
+    .options = options,
+    .option_count = countof(options),
+    .shared = CLI_WITH_JSON,
+    .examples = {{"wharf check wharf.yaml", "is it right?"},
+                 {"wharf check wharf.yaml --print", "what does it come to?"}},
+    .run = run,
+};

@@ -1,0 +1,34 @@
+/* cmd_help.c: `wharf help [COMMAND]`. */
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/help.h"
+#include "cli/output.h"
+
+static int run(const struct cli_args *args)
+{
+    struct buf out = {0};
+    const struct cli_command *c = NULL;
+    if (args->operand_count > 0) {
+        c = cli_command_find(args->operands[0]);
+        if (!c)
+            return cli_command_unknown(args->operands[0]);
+    }
+    if (c)
+        help_command(&out, c);
+    else
+        help_overview(&out, cli_commands, cli_command_count);
+    output_safe(&out);
+    buf_fini(&out);
+    return CLI_DONE;
+}
+
+const struct cli_command cmd_help = {
+    .name = "help",
+    .summary = "list the commands, or describe one",
+    .description = "Without a command: the list of all, the environment variables and the exit "
+                   "statuses. With one: the same as `wharf COMMAND --help`.",
+    .operand = "COMMAND",
+    .operands_max = 1,
+    .examples = {{"wharf help load", "how models are loaded"}},
+    .run = run,
+};

@@ -1,0 +1,34 @@
+#include "commands.h"
+
+#include <string.h>
+
+#include "base/pure/check.h"
+#include "config/nearest.h"
+#include "cli/output.h"
+
+const struct cli_command *const cli_commands[] = {
+    &cmd_serve, &cmd_check, &cmd_ps,   &cmd_load,    &cmd_unload,
+    &cmd_logs,  &cmd_events, &cmd_help, &cmd_version,
+};
+const uint32_t cli_command_count = countof(cli_commands);
+
+const struct cli_command *cli_command_find(const char *name)
+{
+    for (size_t i = 0; i < countof(cli_commands); i++)
+        if (strcmp(cli_commands[i]->name, name) == 0)
+            return cli_commands[i];
+    return NULL;
+}
+
+int cli_command_unknown(const char *name)
+{
+    struct nearest nearest = nearest_to(name);
+    for (size_t i = 0; i < countof(cli_commands); i++)
+        nearest_offer(&nearest, cli_commands[i]->name);
+    const char *kind = name[0] == '-' ? "option before a command" : "command";
+    if (nearest.best)
+        output_complain("unknown %s '%s'; did you mean '%s'?", kind, name, nearest.best);
+    else
+        output_complain("unknown %s '%s'; `wharf help` lists the commands", kind, name);
+    return CLI_USAGE;
+}

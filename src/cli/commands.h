@@ -1,0 +1,27 @@
+/* commands.h: all commands, by the order of their list in help. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include <stdint.h>
+
+#include "cli/command.h"
+
+extern const struct cli_command cmd_check;
+extern const struct cli_command cmd_events;
+extern const struct cli_command cmd_help;
+extern const struct cli_command cmd_load;
+extern const struct cli_command cmd_logs;
+extern const struct cli_command cmd_ps;
+extern const struct cli_command cmd_serve;
+extern const struct cli_command cmd_unload;
+extern const struct cli_command cmd_version;
+
+extern const struct cli_command *const cli_commands[];
+extern const uint32_t cli_command_count;
+
+/* The command of that name, or NULL. */
+const struct cli_command *cli_command_find(const char *name);
+/* Says that there is no such command, and what may have been meant. Returns CLI_USAGE. */
+int cli_command_unknown(const char *name);
+
+#endif

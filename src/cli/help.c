@@ -1,0 +1,108 @@
+#include "help.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/pure/check.h"
+#include "cli/text.h"
+
+#define WIDTH 80
+#define USAGE "usage: "
+#define OPTION_COLUMN 24 /* where an option's text begins */
+
+static const char *const status_texts[] = {
+    [CLI_DONE] = "done",
+    [CLI_FAILED] = "the operation failed",
+    [CLI_USAGE] = "wrong usage, or an error in the configuration",
+    [CLI_UNREACHABLE] = "the daemon cannot be reached",
+};
+_Static_assert(countof(status_texts) == CLI__STATUS_COUNT, "a text for each status");
+
+static void write_statuses(struct buf *out)
+{
+    buf_text(out, "\nExit status:\n");
+    for (size_t i = 0; i < countof(status_texts); i++)
+        buf_printf(out, "  %zu  %s\n", i, status_texts[i]);
+    buf_text(out, "A command ended by Ctrl-C ends by the signal (130 in a shell).\n");
+}
+
+void help_overview(struct buf *out, const struct cli_command *const *commands, uint32_t count)
+{
+    buf_text(out, "wharf: shares a machine's GPUs among model servers, jobs and people\n\n"
+                  "usage: wharf COMMAND [OPTIONS]\n\nCommands:\n");
+    for (uint32_t i = 0; i < count; i++)
+        buf_printf(out, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
+    buf_text(out, "\n`wharf COMMAND --help` says more about each. Options may be written "
+                  "`--opt value`\nor `--opt=value`.\n"
+                  "\nEnvironment:\n"
+                  "  WHARF_URL  where the daemon is, as --url\n"
+                  "  WHARF_KEY  the API key, as --key\n");
+    write_statuses(out);
+}
+
+static void write_option_names(char *out, size_t size, const struct cli_option *o)
+{
+    char letter[8] = "    ";
+    if (o->letter)
+        snprintf(letter, sizeof(letter), "-%c, ", o->letter);
+    snprintf(out, size, "  %s--%s%s%s", letter, o->name, o->value ? " " : "",
+             o->value ? o->value : "");
+}
+
+static void write_option(struct buf *out, const struct cli_option *o)
+{
+    char names[64];
+    struct buf text = {0};
+    write_option_names(names, sizeof(names), o);
+    buf_text(out, names);
+    size_t column = text_width(names);
+    if (column + 2 > OPTION_COLUMN) {
+        buf_char(out, '\n');
+        column = 0;
+    }
+    buf_text(&text, o->help);
+    if (o->repeats)
+        buf_text(&text, " May be given more than once.");
+    if (o->env)
+        buf_printf(&text, " Also read from $%s.", o->env);
+    text_wrap(out, text.data, column, OPTION_COLUMN, WIDTH);
+    buf_fini(&text);
+}
+
+void help_usage(struct buf *out, const struct cli_command *c)
+{
+    struct buf line = {0};
+    const struct cli_option *o;
+    buf_printf(&line, "wharf %s", c->name);
+    for (uint32_t i = 0; (o = cli_option_at(c, i)) != NULL; i++) {
+        /* An option and its value stay on one line: \x01 is a space that does not break. */
+        buf_printf(&line, o->is_required ? " --%s%s%s%s" : " [--%s%s%s]%s", o->name,
+                   o->value ? "\x01" : "", o->value ? o->value : "", o->repeats ? "..." : "");
+    }
+    if (c->operand)
+        buf_printf(&line, c->operands_min ? " %s" : " [%s]", c->operand);
+    size_t start = out->len;
+    buf_text(out, USAGE);
+    text_wrap(out, line.data, strlen(USAGE), strlen(USAGE), WIDTH);
+    for (size_t i = start; i < out->len; i++)
+        if (out->data[i] == '\x01')
+            out->data[i] = ' ';
+    buf_fini(&line);
+}
+
+void help_command(struct buf *out, const struct cli_command *c)
+{
+    const struct cli_option *o;
+    buf_printf(out, "wharf %s: %s\n\n", c->name, c->summary);
+    help_usage(out, c);
+    buf_char(out, '\n');
+    text_wrap(out, c->description, 0, 0, WIDTH);
+    buf_text(out, "\nOptions:\n");
+    for (uint32_t i = 0; (o = cli_option_at(c, i)) != NULL; i++)
+        write_option(out, o);
+    if (c->examples[0].command)
+        buf_text(out, "\nExamples:\n");
+    for (size_t i = 0; i < CLI_EXAMPLES_MAX && c->examples[i].command; i++)
+        buf_printf(out, "  %s\n      %s\n", c->examples[i].command, c->examples[i].what);
+    write_statuses(out);
+}

@@ -1,0 +1,74 @@
+/* main.c: finds the command's row and hands over to it. */
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/help.h"
+#include "cli/output.h"
+#include "cli/session.h"
+
+/* A descriptor 0, 1 or 2 that is closed would be the next socket or file opened, and messages would
+ * go into it. */
+static void open_standard_fds(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
+/* `wharf --help` and `wharf --version` are commands too. */
+static const char *command_name(const char *arg)
+{
+    if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
+        return "help";
+    if (strcmp(arg, "--version") == 0 || strcmp(arg, "-V") == 0)
+        return "version";
+    return arg;
+}
+
+static int print_help(const struct cli_command *c)
+{
+    struct buf out = {0};
+    help_command(&out, c);
+    output_safe(&out);
+    buf_fini(&out);
+    return CLI_DONE;
+}
+
+static int run_command(const struct cli_command *c, int argc, char **argv)
+{
+    struct cli_args args;
+    struct err e = {.set = false};
+    int status = CLI_USAGE;
+    if (cli_args_parse(c, argc, argv, &args, &e) < 0)
+        output_complain("%s: %s\n(`wharf %s --help` says more)", c->name, e.text, c->name);
+    else
+        status = args.wants_help ? print_help(c) : c->run(&args);
+    cli_args_fini(&args);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    open_standard_fds();
+    /* Whoever started us may ignore it; `wharf ps | head` ends quietly all the same. */
+    signal(SIGPIPE, SIG_DFL);
+    if (argc < 2) {
+        output_complain("a command is missing; `wharf help` lists them");
+        return CLI_USAGE;
+    }
+    const char *name = command_name(argv[1]);
+    const struct cli_command *c = cli_command_find(name);
+    int status = c ? run_command(c, argc - 2, argv + 2) : cli_command_unknown(name);
+    if (output_finish() < 0 && status == CLI_DONE)
+        status = CLI_FAILED;
+    session_end();
+    return status;
+}
