@@ -19,6 +19,8 @@ struct config_strings {
     uint32_t count;
 };
 
+struct arena;
+
 enum config_vram { CONFIG_VRAM_UNSET, CONFIG_VRAM_AUTO, CONFIG_VRAM_BYTES };
 
 /* Defaults stand in the settings table (settings.def), which is also their documentation. */
@@ -106,6 +108,7 @@ struct config {
     /* private: sorted names for config_find_model */
     struct config_name *names;
     uint32_t name_count;
+    struct arena *memory; /* everything above lives in it; NULL when it was not config_load's */
 };
 
 struct config_name {

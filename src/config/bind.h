@@ -1,0 +1,50 @@
+/* bind.h: nodes → values, by the settings table.
+ *
+ * Every scope becomes a `bound` with one value a row, defaults included; so whoever reads it never
+ * asks whether something is there, only (where it matters) whether it was given. */
+#ifndef CONFIG_BIND_H
+#define CONFIG_BIND_H
+
+#include "config/diag.h"
+#include "config/node.h"
+#include "config/settings.h"
+
+/* VRAM: the value of `number` that means auto. */
+#define BOUND_VRAM_AUTO INT64_C(-1)
+
+struct bound_text {
+    const char *text; /* of COUNTS: the name */
+    int64_t number;   /* of COUNTS */
+    struct place at;
+};
+
+struct value {
+    bool given;  /* false: the default */
+    bool broken; /* it was given, and an error has been reported */
+    struct place at;
+    bool flag;
+    int64_t number;    /* COUNT, SIZE (bytes), DURATION (ns), SHARE (permille), VRAM */
+    const char *text;  /* TEXT, TRIMMED */
+    struct bound_text *texts;
+    struct bound **children; /* MAP: exactly one */
+    uint32_t count;          /* of texts or children */
+};
+
+struct bound {
+    enum scope scope;
+    const char *id; /* of MAPS: the key; "" otherwise */
+    struct place at;
+    struct value *values;
+};
+
+/* Never NULL; what is wrong is in d. */
+struct bound *bind_config(struct arena *a, struct diag *d, const struct node *root);
+
+const struct value *bound_value(const struct bound *b, enum setting_id id);
+/* The inner scope of a MAP row. */
+const struct bound *bound_child(const struct bound *b, enum setting_id id);
+/* Copies the values of all rows that have a field into the struct that belongs to the scope. Texts
+ * are copied into the arena. */
+void bound_project(const struct bound *b, struct arena *a, void *target);
+
+#endif

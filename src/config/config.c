@@ -1,0 +1,119 @@
+#include "config/config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "config/nearest.h"
+#include "config/resolve.h"
+#include "config/source.h"
+
+static struct config *resolve(struct arena *scratch, struct diag *d, const struct bound *root,
+                              const struct expand_ports *ports)
+{
+    struct config *c = alloc_zeroed(1, sizeof(*c));
+    c->memory = alloc_zeroed(1, sizeof(*c->memory));
+    struct resolver r = {.arena = c->memory,
+                         .scratch = scratch,
+                         .diag = d,
+                         .root = root,
+                         .ports = ports,
+                         .config = c};
+    bound_project(root, r.arena, c);
+    bound_project(bound_child(root, SET_ROOT_timeouts), r.arena, c);
+    resolve_models(&r);
+    resolve_machine(&r);
+    resolve_routing(&r);
+    resolve_hashes(&r);
+    return c;
+}
+
+static struct config *load(struct arena *scratch, struct diag *d, const char *text, size_t n,
+                           struct config_report *report)
+{
+    struct expand_ports ports = {0};
+    struct config *c = NULL;
+    struct node *root = text ? source_parse(scratch, d, text, n) : NULL;
+    if (root) {
+        expand_env(scratch, d, root);
+        expand_macros(scratch, d, root, &ports);
+        c = resolve(scratch, d, bind_config(scratch, d, root), &ports);
+    }
+    if (d->errors) {
+        config_free(c);
+        c = NULL;
+    }
+    diag_report(d, report);
+    return c;
+}
+
+struct config *config_load_text(const char *name, const char *text, size_t n,
+                                struct config_report *report)
+{
+    struct arena scratch = {0};
+    struct diag d = {.arena = &scratch, .file = name};
+    struct config *c = load(&scratch, &d, text, n, report);
+    arena_fini(&scratch);
+    return c;
+}
+
+struct config *config_load_file(const char *path, struct config_report *report)
+{
+    struct arena scratch = {0};
+    struct diag d = {.arena = &scratch, .file = path};
+    size_t n = 0;
+    const char *text = source_read(&scratch, &d, path, &n);
+    struct config *c = load(&scratch, &d, text, n, report);
+    arena_fini(&scratch);
+    return c;
+}
+
+void config_free(struct config *c)
+{
+    if (!c)
+        return;
+    if (c->memory)
+        arena_fini(c->memory);
+    free(c->memory);
+    free(c);
+}
+
+void config_report_fini(struct config_report *report)
+{
+    buf_fini(&report->text);
+}
+
+static int by_name(const void *key, const void *member)
+{
+    return strcmp(key, ((const struct config_name *)member)->name);
+}
+
+const struct config_model *config_find_model(const struct config *c, const char *name)
+{
+    if (c->name_count == 0)
+        return NULL;
+    const struct config_name *found =
+        bsearch(name, c->names, c->name_count, sizeof(c->names[0]), by_name);
+    return found ? &c->models[found->model] : NULL;
+}
+
+/* Keeps the best `max` in order by putting each into its place. */
+uint32_t config_nearest_models(const struct config *c, const char *name, const char **out,
+                               uint32_t max)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < c->name_count; i++) {
+        uint32_t distance = nearest_distance(name, c->names[i].name);
+        if (distance == NEAREST_FAR)
+            continue;
+        uint32_t at = count;
+        while (at > 0 && nearest_distance(name, out[at - 1]) > distance)
+            at--;
+        if (at == max)
+            continue;
+        count += count < max;
+        memmove(out + at + 1, out + at, (count - 1 - at) * sizeof(*out));
+        out[at] = c->names[i].name;
+    }
+    return count;
+}

@@ -1,0 +1,77 @@
+/* What a reload compares: whether a model needs a new process, or only new rules. */
+#include <string.h>
+
+#include "config/resolve.h"
+
+/* FNV-1a, 64 bits. */
+#define FNV_OFFSET UINT64_C(0xcbf29ce484222325)
+#define FNV_PRIME UINT64_C(0x100000001b3)
+
+static void add_bytes(uint64_t *hash, const void *data, size_t n)
+{
+    const unsigned char *p = data;
+    for (size_t i = 0; i < n; i++)
+        *hash = (*hash ^ p[i]) * FNV_PRIME;
+}
+
+/* With its NUL, so that "ab","c" differs from "a","bc". */
+static void add_text(uint64_t *hash, const char *text)
+{
+    add_bytes(hash, text, strlen(text) + 1);
+}
+
+static void add_number(uint64_t *hash, uint64_t number)
+{
+    add_bytes(hash, &number, sizeof(number));
+}
+
+static void add_texts(uint64_t *hash, const struct config_strings *texts)
+{
+    add_number(hash, texts->count);
+    for (uint32_t i = 0; i < texts->count; i++)
+        add_text(hash, texts->items[i]);
+}
+
+/* Not the preferred port: it follows from the other models. */
+static uint64_t hash_process(const struct config_model *m)
+{
+    uint64_t hash = FNV_OFFSET;
+    add_texts(&hash, &m->argv);
+    add_texts(&hash, &m->env);
+    add_text(&hash, m->proxy);
+    add_texts(&hash, &m->gpus);
+    return hash;
+}
+
+static uint64_t hash_policy(const struct config *c, const struct config_model *m)
+{
+    uint64_t hash = FNV_OFFSET;
+    const struct config_group *group = &c->groups[m->group];
+    const uint64_t numbers[] = {m->unlisted,           m->concurrency_limit,
+                                m->queue_max,          (uint64_t)m->priority,
+                                m->ttl_ns,             m->load_timeout_ns,
+                                m->unload_timeout_ns,  m->connect_timeout_ns,
+                                m->header_timeout_ns,  m->idle_timeout_ns,
+                                (uint64_t)m->vram,     m->vram_bytes,
+                                group->swap,           group->exclusive,
+                                group->persistent};
+    add_text(&hash, m->name);
+    add_text(&hash, m->description);
+    add_texts(&hash, &m->aliases);
+    add_texts(&hash, &m->stop_argv);
+    add_text(&hash, m->check_endpoint);
+    add_text(&hash, m->use_model_name);
+    add_text(&hash, group->id);
+    for (size_t i = 0; i < countof(numbers); i++)
+        add_number(&hash, numbers[i]);
+    return hash;
+}
+
+void resolve_hashes(struct resolver *r)
+{
+    struct config *c = r->config;
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        c->models[i].hash_process = hash_process(&c->models[i]);
+        c->models[i].hash_policy = hash_policy(c, &c->models[i]);
+    }
+}

@@ -1,0 +1,338 @@
+/* The configuration as YAML that loads again to the same, secrets apart. */
+#include <string.h>
+#include <strings.h>
+
+#include "base/pure/units.h"
+#include "config/config.h"
+#include "config/settings.h"
+
+#define MASK "***"
+
+/* Options of well-known servers whose value is a secret. */
+static const char *const secret_options[] = {"--api-key", "--hf-token", "-hft",
+                                             "--token",   "--password", "--secret"};
+static const char *const secret_words[] = {"KEY", "TOKEN", "SECRET", "PASS", "CREDENTIAL"};
+
+static void indent(struct buf *out, int depth)
+{
+    buf_printf(out, "%*s", depth * 2, "");
+}
+
+static bool has_secret_name(const char *text, size_t n)
+{
+    for (size_t w = 0; w < countof(secret_words); w++) {
+        size_t len = strlen(secret_words[w]);
+        for (size_t i = 0; i + len <= n; i++)
+            if (strncasecmp(text + i, secret_words[w], len) == 0)
+                return true;
+    }
+    return false;
+}
+
+/* A secret's end: that of its word, quotes included. */
+static const char *word_end(const char *p)
+{
+    if (*p == '"' || *p == '\'') {
+        const char *close = strchr(p + 1, *p);
+        return close ? close + 1 : p + strlen(p);
+    }
+    return p + strcspn(p, " \t\n");
+}
+
+/* A command with the values of secret options masked. */
+static void mask_command(struct buf *out, const char *text)
+{
+    const char *p = text;
+    while (*p) {
+        size_t blanks = strspn(p, " \t\n"), len = strcspn(p + blanks, " \t\n=");
+        const char *option = p + blanks, *value = option + len;
+        bool secret = false;
+        for (size_t i = 0; i < countof(secret_options); i++)
+            secret |= strlen(secret_options[i]) == len &&
+                      strncmp(secret_options[i], option, len) == 0;
+        if (*value == '=')
+            value++;
+        else if (secret)
+            value += strspn(value, " \t\n");
+        buf_append(out, p, (size_t)(value - p));
+        p = value;
+        if (secret && *p) {
+            buf_text(out, MASK);
+            p = word_end(p);
+        }
+    }
+}
+
+static void print_command(struct buf *out, int depth, const char *key, const char *text)
+{
+    if (*text == '\0')
+        return;
+    struct buf masked = {0};
+    mask_command(&masked, text);
+    indent(out, depth);
+    buf_printf(out, "%s: ", key);
+    buf_json(out, masked.data, masked.len);
+    buf_char(out, '\n');
+    buf_fini(&masked);
+}
+
+/* Exact, unlike units_format_bytes. */
+static void print_bytes(struct buf *out, uint64_t bytes)
+{
+    if (bytes && bytes % GIB == 0)
+        buf_printf(out, "%lluGiB", (unsigned long long)(bytes / GIB));
+    else if (bytes && bytes % MIB == 0)
+        buf_printf(out, "%lluMiB", (unsigned long long)(bytes / MIB));
+    else
+        buf_printf(out, "%llu", (unsigned long long)bytes);
+}
+
+static void print_duration(struct buf *out, uint64_t ns)
+{
+    if (ns == 0)
+        buf_char(out, '0');
+    else if (ns % NS_PER_S == 0)
+        buf_printf(out, "%llus", (unsigned long long)(ns / NS_PER_S));
+    else if (ns % NS_PER_MS == 0)
+        buf_printf(out, "%llums", (unsigned long long)(ns / NS_PER_MS));
+    else
+        buf_printf(out, "%lluns", (unsigned long long)ns);
+}
+
+static uint64_t load_number(const void *from, size_t size)
+{
+    uint64_t number = 0;
+    uint32_t half = 0;
+    uint16_t quarter = 0;
+    if (size == sizeof(number))
+        memcpy(&number, from, size);
+    else if (size == sizeof(half))
+        memcpy(&half, from, size);
+    else if (size == sizeof(quarter))
+        memcpy(&quarter, from, size);
+    return number + half + quarter;
+}
+
+static void print_field(struct buf *out, const struct setting *s, const void *from)
+{
+    bool flag;
+    const char *text;
+    switch (s->type) {
+    case TYPE_BOOL:
+        memcpy(&flag, from, sizeof(flag));
+        buf_text(out, flag ? "true" : "false");
+        break;
+    case TYPE_TEXT:
+    case TYPE_TRIMMED:
+        memcpy(&text, from, sizeof(text));
+        buf_json_text(out, text);
+        break;
+    case TYPE_SIZE:
+        print_bytes(out, load_number(from, s->size));
+        break;
+    case TYPE_DURATION:
+    case TYPE_SECONDS:
+        print_duration(out, load_number(from, s->size));
+        break;
+    case TYPE_SHARE: {
+        uint64_t permille = load_number(from, s->size);
+        buf_printf(out, "%u.%03u", (unsigned)(permille / 1000), (unsigned)(permille % 1000));
+        break;
+    }
+    case TYPE_COUNT:
+        buf_printf(out, "%llu", (unsigned long long)load_number(from, s->size));
+        break;
+    case TYPE_TEXTS:
+    case TYPE_ONE_OR_MORE:
+    case TYPE_COUNTS:
+    case TYPE_VRAM:
+    case TYPE_MACROS:
+    case TYPE_MAP:
+    case TYPE_MAPS:
+    case TYPE_LIST:
+    case TYPE_LATER:
+    case TYPE_NOT_YET:
+        never("a row of this type has no field");
+    }
+}
+
+static void print_scope(struct buf *out, int depth, enum scope scope, const void *from)
+{
+    for (uint32_t i = setting_first(scope), end = setting_end(scope); i < end; i++) {
+        const struct setting *s = &settings[i];
+        if (!s->has_field)
+            continue;
+        indent(out, depth);
+        buf_printf(out, "%s: ", s->key);
+        print_field(out, s, (const char *)from + s->offset);
+        buf_char(out, '\n');
+    }
+}
+
+static void print_texts(struct buf *out, int depth, const char *key,
+                        const struct config_strings *texts)
+{
+    if (texts->count == 0)
+        return;
+    indent(out, depth);
+    buf_printf(out, "%s: [", key);
+    for (uint32_t i = 0; i < texts->count; i++) {
+        buf_text(out, i ? ", " : "");
+        buf_json_text(out, texts->items[i]);
+    }
+    buf_text(out, "]\n");
+}
+
+static void print_env(struct buf *out, int depth, const struct config_strings *env)
+{
+    for (uint32_t i = 0; i < env->count; i++) {
+        const char *text = env->items[i];
+        size_t name = strcspn(text, "=");
+        struct buf item = {0};
+        buf_append(&item, text, name);
+        if (has_secret_name(text, name))
+            buf_text(&item, "=" MASK);
+        else
+            buf_text(&item, text + name);
+        indent(out, depth);
+        buf_text(out, i ? "  - " : "env:\n");
+        if (i == 0) {
+            indent(out, depth);
+            buf_text(out, "  - ");
+        }
+        buf_json(out, item.data, item.len);
+        buf_char(out, '\n');
+        buf_fini(&item);
+    }
+}
+
+static void print_model(struct buf *out, const struct config_model *m)
+{
+    indent(out, 1);
+    buf_json_text(out, m->id);
+    buf_text(out, ":\n");
+    print_command(out, 2, "cmd", m->cmd);
+    print_command(out, 2, "cmdStop", m->cmd_stop);
+    indent(out, 2);
+    buf_text(out, "proxy: ");
+    buf_json_text(out, m->proxy);
+    buf_text(out, "\n    checkEndpoint: ");
+    buf_json_text(out, *m->check_endpoint ? m->check_endpoint : "none");
+    buf_char(out, '\n');
+    print_env(out, 2, &m->env);
+    print_texts(out, 2, "aliases", &m->aliases);
+    print_texts(out, 2, "gpus", &m->gpus);
+    if (m->vram != CONFIG_VRAM_UNSET) {
+        indent(out, 2);
+        buf_text(out, "vram: ");
+        if (m->vram == CONFIG_VRAM_AUTO)
+            buf_text(out, "auto");
+        else
+            print_bytes(out, m->vram_bytes);
+        buf_char(out, '\n');
+    }
+    print_scope(out, 2, SCOPE_MODEL, m);
+    indent(out, 2);
+    buf_text(out, "timeouts:\n");
+    print_scope(out, 3, SCOPE_MODEL_TIMEOUTS, m);
+}
+
+static void print_listens(struct buf *out, const struct config *c)
+{
+    for (uint32_t i = 0; i < c->listen_count; i++) {
+        const struct config_listen *l = &c->listens[i];
+        bool brackets = strchr(l->host, ':') != NULL;
+        struct buf item = {0};
+        if (l->is_unix)
+            buf_printf(&item, "unix:%s", l->path);
+        else
+            buf_printf(&item, "%s%s%s:%u", brackets ? "[" : "", l->host, brackets ? "]" : "",
+                       l->port);
+        buf_text(out, i ? "  - " : "listen:\n  - ");
+        buf_json(out, item.data, item.len);
+        buf_char(out, '\n');
+        buf_fini(&item);
+    }
+}
+
+static void print_gpu(struct buf *out, const struct config_gpu *gpu)
+{
+    buf_text(out, "  -\n");
+    print_scope(out, 2, SCOPE_GPU, gpu);
+    if (!gpu->sim)
+        return;
+    buf_text(out, "    sim:\n      name: ");
+    buf_json_text(out, gpu->name);
+    buf_text(out, "\n      memory: ");
+    print_bytes(out, gpu->memory_bytes);
+    buf_char(out, '\n');
+    print_scope(out, 3, SCOPE_GPU_SIM, gpu);
+}
+
+static void print_group(struct buf *out, const struct config *c, uint32_t group)
+{
+    buf_text(out, "        ");
+    buf_json_text(out, c->groups[group].id);
+    buf_text(out, ":\n");
+    print_scope(out, 5, SCOPE_GROUP, &c->groups[group]);
+    buf_text(out, "          members: [");
+    bool first = true;
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        if (c->models[i].group != group)
+            continue;
+        buf_text(out, first ? "" : ", ");
+        buf_json_text(out, c->models[i].id);
+        first = false;
+    }
+    buf_text(out, "]\n");
+}
+
+static void print_routing(struct buf *out, const struct config *c)
+{
+    bool groups = c->planner == CONFIG_PLAN_GROUP;
+    buf_printf(out, "routing:\n  router: # %s\n    use: %s\n", c->planner_why,
+               groups ? "group" : "fit");
+    if (groups && c->group_count)
+        buf_text(out, "    settings:\n      groups:\n");
+    for (uint32_t i = 0; groups && i < c->group_count; i++) {
+        /* The models in no group need no entry. */
+        if (strcmp(c->groups[i].id, "(default)") != 0)
+            print_group(out, c, i);
+    }
+    buf_printf(out, "  scheduler: # %s\n    use: %s\n", c->scheduler_why,
+               c->scheduler == CONFIG_SCHED_SERIAL ? "serial" : "fifo");
+    bool first = true;
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        if (c->models[i].priority == 0)
+            continue;
+        buf_text(out, first ? "    settings:\n      fifo:\n        priority:\n" : "");
+        buf_text(out, "          ");
+        buf_json_text(out, c->models[i].id);
+        buf_printf(out, ": %d\n", c->models[i].priority);
+        first = false;
+    }
+}
+
+void config_print(const struct config *c, struct buf *out)
+{
+    print_scope(out, 0, SCOPE_ROOT, c);
+    print_listens(out, c);
+    buf_text(out, "timeouts:\n");
+    print_scope(out, 1, SCOPE_TIMEOUTS, c);
+    if (c->api_keys.count) {
+        buf_text(out, "apiKeys: [");
+        for (uint32_t i = 0; i < c->api_keys.count; i++)
+            buf_printf(out, "%s\"" MASK "\"", i ? ", " : "");
+        buf_text(out, "]\n");
+    }
+    buf_text(out, c->gpu_count ? "gpus:\n" : "");
+    for (uint32_t i = 0; i < c->gpu_count; i++)
+        print_gpu(out, &c->gpus[i]);
+    print_routing(out, c);
+    if (c->preload.count)
+        buf_text(out, "hooks:\n  on_startup:\n");
+    print_texts(out, 2, "preload", &c->preload);
+    buf_text(out, c->model_count ? "models:\n" : "models: {}\n");
+    for (uint32_t i = 0; i < c->model_count; i++)
+        print_model(out, &c->models[i]);
+}

@@ -1,0 +1,36 @@
+/* resolve.h: bound values → struct config. References become indices here, and what only the whole
+ * configuration can tell (a group's members, the planner) is checked. Private to config/.
+ *
+ * Every step fills its part whatever it finds, so that all errors are reported in one go; a
+ * configuration with errors is thrown away by the caller. */
+#ifndef CONFIG_RESOLVE_H
+#define CONFIG_RESOLVE_H
+
+#include "config/bind.h"
+#include "config/config.h"
+#include "config/diag.h"
+#include "config/expand.h"
+
+struct resolver {
+    struct arena *arena;   /* the configuration's own */
+    struct arena *scratch; /* the load's */
+    struct diag *diag;
+    const struct bound *root;
+    const struct expand_ports *ports;
+    const struct bound **models; /* in the order of config->models */
+    struct config *config;
+};
+
+/* In this order. */
+void resolve_models(struct resolver *r);   /* models, names */
+void resolve_machine(struct resolver *r);  /* listen, gpus, apiKeys, logLevel */
+void resolve_routing(struct resolver *r);  /* groups, planner, scheduler, priorities, preload */
+void resolve_hashes(struct resolver *r);
+
+/* The index of the model with that id or alias, or UINT32_MAX. */
+uint32_t resolve_find(const struct resolver *r, const char *name);
+/* "; did you mean 'x'?" with the nearest model, or "". */
+const char *resolve_model_hint(const struct resolver *r, const char *name);
+struct config_strings resolve_texts(struct resolver *r, const struct value *v);
+
+#endif
