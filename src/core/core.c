@@ -152,6 +152,7 @@ static void start_drain(struct core *c, uint64_t grace_ns)
 static void advance_drain(struct core *c)
 {
     uint32_t resident = 0;
+    lease_refuse_waiting(c);
     for (uint32_t i = 0; i < c->model_count && core_has_room(c); i++) {
         struct model *m = &c->models[i];
         if (m->state == MODEL_LOADING && !m->op.escalated)

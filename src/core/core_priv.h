@@ -109,7 +109,8 @@ struct core {
     struct core_limits limits;
     struct mono now;
     bool stepping, booted, draining, drain_expired, drained;
-    bool sweep; /* models that must leave or retire were left over for lack of room */
+    bool sweep; /* something was left over for lack of room: models that must leave or retire,
+                   leases that may enter */
     enum sched_kind sched;
     enum plan_kind plan;
     uint64_t seq, op_id, version, scanned_version;
@@ -168,6 +169,9 @@ struct waiter *queue_head(const struct core *c, uint32_t model);
 /* lease.c: gate slots */
 void lease_ask(struct core *c, const struct event *ev);
 void lease_end(struct core *c, uint32_t waiter_slot);
+/* Lets in whoever the gate has room for, as far as this step's effects reach. */
+void lease_admit(struct core *c, uint32_t gate);
+void lease_refuse_waiting(struct core *c);
 
 /* model.c: states, ops, and where a model belongs */
 void model_init(struct model *m);

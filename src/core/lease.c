@@ -45,12 +45,41 @@ void lease_ask(struct core *c, const struct event *ev)
         e->position += g->waiting[class].count;
 }
 
+void lease_admit(struct core *c, uint32_t gate)
+{
+    struct gate *g = &c->gates[gate];
+    while (g->inside < g->limit && gate_waiting(g) > 0) {
+        if (!core_has_room(c)) {
+            c->sweep = true;
+            return;
+        }
+        admit(c, entrant_waiter(gate_next(g)));
+    }
+}
+
 void lease_end(struct core *c, uint32_t slot)
 {
     struct waiter *w = &c->waiters[slot];
-    struct gate *g = &c->gates[w->model];
-    struct gate_entrant *e;
-    gate_leave(g, &w->gate);
-    while ((e = gate_next(g)))
-        admit(c, entrant_waiter(e));
+    gate_leave(&c->gates[w->model], &w->gate);
+    lease_admit(c, w->model);
+}
+
+void lease_refuse_waiting(struct core *c)
+{
+    for (uint32_t i = 0; i < c->gate_count; i++) {
+        struct gate *g = &c->gates[i];
+        for (int class = 0; class < CLASS__COUNT; class++) {
+            struct link *n;
+            while ((n = list_first(&g->waiting[class])) && core_has_room(c)) {
+                struct waiter *w = entrant_waiter(list_entry(n, struct gate_entrant, link));
+                uint32_t slot = (uint32_t)(w - c->waiters);
+                struct effect *e = core_emit(c, EFFECT_REFUSE, CORE_SLOT_NONE);
+                e->waiter = pool_id(&c->waiter_pool, slot);
+                e->tag = w->tag;
+                e->reason = REASON_SHUTDOWN;
+                gate_leave(g, &w->gate);
+                pool_put(&c->waiter_pool, slot);
+            }
+        }
+    }
 }

@@ -68,6 +68,8 @@ void reload_sweep(struct core *c)
             retire(c, i);
         model_refresh(c, i);
     }
+    for (uint32_t i = 0; i < c->gate_count; i++)
+        lease_admit(c, i);
 }
 
 static void apply_model(struct core *c, uint32_t slot, const struct core_model_policy *policy)
@@ -95,6 +97,7 @@ static void apply_gates(struct core *c, const struct core_config *config)
     }
     if (config->gate_count > c->gate_count)
         c->gate_count = config->gate_count;
+    c->sweep = true; /* a limit may have grown */
 }
 
 void reload_apply(struct core *c, const struct core_config *config)
