@@ -199,6 +199,8 @@ bool transition_wanted(const struct core *c, uint32_t target);
 
 /* ledger.c: bytes */
 uint64_t ledger_capacity(const struct core *c, uint32_t device);
+/* Bytes that a model needs there. One of unknown footprint needs all that wharf can have. */
+uint64_t ledger_need(const struct core *c, uint32_t model, uint32_t device);
 /* Bytes that a new plan could have on the device; except: a target whose own claim is left out. */
 uint64_t ledger_room(const struct core *c, uint32_t device, uint32_t except);
 void ledger_charge(struct core *c, uint32_t model, uint32_t device, uint64_t bytes);

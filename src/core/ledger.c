@@ -26,6 +26,14 @@ uint64_t ledger_capacity(const struct core *c, uint32_t device)
     return minus(limited, d->policy.reserve_bytes);
 }
 
+uint64_t ledger_need(const struct core *c, uint32_t model, uint32_t device)
+{
+    uint64_t whole = minus(ledger_capacity(c, device), c->devices[device].foreign_bytes);
+    if (c->models[model].policy.bytes)
+        return c->models[model].policy.bytes;
+    return whole ? whole : 1; /* never nothing: with no byte to be had it has to wait */
+}
+
 /* What a committed plan still has to get from the free room: its need, less what its victims hold
  * and will give back. */
 static uint64_t promised(const struct core *c, uint32_t device, uint32_t except)

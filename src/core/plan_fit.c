@@ -9,12 +9,6 @@ bool plan_evictable(const struct core *c, uint32_t slot)
            m->victim_of == CORE_SLOT_NONE && !m->plan.active;
 }
 
-/* Bytes that a model without a declared footprint is charged: the whole device. */
-static uint64_t need_on(const struct core *c, const struct model *m, uint32_t device)
-{
-    return m->policy.bytes ? m->policy.bytes : ledger_capacity(c, device);
-}
-
 /* The idle model on the device that was used longest ago and is not among the first `taken`
  * entries of c->victims. */
 static uint32_t least_recent(const struct core *c, uint32_t device, uint32_t target,
@@ -67,7 +61,7 @@ static uint64_t leaving_bytes(const struct core *c, uint32_t device)
  * be done now. */
 static uint64_t choose_victims(struct core *c, uint32_t target, uint32_t device, uint32_t *count)
 {
-    uint64_t need = need_on(c, &c->models[target], device);
+    uint64_t need = ledger_need(c, target, device);
     uint64_t room = ledger_room(c, device, target), freed = 0;
     *count = 0;
     if (room >= need)
@@ -98,7 +92,7 @@ static enum plan_verdict plan(struct core *c, uint32_t target, struct plan *ret_
     bool possible = false;
     for (uint32_t d = 0; d < c->device_count; d++) {
         if (!(m->policy.device_mask & (1U << d)) || !c->devices[d].present ||
-            need_on(c, m, d) > ledger_capacity(c, d))
+            ledger_need(c, target, d) > ledger_capacity(c, d))
             continue;
         possible = true;
         if (c->devices[d].loader != CORE_SLOT_NONE)
@@ -114,7 +108,7 @@ static enum plan_verdict plan(struct core *c, uint32_t target, struct plan *ret_
         return possible ? PLAN_WAIT : PLAN_NEVER;
     }
     choose_victims(c, target, best, ret_victims);
-    *ret_plan = (struct plan){.device = best, .bytes = need_on(c, m, best), .why = REASON_LRU};
+    *ret_plan = (struct plan){.device = best, .bytes = ledger_need(c, target, best), .why = REASON_LRU};
     return PLAN_GO;
 }
 

@@ -45,18 +45,28 @@ static enum others gather_others(struct core *c, uint32_t target, uint32_t *ret_
     return OTHERS_IDLE;
 }
 
+/* The first allowed device that has room beside what is not wharf's; else the first that would. */
+static uint32_t choose_device(const struct core *c, uint32_t target)
+{
+    uint32_t second = CORE_SLOT_NONE;
+    for (uint32_t d = 0; d < c->device_count; d++) {
+        uint64_t capacity = ledger_capacity(c, d), need = ledger_need(c, target, d);
+        if (!(c->models[target].policy.device_mask & (1U << d)) || need > capacity)
+            continue;
+        if (c->devices[d].foreign_bytes < capacity && need <= capacity - c->devices[d].foreign_bytes)
+            return d;
+        if (second == CORE_SLOT_NONE)
+            second = d;
+    }
+    return second;
+}
+
 static void start(struct core *c, uint32_t target, uint32_t victims)
 {
-    struct plan plan = {.device = CORE_SLOT_NONE, .why = REASON_SERIAL};
+    struct plan plan = {.device = choose_device(c, target), .why = REASON_SERIAL};
     const struct model *m = &c->models[target];
-    for (uint32_t d = 0; d < c->device_count; d++) {
-        uint64_t capacity = ledger_capacity(c, d);
-        if (!(m->policy.device_mask & (1U << d)) || m->policy.bytes > capacity)
-            continue;
-        plan.device = d;
-        plan.bytes = m->policy.bytes ? m->policy.bytes : capacity;
-        break;
-    }
+    if (plan.device != CORE_SLOT_NONE)
+        plan.bytes = ledger_need(c, target, plan.device);
     if (m->policy.device_mask && plan.device == CORE_SLOT_NONE) {
         queue_doom(c, target, REASON_NO_ROOM);
         command_finish(c, target, true, REASON_NO_ROOM);
