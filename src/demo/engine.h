@@ -35,7 +35,7 @@ uint32_t engine_in_flight(struct engine *e);
 _Noreturn void engine_exit(int code);
 _Noreturn void engine_crash(const char *why);
 
-/* A line on stdout, the way engines log. */
+/* A line on stdout, the way engines log; never blocks, and is dropped where it would. */
 void engine_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 struct mono engine_now(void);
 void engine_sleep(uint64_t ns);

@@ -30,7 +30,9 @@ static int start_thread(void *(*run)(void *))
 {
     pthread_t thread;
     int rc = pthread_create(&thread, NULL, run, NULL);
-    if (rc != 0)
+    if (rc == 0)
+        pthread_detach(thread);
+    else
         fprintf(stderr, "error: start a thread: %s\n", strerror(rc));
     return rc;
 }

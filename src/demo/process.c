@@ -61,13 +61,12 @@ static void wait_for_signal(const struct flags *f)
     for (;;) {
         if (sigwait(&set, &got) != 0)
             continue;
+        engine_say("%s signal %d", f->ignore_sigterm ? "ignoring" : "stopping at", got);
         if (!f->ignore_sigterm)
             return;
-        engine_say("ignoring signal %d", got);
     }
 }
 
-/* Nothing is printed on the quick way out: a reader that is behind must not delay it. */
 void process_wait(struct engine *e, int listen_fd)
 {
     const struct flags *f = e->flags;
