@@ -55,6 +55,8 @@ struct core *core_init(void *mem, const struct core_limits *limits, uint64_t see
     pool_init(&c->command_pool, c->command_pool.gen, limits->commands_max);
     heap_init(&c->wants, c->wants.items, limits->models_max);
     heap_init(&c->deadlines, c->deadlines.items, deadline_slots(limits));
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        c->devices[d].loader = CORE_SLOT_NONE;
     list_init(&c->arrivals);
     list_init(&c->runnable);
     list_init(&c->doom);

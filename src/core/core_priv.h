@@ -61,6 +61,7 @@ struct plan {
     uint64_t bytes;        /* to be charged there */
     uint32_t victims_left; /* still resident */
     uint32_t growths;
+    bool stale;            /* made for an earlier configuration; made anew before the load */
     enum reason why;       /* of the evictions */
 };
 

@@ -88,6 +88,17 @@ static void apply_model(struct core *c, uint32_t slot, const struct core_model_p
     }
 }
 
+/* Sizes, groups and policies may all be different: what has not begun to load is planned anew. */
+static void outdate_plans(struct core *c)
+{
+    const struct link *n;
+    list_each(n, &c->active)
+    {
+        struct model *t = list_entry(n, struct model, active);
+        t->plan.stale = t->state == MODEL_UNLOADED;
+    }
+}
+
 static void apply_gates(struct core *c, const struct core_config *config)
 {
     for (uint32_t i = 0; i < config->gate_count; i++) {
@@ -114,14 +125,13 @@ void reload_apply(struct core *c, const struct core_config *config)
     c->plan = config->plan;
     memcpy(c->groups, config->groups, config->group_count * sizeof(*c->groups));
     c->group_count = config->group_count;
-    for (uint32_t i = c->device_count; i < config->device_count; i++)
-        c->devices[i].loader = CORE_SLOT_NONE;
     c->device_count = config->device_count;
     for (uint32_t i = 0; i < config->device_count; i++)
         c->devices[i].policy = config->devices[i];
     apply_gates(c, config);
     for (uint32_t i = 0; i < c->model_count; i++)
         apply_model(c, i, i < config->model_count ? &config->models[i] : NULL);
+    outdate_plans(c);
     c->version++;
     for (uint32_t i = 0; i < c->model_count; i++)
         model_refresh(c, i);

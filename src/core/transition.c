@@ -89,7 +89,7 @@ static void advance(struct core *c, uint32_t target)
     struct model *t = &c->models[target];
     if (t->state != MODEL_UNLOADED || t->plan.victims_left > 0)
         return;
-    if (!transition_wanted(c, target)) {
+    if (t->plan.stale || !transition_wanted(c, target)) {
         transition_end(c, target);
         model_refresh(c, target);
         return;
