@@ -161,7 +161,8 @@ def receive_all(connection):
 # --- the command line
 
 def run(*flags):
-    return subprocess.run([str(BINARY), *flags], text=True, capture_output=True, timeout=SECONDS_MAX)
+    return subprocess.run([str(BINARY), *flags], text=True, capture_output=True,
+                          timeout=SECONDS_MAX)
 
 
 def test_help_lists_every_flag():
@@ -441,7 +442,8 @@ def test_chunked_request_with_extensions_and_trailers(model):
     with model.connect() as connection:
         connection.sendall(b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n"
                            b"Connection: close\r\n\r\n")
-        for piece in (b"5;ext=1\r\nhel", b"lo\r\n", b"0A\r\n, 89abcdef\r\n0\r\nTrail", b"er: 1\r\n\r\n"):
+        for piece in (b"5;ext=1\r\nhel", b"lo\r\n", b"0A\r\n, 89abcdef\r\n0\r\nTrail",
+                      b"er: 1\r\n\r\n"):
             connection.sendall(piece)
         echo = json.loads(receive_all(connection).split(b"\r\n\r\n", 1)[1])
     assert echo["chunked"] is True and echo["body"] == "hello, 89abcdef"
@@ -529,8 +531,8 @@ def receive_frame(connection):
 def test_websocket(model):
     key = base64.b64encode(b"0123456789abcdef")
     with model.connect() as connection:
-        connection.sendall(b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade"
-                           b"\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key +
+        connection.sendall(b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
+                           b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key +
                            b"\r\n\r\n" + make_frame(1, b"early"))
         head = b""
         while not head.endswith(b"\r\n\r\n"):
