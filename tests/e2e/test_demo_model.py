@@ -532,7 +532,8 @@ def test_websocket(model):
     key = base64.b64encode(b"0123456789abcdef")
     with model.connect() as connection:
         connection.sendall(b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
-                           b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key +
+                           b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                           b"Sec-WebSocket-Key: " + key +
                            b"\r\n\r\n" + make_frame(1, b"early"))
         head = b""
         while not head.endswith(b"\r\n\r\n"):
