@@ -250,9 +250,9 @@ struct effects core_step(struct core *c, const struct event *ev)
     c->effect_count = 0;
     c->more = false;
     record(c, ev);
+    queue_drain_doomed(c);
     if (c->sweep)
         reload_sweep(c);
-    queue_drain_doomed(c);
     if (c->booted && !c->draining) {
         transition_advance_all(c);
         sched_dispatch(c);
@@ -263,7 +263,7 @@ struct effects core_step(struct core *c, const struct event *ev)
     if (c->draining)
         advance_drain(c);
     c->stepping = false;
-    return (struct effects){c->effects, c->effect_count, c->more};
+    return (struct effects){c->effects, c->effect_count, c->more || c->sweep};
 }
 
 bool core_deadline(const struct core *c, struct mono *ret_at)

@@ -44,7 +44,7 @@ uint32_t queue_estimate_s(const struct core *c, uint32_t model)
     return (uint32_t)(s < RETRY_S_MIN ? RETRY_S_MIN : s > RETRY_S_MAX ? RETRY_S_MAX : s);
 }
 
-static void refuse(struct core *c, uint64_t tag, uint32_t model, enum reason why)
+static struct effect *refuse(struct core *c, uint64_t tag, uint32_t model, enum reason why)
 {
     struct effect *e = core_emit(c, EFFECT_REFUSE, model);
     e->tag = tag;
@@ -58,6 +58,7 @@ static void refuse(struct core *c, uint64_t tag, uint32_t model, enum reason why
         if (pause && pause->key.major > c->now.ns)
             e->retry_after_s = (uint32_t)((pause->key.major - c->now.ns) / NS_PER_S + 1);
     }
+    return e;
 }
 
 static void release(struct core *c, struct waiter *w)
@@ -67,7 +68,15 @@ static void release(struct core *c, struct waiter *w)
     pool_put(&c->waiter_pool, slot);
 }
 
-static enum reason refusal_at_door(const struct core *c, uint32_t model)
+/* Tells a waiter that is on no list any more. */
+static void dismiss(struct core *c, struct waiter *w, enum reason why)
+{
+    refuse(c, w->tag, w->model, why)->waiter = pool_id(&c->waiter_pool, waiter_slot(c, w));
+    release(c, w);
+}
+
+/* Why nobody may wait for the model at present. */
+static enum reason refusal_of_model(const struct core *c, uint32_t model)
 {
     if (c->draining)
         return REASON_SHUTDOWN;
@@ -78,6 +87,15 @@ static enum reason refusal_at_door(const struct core *c, uint32_t model)
         return REASON_PAUSED;
     if (m->state == MODEL_STUCK)
         return REASON_STUCK;
+    return REASON_NONE;
+}
+
+static enum reason refusal_at_door(const struct core *c, uint32_t model)
+{
+    enum reason why = refusal_of_model(c, model);
+    if (why != REASON_NONE)
+        return why;
+    const struct model *m = &c->models[model];
     if (m->waiting_count >= m->policy.queue_max &&
         !(model_admits(c, m) && m->running.count < m->policy.slots_max))
         return REASON_QUEUE_FULL;
@@ -172,6 +190,13 @@ void queue_grant_head(struct core *c, uint32_t model)
     queue_grant(c, waiter_slot(c, w));
 }
 
+/* The slot of a removed model is free when the last that refers to it has gone. */
+static void leave_removed(struct core *c, const struct model *m)
+{
+    if (m->removed && m->running.count == 0 && m->doomed.count == 0)
+        c->sweep = true;
+}
+
 static void end_running(struct core *c, struct waiter *w, enum ended how)
 {
     struct model *m = &c->models[w->model];
@@ -184,6 +209,7 @@ static void end_running(struct core *c, struct waiter *w, enum ended how)
         m->serve_ns_mean = m->serve_ns_mean ? (m->serve_ns_mean * 7 + took) / 8 : took + 1;
     if (m->running.count == 0)
         c->version++;
+    leave_removed(c, m);
 }
 
 void queue_end(struct core *c, struct id id, enum ended how)
@@ -205,6 +231,7 @@ void queue_end(struct core *c, struct id id, enum ended how)
         list_remove(&c->models[model].doomed, &w->link);
         if (c->models[model].doomed.count == 0)
             list_remove(&c->doom, &c->models[model].doom);
+        leave_removed(c, &c->models[model]);
         break;
     case WAITER_GRANTED:
         end_running(c, w, how);
@@ -241,18 +268,14 @@ void queue_bounce(struct core *c, struct id id)
         return;
     must(w->kind == WAITER_REQUEST && w->state == WAITER_GRANTED && !w->bounced);
     uint32_t model = w->model;
-    struct model *m = &c->models[model];
     end_running(c, w, ENDED_CUT);
     w->bounced = true;
     w->state = WAITER_WAITING;
-    enum reason why = c->draining ? REASON_SHUTDOWN : m->removed ? REASON_MODEL_UNKNOWN
-                                                                 : REASON_NONE;
-    if (why != REASON_NONE) {
-        refuse(c, w->tag, model, why);
-        release(c, w);
-    } else {
+    enum reason why = refusal_of_model(c, model);
+    if (why != REASON_NONE)
+        dismiss(c, w, why);
+    else
         enqueue_in_place(c, w);
-    }
     model_refresh(c, model);
 }
 
@@ -283,11 +306,10 @@ void queue_drain_doomed(struct core *c)
     while (c->doom.count && core_has_room(c)) {
         struct model *m = list_entry(list_first(&c->doom), struct model, doom);
         struct waiter *w = link_waiter(list_pop(&m->doomed));
-        refuse(c, w->tag, w->model, w->doom);
-        c->effects[c->effect_count - 1].waiter = pool_id(&c->waiter_pool, waiter_slot(c, w));
-        release(c, w);
+        dismiss(c, w, w->doom);
         if (m->doomed.count == 0)
             list_remove(&c->doom, &m->doom);
+        leave_removed(c, m);
     }
 }
 
@@ -300,7 +322,6 @@ void queue_expire(struct core *c, uint32_t slot)
     must(w->state == WAITER_WAITING);
     uint32_t model = w->model;
     dequeue(c, w);
-    refuse(c, w->tag, model, REASON_WAIT_EXPIRED);
-    release(c, w);
+    dismiss(c, w, REASON_WAIT_EXPIRED);
     model_refresh(c, model);
 }

@@ -64,7 +64,7 @@ void reload_sweep(struct core *c)
             c->sweep = true;
             return;
         }
-        if (m->removed && !model_resident(m))
+        if (m->removed && !model_resident(m) && !m->running.count && !m->doomed.count)
             retire(c, i);
         model_refresh(c, i);
     }
