@@ -6,8 +6,6 @@
 #include "base/alloc.h"
 #include "config/nearest.h"
 
-#define HELP "help"
-
 static const struct cli_option shared_options[] = {
     {.name = "json", .help = "Print JSON, for programs, instead of text for people."},
     {.name = "url",
@@ -23,7 +21,7 @@ static const struct cli_option shared_options[] = {
      .env = "WHARF_KEY",
      .help = "The API key, where the daemon asks for one. Others on the machine can read a "
              "command line: the variable is the better place."},
-    {.name = HELP, .letter = 'h', .help = "Show this help."},
+    {.name = CLI_HELP_OPTION, .letter = 'h', .help = "Show this help."},
 };
 
 /* Which shared options a command has, by the same index; 0: all commands have it. */
@@ -101,7 +99,7 @@ static int add_value(struct cli_args *a, const struct cli_option *o, const char 
         return err_set(e, "--%s needs a value: --%s %s", o->name, o->name, o->value);
     if (o->kind == CLI_NUMBER && parse_number(o, &v, e) < 0)
         return -1;
-    if (strcmp(o->name, HELP) == 0)
+    if (strcmp(o->name, CLI_HELP_OPTION) == 0)
         a->wants_help = true;
     a->values[a->value_count++] = v;
     return 0;

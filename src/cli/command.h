@@ -63,6 +63,9 @@ struct cli_command {
     int (*run)(const struct cli_args *args);
 };
 
+/* Every command has this option. */
+#define CLI_HELP_OPTION "help"
+
 /* The i-th option of a command, shared ones included; NULL behind the last. */
 const struct cli_option *cli_option_at(const struct cli_command *c, uint32_t i);
 

@@ -18,12 +18,14 @@ static const char *const status_texts[] = {
 };
 _Static_assert(countof(status_texts) == CLI__STATUS_COUNT, "a text for each status");
 
-static void write_statuses(struct buf *out)
+static void write_statuses(struct buf *out, bool has_daemon)
 {
     buf_text(out, "\nExit status:\n");
     for (size_t i = 0; i < countof(status_texts); i++)
-        buf_printf(out, "  %zu  %s\n", i, status_texts[i]);
-    buf_text(out, "A command ended by Ctrl-C ends by the signal (130 in a shell).\n");
+        if (i != CLI_UNREACHABLE || has_daemon)
+            buf_printf(out, "  %zu  %s\n", i, status_texts[i]);
+    if (has_daemon)
+        buf_text(out, "A command ended by Ctrl-C ends by the signal (130 in a shell).\n");
 }
 
 void help_overview(struct buf *out, const struct cli_command *const *commands, uint32_t count)
@@ -32,12 +34,12 @@ void help_overview(struct buf *out, const struct cli_command *const *commands, u
                   "usage: wharf COMMAND [OPTIONS]\n\nCommands:\n");
     for (uint32_t i = 0; i < count; i++)
         buf_printf(out, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
-    buf_text(out, "\n`wharf COMMAND --help` says more about each. Options may be written "
-                  "`--opt value`\nor `--opt=value`.\n"
+    buf_text(out, "\n`wharf COMMAND --help` says more about each. Options may be written\n"
+                  "`--opt value` or `--opt=value`, in any order.\n"
                   "\nEnvironment:\n"
                   "  WHARF_URL  where the daemon is, as --url\n"
                   "  WHARF_KEY  the API key, as --key\n");
-    write_statuses(out);
+    write_statuses(out, true);
 }
 
 static void write_option_names(char *out, size_t size, const struct cli_option *o)
@@ -75,6 +77,8 @@ void help_usage(struct buf *out, const struct cli_command *c)
     const struct cli_option *o;
     buf_printf(&line, "wharf %s", c->name);
     for (uint32_t i = 0; (o = cli_option_at(c, i)) != NULL; i++) {
+        if (strcmp(o->name, CLI_HELP_OPTION) == 0)
+            continue;
         /* An option and its value stay on one line: \x01 is a space that does not break. */
         buf_printf(&line, o->is_required ? " --%s%s%s%s" : " [--%s%s%s]%s", o->name,
                    o->value ? "\x01" : "", o->value ? o->value : "", o->repeats ? "..." : "");
@@ -104,5 +108,5 @@ void help_command(struct buf *out, const struct cli_command *c)
         buf_text(out, "\nExamples:\n");
     for (size_t i = 0; i < CLI_EXAMPLES_MAX && c->examples[i].command; i++)
         buf_printf(out, "  %s\n      %s\n", c->examples[i].command, c->examples[i].what);
-    write_statuses(out);
+    write_statuses(out, c->shared & CLI_WITH_DAEMON);
 }

@@ -155,7 +155,10 @@ void text_wrap(struct buf *out, const char *text, size_t column, size_t indent, 
 void text_table_add(struct text_table *t, const char *const *cells)
 {
     must(t->columns > 0 && t->columns <= TEXT_COLUMNS_MAX);
-    t->cells = alloc_grow(t->cells, (size_t)(t->row_count + 1) * t->columns, sizeof(*t->cells));
+    if (t->row_count == t->rows_max) {
+        t->rows_max = t->rows_max ? t->rows_max * 2 : 16;
+        t->cells = alloc_grow(t->cells, (size_t)t->rows_max * t->columns, sizeof(*t->cells));
+    }
     for (uint32_t i = 0; i < t->columns; i++) {
         struct buf cell = {0};
         text_escape_all(&cell, TEXT_LINE, cells[i]);

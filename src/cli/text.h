@@ -37,7 +37,7 @@ void text_wrap(struct buf *out, const char *text, size_t column, size_t indent, 
  * before the first row. */
 struct text_table {
     uint32_t columns;
-    uint32_t row_count;
+    uint32_t row_count, rows_max;
     char **cells; /* owned; row_count * columns texts */
 };
 /* cells: one text a column, copied with TEXT_LINE. */

@@ -20,6 +20,7 @@
 #define KEEPALIVE_IDLE_S 30
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES 3
+#define QUEUE_RETRY_MS 10
 
 static struct mono now(void)
 {
@@ -169,8 +170,17 @@ static int connect_unix(struct wire *w, uint32_t connect_ms_max, struct err *e)
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
     _Static_assert(sizeof(sa.sun_path) == CLIENT_SOCKET_PATH_MAX, "unix(7)");
     memcpy(sa.sun_path, w->address->socket_path, sizeof(sa.sun_path));
-    int error =
-        connect_one(w, (const struct sockaddr *)(const void *)&sa, sizeof(sa), connect_ms_max);
+    struct mono deadline = deadline_in(connect_ms_max);
+    int error;
+    /* EAGAIN: the daemon's queue of new connections is full, and nothing tells when there is room
+     * again (unix(7)). */
+    for (;;) {
+        error = connect_one(w, (const struct sockaddr *)(const void *)&sa, sizeof(sa), 0);
+        if (error != EAGAIN || poll_timeout(deadline) == 0)
+            break;
+        if (wait_for(w, 0, deadline_in(QUEUE_RETRY_MS)) < 0)
+            return stopped(e);
+    }
     return error == 0 ? 0 : error < 0 ? stopped(e) : unreachable_errno(w, error, e);
 }
 

@@ -349,6 +349,37 @@ static void test_refused(void **state)
     assert_non_null(strstr(e.text, "wharf at unix:/nonexistent/s: No such file or directory"));
 }
 
+/* A daemon that does not come round to accepting connections. */
+static void test_full_queue(void **state)
+{
+    (void)state;
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    struct client_options options = {.stop_fd = -1, .connect_ms_max = 30};
+    struct client_reply reply;
+    struct err e = {.set = false};
+    char folder[] = "/tmp/wharf-test-XXXXXX", url[160];
+    int waiting[8], count = 0, rc = 0;
+    assert_non_null(mkdtemp(folder));
+    snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/s", folder);
+    snprintf(url, sizeof(url), "unix:%s", sa.sun_path);
+    assert_int_equal(client_address_parse(url, &options.address, &e), 0);
+    int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&sa, sizeof(sa)), 0);
+    assert_int_equal(listen(listener, 0), 0);
+    while (rc == 0) {
+        must((size_t)count < countof(waiting));
+        waiting[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        rc = connect(waiting[count++], (struct sockaddr *)&sa, sizeof(sa));
+    }
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(client_fetch(&options, &get, &reply, &e), -CLIENT_UNREACHABLE);
+    while (count > 0)
+        close(waiting[--count]);
+    close(listener);
+    unlink(sa.sun_path);
+    rmdir(folder);
+}
+
 static int fetch_over_tcp(const struct script *script, struct client_reply *reply, struct err *e)
 {
     struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -469,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_silence),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_full_queue),
         cmocka_unit_test(test_tcp),
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_invalid_texts),
