@@ -65,9 +65,13 @@ static void add_model(struct text_table *table, const json_t *model)
     format_count(model, "in_flight", busy);
     format_count(model, "waiting", waiting);
     format_idle(model, idle);
-    const char *cells[] = {
-        text_of(model, "id"), text_of(model, "state"), text_of(model, "device"), size, busy,
-        waiting,              idle};
+    const char *cells[] = {text_of(model, "id"),
+                           text_of(model, "state"),
+                           text_of(model, "device"),
+                           size,
+                           busy,
+                           waiting,
+                           idle};
     _Static_assert(countof(cells) == countof(headings), "a heading a cell");
     text_table_add(table, cells);
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/api.h"
 #include "base/alloc.h"
 #include "base/err.h"
 #include "cli/args.h"
@@ -14,7 +15,6 @@
 #include "config/config.h"
 #include "server/serve.h"
 
-#define LISTEN_DEFAULT "127.0.0.1:8080"
 #define LISTENS_MAX 16
 #define STATE_OF_ROOT "/var/lib/wharf"
 
@@ -88,13 +88,11 @@ static int run(const struct cli_args *args)
 {
     const char *listens[LISTENS_MAX] = {NULL};
     struct err e = {.set = false};
-    struct serve_options opt = {.config_path = cli_args_text(args, "config"), .listens = listens};
+    struct serve_options opt = {.config_path = cli_args_text(args, "config"), .listens = listens, .api = api_table()};
     opt.config = load_config(opt.config_path);
     if (!opt.config)
         return CLI_USAGE;
     opt.listen_count = cli_args_texts(args, "listen", listens, LISTENS_MAX);
-    if (opt.listen_count == 0 && opt.config->listen_count == 0)
-        listens[opt.listen_count++] = LISTEN_DEFAULT;
     auto_free char *state = prepare_state(args, opt.config, &e);
     if (!state) {
         output_complain("serve: %s", e.text);

@@ -40,7 +40,8 @@ static int run(const struct cli_args *args)
         return status;
     if (is_all)
         return unload_all(&s);
-    return model_op(&s, args->operands[0], "unload", cli_args_flag(args, "force") ? "force=1" : NULL);
+    return model_op(&s, args->operands[0], "unload",
+                    cli_args_flag(args, "force") ? "force=1" : NULL);
 }
 
 static const struct cli_option options[] = {

@@ -1,7 +1,8 @@
 /* command.h: what a command is: one table row, from which parsing, help and later the manual pages
  * and completions are made. The rows stand with their commands, in cmd_*.c; commands.c lists them.
  *
- * To add a command: write cmd_NAME.c with its row, and name the row in commands.h and commands.c. */
+ * To add a command: write cmd_NAME.c with its row, and name the row in commands.h and commands.c
+ * (and the file in meson.build). */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
 
@@ -25,13 +26,13 @@ enum cli_kind {
 };
 
 struct cli_option {
-    const char *name;  /* long, without its dashes */
-    char letter;       /* '\0': none */
+    const char *name; /* long, without its dashes */
+    char letter;      /* '\0': none */
     enum cli_kind kind;
     bool is_required;
     bool repeats;      /* each occurrence counts; otherwise the last one does */
     const char *value; /* what stands for the value in help: "FILE"; NULL for flags */
-    const char *env;   /* the environment variable that is asked when the option is absent, or NULL */
+    const char *env;   /* the variable that is read when the option is absent, or NULL */
     const char *help;  /* whole sentences */
 };
 

@@ -32,7 +32,7 @@ int model_op(const struct session *s, const char *id, const char *verb, const ch
     const struct client_request rq = {.method = "POST", .path = path.data};
     int status = session_fetch(s, &rq, what, &reply);
     buf_fini(&path);
-    if (session_interrupted())
+    if (status != CLI_DONE && session_interrupted())
         output_complain("no longer waiting to %s; `wharf ps` shows what becomes of it", what);
     if (status != CLI_DONE)
         return status;

@@ -14,7 +14,7 @@
 enum text_mode {
     TEXT_LINE, /* everything that is no printable character is shown as \xNN, \n, \u{NNNN} */
     TEXT_LOG,  /* as TEXT_LINE, but line feeds and tabs stay */
-    TEXT_JSON, /* the text is valid JSON and stays so: \uNNNN; white space outside strings shrinks */
+    TEXT_JSON, /* the text is valid JSON and stays so: \uNNNN, and spaces for line feeds */
 };
 
 /* Appends text to out with control bytes (C0, DEL, C1), bytes that are not UTF-8, and characters

@@ -104,9 +104,9 @@ static int read_one_head(struct client_answer *a, struct http_head *ret, struct 
     size_t scan = 0;
     for (;;) {
         size_t have = a->in.len - a->at;
-        int rc = have == 0 ? 0
-                           : http_head_parse(HTTP_RESPONSE, false, a->in.data + a->at, have,
-                                             &scan, ret);
+        int rc = 0;
+        if (have > 0)
+            rc = http_head_parse(HTTP_RESPONSE, false, a->in.data + a->at, have, &scan, ret);
         if (rc < 0)
             return not_http(a, e);
         if (rc > 0) {

@@ -13,7 +13,7 @@
 
 /* The texts are those of the event that sse_line has just closed, until the next line is given. */
 struct sse {
-    struct buf id; /* stays from event to event, as the last event's id */
+    struct buf id;   /* stays from event to event, as the last event's id */
     struct buf type; /* "" means "message" */
     struct buf data; /* its lines joined by line feeds; data.overflow: it was cut */
     bool is_closed;  /* private: an event was given out, its fields make way for the next */

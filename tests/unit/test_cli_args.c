@@ -163,8 +163,7 @@ static void test_refused(void **state)
         {&paint, "--count x a", "--count: 'x' is not a whole number"},
         {&paint, "--count 1x a", "--count: '1x' is not a whole number"},
         {&paint, "--count=-1 a", "--count: '-1' is not a whole number"},
-        {&paint, "--count 99999999999999999999 a",
-         "--count: '99999999999999999999' is too large"},
+        {&paint, "--count 99999999999999999999 a", "--count: '99999999999999999999' is too large"},
     };
     for (size_t i = 0; i < countof(cases); i++) {
         struct cli_args args;
@@ -186,8 +185,8 @@ static void test_values(void **state)
     char copy[COPY_MAX];
     const char *listens[4];
     uint64_t count = 42;
-    assert_int_equal(parse(&paint, "--listen a --color red --listen b --color blue m", &args, &e,
-                           copy), 0);
+    assert_int_equal(
+        parse(&paint, "--listen a --color red --listen b --color blue m", &args, &e, copy), 0);
     assert_string_equal(cli_args_text(&args, "color"), "blue");
     assert_int_equal(cli_args_texts(&args, "listen", listens, countof(listens)), 2);
     assert_string_equal(listens[0], "a");

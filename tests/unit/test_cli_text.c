@@ -24,8 +24,9 @@ static void test_escape(void **state)
         {TEXT_LINE, "\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"},
         {TEXT_LINE, "a\nb\r\tc\x7f", "a\\nb\\r\\tc\\x7f"},
         {TEXT_LOG, "a\n\tb\r\x08\n", "a\n\tb\\r\\x08\n"},
-        {TEXT_LINE, "caf\xc3\xa9 \xe6\xa8\xa1 \xf0\x9f\x9a\xa2", "caf\xc3\xa9 \xe6\xa8\xa1 "
-                                                               "\xf0\x9f\x9a\xa2"},
+        {TEXT_LINE, "caf\xc3\xa9 \xe6\xa8\xa1 \xf0\x9f\x9a\xa2",
+         "caf\xc3\xa9 \xe6\xa8\xa1 "
+         "\xf0\x9f\x9a\xa2"},
         /* C1 controls: U+009B is a terminal's "ESC [". */
         {TEXT_LINE, "\xc2\x9b", "\\u{9b}"},
         {TEXT_LINE, "\xe2\x80\xae", "\\u{202e}"},

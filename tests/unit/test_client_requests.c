@@ -240,13 +240,12 @@ static void test_request_bytes(void **state)
 {
     (void)state;
     struct peer peer;
-    const char *text =
-        fetch_request(&peer,
-                      (struct client_request){.method = "GET",
-                                              .path = "/wharf/events",
-                                              .accept = "text/event-stream",
-                                              .last_event_id = "41"},
-                      "secret", "");
+    const char *text = fetch_request(&peer,
+                                     (struct client_request){.method = "GET",
+                                                             .path = "/wharf/events",
+                                                             .accept = "text/event-stream",
+                                                             .last_event_id = "41"},
+                                     "secret", "");
     assert_string_equal(text, "GET /wharf/events HTTP/1.1\r\nHost: localhost\r\n"
                               "Connection: close\r\nUser-Agent: wharf\r\n"
                               "Accept: text/event-stream\r\nAuthorization: Bearer secret\r\n"
@@ -419,8 +418,8 @@ static void test_tcp(void **state)
 static void test_lines(void **state)
 {
     (void)state;
-    static const struct script script = {.pieces = {OK_CHUNKED, "c\r\none\r\ntwo\n\nth\r\n",
-                                                    "8\r\nree\nlast\r\n", "0\r\n\r\n"}};
+    static const struct script script = {
+        .pieces = {OK_CHUNKED, "c\r\none\r\ntwo\n\nth\r\n", "8\r\nree\nlast\r\n", "0\r\n\r\n"}};
     static const char *const expected[] = {"one", "two", "", "three", "last"};
     struct peer peer;
     struct client_answer *a;

@@ -89,8 +89,9 @@ static void test_addresses(void **state)
         {"http://[::1]:8080/wharf/", "[::1]:8080", "/wharf", false},
         {"unix:/run/wharf/wharf.sock", "unix:/run/wharf/wharf.sock", "", true},
     };
-    static const char *const bad[] = {"",          "127.0.0.1:8080", "https://x:1", "unix:",
-                                      "unix:here", "ftp://x",        "http://",     "http://x:99999"};
+    static const char *const bad[] = {"",        "127.0.0.1:8080", "https://x:1",
+                                      "unix:",   "unix:here",      "ftp://x",
+                                      "http://", "http://x:99999"};
     for (size_t i = 0; i < countof(good); i++) {
         struct client_address a;
         struct err e = {.set = false};
@@ -151,8 +152,8 @@ static void test_default_address(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_events),        cmocka_unit_test(test_long_event_is_marked),
-        cmocka_unit_test(test_addresses),     cmocka_unit_test(test_socket_path_too_long),
+        cmocka_unit_test(test_events),          cmocka_unit_test(test_long_event_is_marked),
+        cmocka_unit_test(test_addresses),       cmocka_unit_test(test_socket_path_too_long),
         cmocka_unit_test(test_default_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
