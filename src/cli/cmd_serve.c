@@ -88,7 +88,8 @@ static int run(const struct cli_args *args)
 {
     const char *listens[LISTENS_MAX] = {NULL};
     struct err e = {.set = false};
-    struct serve_options opt = {.config_path = cli_args_text(args, "config"), .listens = listens, .api = api_table()};
+    struct serve_options opt = {
+        .config_path = cli_args_text(args, "config"), .listens = listens, .api = api_table()};
     opt.config = load_config(opt.config_path);
     if (!opt.config)
         return CLI_USAGE;

@@ -140,4 +140,9 @@ uint32_t config_nearest_models(const struct config *c, const char *name, const c
 /* The resolved configuration as YAML, for `wharf check --print`. Secrets are replaced by "***". */
 void config_print(const struct config *c, struct buf *out);
 
+/* "HOST:PORT", ":PORT", "[V6]:PORT" or "unix:/PATH". 0, or -1 when it is none of these; then
+ * *ret_listen is untouched. */
+int config_parse_listen(const char *text, struct config_listen *ret_listen) warn_unused;
+void config_listen_fini(struct config_listen *listen);
+
 #endif

@@ -5,11 +5,14 @@
 #include <strings.h>
 #include <sys/un.h>
 
+#include "base/alloc.h"
 #include "config/nearest.h"
 #include "config/resolve.h"
 
 #define UNIX_PREFIX "unix:"
 #define GPU_NAME_MAX 63
+/* More than any machine has. */
+#define GPUS_MAX 64
 
 /* What is wrong with it, or NULL. */
 static const char *parse_unix(struct arena *a, const char *path, struct config_listen *ret)
@@ -53,6 +56,27 @@ static const char *parse_listen(struct arena *a, const char *text, struct config
     ret->port = (uint16_t)strtoul(colon + 1, NULL, 10);
     ret->path = arena_text(a, "");
     return NULL;
+}
+
+int config_parse_listen(const char *text, struct config_listen *ret_listen)
+{
+    struct arena scratch = {0};
+    struct config_listen listen = {0};
+    int rc = parse_listen(&scratch, text, &listen) ? -1 : 0;
+    if (rc == 0) {
+        listen.host = alloc_text(listen.host);
+        listen.path = alloc_text(listen.path);
+        *ret_listen = listen;
+    }
+    arena_fini(&scratch);
+    return rc;
+}
+
+void config_listen_fini(struct config_listen *listen)
+{
+    free(listen->host);
+    free(listen->path);
+    *listen = (struct config_listen){0};
 }
 
 static void resolve_listens(struct resolver *r)
@@ -112,9 +136,11 @@ static void resolve_gpus(struct resolver *r)
 {
     struct config *c = r->config;
     const struct value *v = bound_value(r->root, SET_ROOT_gpus);
-    c->gpus = arena_alloc(r->arena, v->count, sizeof(*c->gpus));
-    c->gpu_count = v->count;
-    for (uint32_t i = 0; i < v->count; i++) {
+    c->gpu_count = v->count <= GPUS_MAX ? v->count : GPUS_MAX;
+    c->gpus = arena_alloc(r->arena, c->gpu_count, sizeof(*c->gpus));
+    if (v->count > GPUS_MAX)
+        diag_error(r->diag, v->at, "gpus has more than %d entries", GPUS_MAX);
+    for (uint32_t i = 0; i < c->gpu_count; i++) {
         struct config_gpu *gpu = &c->gpus[i];
         gpu->name = arena_text(r->arena, "");
         gpu->folder = arena_text(r->arena, "");

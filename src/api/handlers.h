@@ -1,0 +1,47 @@
+/* handlers.h: the handlers that the route table names, one group a file. Each answers its exchange,
+ * at once or later, through server/exchange.h. */
+#ifndef API_HANDLERS_H
+#define API_HANDLERS_H
+
+#include "base/buf.h"
+#include "server/exchange.h"
+#include "server/route.h"
+#include "server/server.h"
+
+/* llamaswap.c */
+void api_health(struct server *s, struct exchange *ex);
+void api_root(struct server *s, struct exchange *ex);
+void api_list_models(struct server *s, struct exchange *ex);
+void api_running(struct server *s, struct exchange *ex);
+void api_unload_all_text(struct server *s, struct exchange *ex);
+void api_unload_all_json(struct server *s, struct exchange *ex);
+void api_unload_one(struct server *s, struct exchange *ex);
+void api_version(struct server *s, struct exchange *ex);
+void api_preflight(struct server *s, struct exchange *ex);
+
+/* native.c */
+void api_status(struct server *s, struct exchange *ex);
+void api_models(struct server *s, struct exchange *ex);
+void api_model(struct server *s, struct exchange *ex);
+void api_model_op(struct server *s, struct exchange *ex);
+void api_devices(struct server *s, struct exchange *ex);
+
+/* streams.c */
+void api_events(struct server *s, struct exchange *ex);
+void api_logs(struct server *s, struct exchange *ex);
+void api_log_stream(struct server *s, struct exchange *ex);
+void api_model_log_stream(struct server *s, struct exchange *ex);
+
+/* problems.c */
+void api_format_problem(const struct problem *p, enum route_face face, struct buf *out);
+/* Answers with the problem that a core's reason stands for. */
+void api_fail_reason(struct exchange *ex, uint32_t slot, enum reason why);
+void api_fail_unknown(struct exchange *ex, const char *name);
+
+/* text.c */
+/* The part of the path behind the route's prefix, decoded; false (and answered) when it cannot be. */
+bool api_path_tail(struct exchange *ex, char *out, size_t size);
+void api_send_json(struct exchange *ex, int status, struct buf *json);
+void api_put_seconds(struct buf *b, uint64_t ns);
+
+#endif

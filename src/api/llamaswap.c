@@ -1,0 +1,217 @@
+/* Paths that llama-swap has, and OpenAI's list of models. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "api/handlers.h"
+#include "base/pure/errors.h"
+#include "config/config.h"
+
+void api_health(struct server *s, struct exchange *ex)
+{
+    (void)s;
+    exchange_reply(ex, 200, "text/plain", NULL, "OK", 2);
+}
+
+void api_root(struct server *s, struct exchange *ex)
+{
+    static const char text[] = "wharf " WHARF_VERSION "\n\n"
+                               "  /v1/models        the models\n"
+                               "  /wharf/status     what runs, and where\n"
+                               "  /wharf/models     each model's state\n"
+                               "  /wharf/events     what happens, as it happens\n"
+                               "  /logs/stream      the log\n";
+    (void)s;
+    exchange_reply(ex, 200, "text/plain; charset=utf-8", NULL, text, sizeof(text) - 1);
+}
+
+void api_version(struct server *s, struct exchange *ex)
+{
+    struct buf json = {0};
+    (void)s;
+    buf_text(&json, "{\"version\":\"" WHARF_VERSION "\",\"commit\":\"\",\"build_date\":\"\"}");
+    api_send_json(ex, 200, &json);
+}
+
+static bool counts_as_loaded(const struct server *s, uint32_t slot)
+{
+    struct core_model_view v;
+    core_view_model(s->runner.core, slot, &v);
+    return v.state == MODEL_LOADED || v.state == MODEL_LOADING || v.state == MODEL_UNLOADING;
+}
+
+static void put_listed(struct server *s, const struct config_model *m, uint32_t slot,
+                       struct buf *json)
+{
+    buf_text(json, "{\"id\":");
+    buf_json_text(json, m->id);
+    buf_printf(json, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"wharf\"",
+               (long long)time(NULL));
+    if (m->name[0]) {
+        buf_text(json, ",\"name\":");
+        buf_json_text(json, m->name);
+    }
+    if (m->description[0]) {
+        buf_text(json, ",\"description\":");
+        buf_json_text(json, m->description);
+    }
+    buf_printf(json, ",\"status\":{\"value\":\"%s\"}}",
+               counts_as_loaded(s, slot) ? "loaded" : "unloaded");
+}
+
+void api_list_models(struct server *s, struct exchange *ex)
+{
+    const struct config_ref *ref = s->roster.current;
+    struct buf json = {0}, fields = {0};
+    const char *sep = "";
+    buf_text(&json, "{\"object\":\"list\",\"data\":[");
+    for (uint32_t i = 0; i < ref->config->model_count; i++) {
+        if (ref->config->models[i].unlisted)
+            continue;
+        buf_text(&json, sep);
+        put_listed(s, &ref->config->models[i], ref->slots[i], &json);
+        sep = ",";
+    }
+    buf_text(&json, "]}\n");
+    const struct http_field *origin = http_head_find(ex->head, HTTP_FIELD_ORIGIN);
+    if (origin)
+        buf_printf(&fields, "Access-Control-Allow-Origin: %.*s\r\n", (int)origin->value.len,
+                   ex->bytes + origin->value.off);
+    exchange_reply(ex, 200, "application/json", fields.data, json.data, json.len);
+    buf_fini(&json);
+    buf_fini(&fields);
+}
+
+static const char *running_state(enum model_state state)
+{
+    return state == MODEL_LOADED ? "ready" : state == MODEL_LOADING ? "starting" : "stopping";
+}
+
+void api_running(struct server *s, struct exchange *ex)
+{
+    const struct config_ref *ref = s->roster.current;
+    struct buf json = {0};
+    const char *sep = "";
+    buf_text(&json, "{\"running\":[");
+    for (uint32_t i = 0; i < ref->config->model_count; i++) {
+        const struct config_model *m = &ref->config->models[i];
+        struct core_model_view v;
+        if (!counts_as_loaded(s, ref->slots[i]))
+            continue;
+        core_view_model(s->runner.core, ref->slots[i], &v);
+        buf_printf(&json, "%s{\"model\":", sep);
+        buf_json_text(&json, m->id);
+        buf_printf(&json, ",\"state\":\"%s\",\"cmd\":", running_state(v.state));
+        buf_json_text(&json, m->cmd);
+        buf_text(&json, ",\"proxy\":");
+        buf_json_text(&json, m->proxy);
+        buf_printf(&json, ",\"ttl\":%llu,\"name\":", (unsigned long long)(m->ttl_ns / NS_PER_S));
+        buf_json_text(&json, m->name);
+        buf_text(&json, ",\"description\":");
+        buf_json_text(&json, m->description);
+        buf_char(&json, '}');
+        sep = ",";
+    }
+    buf_text(&json, "]}\n");
+    api_send_json(ex, 200, &json);
+}
+
+/* GET /unload changes state, for llama-swap's sake; a page of another site must not be able to. */
+static bool cross_site(const struct exchange *ex)
+{
+    const struct http_field *f = http_head_find_text(ex->head, ex->bytes, "sec-fetch-site");
+    return f && !http_span_equal_case(ex->bytes, f->value, "same-origin") &&
+           !http_span_equal_case(ex->bytes, f->value, "none");
+}
+
+static void answer_text(struct exchange *ex)
+{
+    exchange_reply(ex, 200, "text/plain", NULL, "OK", 2);
+}
+
+static void answer_json(struct exchange *ex)
+{
+    exchange_reply(ex, 200, "application/json", NULL, "{\"msg\":\"ok\"}", 12);
+}
+
+static void unload_all(struct server *s, struct exchange *ex, void (*done)(struct exchange *ex))
+{
+    if (cross_site(ex)) {
+        exchange_fail(ex, &(struct problem){.error = ERR_CONFLICT,
+                                            .detail = "refused to a page of another site"});
+        return;
+    }
+    ex->commands_held = true;
+    for (uint32_t i = 0; i < s->roster.count; i++)
+        if (s->roster.entries[i].id)
+            exchange_command(ex, i, COMMAND_UNLOAD_NOW, done);
+    ex->commands_held = false;
+    if (ex->commands_open == 0)
+        done(ex);
+}
+
+void api_unload_all_text(struct server *s, struct exchange *ex)
+{
+    unload_all(s, ex, answer_text);
+}
+
+void api_unload_all_json(struct server *s, struct exchange *ex)
+{
+    unload_all(s, ex, answer_json);
+}
+
+void api_unload_one(struct server *s, struct exchange *ex)
+{
+    char name[512];
+    if (!api_path_tail(ex, name, sizeof(name)))
+        return;
+    uint32_t slot = roster_find(&s->roster, name);
+    if (slot == CORE_SLOT_NONE)
+        api_fail_unknown(ex, name);
+    else
+        exchange_command(ex, slot, COMMAND_UNLOAD_NOW, answer_text);
+}
+
+/* A header name that a browser asks for, if it is a token (RFC 9110, section 5.6.2). */
+static bool is_token(const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(p[i] >= '0' && p[i] <= '9') && !((p[i] | 0x20) >= 'a' && (p[i] | 0x20) <= 'z') &&
+            !strchr("!#$%&'*+-.^_`|~", p[i]))
+            return false;
+    return n > 0;
+}
+
+static void put_allowed_headers(const struct exchange *ex, struct buf *out)
+{
+    const struct http_field *f =
+        http_head_find_text(ex->head, ex->bytes, "access-control-request-headers");
+    const char *p = f ? ex->bytes + f->value.off : "", *end = p + (f ? f->value.len : 0);
+    size_t before = out->len;
+    while (p < end) {
+        const char *comma = memchr(p, ',', (size_t)(end - p)), *stop = comma ? comma : end;
+        const char *from = p, *to = stop;
+        while (from < to && *from == ' ')
+            from++;
+        while (to > from && to[-1] == ' ')
+            to--;
+        if (is_token(from, (size_t)(to - from)))
+            buf_printf(out, "%s%.*s", out->len > before ? ", " : "", (int)(to - from), from);
+        p = stop + 1;
+    }
+    if (out->len == before)
+        buf_text(out, "Content-Type, Authorization, Accept, X-Requested-With");
+}
+
+void api_preflight(struct server *s, struct exchange *ex)
+{
+    struct buf fields = {0};
+    (void)s;
+    buf_text(&fields, "Access-Control-Allow-Origin: *\r\n"
+                      "Access-Control-Allow-Methods: GET, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+                      "Access-Control-Max-Age: 86400\r\nAccess-Control-Allow-Headers: ");
+    put_allowed_headers(ex, &fields);
+    buf_text(&fields, "\r\n");
+    exchange_reply(ex, 204, NULL, fields.data, "", 0);
+    buf_fini(&fields);
+}

@@ -1,0 +1,226 @@
+/* Answers without an end: public events, and logs. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/handlers.h"
+#include "base/alloc.h"
+#include "base/pure/errors.h"
+#include "http/url.h"
+
+#define HISTORY_BYTES (100 * 1024)
+#define KEEPALIVE_MS 15000
+#define TAIL_MS 100
+
+/* One follower of a feed, or of a model's log file. */
+struct follow {
+    struct feed_follower follower; /* of a feed */
+    struct exchange *exchange;
+    struct feed *feed;  /* NULL: a file */
+    int fd;             /* of a file; -1 otherwise */
+    off_t at;
+    bool sse;
+    uv_timer_t timer;
+};
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    free(container_of(handle, struct follow, timer));
+}
+
+static void on_local_end(struct exchange *ex)
+{
+    struct follow *f = ex->local;
+    if (f->feed)
+        feed_unfollow(f->feed, &f->follower);
+    if (f->fd >= 0)
+        close(f->fd);
+    uv_close((uv_handle_t *)&f->timer, on_timer_closed);
+}
+
+/* False when the client, and with it the exchange and f's use, are gone. */
+static bool send_event(struct follow *f, const struct feed_item *item, uint64_t id)
+{
+    struct buf text = {0};
+    buf_printf(&text, "id: %llu\nevent: %s\ndata: ", (unsigned long long)id, item->type);
+    buf_append(&text, item->text, item->len);
+    buf_text(&text, "\n\n");
+    bool ok = exchange_stream_write(f->exchange, text.data, text.len);
+    buf_fini(&text);
+    return ok;
+}
+
+static bool send_gap(struct follow *f, uint64_t missed)
+{
+    char text[96];
+    int n = snprintf(text, sizeof(text), "event: gap\ndata: {\"missed\":%llu}\n\n",
+                     (unsigned long long)missed);
+    return exchange_stream_write(f->exchange, text, (size_t)n);
+}
+
+/* Sends what there is, as far as the client takes it. */
+static void pump_feed(struct follow *f)
+{
+    uint64_t id, missed;
+    const struct feed_item *item;
+    while (!exchange_stream_full(f->exchange)) {
+        item = feed_read(f->feed, &f->follower, &id, &missed);
+        if (missed && f->sse && !send_gap(f, missed))
+            return;
+        if (!item)
+            return;
+        bool ok = f->sse ? send_event(f, item, id)
+                         : exchange_stream_write(f->exchange, item->text, item->len);
+        if (!ok)
+            return;
+    }
+}
+
+static void pump_file(struct follow *f)
+{
+    char *data = f->exchange->server->scratch;
+    while (!exchange_stream_full(f->exchange)) {
+        ssize_t n = pread(f->fd, data, SERVER_SCRATCH_BYTES / 4, f->at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        f->at += n;
+        if (!exchange_stream_write(f->exchange, data, (size_t)n))
+            return;
+    }
+}
+
+static void on_news(struct feed_follower *follower)
+{
+    pump_feed(container_of(follower, struct follow, follower));
+}
+
+static void on_drain(struct exchange *ex)
+{
+    struct follow *f = ex->local;
+    if (f->feed)
+        pump_feed(f);
+    else
+        pump_file(f);
+}
+
+static void on_keepalive(uv_timer_t *timer)
+{
+    struct follow *f = container_of(timer, struct follow, timer);
+    exchange_stream_write(f->exchange, ": \n\n", 4);
+}
+
+static void on_tail(uv_timer_t *timer)
+{
+    pump_file(container_of(timer, struct follow, timer));
+}
+
+/* NULL: the client went away. */
+static struct follow *begin(struct exchange *ex, const char *content_type)
+{
+    struct follow *f = alloc_zeroed(1, sizeof(*f));
+    f->exchange = ex;
+    f->fd = -1;
+    uv_timer_init(ex->server->loop, &f->timer);
+    ex->local = f;
+    ex->on_local_end = on_local_end;
+    ex->on_local_drain = on_drain;
+    return exchange_stream_begin(ex, content_type) ? f : NULL;
+}
+
+/* Where a client that was here before left off. */
+static uint64_t resume_point(const struct exchange *ex, const struct feed *feed)
+{
+    const struct http_field *f = http_head_find(ex->head, HTTP_FIELD_LAST_EVENT_ID);
+    uint64_t id = 0;
+    if (!f || f->value.len == 0 || f->value.len > 18)
+        return feed->next;
+    for (uint32_t i = 0; i < f->value.len; i++) {
+        char c = ex->bytes[f->value.off + i];
+        if (c < '0' || c > '9')
+            return feed->next;
+        id = id * 10 + (uint64_t)(c - '0');
+    }
+    return id + 1;
+}
+
+void api_events(struct server *s, struct exchange *ex)
+{
+    uint64_t from = resume_point(ex, &s->events);
+    struct follow *f = begin(ex, "text/event-stream");
+    if (!f)
+        return;
+    f->sse = true;
+    f->feed = &s->events;
+    f->follower.on_news = on_news;
+    feed_follow(f->feed, &f->follower, from);
+    uv_timer_start(&f->timer, on_keepalive, KEEPALIVE_MS, KEEPALIVE_MS);
+    pump_feed(f);
+}
+
+void api_logs(struct server *s, struct exchange *ex)
+{
+    struct buf text = {0};
+    for (uint64_t id = s->log_lines.first; id < s->log_lines.next; id++) {
+        const struct feed_item *item = &s->log_lines.items[id % FEED_ITEMS_MAX];
+        buf_append(&text, item->text, item->len);
+    }
+    buf_append(&text, "", 0);
+    exchange_reply(ex, 200, "text/plain; charset=utf-8", NULL, text.data, text.len);
+    buf_fini(&text);
+}
+
+static bool no_history(const struct exchange *ex)
+{
+    char value[8];
+    struct http_span q = ex->head->query;
+    return url_query_find(ex->bytes + q.off, q.len, "no-history", value, sizeof(value)) != 0;
+}
+
+void api_log_stream(struct server *s, struct exchange *ex)
+{
+    uint64_t from = no_history(ex) ? s->log_lines.next : s->log_lines.first;
+    struct follow *f = begin(ex, "text/plain; charset=utf-8");
+    if (!f)
+        return;
+    f->feed = &s->log_lines;
+    f->follower.on_news = on_news;
+    feed_follow(f->feed, &f->follower, from);
+    pump_feed(f);
+}
+
+void api_model_log_stream(struct server *s, struct exchange *ex)
+{
+    char name[512];
+    struct stat st = {0};
+    if (!api_path_tail(ex, name, sizeof(name)))
+        return;
+    uint32_t slot = roster_find(&s->roster, name);
+    if (slot == CORE_SLOT_NONE) {
+        api_fail_unknown(ex, name);
+        return;
+    }
+    bool skip = no_history(ex);
+    char *path = server_log_path(s, roster_id(&s->roster, slot));
+    int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+    free(path);
+    if (fd < 0 || fstat(fd, &st) < 0) {
+        if (fd >= 0)
+            close(fd);
+        exchange_fail(ex, &(struct problem){.error = ERR_INTERNAL,
+                                            .detail = "the model's log cannot be read"});
+        return;
+    }
+    struct follow *f = begin(ex, "text/plain; charset=utf-8");
+    if (!f) {
+        close(fd);
+        return;
+    }
+    f->fd = fd;
+    f->at = skip ? st.st_size : st.st_size > HISTORY_BYTES ? st.st_size - HISTORY_BYTES : 0;
+    uv_timer_start(&f->timer, on_tail, 0, TAIL_MS);
+}

@@ -1,0 +1,27 @@
+#include <string.h>
+
+#include "api/handlers.h"
+#include "base/pure/errors.h"
+#include "http/url.h"
+
+bool api_path_tail(struct exchange *ex, char *out, size_t size)
+{
+    struct http_span path = exchange_path(ex);
+    size_t skip = strlen(ex->route->path) - 1; /* without the '*' */
+    if (url_decode(ex->bytes + path.off + skip, path.len - skip, false, out, size))
+        return true;
+    exchange_fail(ex, &(struct problem){.error = ERR_ROUTE_UNKNOWN});
+    return false;
+}
+
+void api_send_json(struct exchange *ex, int status, struct buf *json)
+{
+    exchange_reply(ex, status, "application/json", NULL, json->data, json->len);
+    buf_fini(json);
+}
+
+void api_put_seconds(struct buf *b, uint64_t ns)
+{
+    buf_printf(b, "%llu.%03llu", (unsigned long long)(ns / NS_PER_S),
+               (unsigned long long)(ns % NS_PER_S / NS_PER_MS));
+}

@@ -1,0 +1,96 @@
+#include "server/auth.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "config/config.h"
+#include "http/head.h"
+
+#define CREDENTIAL_MAX 1024
+
+/* The time depends on the given text alone, not on how much of it is right. */
+static bool equal(const char *given, size_t n, const char *key)
+{
+    size_t key_len = strlen(key);
+    unsigned char diff = n != key_len;
+    for (size_t i = 0; i < n; i++)
+        diff |= (unsigned char)given[i] ^ (unsigned char)(key_len ? key[i % key_len] : 0);
+    return diff == 0;
+}
+
+static bool any_equal(const struct config *config, const char *given, size_t n)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < config->api_keys.count; i++)
+        found |= equal(given, n, config->api_keys.items[i]);
+    return found && n > 0;
+}
+
+static int base64_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+/* Decodes RFC 4648 base64; returns the length, 0 when it is malformed or too long. */
+static size_t decode_base64(const char *text, size_t n, char out[CREDENTIAL_MAX])
+{
+    size_t len = 0;
+    unsigned bits = 0, held = 0;
+    while (n && text[n - 1] == '=')
+        n--;
+    for (size_t i = 0; i < n; i++) {
+        int v = base64_value(text[i]);
+        if (v < 0 || len == CREDENTIAL_MAX)
+            return 0;
+        held = (held << 6 | (unsigned)v) & 0xffff;
+        bits += 6;
+        if (bits >= 8) {
+            bits -= 8;
+            out[len++] = (char)(held >> bits & 0xff);
+        }
+    }
+    return len;
+}
+
+static bool basic_allows(const struct config *config, const char *text, size_t n)
+{
+    char decoded[CREDENTIAL_MAX];
+    size_t len = decode_base64(text, n, decoded);
+    const char *colon = memchr(decoded, ':', len);
+    if (!colon)
+        return false;
+    size_t skip = (size_t)(colon - decoded) + 1;
+    return any_equal(config, decoded + skip, len - skip);
+}
+
+static bool authorization_allows(const struct config *config, const char *value, size_t n)
+{
+    const char *space = memchr(value, ' ', n);
+    if (!space)
+        return false;
+    size_t scheme = (size_t)(space - value), skip = scheme;
+    while (skip < n && value[skip] == ' ')
+        skip++;
+    if (scheme == 5 && strncasecmp(value, "Basic", 5) == 0)
+        return basic_allows(config, value + skip, n - skip);
+    if (scheme == 6 && strncasecmp(value, "Bearer", 6) == 0)
+        return any_equal(config, value + skip, n - skip);
+    return false;
+}
+
+bool auth_allows(const struct config *config, const struct http_head *head, const char *bytes)
+{
+    if (config->api_keys.count == 0)
+        return true;
+    const struct http_field *f = http_head_find(head, HTTP_FIELD_AUTHORIZATION);
+    if (f && authorization_allows(config, bytes + f->value.off, f->value.len))
+        return true;
+    f = http_head_find(head, HTTP_FIELD_X_API_KEY);
+    return f && any_equal(config, bytes + f->value.off, f->value.len);
+}

@@ -1,0 +1,174 @@
+#include "server/body.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/pure/errors.h"
+
+void body_init(struct body *b, struct body_budget *budget)
+{
+    *b = (struct body){.budget = budget, .fd = -1};
+}
+
+void body_fini(struct body *b)
+{
+    if (!b->budget)
+        return;
+    for (uint32_t i = 0; i < b->edit_count; i++)
+        free(b->edits[i].text);
+    free(b->memory);
+    b->budget->memory_bytes -= b->memory_cap;
+    if (b->fd >= 0) {
+        b->budget->spooled_bytes -= b->size - b->memory_len;
+        close(b->fd);
+    }
+    *b = (struct body){0};
+}
+
+/* Room in memory for n more bytes; the size that is announced is taken in one piece. */
+static bool grow_memory(struct body *b, size_t n, uint64_t expected)
+{
+    size_t want = b->memory_len + n;
+    if (want <= b->memory_cap)
+        return true;
+    if (expected > want && expected <= BODY_MEMORY_MAX)
+        want = (size_t)expected;
+    else if (want < 2 * (size_t)b->memory_cap)
+        want = 2 * (size_t)b->memory_cap;
+    if (want > BODY_MEMORY_MAX)
+        want = BODY_MEMORY_MAX;
+    if (want < b->memory_len + n ||
+        b->budget->memory_bytes + want - b->memory_cap > BODY_MEMORY_TOTAL)
+        return false;
+    b->budget->memory_bytes += want - b->memory_cap;
+    b->memory = alloc_grow(b->memory, want, 1);
+    b->memory_cap = (uint32_t)want;
+    return true;
+}
+
+static int open_spool(struct body *b)
+{
+    b->fd = open(b->budget->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (b->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+        char *path = alloc_printf("%s/spool.XXXXXX", b->budget->folder);
+        b->fd = mkostemp(path, O_CLOEXEC);
+        if (b->fd >= 0)
+            unlink(path);
+        free(path);
+    }
+    if (b->fd < 0) {
+        log_warn(NULL, "cannot create a spool file in %s: %s", b->budget->folder,
+                 strerror(errno));
+        return -ERR_BODY_NO_ROOM;
+    }
+    return 0;
+}
+
+/* Written through the page cache, which takes a copy and does not wait for the disk. */
+static int spool(struct body *b, const char *data, size_t n)
+{
+    if (b->budget->spooled_bytes + n > b->budget->spooled_max)
+        return -ERR_BODY_NO_ROOM;
+    if (b->fd < 0 && open_spool(b) < 0)
+        return -ERR_BODY_NO_ROOM;
+    uint64_t at = b->size - b->memory_len;
+    for (size_t done = 0; done < n;) {
+        ssize_t rc = pwrite(b->fd, data + done, n - done, (off_t)(at + done));
+        if (rc < 0 && errno == EINTR)
+            continue;
+        if (rc <= 0)
+            return -ERR_BODY_NO_ROOM;
+        done += (size_t)rc;
+    }
+    b->size += n;
+    b->budget->spooled_bytes += n;
+    return 0;
+}
+
+int body_append(struct body *b, const char *data, size_t n, uint64_t expected)
+{
+    if (n > b->budget->body_max || b->size > b->budget->body_max - n)
+        return -ERR_BODY_TOO_LARGE;
+    if (b->fd < 0) {
+        size_t part = n;
+        if (part > BODY_MEMORY_MAX - b->memory_len)
+            part = BODY_MEMORY_MAX - b->memory_len;
+        if (part && grow_memory(b, part, expected)) {
+            memcpy(b->memory + b->memory_len, data, part);
+            b->memory_len += (uint32_t)part;
+            b->size += part;
+            data += part;
+            n -= part;
+        }
+    }
+    return n ? spool(b, data, n) : 0;
+}
+
+void body_edit(struct body *b, uint64_t off, uint64_t len, const char *text, size_t text_len)
+{
+    must(b->edit_count < BODY_EDITS_MAX && off + len <= b->size);
+    b->edits[b->edit_count++] =
+        (struct body_edit){off, len, alloc_text_n(text, text_len), text_len};
+}
+
+uint64_t body_size(const struct body *b)
+{
+    uint64_t size = b->size;
+    for (uint32_t i = 0; i < b->edit_count; i++)
+        size = size - b->edits[i].len + b->edits[i].text_len;
+    return size;
+}
+
+/* Original bytes from off on, not beyond end. */
+static int peek_original(const struct body *b, uint64_t off, uint64_t end, char *scratch,
+                         size_t scratch_size, const char **ret_data, size_t *ret_n)
+{
+    if (off < b->memory_len) {
+        uint64_t stop = end < b->memory_len ? end : b->memory_len;
+        *ret_data = b->memory + off;
+        *ret_n = (size_t)(stop - off);
+        return 0;
+    }
+    size_t want = end - off < scratch_size ? (size_t)(end - off) : scratch_size;
+    ssize_t rc;
+    do
+        rc = pread(b->fd, scratch, want, (off_t)(off - b->memory_len));
+    while (rc < 0 && errno == EINTR);
+    if (rc <= 0)
+        return -ERR_BODY_NO_ROOM;
+    *ret_data = scratch;
+    *ret_n = (size_t)rc;
+    return 0;
+}
+
+int body_peek(const struct body *b, uint64_t pos, char *scratch, size_t scratch_size,
+              const char **ret_data, size_t *ret_n)
+{
+    uint64_t from = 0, virt = 0; /* original offset, and the position it has after the edits */
+    for (uint32_t i = 0; i < b->edit_count; i++) {
+        const struct body_edit *e = &b->edits[i];
+        uint64_t plain = e->off - from;
+        if (pos < virt + plain)
+            return peek_original(b, from + (pos - virt), e->off, scratch, scratch_size, ret_data,
+                                 ret_n);
+        virt += plain;
+        if (pos < virt + e->text_len) {
+            *ret_data = e->text + (pos - virt);
+            *ret_n = (size_t)(virt + e->text_len - pos);
+            return 0;
+        }
+        virt += e->text_len;
+        from = e->off + e->len;
+    }
+    uint64_t off = from + (pos - virt);
+    if (off >= b->size) {
+        *ret_n = 0;
+        return 0;
+    }
+    return peek_original(b, off, b->size, scratch, scratch_size, ret_data, ret_n);
+}

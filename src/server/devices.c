@@ -1,0 +1,178 @@
+#include "server/devices.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "gpu/sim.h"
+#include "server/instance.h"
+#include "server/server.h"
+
+struct device_reader {
+    struct devices *devices;
+    uint32_t index;
+    char *folder; /* owned; NULL: not a simulated device */
+    uint64_t total_bytes, sample_ns;
+    uv_timer_t timer;
+    uv_work_t work;
+    bool busy, again, failed;
+    uint64_t taken_ns; /* when the reading under way began: it proves only what was over before */
+    struct sim_reading reading;
+    struct err err;
+};
+
+struct devices {
+    struct server *server;
+    struct device_reader readers[CORE_DEVICES_MAX];
+    uint32_t count;
+    bool closed;
+};
+
+static void read_device(uv_work_t *work)
+{
+    struct device_reader *r = container_of(work, struct device_reader, work);
+    r->failed = sim_read(r->folder, &r->reading, &r->err) < 0;
+}
+
+/* The model whose process (or a descendant of it) it is. */
+static uint32_t owner_of(const struct server *s, pid_t pid)
+{
+    for (uint32_t i = 0; i < s->roster.count; i++) {
+        const struct instance *in = s->roster.entries[i].instance;
+        if (in && in->child && child_pid(in->child) == pid)
+            return i;
+    }
+    for (uint32_t i = 0; i < s->roster.count; i++) {
+        const struct instance *in = s->roster.entries[i].instance;
+        if (in && in->child && child_owns(in->child, pid))
+            return i;
+    }
+    return CORE_SLOT_NONE;
+}
+
+static void report(struct device_reader *r)
+{
+    struct server *s = r->devices->server;
+    struct sample_use uses[SIM_CLAIMS_MAX];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r->reading.claim_count; i++) {
+        uint32_t model = owner_of(s, r->reading.claims[i].pid);
+        if (model != CORE_SLOT_NONE)
+            uses[count++] = (struct sample_use){model, r->reading.claims[i].bytes};
+    }
+    runner_event(&s->runner, (struct event){.type = EVENT_DEVICE_SAMPLE,
+                                            .sample = {.device = r->index,
+                                                       .taken = {r->taken_ns},
+                                                       .used_bytes = r->reading.used_bytes,
+                                                       .uses = uses,
+                                                       .use_count = count}});
+}
+
+static void start_reading(struct device_reader *r);
+
+static void on_read(uv_work_t *work, int status)
+{
+    struct device_reader *r = container_of(work, struct device_reader, work);
+    r->busy = false;
+    if (r->devices->closed || status == UV_ECANCELED)
+        return;
+    if (r->failed)
+        log_warn(NULL, "device %u cannot be read: %s", r->index, r->err.text);
+    else
+        report(r);
+    if (r->again)
+        start_reading(r);
+}
+
+static void start_reading(struct device_reader *r)
+{
+    r->again = r->busy;
+    if (r->busy || r->devices->closed || !r->folder)
+        return;
+    r->busy = true;
+    r->taken_ns = uv_hrtime();
+    uv_queue_work(r->devices->server->loop, &r->work, read_device, on_read);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct device_reader *r = container_of(timer, struct device_reader, timer);
+    if (!r->busy)
+        start_reading(r);
+}
+
+static int add_sim(struct devices *d, const struct config_gpu *gpu, struct err *err)
+{
+    struct device_reader *r = &d->readers[d->count];
+    r->folder = gpu->folder[0]
+                    ? alloc_text(gpu->folder)
+                    : alloc_printf("%s/sim/%u", d->server->state_dir, d->count);
+    r->total_bytes = gpu->memory_bytes;
+    r->sample_ns = gpu->sample_ns;
+    return sim_create(r->folder, gpu->memory_bytes, err);
+}
+
+struct devices *devices_new(struct server *s, struct err *err)
+{
+    const struct config *c = s->roster.current->config;
+    struct devices *d = alloc_zeroed(1, sizeof(*d));
+    char *sim = alloc_printf("%s/sim", s->state_dir);
+    d->server = s;
+    mkdir(sim, 0700);
+    free(sim);
+    for (uint32_t i = 0; i < c->gpu_count && i < CORE_DEVICES_MAX; i++) {
+        d->readers[i].devices = d;
+        d->readers[i].index = i;
+        uv_timer_init(s->loop, &d->readers[i].timer);
+        if (c->gpus[i].sim && add_sim(d, &c->gpus[i], err) < 0) {
+            err_wrap(err, "simulated GPU %s", c->gpus[i].name);
+            return NULL; /* the process ends */
+        }
+        d->count++;
+    }
+    return d;
+}
+
+void devices_start(struct devices *d)
+{
+    struct server *s = d->server;
+    for (uint32_t i = 0; i < d->count; i++) {
+        struct device_reader *r = &d->readers[i];
+        if (!r->folder) {
+            log_warn(NULL, "gpus[%u] is no simulated device; real ones are not read yet", i);
+            continue;
+        }
+        runner_event(&s->runner,
+                     (struct event){.type = EVENT_DEVICE_FOUND,
+                                    .found = {.device = i, .total_bytes = r->total_bytes}});
+        uint64_t ms = r->sample_ns / NS_PER_MS;
+        uv_timer_start(&r->timer, on_timer, 0, ms ? ms : 1000);
+    }
+}
+
+void devices_sample_now(struct devices *d, uint32_t device)
+{
+    if (device < d->count)
+        start_reading(&d->readers[device]);
+}
+
+const char *devices_sim_folder(const struct devices *d, uint32_t device)
+{
+    return device < d->count ? d->readers[device].folder : NULL;
+}
+
+void devices_close(struct devices *d)
+{
+    d->closed = true;
+    for (uint32_t i = 0; i < d->count; i++)
+        uv_close((uv_handle_t *)&d->readers[i].timer, NULL);
+}
+
+void devices_free(struct devices *d)
+{
+    for (uint32_t i = 0; i < d->count; i++)
+        free(d->readers[i].folder);
+    free(d);
+}

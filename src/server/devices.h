@@ -1,0 +1,27 @@
+/* devices.h: what the devices report, as samples for the core. For now the simulated ones; readings
+ * run on the thread pool, at most one a device at a time. */
+#ifndef SERVER_DEVICES_H
+#define SERVER_DEVICES_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/pure/check.h"
+
+struct devices;
+struct server;
+
+/* Creates the simulated devices' folders. NULL, with *err set, when that fails. */
+struct devices *devices_new(struct server *s, struct err *err);
+/* Tells the core which devices there are, and begins to sample. */
+void devices_start(struct devices *d);
+/* Reads a device as soon as possible; again, if a reading is under way already. */
+void devices_sample_now(struct devices *d, uint32_t device);
+/* Folder of a simulated device, for its engines' environment; NULL for others and for none. */
+const char *devices_sim_folder(const struct devices *d, uint32_t device);
+/* Stops the timers. */
+void devices_close(struct devices *d);
+/* After the loop has ended. */
+void devices_free(struct devices *d);
+
+#endif

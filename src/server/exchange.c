@@ -1,0 +1,269 @@
+#include "server/exchange.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/pure/errors.h"
+#include "server/client.h"
+#include "server/scanner.h"
+#include "server/server.h"
+#include "server/instance.h"
+#include "server/upstream.h"
+
+struct exchange_table {
+    struct pool pool;
+    void *pool_memory;       /* owned */
+    struct exchange **items; /* owned; indexed by slot */
+};
+
+struct exchange_table *exchange_table_new(uint32_t max)
+{
+    struct exchange_table *t = alloc_zeroed(1, sizeof(*t));
+    t->pool_memory = alloc_zeroed(1, pool_bytes(max));
+    t->items = alloc_zeroed(max, sizeof(struct exchange *));
+    pool_init(&t->pool, t->pool_memory, max);
+    return t;
+}
+
+void exchange_table_free(struct exchange_table *t)
+{
+    must(t->pool.used == 0);
+    free(t->pool_memory);
+    free(t->items);
+    free(t);
+}
+
+uint32_t exchange_table_count(const struct exchange_table *t)
+{
+    return t->pool.used;
+}
+
+/* A tag is the table's id in one number; generations are odd, so it is never 0. */
+static uint64_t tag_of(const struct exchange *ex)
+{
+    return (uint64_t)ex->self.gen << 32 | ex->self.slot;
+}
+
+static struct exchange *find(struct server *s, uint64_t tag)
+{
+    struct id id = {(uint32_t)tag, (uint32_t)(tag >> 32)};
+    return pool_alive(&s->exchanges->pool, id) ? s->exchanges->items[id.slot] : NULL;
+}
+
+/* The used part of the head and its bytes, in one piece of memory. */
+static struct http_head *copy_head(const struct http_head *head, const char *bytes,
+                                   const char **ret_bytes)
+{
+    size_t fixed = offsetof(struct http_head, fields) +
+                   head->field_count * sizeof(struct http_field);
+    char *copy = alloc_grow(NULL, fixed + head->bytes, 1);
+    memcpy(copy, head, fixed);
+    memcpy(copy + fixed, bytes, head->bytes);
+    *ret_bytes = copy + fixed;
+    return (struct http_head *)(void *)copy;
+}
+
+struct exchange *exchange_new(struct server *s, struct client *c, const struct http_head *head,
+                              const char *bytes)
+{
+    struct id id;
+    if (!pool_get(&s->exchanges->pool, &id))
+        return NULL;
+    struct exchange *ex = alloc_zeroed(1, sizeof(*ex));
+    s->exchanges->items[id.slot] = ex;
+    ex->server = s;
+    ex->client = c;
+    ex->self = id;
+    ex->slot = CORE_SLOT_NONE;
+    ex->config = config_ref_get(s->roster.current);
+    ex->head = copy_head(head, bytes, &ex->bytes);
+    ex->client_keep_alive = head->keep_alive;
+    ex->client_http10 = head->minor == 0;
+    ex->expects_continue = head->expect_continue;
+    ex->is_head_method = http_span_equal(bytes, head->method, "HEAD");
+    body_init(&ex->body, &s->bodies);
+    return ex;
+}
+
+static void release(struct exchange *ex)
+{
+    struct server *s = ex->server;
+    s->exchanges->items[ex->self.slot] = NULL;
+    pool_put(&s->exchanges->pool, ex->self.slot);
+    scanner_free(ex->scanner);
+    body_fini(&ex->body);
+    free(ex->head);
+    config_ref_put(ex->config);
+    free(ex);
+}
+
+void exchange_over(struct exchange *ex, enum ended how, bool keep)
+{
+    struct server *s = ex->server;
+    struct client *c = ex->client;
+    struct id waiter = ex->waiter;
+    uint64_t tag = tag_of(ex);
+    uint32_t commands = ex->commands_open;
+    if (ex->upstream)
+        upstream_put(ex->upstream, ex->upstream_keep && how == ENDED_DONE);
+    ex->upstream = NULL;
+    if (ex->on_local_end)
+        ex->on_local_end(ex);
+    release(ex);
+    if (c)
+        client_answered(c, keep);
+    if (!id_none(waiter))
+        runner_request_ended(&s->runner, waiter, how);
+    for (; commands > 0; commands--)
+        runner_event(&s->runner, (struct event){.type = EVENT_COMMAND_CANCELLED,
+                                                .command = {.tag = tag}});
+}
+
+void exchange_client_gone(struct exchange *ex)
+{
+    ex->client = NULL;
+    ex->upstream_keep = false;
+    exchange_over(ex, ENDED_GONE, false);
+}
+
+void exchange_client_drained(struct exchange *ex)
+{
+    if (ex->upstream && (ex->state == EXCHANGE_RELAYING || ex->state == EXCHANGE_TUNNEL))
+        stream_read_start(&ex->upstream->stream);
+    if (ex->on_local_drain)
+        ex->on_local_drain(ex);
+}
+
+void exchange_waiting(struct server *s, const struct effect *e)
+{
+    struct exchange *ex = find(s, e->tag);
+    if (!ex) {
+        runner_request_ended(&s->runner, e->waiter, ENDED_GONE);
+        return;
+    }
+    ex->waiter = e->waiter;
+    log_debug(roster_id(&s->roster, e->model), "waiting position=%u estimate_s=%u", e->position,
+              e->retry_after_s);
+}
+
+void exchange_granted(struct server *s, const struct effect *e)
+{
+    struct exchange *ex = find(s, e->tag);
+    if (!ex) {
+        runner_request_ended(&s->runner, e->waiter, ENDED_GONE);
+        return;
+    }
+    must(ex->state == EXCHANGE_WAITING);
+    ex->waiter = e->waiter;
+    exchange_forward(ex);
+}
+
+static int error_of(enum reason why)
+{
+    switch ((int)why) {
+    case REASON_MODEL_UNKNOWN:
+        return ERR_MODEL_UNKNOWN;
+    case REASON_QUEUE_FULL:
+        return ERR_QUEUE_FULL;
+    case REASON_NO_ROOM:
+    case REASON_NO_ROOM_NOW:
+        return ERR_NO_ROOM;
+    case REASON_LOAD_TIMEOUT:
+        return ERR_LOAD_TIMEOUT;
+    case REASON_PAUSED:
+        return ERR_LOAD_PAUSED;
+    case REASON_UNLOADED:
+    case REASON_COMMAND:
+    case REASON_CONFIG:
+    case REASON_REMOVED:
+        return ERR_UNLOADED;
+    case REASON_SHUTDOWN:
+        return ERR_SHUTTING_DOWN;
+    case REASON_STUCK:
+        return ERR_STUCK;
+    case REASON_WAIT_EXPIRED:
+        return ERR_WAIT_EXPIRED;
+    default:
+        return ERR_LOAD_FAILED;
+    }
+}
+
+/* Free and total per device, and who could leave: what a 507 has to say. */
+static void describe_room(struct server *s, const struct effect *e, struct buf *out)
+{
+    char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX];
+    buf_printf(out, "model %s needs %s of device memory;", roster_id(&s->roster, e->model),
+               units_format_bytes(e->bytes, a));
+    const struct config *c = s->roster.current->config;
+    for (uint32_t d = 0; d < c->gpu_count && d < CORE_DEVICES_MAX; d++) {
+        struct core_device_view v;
+        core_view_device(s->runner.core, d, &v);
+        buf_printf(out, " %s has %s of %s free;", c->gpus[d].name,
+                   units_format_bytes(v.room_bytes, a), units_format_bytes(v.total_bytes, b));
+    }
+    const char *sep = " models that could be unloaded: ";
+    for (uint32_t i = 0; i < s->roster.count; i++) {
+        struct core_model_view v;
+        core_view_model(s->runner.core, i, &v);
+        if (v.state != MODEL_LOADED || v.device == CORE_SLOT_NONE)
+            continue;
+        buf_printf(out, "%s%s (%s)", sep, roster_id(&s->roster, i),
+                   units_format_bytes(v.charged_bytes, a));
+        sep = ", ";
+    }
+}
+
+/* The sentence for a refusal. */
+void exchange_describe(struct server *s, const struct effect *e, struct problem *ret,
+                       struct buf *text)
+{
+    const char *id = roster_id(&s->roster, e->model);
+    int error = error_of(e->reason);
+    const char *last =
+        e->model < s->roster.count ? s->roster.entries[e->model].last_error : NULL;
+    if (error == ERR_NO_ROOM)
+        describe_room(s, e, text);
+    else if ((error == ERR_LOAD_FAILED || error == ERR_LOAD_TIMEOUT || error == ERR_LOAD_PAUSED) &&
+             last)
+        buf_printf(text, "model %s: %s: %s", id, error_info(error)->text, last);
+    else
+        buf_printf(text, "model %s: %s", id, error_info(error)->text);
+    *ret = (struct problem){.error = error,
+                            .detail = text->data,
+                            .retry_after_s =
+                                error_info(error)->retryable ? e->retry_after_s : 0};
+}
+
+void exchange_refused(struct server *s, const struct effect *e)
+{
+    struct exchange *ex = find(s, e->tag);
+    if (!ex)
+        return;
+    struct buf text = {0};
+    struct problem p;
+    exchange_describe(s, e, &p, &text);
+    ex->waiter = (struct id){0}; /* a refusal is final */
+    exchange_fail(ex, &p);
+    buf_fini(&text);
+}
+
+void exchange_command(struct exchange *ex, uint32_t slot, enum command what,
+                      void (*on_done)(struct exchange *ex))
+{
+    ex->commands_open++;
+    ex->on_commands_done = on_done;
+    runner_command(&ex->server->runner, tag_of(ex), slot, what, REASON_COMMAND);
+}
+
+void exchange_command_done(struct server *s, const struct effect *e)
+{
+    struct exchange *ex = find(s, e->tag);
+    if (!ex || ex->commands_open == 0)
+        return;
+    if (ex->command_result == REASON_NONE)
+        ex->command_result = e->reason;
+    if (--ex->commands_open == 0 && !ex->commands_held)
+        ex->on_commands_done(ex);
+}

@@ -1,0 +1,137 @@
+/* exchange.h: one request and its answer. The only place that knows client, waiter and upstream.
+ *
+ *   READING ─▶ WAITING ─▶ FORWARDING ─▶ RELAYING ─▶ over
+ *      │                       └──────▶ TUNNEL ───▶ over
+ *      └─────▶ LOCAL (answered by wharf itself) ──▶ over
+ *
+ * READING: the body comes in and is looked through for its model. WAITING: the core has it in its
+ * queue. FORWARDING: granted; the request goes to the model's server, no byte of an answer has
+ * come. RELAYING: the answer goes to the client. Each exchange that the core was told of ends with
+ * exactly one REQUEST_ENDED, unless the core refused it. A route with the model in its path goes to
+ * WAITING while the body is still coming. */
+#ifndef SERVER_EXCHANGE_H
+#define SERVER_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "core/core.h"
+#include "http/chunk.h"
+#include "http/head.h"
+#include "server/body.h"
+#include "server/route.h"
+#include "server/timeouts.h"
+
+struct client;
+struct config_ref;
+struct exchange_table;
+struct scanner;
+struct server;
+struct upstream;
+
+enum exchange_state {
+    EXCHANGE_READING,
+    EXCHANGE_WAITING,
+    EXCHANGE_FORWARDING,
+    EXCHANGE_RELAYING,
+    EXCHANGE_TUNNEL,
+    EXCHANGE_LOCAL,
+};
+
+struct exchange {
+    struct server *server;
+    struct client *client;      /* lives at least as long; NULL only while ending */
+    struct upstream *upstream;  /* from FORWARDING on; owned until put back */
+    struct config_ref *config;  /* counted */
+    const struct route *route;
+    struct id self;             /* its place in the table; as a tag in the core */
+    struct id waiter;           /* the core's name for it; none before and after */
+    enum exchange_state state;
+    struct http_head *head;     /* owned, with the bytes behind it; freed when the answer begins */
+    const char *bytes;          /* of the head; within the same memory */
+    struct body body;
+    struct scanner *scanner;    /* owned while the model is looked for in the body */
+    uint64_t body_sent;
+    uint32_t slot;              /* the model's; CORE_SLOT_NONE: not known yet */
+    uint32_t path_skip;         /* characters of the path that the model's server does not see */
+    bool body_complete, sent_all, bounced, fresh_only, is_head_method, client_keep_alive;
+    bool send_chunked;          /* the body goes upstream in chunks: its length is not known */
+    bool client_http10, answer_begun, expects_continue;
+    enum http_framing in_framing; /* of the upstream's answer */
+    bool out_chunked, out_until_close, upstream_keep;
+    uint64_t in_left;
+    struct chunk_decoder in_chunks;
+    uint32_t commands_open;     /* commands of the core that are not done */
+    bool commands_held;         /* more are to be started */
+    enum reason command_result; /* the first that was not REASON_NONE */
+    void (*on_commands_done)(struct exchange *ex);
+    void *local;                /* of a local handler that streams; with on_local_* */
+    void (*on_local_end)(struct exchange *ex);   /* frees local; the exchange ends */
+    void (*on_local_drain)(struct exchange *ex); /* the client took what was queued */
+};
+
+/* exchange.c: life, and what the core says */
+struct exchange_table *exchange_table_new(uint32_t max);
+void exchange_table_free(struct exchange_table *t);
+uint32_t exchange_table_count(const struct exchange_table *t);
+/* Copies the head. NULL when there are too many. */
+struct exchange *exchange_new(struct server *s, struct client *c, const struct http_head *head,
+                              const char *bytes);
+void exchange_waiting(struct server *s, const struct effect *e);
+void exchange_granted(struct server *s, const struct effect *e);
+void exchange_refused(struct server *s, const struct effect *e);
+void exchange_command_done(struct server *s, const struct effect *e);
+void exchange_client_gone(struct exchange *ex);
+void exchange_client_drained(struct exchange *ex);
+/* What a refusal tells the client: fills *ret, with its detail in text. */
+void exchange_describe(struct server *s, const struct effect *e, struct problem *ret,
+                       struct buf *text);
+/* Ends it: lets go of the upstream, tells the core, tells the client's connection. keep: another
+ * request may follow on it. */
+void exchange_over(struct exchange *ex, enum ended how, bool keep);
+
+/* request.c: reading the request */
+void exchange_route(struct exchange *ex);
+void exchange_body(struct exchange *ex, const char *data, size_t n);
+void exchange_body_end(struct exchange *ex);
+/* Whether the request carries one of the configured keys (or none is configured). */
+bool exchange_authorized(const struct exchange *ex);
+
+/* forward.c: the request on its way to the model */
+void exchange_forward(struct exchange *ex);
+void exchange_upstream_connected(struct exchange *ex, int error);
+void exchange_upstream_drained(struct exchange *ex);
+void exchange_send_body(struct exchange *ex);
+void exchange_upstream_timeout(struct exchange *ex, enum timeout_kind kind);
+
+/* relay.c: the answer on its way back; tunnels */
+void exchange_upstream_data(struct exchange *ex, const char *data, size_t n);
+void exchange_upstream_end(struct exchange *ex, int error);
+void exchange_tunnel_in(struct exchange *ex, const char *data, size_t n);
+
+/* reply.c: answers of wharf's own */
+/* The problem as an answer, or, when an answer has begun, a visibly cut one. Ends the exchange. */
+void exchange_fail(struct exchange *ex, const struct problem *p);
+/* A whole answer. fields: further header lines, each with CRLF, or NULL. Ends the exchange. */
+void exchange_reply(struct exchange *ex, int status, const char *content_type, const char *fields,
+                    const char *body, size_t n);
+/* Begins an answer without an end known; then pieces, then exchange_stream_end. A client that goes
+ * away ends it through on_local_end. False: that has just happened. */
+bool exchange_stream_begin(struct exchange *ex, const char *content_type);
+bool exchange_stream_write(struct exchange *ex, const char *data, size_t n);
+bool exchange_stream_full(struct exchange *ex);
+void exchange_stream_end(struct exchange *ex);
+/* For handlers: the path as it came. */
+static inline struct http_span exchange_path(const struct exchange *ex)
+{
+    return ex->head->path;
+}
+
+/* Starts a command in the core. on_done is called when all that were started are done, possibly
+ * from inside this call; a handler that starts several sets commands_held, clears it after the
+ * last, and looks at commands_open itself. */
+void exchange_command(struct exchange *ex, uint32_t slot, enum command what,
+                      void (*on_done)(struct exchange *ex));
+
+#endif

@@ -1,0 +1,71 @@
+#include "server/feed.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+
+void feed_init(struct feed *f, size_t bytes_max)
+{
+    *f = (struct feed){.first = 1, .next = 1, .bytes_max = bytes_max};
+    list_init(&f->followers);
+}
+
+static void drop_first(struct feed *f)
+{
+    struct feed_item *item = &f->items[f->first++ % FEED_ITEMS_MAX];
+    f->bytes -= item->len;
+    free(item->text);
+    *item = (struct feed_item){0};
+}
+
+void feed_fini(struct feed *f)
+{
+    while (f->first < f->next)
+        drop_first(f);
+}
+
+uint64_t feed_add(struct feed *f, const char *type, const char *text, size_t n)
+{
+    while (f->first < f->next &&
+           (f->next - f->first >= FEED_ITEMS_MAX || f->bytes + n > f->bytes_max))
+        drop_first(f);
+    uint64_t id = f->next++;
+    f->items[id % FEED_ITEMS_MAX] =
+        (struct feed_item){alloc_text_n(text, n), (uint32_t)n, type};
+    f->bytes += n;
+    struct link *pos, *tmp;
+    list_each_safe(pos, tmp, &f->followers)
+    {
+        struct feed_follower *w = list_entry(pos, struct feed_follower, link);
+        w->on_news(w);
+    }
+    return id;
+}
+
+void feed_follow(struct feed *f, struct feed_follower *w, uint64_t from)
+{
+    w->next = from;
+    list_push(&f->followers, &w->link);
+}
+
+void feed_unfollow(struct feed *f, struct feed_follower *w)
+{
+    if (link_linked(&w->link))
+        list_remove(&f->followers, &w->link);
+}
+
+const struct feed_item *feed_read(struct feed *f, struct feed_follower *w, uint64_t *ret_id,
+                                  uint64_t *ret_missed)
+{
+    *ret_missed = 0;
+    if (w->next > f->next)
+        w->next = f->next; /* an id of an earlier daemon's life */
+    if (w->next < f->first) {
+        *ret_missed = f->first - w->next;
+        w->next = f->first;
+    }
+    if (w->next == f->next)
+        return NULL;
+    *ret_id = w->next++;
+    return &f->items[*ret_id % FEED_ITEMS_MAX];
+}

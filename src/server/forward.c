@@ -1,0 +1,296 @@
+/* The request on its way to the model's server. Its head is rebuilt from what was parsed. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/pure/errors.h"
+#include "server/client.h"
+#include "server/exchange.h"
+#include "server/instance.h"
+#include "server/server.h"
+#include "server/upstream.h"
+
+/* When a paused client may go on sending. */
+#define AHEAD_LOW (256 * 1024)
+
+/* Text put together in the server's scratch. */
+struct writer {
+    char *at, *end;
+    bool overflow;
+};
+
+static void put(struct writer *w, const char *text, size_t n)
+{
+    if ((size_t)(w->end - w->at) < n) {
+        w->overflow = true;
+        return;
+    }
+    memcpy(w->at, text, n);
+    w->at += n;
+}
+
+static void put_text(struct writer *w, const char *text)
+{
+    put(w, text, strlen(text));
+}
+
+static void put_span(struct writer *w, const struct exchange *ex, struct http_span s)
+{
+    put(w, ex->bytes + s.off, s.len);
+}
+
+static void put_field(struct writer *w, const struct exchange *ex, const struct http_field *f)
+{
+    put_span(w, ex, f->name);
+    put(w, ": ", 2);
+    put_span(w, ex, f->value);
+    put(w, "\r\n", 2);
+}
+
+static void put_number_field(struct writer *w, const char *name, uint64_t value)
+{
+    char line[64];
+    put(w, line, (size_t)snprintf(line, sizeof(line), "%s: %llu\r\n", name,
+                                  (unsigned long long)value));
+}
+
+/* Fields that wharf sets itself, or keeps to itself. */
+static bool withheld(const struct exchange *ex, const struct http_field *f)
+{
+    if (f->known == HTTP_FIELD_CONTENT_LENGTH || f->known == HTTP_FIELD_EXPECT ||
+        f->known == HTTP_FIELD_X_FORWARDED_FOR)
+        return true;
+    /* A key of wharf's never goes upstream; without keys of its own, it may be the model's. */
+    if (f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_X_API_KEY)
+        return ex->config->config->api_keys.count > 0;
+    return http_head_is_hop(ex->head, ex->bytes, f);
+}
+
+static void put_fields(struct writer *w, struct exchange *ex)
+{
+    const struct http_head *h = ex->head;
+    const struct http_field *forwarded = NULL;
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        const struct http_field *f = &h->fields[i];
+        if (f->known == HTTP_FIELD_X_FORWARDED_FOR && !forwarded)
+            forwarded = f;
+        if (!withheld(ex, f))
+            put_field(w, ex, f);
+    }
+    if (ex->client->peer[0]) {
+        put_text(w, "X-Forwarded-For: ");
+        if (forwarded) {
+            put_span(w, ex, forwarded->value);
+            put(w, ", ", 2);
+        }
+        put_text(w, ex->client->peer);
+        put(w, "\r\n", 2);
+    }
+    if (h->upgrade) {
+        put_text(w, "Connection: Upgrade\r\n");
+        for (uint32_t i = 0; i < h->field_count; i++)
+            if (h->fields[i].known == HTTP_FIELD_UPGRADE)
+                put_field(w, ex, &h->fields[i]);
+    }
+}
+
+static void put_framing(struct writer *w, struct exchange *ex)
+{
+    const struct http_head *h = ex->head;
+    ex->send_chunked = false;
+    if (h->framing == HTTP_BODY_NONE)
+        return;
+    if (ex->body_complete) {
+        put_number_field(w, "Content-Length", body_size(&ex->body));
+    } else if (h->framing == HTTP_BODY_LENGTH) {
+        put_number_field(w, "Content-Length", h->content_length);
+    } else {
+        put_text(w, "Transfer-Encoding: chunked\r\n");
+        ex->send_chunked = true;
+    }
+}
+
+/* Builds the head in scratch; its length, or 0 when it does not fit. */
+static size_t format_head(struct exchange *ex, const struct instance *in)
+{
+    char *scratch = ex->server->scratch;
+    struct writer w = {scratch, scratch + SERVER_SCRATCH_BYTES, false};
+    const struct http_head *h = ex->head;
+    struct http_span path = h->path;
+    path.off += ex->path_skip;
+    path.len -= ex->path_skip;
+    put_span(&w, ex, h->method);
+    put(&w, " ", 1);
+    put_text(&w, in->base_path);
+    put_span(&w, ex, path);
+    if (h->query.len) {
+        put(&w, "?", 1);
+        put_span(&w, ex, h->query);
+    }
+    put_text(&w, " HTTP/1.1\r\n");
+    if (!http_head_find(h, HTTP_FIELD_HOST)) {
+        put_text(&w, "Host: ");
+        put_text(&w, in->host);
+        put(&w, "\r\n", 2);
+    }
+    put_fields(&w, ex);
+    put_framing(&w, ex);
+    put(&w, "\r\n", 2);
+    return w.overflow ? 0 : (size_t)(w.at - scratch);
+}
+
+static struct instance *instance_of(struct exchange *ex)
+{
+    return instance_ready(ex->server, ex->slot);
+}
+
+/* Back into the queue, once: its server was not there to take it. */
+static bool bounce(struct exchange *ex)
+{
+    if (ex->bounced || ex->body_sent)
+        return false;
+    ex->bounced = true;
+    ex->state = EXCHANGE_WAITING;
+    if (ex->upstream)
+        upstream_put(ex->upstream, false);
+    ex->upstream = NULL;
+    runner_event(&ex->server->runner, (struct event){.type = EVENT_REQUEST_BOUNCED,
+                                                     .ended = {.waiter = ex->waiter}});
+    return true;
+}
+
+static void fail_upstream(struct exchange *ex, int error, const char *why)
+{
+    char text[256];
+    snprintf(text, sizeof(text), "model %s: %s%s%s", roster_id(&ex->server->roster, ex->slot),
+             error_info(error)->text, why ? ": " : "", why ? why : "");
+    exchange_fail(ex, &(struct problem){.error = error, .detail = text});
+}
+
+static void send_request(struct exchange *ex)
+{
+    struct instance *in = instance_of(ex);
+    size_t n = in ? format_head(ex, in) : 0;
+    if (n == 0) {
+        if (in || !bounce(ex))
+            fail_upstream(ex, in ? ERR_HEAD_TOO_LARGE : ERR_UPSTREAM_CLOSED, NULL);
+        return;
+    }
+    uv_buf_t out[3] = {uv_buf_init(ex->server->scratch, (unsigned)n)};
+    unsigned count = 1;
+    /* The usual body is whole, in memory and one piece: head and body leave in one write. */
+    if (ex->body_complete && ex->body.fd < 0 && ex->body.edit_count == 0 && ex->body.size) {
+        out[count++] = uv_buf_init(ex->body.memory, (unsigned)ex->body.size);
+        ex->body_sent = ex->body.size;
+    }
+    if (stream_write(&ex->upstream->stream, out, count) < 0) {
+        exchange_upstream_end(ex, UV_EPIPE);
+        return;
+    }
+    if (in->model->header_timeout_ns)
+        timeouts_arm_ms(&ex->server->timeouts, &ex->upstream->timeout, TIMEOUT_ANSWER,
+                        in->model->header_timeout_ns / NS_PER_MS);
+    exchange_send_body(ex);
+}
+
+void exchange_forward(struct exchange *ex)
+{
+    struct instance *in = instance_of(ex);
+    ex->state = EXCHANGE_FORWARDING;
+    ex->body_sent = 0;
+    ex->sent_all = false;
+    /* A body that is not held whole cannot be sent twice, so it must not meet a stale connection. */
+    bool fresh = ex->fresh_only || !ex->body_complete || ex->head->upgrade;
+    ex->upstream = in ? upstream_get(in, ex, fresh) : NULL;
+    if (!ex->upstream) {
+        if (in || !bounce(ex))
+            fail_upstream(ex, ERR_UPSTREAM_ERROR, NULL);
+        return;
+    }
+    if (ex->expects_continue) {
+        static char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+        uv_buf_t out = uv_buf_init(line, sizeof(line) - 1);
+        ex->expects_continue = false;
+        if (!client_write(ex->client, &out, 1))
+            return;
+    }
+    if (ex->upstream->connected)
+        send_request(ex);
+}
+
+void exchange_upstream_connected(struct exchange *ex, int error)
+{
+    if (error == 0) {
+        send_request(ex);
+        return;
+    }
+    if (error == UV_ECONNREFUSED)
+        runner_event(&ex->server->runner,
+                     (struct event){.type = EVENT_UPSTREAM_BROKEN,
+                                    .model = {.model = ex->slot, .why = REASON_BROKEN}});
+    if (error != UV_ECONNREFUSED || !bounce(ex))
+        fail_upstream(ex, error == UV_ECONNREFUSED ? ERR_UPSTREAM_REFUSED : ERR_UPSTREAM_ERROR,
+                      uv_strerror(error));
+}
+
+static int send_piece(struct exchange *ex, const char *data, size_t n)
+{
+    char size[CHUNK_SIZE_LINE_MAX], end[] = "\r\n";
+    union {
+        const char *from;
+        char *to;
+    } text = {data}; /* uv_buf_t has no const form; nothing is written through it */
+    uv_buf_t piece = {text.to, n};
+    if (!ex->send_chunked)
+        return stream_write(&ex->upstream->stream, &piece, 1);
+    uv_buf_t out[] = {uv_buf_init(size, (unsigned)chunk_format_size(size, n)), piece,
+                      uv_buf_init(end, 2)};
+    return stream_write(&ex->upstream->stream, out, 3);
+}
+
+static int send_last(struct exchange *ex)
+{
+    static char last[] = "0\r\n\r\n";
+    uv_buf_t out = uv_buf_init(last, sizeof(last) - 1);
+    ex->sent_all = true;
+    return ex->send_chunked ? stream_write(&ex->upstream->stream, &out, 1) : 0;
+}
+
+void exchange_send_body(struct exchange *ex)
+{
+    while (!ex->sent_all && !stream_full(&ex->upstream->stream)) {
+        const char *data;
+        size_t n;
+        int rc = body_peek(&ex->body, ex->body_sent, ex->server->spool_scratch,
+                           SERVER_SCRATCH_BYTES, &data, &n);
+        if (rc < 0) {
+            exchange_fail(ex, &(struct problem){.error = -rc});
+            return;
+        }
+        if (n == 0 && !ex->body_complete)
+            break; /* more will come */
+        rc = n ? send_piece(ex, data, n) : send_last(ex);
+        ex->body_sent += n;
+        if (rc < 0) {
+            exchange_upstream_end(ex, rc);
+            return;
+        }
+    }
+    if (!ex->body_complete && ex->body.size - ex->body_sent < AHEAD_LOW)
+        client_resume(ex->client);
+}
+
+void exchange_upstream_drained(struct exchange *ex)
+{
+    if (ex->state == EXCHANGE_TUNNEL)
+        client_resume(ex->client);
+    else
+        exchange_send_body(ex);
+}
+
+void exchange_upstream_timeout(struct exchange *ex, enum timeout_kind kind)
+{
+    fail_upstream(ex, ERR_UPSTREAM_TIMEOUT,
+                  kind == TIMEOUT_CONNECT ? "no connection in time" : "no answer in time");
+}

@@ -1,0 +1,65 @@
+/* instance.h: one model's server process, from its LOAD to its end.
+ *
+ * It performs what backend/process decides: finds a port, spawns, probes until ready, stops, kills.
+ * Its idle connections belong to it, because ports are reused. Each LOAD and UNLOAD is completed
+ * exactly once, through the runner. */
+#ifndef SERVER_INSTANCE_H
+#define SERVER_INSTANCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <uv.h>
+
+#include "backend/process.h"
+#include "base/pure/list.h"
+#include "config/config.h"
+#include "server/children.h"
+
+struct config_ref;
+struct prober;
+struct server;
+
+struct instance {
+    struct server *server;
+    uint32_t slot, device;
+    uint64_t serial; /* never given twice */
+    struct config_ref *config;        /* counted */
+    const struct config_model *model; /* of that configuration */
+    struct process process;
+    uint64_t load_op, unload_op;
+    struct child *child;   /* NULL before the spawn and after it has gone */
+    struct prober *prober; /* NULL: no probe under way */
+    uv_timer_t *timer;     /* owned; freed when closed */
+    uint16_t port;
+    struct sockaddr_storage addr; /* where its server listens */
+    char host[280];        /* "host:port", for the Host field of probes */
+    char base_path[512];   /* of the proxy URL, without a trailing slash */
+    char *log_path;        /* owned */
+    int64_t log_start;     /* bytes that stood in the log before this start */
+    struct list idle;      /* struct upstream, most recently used first */
+    bool aborted, exited;
+    int wait_status;       /* of the main process, once exited */
+    char *failure;         /* owned; why it could not be started, or NULL */
+};
+
+/* Effects. */
+void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t device);
+void instance_abort(struct server *s, uint32_t slot, uint64_t op);
+void instance_unload(struct server *s, uint32_t slot, uint64_t op);
+void instance_kill(struct server *s, uint32_t slot, uint64_t op);
+
+/* The instance that can take a request now, or NULL. */
+struct instance *instance_ready(struct server *s, uint32_t slot);
+/* The main process, 0 when there is none. */
+int instance_pid(const struct instance *in);
+
+/* instance_spawn.c: from a definition to a child. A start that cannot be tried is reported through
+ * instance_cannot_start (which takes why), never at once. */
+void instance_spawn(struct instance *in);
+void instance_cannot_start(struct instance *in, char *why);
+/* Runs cmdStop; false when it cannot be run. */
+bool instance_run_stop(struct instance *in);
+extern const struct child_ops instance_child_ops;
+
+#endif

@@ -1,0 +1,172 @@
+/* From a model's definition to a running child: port, address, arguments, environment. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "http/url.h"
+#include "server/devices.h"
+#include "server/instance.h"
+#include "server/ports.h"
+#include "server/server.h"
+
+/* Replaces every occurrence of name by value. The caller frees it. */
+static char *replace(const char *text, const char *name, const char *value)
+{
+    struct buf out = {0};
+    const char *at;
+    while ((at = strstr(text, name))) {
+        buf_append(&out, text, (size_t)(at - text));
+        buf_text(&out, value);
+        text = at + strlen(name);
+    }
+    buf_text(&out, text);
+    return buf_take(&out);
+}
+
+/* A NULL-terminated copy with ${PORT} and ${PID} filled in, and room for extra more. */
+static char **expand(const struct config_strings *list, const struct instance *in, size_t extra)
+{
+    char port[8], pid[16];
+    snprintf(port, sizeof(port), "%u", in->port);
+    snprintf(pid, sizeof(pid), "%d", instance_pid(in));
+    char **out = alloc_zeroed(list->count + extra + 1, sizeof(*out));
+    for (uint32_t i = 0; i < list->count; i++) {
+        char *with_port = replace(list->items[i], "${PORT}", port);
+        out[i] = replace(with_port, "${PID}", pid);
+        free(with_port);
+    }
+    return out;
+}
+
+static void free_list(char **list)
+{
+    for (char **p = list; *p; p++)
+        free(*p);
+    free(list);
+}
+
+/* Names that need a resolver would stall the loop: servers that wharf starts are on this machine,
+ * so an address or "localhost" is asked for. */
+static bool resolve(struct instance *in, const struct url *url)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&in->addr;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&in->addr;
+    const char *host = strcmp(url->host, "localhost") == 0 ? "127.0.0.1" : url->host;
+    return uv_ip4_addr(host, url->port, v4) == 0 || uv_ip6_addr(host, url->port, v6) == 0;
+}
+
+static bool find_address(struct instance *in)
+{
+    struct url url;
+    char port[8];
+    snprintf(port, sizeof(port), "%u", in->port);
+    char *text = replace(in->model->proxy, "${PORT}", port);
+    bool ok = url_parse(text, &url) == 0;
+    if (!ok)
+        instance_cannot_start(in, alloc_printf("proxy '%s' is not a http:// URL", text));
+    else if (url.tls)
+        instance_cannot_start(in, alloc_printf("proxy '%s': TLS to models is not supported", text));
+    else if (!resolve(in, &url))
+        instance_cannot_start(in, alloc_printf("proxy '%s': its host must be an IP address or "
+                                               "localhost", text));
+    free(text);
+    if (!ok || url.tls || in->addr.ss_family == 0)
+        return false;
+    in->port = url.port;
+    snprintf(in->host, sizeof(in->host), strchr(url.host, ':') ? "[%s]:%u" : "%s:%u", url.host,
+             url.port);
+    snprintf(in->base_path, sizeof(in->base_path), "%s", url.path);
+    size_t n = strlen(in->base_path);
+    while (n && in->base_path[n - 1] == '/')
+        in->base_path[--n] = '\0';
+    return true;
+}
+
+static char *safe_name(const char *id)
+{
+    char *name = alloc_text(id);
+    for (char *p = name; *p; p++)
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+              *p == '-' || *p == '_'))
+            *p = '_';
+    return name;
+}
+
+void instance_spawn(struct instance *in)
+{
+    struct server *s = in->server;
+    const struct config_model *m = in->model;
+    if (m->argv.count == 0) {
+        instance_cannot_start(in, alloc_text("it has no cmd"));
+        return;
+    }
+    if (m->uses_port && !(in->port = ports_find(s, m->port_preferred))) {
+        instance_cannot_start(in, alloc_text("no free port was found"));
+        return;
+    }
+    if (!find_address(in))
+        return;
+    char **argv = expand(&m->argv, in, 0), **env = expand(&m->env, in, 1);
+    char *name = safe_name(m->id);
+    const char *folder = devices_sim_folder(s->devices, in->device);
+    if (folder)
+        env[m->env.count] = alloc_printf("WHARF_SIM_FOLDER=%s", folder);
+    struct child_spec spec = {.argv = (const char *const *)argv,
+                              .env = (const char *const *)env,
+                              .name = name,
+                              .log_path = in->log_path};
+    in->child = children_spawn(s->children, &spec, &instance_child_ops, in);
+    free_list(argv);
+    free_list(env);
+    free(name);
+}
+
+static void on_stop_spawned(void *owner, struct child *c, pid_t pid)
+{
+    (void)owner;
+    (void)c;
+    (void)pid;
+}
+
+static void on_stop_failed(void *owner, struct child *c, const char *text)
+{
+    (void)owner;
+    (void)c;
+    log_warn(NULL, "cmdStop: %s", text);
+}
+
+static void on_stop_exited(void *owner, struct child *c, int wait_status)
+{
+    (void)owner;
+    (void)c;
+    if (wait_status != 0)
+        log_warn(NULL, "cmdStop failed wait_status=%d", wait_status);
+}
+
+static void on_stop_gone(void *owner, struct child *c)
+{
+    (void)owner;
+    (void)c;
+}
+
+/* The stop command outlives the instance if it must, and ends on its own; its owner is nobody. */
+bool instance_run_stop(struct instance *in)
+{
+    static const struct child_ops ops = {on_stop_spawned, on_stop_failed, on_stop_exited,
+                                         on_stop_gone};
+    char **argv = expand(&in->model->stop_argv, in, 0), **env = expand(&in->model->env, in, 0);
+    char *id = safe_name(in->model->id), *name = alloc_printf("%s-stop", id);
+    struct child_spec spec = {.argv = (const char *const *)argv,
+                              .env = (const char *const *)env,
+                              .name = name,
+                              .log_path = in->log_path};
+    bool ok = children_spawn(in->server->children, &spec, &ops, NULL) != NULL;
+    free_list(argv);
+    free_list(env);
+    free(name);
+    free(id);
+    return ok;
+}

@@ -1,0 +1,205 @@
+#include "server/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "server/client.h"
+#include "server/server.h"
+
+#define LISTENERS_MAX 16
+#define BACKLOG 1024
+
+struct listener {
+    struct listeners *all;
+    union {
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+        uv_handle_t handle;
+    } uv;
+    bool is_unix;
+    char *path; /* owned; unix */
+    char text[300];
+};
+
+struct listeners {
+    struct server *server;
+    struct listener items[LISTENERS_MAX];
+    uint32_t count;
+    char *file; /* owned; STATE/listen */
+};
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct listener *l = container_of(stream, struct listener, uv.stream);
+    if (status < 0)
+        log_warn(NULL, "accept: %s", uv_strerror(status));
+    else
+        client_accept(l->all->server, stream, l->is_unix);
+}
+
+static int resolve(const struct config_listen *want, struct sockaddr_storage *ret, struct err *err)
+{
+    const char *host = want->host[0] ? want->host : "::";
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+    char port[8];
+    snprintf(port, sizeof(port), "%u", want->port);
+    int rc = getaddrinfo(host, port, &hints, &found);
+    /* Machines without IPv6 still have all of their IPv4 addresses. */
+    if (rc != 0 && !want->host[0])
+        rc = getaddrinfo("0.0.0.0", port, &hints, &found);
+    if (rc != 0)
+        return err_set(err, "listen address %s: %s", host, gai_strerror(rc));
+    memcpy(ret, found->ai_addr, found->ai_addrlen);
+    freeaddrinfo(found);
+    return 0;
+}
+
+static bool is_loopback(const struct sockaddr_storage *addr)
+{
+    char text[64] = "";
+    uv_ip_name((const struct sockaddr *)addr, text, sizeof(text));
+    return strncmp(text, "127.", 4) == 0 || strcmp(text, "::1") == 0;
+}
+
+static int open_tcp(struct listener *l, const struct config_listen *want, struct err *err)
+{
+    struct sockaddr_storage addr;
+    int n = sizeof(addr);
+    if (resolve(want, &addr, err) < 0)
+        return -1;
+    int rc = uv_tcp_bind(&l->uv.tcp, (struct sockaddr *)&addr, 0);
+    if (rc == 0)
+        rc = uv_tcp_getsockname(&l->uv.tcp, (struct sockaddr *)&addr, &n);
+    if (rc < 0)
+        return err_set(err, "cannot listen on %s:%u: %s", want->host, want->port,
+                       uv_strerror(rc));
+    char ip[64] = "";
+    uv_ip_name((struct sockaddr *)&addr, ip, sizeof(ip));
+    unsigned port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
+                                                     : ((struct sockaddr_in *)&addr)->sin_port);
+    snprintf(l->text, sizeof(l->text), addr.ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip, port);
+    if (!is_loopback(&addr))
+        log_warn(NULL, "listening on %s, which other machines can reach", l->text);
+    return 0;
+}
+
+/* A socket file that nobody listens on is left over from a daemon that was killed. */
+static void remove_stale(const char *path)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 && errno == ECONNREFUSED)
+        unlink(path);
+    close(fd);
+}
+
+static int open_unix(struct listener *l, const struct config_listen *want, struct err *err)
+{
+    remove_stale(want->path);
+    mode_t old = umask(0177); /* the owner alone, from the first moment */
+    int rc = uv_pipe_bind(&l->uv.pipe, want->path);
+    umask(old);
+    if (rc < 0)
+        return err_set(err, "cannot listen on unix:%s: %s", want->path, uv_strerror(rc));
+    l->path = alloc_text(want->path);
+    snprintf(l->text, sizeof(l->text), "unix:%s", want->path);
+    return 0;
+}
+
+static int open_one(struct listeners *ls, const struct config_listen *want, struct err *err)
+{
+    if (ls->count == LISTENERS_MAX)
+        return err_set(err, "more than %d listen addresses", LISTENERS_MAX);
+    struct listener *l = &ls->items[ls->count++];
+    l->all = ls;
+    l->is_unix = want->is_unix;
+    if (want->is_unix)
+        uv_pipe_init(ls->server->loop, &l->uv.pipe, 0);
+    else
+        uv_tcp_init(ls->server->loop, &l->uv.tcp);
+    return want->is_unix ? open_unix(l, want, err) : open_tcp(l, want, err);
+}
+
+struct listeners *listeners_new(struct server *s, struct err *err)
+{
+    const struct config *c = s->roster.current->config;
+    struct listeners *ls = alloc_zeroed(1, sizeof(*ls));
+    ls->server = s;
+    for (uint32_t i = 0; i < s->options.listen_count; i++) {
+        struct config_listen want;
+        if (config_parse_listen(s->options.listens[i], &want) < 0) {
+            err_set(err, "--listen %s: not HOST:PORT or unix:PATH", s->options.listens[i]);
+            return NULL;
+        }
+        int rc = open_one(ls, &want, err);
+        config_listen_fini(&want);
+        if (rc < 0)
+            return NULL;
+    }
+    if (s->options.listen_count)
+        return ls;
+    for (uint32_t i = 0; i < c->listen_count; i++)
+        if (open_one(ls, &c->listens[i], err) < 0)
+            return NULL;
+    char host[] = "127.0.0.1", none[] = "";
+    struct config_listen loopback = {.host = host, .port = 8080, .path = none};
+    if (c->listen_count == 0 && open_one(ls, &loopback, err) < 0)
+        return NULL;
+    return ls;
+}
+
+/* Written whole under another name first: whoever waits for the file reads all of it. */
+static int write_address(struct listeners *ls, struct err *err)
+{
+    ls->file = alloc_printf("%s/listen", ls->server->state_dir);
+    char *tmp = alloc_printf("%s.new", ls->file);
+    FILE *f = fopen(tmp, "we");
+    bool ok = f && fprintf(f, "%s\n", ls->items[0].text) > 0;
+    ok = f && fclose(f) == 0 && ok && rename(tmp, ls->file) == 0;
+    free(tmp);
+    return ok ? 0 : err_set(err, "cannot write %s: %s", ls->file, strerror(errno));
+}
+
+int listeners_start(struct listeners *ls, struct err *err)
+{
+    for (uint32_t i = 0; i < ls->count; i++) {
+        int rc = uv_listen(&ls->items[i].uv.stream, BACKLOG, on_connection);
+        if (rc < 0)
+            return err_set(err, "cannot listen on %s: %s", ls->items[i].text, uv_strerror(rc));
+        log_info(NULL, "listening on %s", ls->items[i].text);
+    }
+    return write_address(ls, err);
+}
+
+void listeners_close(struct listeners *ls)
+{
+    for (uint32_t i = 0; i < ls->count; i++) {
+        if (!uv_is_closing(&ls->items[i].uv.handle))
+            uv_close(&ls->items[i].uv.handle, NULL);
+        if (ls->items[i].path)
+            unlink(ls->items[i].path);
+    }
+    if (ls->file)
+        unlink(ls->file);
+}
+
+void listeners_free(struct listeners *ls)
+{
+    for (uint32_t i = 0; i < ls->count; i++)
+        free(ls->items[i].path);
+    free(ls->file);
+    free(ls);
+}

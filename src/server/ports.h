@@ -1,0 +1,13 @@
+/* ports.h: a free TCP port for a model's server. */
+#ifndef SERVER_PORTS_H
+#define SERVER_PORTS_H
+
+#include <stdint.h>
+
+struct server;
+
+/* The preferred port if nothing listens on it and no other model was given it, else the next one
+ * that is free; 0 when there is none. */
+uint16_t ports_find(const struct server *s, uint16_t preferred);
+
+#endif

@@ -1,0 +1,244 @@
+#include "server/proctree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/pure/check.h"
+
+/* Environments beyond this are read in part; the kernel allows 128 KiB for one string (execve(2)),
+ * and wharf puts its mark first. */
+#define ENVIRON_BYTES_MAX ((size_t)256 * 1024)
+
+/* One scan's buffers, so that a scan over thousands of processes allocates a few times only. */
+struct scan {
+    const struct proc_mark *mark;
+    struct proc_list *list;
+    char *env; /* ENVIRON_BYTES_MAX bytes */
+    pid_t sid; /* 0: sessions tell nothing */
+};
+
+struct stat_fields {
+    char state;
+    pid_t ppid, sid;
+    long threads;
+    uint64_t start_ticks;
+};
+
+/* Whole file, or as much as fits; -1 when it cannot be read. */
+static ssize_t read_proc(pid_t pid, const char *file, char *out, size_t out_size)
+{
+    char path[48];
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    size_t used = 0;
+    ssize_t n = 0;
+    while (used < out_size && (n = read(fd, out + used, out_size - used)) > 0)
+        used += (size_t)n;
+    close(fd);
+    return n < 0 ? -1 : (ssize_t)used;
+}
+
+/* proc(5): the fields follow the LAST ')', since a command's name may contain one. */
+static bool read_stat(pid_t pid, struct stat_fields *ret)
+{
+    char text[1024];
+    ssize_t n = read_proc(pid, "stat", text, sizeof(text) - 1);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    const char *rest = strrchr(text, ')');
+    struct stat_fields f = {0};
+    /* 3 state, 4 ppid, 6 session, 20 num_threads, 22 starttime */
+    if (!rest || sscanf(rest + 1,
+                        " %c %d %*d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %ld "
+                        "%*d %" SCNu64,
+                        &f.state, &f.ppid, &f.sid, &f.threads, &f.start_ticks) != 5)
+        return false;
+    *ret = f;
+    return true;
+}
+
+/* A process whose first thread ended before the others is shown as Z too, but lives. */
+static bool ended(const struct stat_fields *f)
+{
+    return f->state == 'X' || (f->state == 'Z' && f->threads <= 1);
+}
+
+static bool environ_has(pid_t pid, const struct proc_mark *mark, char *env)
+{
+    ssize_t n = read_proc(pid, "environ", env, ENVIRON_BYTES_MAX);
+    size_t want = strlen(mark->text);
+    for (ssize_t at = 0; at < n;) {
+        size_t left = (size_t)(n - at);
+        size_t len = strnlen(env + at, left);
+        if (len >= want && memcmp(env + at, mark->text, want) == 0 && (mark->prefix || len == want))
+            return true;
+        at += (ssize_t)len + 1;
+    }
+    return false;
+}
+
+void proc_list_fini(struct proc_list *l)
+{
+    free(l->items);
+    *l = (struct proc_list){0};
+}
+
+static struct proc *append(struct proc_list *l)
+{
+    if (l->count == l->cap) {
+        l->cap = l->cap ? l->cap * 2 : 64;
+        l->items = alloc_grow(l->items, l->cap, sizeof(*l->items));
+    }
+    return &l->items[l->count++];
+}
+
+bool proc_list_add(struct proc_list *l, pid_t pid)
+{
+    struct stat_fields f;
+    if (!read_stat(pid, &f) || ended(&f))
+        return false;
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->items[i].pid == pid && l->items[i].start_ticks == f.start_ticks)
+            return false;
+    }
+    *append(l) =
+        (struct proc){.pid = pid, .ppid = f.ppid, .start_ticks = f.start_ticks, .ours = true};
+    return true;
+}
+
+static void consider(struct scan *s, pid_t pid)
+{
+    const struct proc_mark *mark = s->mark;
+    struct stat_fields f;
+    if (!read_stat(pid, &f) || ended(&f) || f.start_ticks < mark->start_ticks_min)
+        return;
+    bool in_session = s->sid != 0 && f.sid == s->sid;
+    *append(s->list) = (struct proc){.pid = pid,
+                                     .ppid = f.ppid,
+                                     .start_ticks = f.start_ticks,
+                                     .ours = in_session || environ_has(pid, mark, s->env)};
+}
+
+static int compare_pid(const void *a, const void *b)
+{
+    const struct proc *pa = a, *pb = b;
+    return (pa->pid > pb->pid) - (pa->pid < pb->pid);
+}
+
+/* Children of ours are ours, whatever they did to session and environment. */
+static void claim_by_parent(struct proc_list *l)
+{
+    bool changed = true;
+    while (changed) {
+        changed = false;
+        for (size_t i = 0; i < l->count; i++) {
+            struct proc key = {.pid = l->items[i].ppid};
+            if (l->items[i].ours)
+                continue;
+            const struct proc *parent =
+                bsearch(&key, l->items, l->count, sizeof(*l->items), compare_pid);
+            if (parent && parent->ours)
+                l->items[i].ours = changed = true;
+        }
+    }
+}
+
+static void drop_others(struct proc_list *l)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->items[i].ours)
+            l->items[kept++] = l->items[i];
+    }
+    l->count = kept;
+}
+
+/* A session's number stays taken while it has members. When its leader has been reaped and another
+ * process has that number, the session was empty, and its number may name a stranger's session. */
+static pid_t usable_sid(const struct proc_mark *mark)
+{
+    struct stat_fields f;
+    return mark->sid_reaped && read_stat(mark->sid, &f) ? 0 : mark->sid;
+}
+
+void proctree_scan(const struct proc_mark *mark, struct proc_list *ret_list)
+{
+    struct scan s = {.mark = mark, .list = ret_list, .sid = usable_sid(mark)};
+    pid_t self = getpid();
+    DIR *dir = opendir("/proc");
+    ret_list->count = 0;
+    if (!dir)
+        return;
+    s.env = alloc_zeroed(ENVIRON_BYTES_MAX, 1);
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        long pid = strtol(e->d_name, NULL, 10);
+        if (pid > 1 && pid != self)
+            consider(&s, (pid_t)pid);
+    }
+    closedir(dir);
+    free(s.env);
+    if (!mark->prefix && ret_list->count > 0) {
+        qsort(ret_list->items, ret_list->count, sizeof(*ret_list->items), compare_pid);
+        claim_by_parent(ret_list);
+    }
+    drop_others(ret_list);
+}
+
+bool proctree_match(const struct proc_mark *mark, pid_t pid)
+{
+    struct stat_fields f;
+    if (!read_stat(pid, &f) || ended(&f) || f.start_ticks < mark->start_ticks_min)
+        return false;
+    pid_t sid = usable_sid(mark);
+    if (sid != 0 && f.sid == sid)
+        return true;
+    char *env = alloc_zeroed(ENVIRON_BYTES_MAX, 1);
+    bool has = environ_has(pid, mark, env);
+    free(env);
+    return has;
+}
+
+/* The descriptor pins the process first, then its start time is compared: what is signalled is what
+ * was listed, even when the number has been reused in between. */
+static void kill_one(const struct proc *p)
+{
+    struct stat_fields f;
+    int fd = (int)syscall(SYS_pidfd_open, p->pid, 0);
+    if (read_stat(p->pid, &f) && f.start_ticks == p->start_ticks) {
+        if (fd >= 0)
+            (void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+        else
+            (void)kill(p->pid, SIGKILL);
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+void proctree_kill(const struct proc_list *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        must(l->items[i].pid > 1);
+        kill_one(&l->items[i]);
+    }
+}
+
+uint64_t proctree_now_ticks(void)
+{
+    struct timespec now;
+    uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
+    must(clock_gettime(CLOCK_BOOTTIME, &now) == 0);
+    return (uint64_t)now.tv_sec * hz + (uint64_t)now.tv_nsec * hz / UINT64_C(1000000000);
+}

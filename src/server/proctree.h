@@ -1,0 +1,48 @@
+/* proctree.h: finding processes by what they carry, from /proc.
+ *
+ * Used where no cgroup holds a tree together. A process belongs to a mark when its environment has
+ * the mark, or it is in the main process's session (programs such as vLLM overwrite the memory
+ * behind /proc/PID/environ with a process title), or its parent belongs. Ended processes that
+ * nobody has reaped yet do not count. Blocking; for the thread pool, and for the sweep at start. */
+#ifndef SERVER_PROCTREE_H
+#define SERVER_PROCTREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct proc {
+    pid_t pid, ppid;
+    uint64_t start_ticks; /* clock ticks since boot; with the pid, names a process for good */
+    bool ours;
+};
+
+struct proc_list {
+    struct proc *items; /* owned */
+    size_t count, cap;
+};
+
+struct proc_mark {
+    const char *text;         /* "WHARF_INSTANCE=..." */
+    bool prefix;              /* text is only the beginning; then session and parents do not count */
+    pid_t sid;                /* session of the main process; 0: none */
+    bool sid_reaped;          /* the main process has been reaped: its number may be reused */
+    uint64_t start_ticks_min; /* older processes cannot belong */
+};
+
+void proc_list_fini(struct proc_list *l);
+/* Adds a process once; true when it was not there yet. start_ticks is read here; false as well when
+ * the process no longer exists. */
+bool proc_list_add(struct proc_list *l, pid_t pid);
+
+/* Replaces the list by the living processes that belong; the calling process never does. */
+void proctree_scan(const struct proc_mark *mark, struct proc_list *ret_list);
+/* Whether one process belongs, by environment or session alone. */
+bool proctree_match(const struct proc_mark *mark, pid_t pid);
+/* SIGKILL to each that still is the process it was when it was listed. */
+void proctree_kill(const struct proc_list *l);
+/* Now, on the clock of start_ticks. */
+uint64_t proctree_now_ticks(void);
+
+#endif

@@ -1,0 +1,374 @@
+/* The answer on its way back: its head rebuilt, its body passed on as it comes. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "base/pure/errors.h"
+#include "server/client.h"
+#include "server/exchange.h"
+#include "server/server.h"
+#include "server/upstream.h"
+
+/* Pieces of content taken from one read and sent as one chunk. */
+#define PIECES_MAX 60
+
+/* What one read of the upstream becomes: one write to the client. */
+struct batch {
+    uv_buf_t bufs[PIECES_MAX + 4];
+    unsigned head, count; /* bufs[0] is the answer's head if head == 1; content from 2 on */
+    size_t bytes;         /* of content */
+    bool ended, malformed;
+};
+
+static void fail_upstream(struct exchange *ex, int error, const char *why)
+{
+    char text[256];
+    snprintf(text, sizeof(text), "model %s: %s%s%s", roster_id(&ex->server->roster, ex->slot),
+             error_info(error)->text, why ? ": " : "", why ? why : "");
+    if (ex->answer_begun)
+        log_warn(roster_id(&ex->server->roster, ex->slot), "answer cut short: %s",
+                 why ? why : error_info(error)->text);
+    exchange_fail(ex, &(struct problem){.error = error, .detail = text});
+}
+
+static bool span_has(const char *data, struct http_span s, const char *word)
+{
+    size_t n = strlen(word);
+    for (uint32_t i = 0; i + n <= s.len; i++)
+        if (strncasecmp(data + s.off + i, word, n) == 0)
+            return true;
+    return false;
+}
+
+static size_t append(char *to, size_t at, const char *text, size_t n)
+{
+    memcpy(to + at, text, n);
+    return at + n;
+}
+
+static size_t append_text(char *to, size_t at, const char *text)
+{
+    return append(to, at, text, strlen(text));
+}
+
+static size_t append_framing(struct exchange *ex, const struct http_head *h, bool tunnel, char *to,
+                             size_t at)
+{
+    if (tunnel)
+        return append_text(to, at, "Connection: Upgrade\r\n");
+    bool bodyless = h->framing == HTTP_BODY_NONE;
+    ex->out_chunked = ex->out_until_close = false;
+    /* The length that a HEAD or 304 answer states is kept; it is no framing there. */
+    if (h->framing == HTTP_BODY_CHUNKED || h->framing == HTTP_BODY_UNTIL_CLOSE) {
+        ex->out_chunked = !ex->client_http10;
+        ex->out_until_close = ex->client_http10;
+    }
+    if (ex->out_chunked)
+        at = append_text(to, at, "Transfer-Encoding: chunked\r\n");
+    if (ex->out_until_close && !bodyless)
+        ex->client_keep_alive = false;
+    if (!ex->client_keep_alive || !ex->body_complete || ex->server->stopping) {
+        ex->client_keep_alive = false;
+        return append_text(to, at, "Connection: close\r\n");
+    }
+    return ex->client_http10 ? append_text(to, at, "Connection: keep-alive\r\n") : at;
+}
+
+/* The scratch holds any head: one that was parsed is at most HTTP_HEAD_BYTES_MAX long, and what is
+ * added is far less than the rest. */
+static size_t format_head(struct exchange *ex, const struct http_head *h, const char *data,
+                          bool tunnel)
+{
+    _Static_assert(SERVER_SCRATCH_BYTES > HTTP_HEAD_BYTES_MAX + 4096, "room for any head");
+    char *to = ex->server->scratch;
+    size_t at = append_text(to, 0, "HTTP/1.1 ");
+    char status[8];
+    at = append(to, at, status, (size_t)snprintf(status, sizeof(status), "%u ", h->status));
+    at = append(to, at, data + h->reason.off, h->reason.len);
+    at = append(to, at, "\r\n", 2);
+    bool sse = false;
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        const struct http_field *f = &h->fields[i];
+        bool upgrade = tunnel && f->known == HTTP_FIELD_UPGRADE;
+        if (!upgrade && http_head_is_hop(h, data, f))
+            continue;
+        if (f->known == HTTP_FIELD_CONTENT_TYPE)
+            sse = span_has(data, f->value, "text/event-stream");
+        /* Name, colon and value stand together in what was parsed; only the spaces may differ. */
+        at = append(to, at, data + f->name.off, f->name.len);
+        at = append(to, at, ": ", 2);
+        at = append(to, at, data + f->value.off, f->value.len);
+        at = append(to, at, "\r\n", 2);
+    }
+    if (sse)
+        at = append_text(to, at, "X-Accel-Buffering: no\r\n");
+    at = append_framing(ex, h, tunnel, to, at);
+    return append(to, at, "\r\n", 2);
+}
+
+static void add_piece(struct batch *b, const char *data, size_t n)
+{
+    union {
+        const char *from;
+        char *to;
+    } text = {data}; /* uv_buf_t has no const form; nothing is written through it */
+    if (n == 0)
+        return;
+    b->bufs[2 + b->count++] = (uv_buf_t){text.to, n};
+    b->bytes += n;
+}
+
+/* Splits what came into content, and says whether the body has ended. Returns the bytes taken. */
+static size_t take_content(struct exchange *ex, struct batch *b, const char *data, size_t n)
+{
+    switch (ex->in_framing) {
+    case HTTP_BODY_NONE:
+        b->ended = true;
+        return 0;
+    case HTTP_BODY_UNTIL_CLOSE:
+        add_piece(b, data, n);
+        return n;
+    case HTTP_BODY_LENGTH: {
+        size_t part = n < ex->in_left ? n : (size_t)ex->in_left;
+        ex->in_left -= part;
+        add_piece(b, data, part);
+        b->ended = ex->in_left == 0;
+        return part;
+    }
+    case HTTP_BODY_CHUNKED:
+        break;
+    }
+    size_t taken = 0;
+    while (taken < n && !b->ended && b->count < PIECES_MAX) {
+        size_t used, off, len;
+        int rc = chunk_decode(&ex->in_chunks, data + taken, n - taken, &used, &off, &len);
+        if (rc < 0) {
+            b->malformed = true;
+            return taken;
+        }
+        add_piece(b, data + taken + off, len);
+        taken += used;
+        b->ended = rc == 1;
+    }
+    return taken;
+}
+
+/* Writes the batch as one message part. False when the client, and the exchange, are gone. */
+static bool write_batch(struct exchange *ex, struct batch *b)
+{
+    static char last[] = "0\r\n\r\n", end[] = "\r\n";
+    char size[CHUNK_SIZE_LINE_MAX];
+    unsigned first = 2, count = b->count;
+    if (ex->out_chunked && b->bytes) {
+        b->bufs[--first] = uv_buf_init(size, (unsigned)chunk_format_size(size, b->bytes));
+        b->bufs[2 + b->count] = uv_buf_init(end, 2);
+        count += 2;
+    }
+    if (ex->out_chunked && b->ended)
+        b->bufs[first + count++] = uv_buf_init(last, sizeof(last) - 1);
+    if (b->head) {
+        b->bufs[first - 1] = uv_buf_init(ex->server->scratch, b->head);
+        first--;
+        count++;
+    }
+    return count == 0 || client_write(ex->client, b->bufs + first, count);
+}
+
+static void finish(struct exchange *ex, bool surplus)
+{
+    /* Bytes beyond the end of an answer, or a request that was not taken whole: what the
+     * connection would bring next cannot be trusted. */
+    ex->upstream_keep = ex->upstream_keep && !surplus && ex->sent_all;
+    exchange_over(ex, ENDED_DONE, ex->client_keep_alive);
+}
+
+static void relay(struct exchange *ex, size_t head, const char *data, size_t n)
+{
+    bool first = true;
+    while (first || n) {
+        struct batch b = {.head = (unsigned)(first ? head : 0)};
+        first = false;
+        size_t taken = take_content(ex, &b, data, n);
+        data += taken;
+        n -= taken;
+        struct client *c = ex->client;
+        if (!write_batch(ex, &b))
+            return;
+        if (b.malformed) {
+            fail_upstream(ex, ERR_UPSTREAM_INVALID, "malformed chunk");
+            return;
+        }
+        if (b.ended) {
+            finish(ex, n > 0);
+            return;
+        }
+        if (stream_full(&c->stream))
+            stream_read_stop(&ex->upstream->stream);
+    }
+}
+
+/* The request is not needed any more, except for what of its body is still to be sent. */
+static void drop_request(struct exchange *ex)
+{
+    free(ex->head);
+    ex->head = NULL;
+    ex->bytes = NULL;
+    if (ex->body_complete && ex->sent_all)
+        body_fini(&ex->body);
+}
+
+static void open_tunnel(struct exchange *ex, size_t head, const char *data, size_t n)
+{
+    uv_buf_t out[2] = {uv_buf_init(ex->server->scratch, (unsigned)head)};
+    union {
+        const char *from;
+        char *to;
+    } rest = {data}; /* uv_buf_t has no const form; nothing is written through it */
+    out[1] = (uv_buf_t){rest.to, n};
+    ex->state = EXCHANGE_TUNNEL;
+    ex->answer_begun = ex->out_until_close = true;
+    ex->upstream_keep = false;
+    drop_request(ex);
+    if (client_write(ex->client, out, n ? 2 : 1))
+        client_tunnel(ex->client);
+}
+
+static void begin_answer(struct exchange *ex, const struct http_head *h, const char *data,
+                         size_t n)
+{
+    bool tunnel = h->status == 101;
+    timeouts_disarm(&ex->server->timeouts, &ex->upstream->timeout);
+    if (tunnel && !ex->head->upgrade) {
+        fail_upstream(ex, ERR_UPSTREAM_INVALID, "it switched protocols unasked");
+        return;
+    }
+    size_t head = format_head(ex, h, data, tunnel);
+    data += h->bytes;
+    n -= h->bytes;
+    if (tunnel) {
+        open_tunnel(ex, head, data, n);
+        return;
+    }
+    ex->in_framing = h->framing;
+    ex->in_left = h->content_length;
+    if (h->framing == HTTP_BODY_LENGTH && h->content_length == 0)
+        ex->in_framing = HTTP_BODY_NONE;
+    ex->in_chunks = (struct chunk_decoder){0};
+    ex->upstream_keep = h->keep_alive && h->framing != HTTP_BODY_UNTIL_CLOSE;
+    ex->state = EXCHANGE_RELAYING;
+    ex->answer_begun = true;
+    drop_request(ex);
+    relay(ex, head, data, n);
+}
+
+/* Takes heads off the front, interim ones too. Returns bytes used up by interim heads, or -1 when
+ * there is nothing more to do with this data. */
+static ssize_t take_head(struct exchange *ex, const char *data, size_t n)
+{
+    struct http_head *h = &ex->server->head;
+    int rc = http_head_parse(HTTP_RESPONSE, ex->is_head_method, data, n, &ex->upstream->scan, h);
+    if (rc < 0) {
+        fail_upstream(ex, ERR_UPSTREAM_INVALID, "malformed head");
+        return -1;
+    }
+    if (rc == 0)
+        return 0;
+    ex->upstream->scan = 0;
+    if (h->status >= 100 && h->status < 200 && h->status != 101)
+        return h->bytes;
+    begin_answer(ex, h, data, n);
+    return -1;
+}
+
+static void read_heads(struct exchange *ex, const char *data, size_t n)
+{
+    struct upstream *up = ex->upstream;
+    struct buf kept = {0};
+    if (up->in.len) {
+        buf_append(&up->in, data, n);
+        if (up->in.overflow) {
+            fail_upstream(ex, ERR_UPSTREAM_INVALID, "its head is too large");
+            return;
+        }
+        kept = up->in;
+        up->in = (struct buf){.max = kept.max};
+        data = kept.data;
+        n = kept.len;
+    }
+    ssize_t used;
+    while ((used = take_head(ex, data, n)) > 0) {
+        data += used;
+        n -= (size_t)used;
+    }
+    if (used == 0)
+        buf_append(&up->in, data, n);
+    buf_fini(&kept);
+}
+
+void exchange_upstream_data(struct exchange *ex, const char *data, size_t n)
+{
+    switch (ex->state) {
+    case EXCHANGE_FORWARDING:
+        read_heads(ex, data, n);
+        break;
+    case EXCHANGE_RELAYING:
+        relay(ex, 0, data, n);
+        break;
+    case EXCHANGE_TUNNEL: {
+        struct batch b = {0};
+        add_piece(&b, data, n);
+        if (client_write(ex->client, b.bufs + 2, b.count) && stream_full(&ex->client->stream))
+            stream_read_stop(&ex->upstream->stream);
+        break;
+    }
+    case EXCHANGE_READING:
+    case EXCHANGE_WAITING:
+    case EXCHANGE_LOCAL:
+        never("an exchange without an upstream");
+    }
+}
+
+void exchange_upstream_end(struct exchange *ex, int error)
+{
+    struct upstream *up = ex->upstream;
+    const char *why = error ? uv_strerror(error) : NULL;
+    if (ex->state == EXCHANGE_RELAYING) {
+        if (error == 0 && ex->in_framing == HTTP_BODY_UNTIL_CLOSE) {
+            struct batch b = {.ended = true};
+            if (write_batch(ex, &b))
+                finish(ex, true);
+        } else {
+            fail_upstream(ex, ERR_UPSTREAM_CLOSED, why ? why : "the connection was closed");
+        }
+        return;
+    }
+    if (ex->state == EXCHANGE_TUNNEL) {
+        ex->upstream_keep = false;
+        exchange_over(ex, ENDED_DONE, false);
+        return;
+    }
+    /* An idle connection may have been closed by the server just as it was taken up: the request
+     * goes out once more, on a fresh one. */
+    if (up->reused && up->in.len == 0 && ex->body_complete && !ex->fresh_only) {
+        ex->fresh_only = true;
+        ex->upstream = NULL;
+        upstream_put(up, false);
+        exchange_forward(ex);
+        return;
+    }
+    fail_upstream(ex, ERR_UPSTREAM_CLOSED, why);
+}
+
+void exchange_tunnel_in(struct exchange *ex, const char *data, size_t n)
+{
+    struct batch b = {0};
+    add_piece(&b, data, n);
+    if (stream_write(&ex->upstream->stream, b.bufs + 2, b.count) < 0) {
+        exchange_upstream_end(ex, UV_EPIPE);
+        return;
+    }
+    if (stream_full(&ex->upstream->stream))
+        client_pause(ex->client);
+}

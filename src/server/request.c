@@ -1,0 +1,289 @@
+/* Reading a request: its route, its key, its body, and the model that it is for. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/pure/errors.h"
+#include "http/url.h"
+#include "server/auth.h"
+#include "server/client.h"
+#include "server/exchange.h"
+#include "server/scanner.h"
+#include "server/server.h"
+#include "server/upstream.h"
+
+#define MODEL_NAME_MAX 512
+/* While the model's server takes a body more slowly than the client sends it, this much may be
+ * ahead before the client has to wait. */
+#define AHEAD_HIGH (1024 * 1024)
+
+static void fail(struct exchange *ex, int error, const char *detail)
+{
+    exchange_fail(ex, &(struct problem){.error = error < 0 ? -error : error, .detail = detail});
+}
+
+/* True while the exchange still lives: a failed write ends it. */
+static bool send_continue(struct exchange *ex)
+{
+    static char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    uv_buf_t out = uv_buf_init(line, sizeof(line) - 1);
+    if (!ex->expects_continue || ex->body_complete)
+        return true;
+    ex->expects_continue = false;
+    return client_write(ex->client, &out, 1);
+}
+
+static void submit(struct exchange *ex)
+{
+    struct server *s = ex->server;
+    ex->state = EXCHANGE_WAITING;
+    runner_event(&s->runner,
+                 (struct event){.type = EVENT_REQUEST_ARRIVED,
+                                .request = {.tag = (uint64_t)ex->self.gen << 32 | ex->self.slot,
+                                            .model = ex->slot,
+                                            .class = CLASS_NORMAL,
+                                            .wait_ns_max = UINT64_MAX}});
+}
+
+static void fail_unknown(struct exchange *ex, const char *name)
+{
+    const char *near[3];
+    uint32_t count = config_nearest_models(ex->config->config, name, near, 3);
+    struct buf text = {0};
+    buf_text(&text, "no model is called ");
+    buf_json_text(&text, name);
+    for (uint32_t i = 0; i < count; i++)
+        buf_printf(&text, "%s%s", i == 0 ? "; the nearest names are " : ", ", near[i]);
+    fail(ex, ERR_MODEL_UNKNOWN, text.data);
+    buf_fini(&text);
+}
+
+/* The model is known by name: into the queue, or 404. */
+static void identify(struct exchange *ex, const char *name)
+{
+    const struct config *config = ex->config->config;
+    const struct config_model *m = config_find_model(config, name);
+    if (!m) {
+        fail_unknown(ex, name);
+        return;
+    }
+    ex->slot = ex->config->slots[m - config->models];
+    submit(ex);
+}
+
+static void route_query(struct exchange *ex)
+{
+    char name[MODEL_NAME_MAX];
+    struct http_span q = ex->head->query;
+    int found = url_query_find(ex->bytes + q.off, q.len, "model", name, sizeof(name));
+    if (found < 0)
+        fail(ex, ERR_MODEL_MISSING, "the model in the query cannot be decoded");
+    else if (found > 1)
+        fail(ex, ERR_MODEL_DUPLICATE, NULL);
+    else if (found == 0 || !name[0])
+        fail(ex, ERR_MODEL_MISSING, NULL);
+    else
+        identify(ex, name);
+}
+
+/* /upstream/NAME without a slash behind it: relative links of a model's pages would miss. */
+static void redirect_to_slash(struct exchange *ex)
+{
+    struct http_span path = ex->head->path, query = ex->head->query;
+    struct buf fields = {0};
+    buf_printf(&fields, "Location: %.*s/", (int)path.len, ex->bytes + path.off);
+    if (query.len)
+        buf_printf(&fields, "?%.*s", (int)query.len, ex->bytes + query.off);
+    buf_text(&fields, "\r\n");
+    bool safe = ex->is_head_method || http_span_equal(ex->bytes, ex->head->method, "GET");
+    exchange_reply(ex, safe ? 301 : 308, "text/plain", fields.data, "", 0);
+    buf_fini(&fields);
+}
+
+/* The longest run of path segments that is a model's name. */
+static void route_path(struct exchange *ex)
+{
+    char name[MODEL_NAME_MAX];
+    const char *path = ex->bytes + ex->head->path.off;
+    uint32_t from = ex->route->upstream_skip, len = ex->head->path.len, best = 0;
+    for (uint32_t end = from + 1; end <= len; end++) {
+        if (end < len && path[end] != '/')
+            continue;
+        if (url_decode(path + from, end - from, false, name, sizeof(name)) &&
+            config_find_model(ex->config->config, name))
+            best = end;
+    }
+    if (best == 0) {
+        uint32_t end = from;
+        while (end < len && path[end] != '/')
+            end++;
+        if (!url_decode(path + from, end - from, false, name, sizeof(name)))
+            name[0] = '\0';
+        fail_unknown(ex, name);
+        return;
+    }
+    if (best == len) {
+        redirect_to_slash(ex);
+        return;
+    }
+    ex->path_skip = best;
+    bool decoded = url_decode(path + from, best - from, false, name, sizeof(name));
+    must(decoded);
+    identify(ex, name);
+}
+
+static void route_body(struct exchange *ex)
+{
+    const struct http_field *type = http_head_find(ex->head, HTTP_FIELD_CONTENT_TYPE);
+    const struct http_field *encoding = http_head_find(ex->head, HTTP_FIELD_CONTENT_ENCODING);
+    if (encoding && !(encoding->value.len == 8 &&
+                      http_span_equal_case(ex->bytes, encoding->value, "identity"))) {
+        fail(ex, ERR_BODY_ENCODED, NULL);
+        return;
+    }
+    ex->path_skip = ex->route->upstream_skip;
+    ex->scanner = scanner_new(type ? ex->bytes + type->value.off : NULL,
+                              type ? type->value.len : 0);
+    send_continue(ex);
+}
+
+bool exchange_authorized(const struct exchange *ex)
+{
+    return auth_allows(ex->config->config, ex->head, ex->bytes);
+}
+
+static bool admissible(struct exchange *ex, bool known)
+{
+    const struct http_head *h = ex->head;
+    struct server *s = ex->server;
+    if (!ex->route) {
+        fail(ex, known ? ERR_METHOD_INVALID : ERR_ROUTE_UNKNOWN, NULL);
+        return false;
+    }
+    if (!ex->route->open && !exchange_authorized(ex)) {
+        fail(ex, ERR_UNAUTHORIZED, NULL);
+        return false;
+    }
+    if (h->expect_unknown) {
+        fail(ex, ERR_EXPECTATION, NULL);
+        return false;
+    }
+    if (h->framing == HTTP_BODY_LENGTH && h->content_length > s->bodies.body_max) {
+        fail(ex, ERR_BODY_TOO_LARGE, NULL);
+        return false;
+    }
+    return true;
+}
+
+void exchange_route(struct exchange *ex)
+{
+    const struct http_head *h = ex->head;
+    struct server *s = ex->server;
+    bool known = false;
+    if (http_span_equal(ex->bytes, h->method, "OPTIONS")) {
+        s->api->preflight(s, ex);
+        return;
+    }
+    ex->route = s->api->find(ex->bytes + h->method.off, h->method.len, ex->bytes + h->path.off,
+                             h->path.len, &known);
+    if (!admissible(ex, known))
+        return;
+    switch (ex->route->kind) {
+    case ROUTE_LOCAL:
+        send_continue(ex);
+        break;
+    case ROUTE_MODEL_BODY:
+        route_body(ex);
+        break;
+    case ROUTE_MODEL_QUERY:
+        if (send_continue(ex))
+            route_query(ex);
+        break;
+    case ROUTE_MODEL_PATH:
+        route_path(ex);
+        break;
+    }
+}
+
+static void fail_scan(struct exchange *ex, int error)
+{
+    char text[96];
+    const char *detail = NULL;
+    if (error == -ERR_JSON_INVALID || error == -ERR_FORM_INVALID) {
+        snprintf(text, sizeof(text), "%s, at byte offset %llu", error_info(error)->text,
+                 (unsigned long long)scanner_offset(ex->scanner));
+        detail = text;
+    }
+    fail(ex, error, detail);
+}
+
+void exchange_body(struct exchange *ex, const char *data, size_t n)
+{
+    int rc = ex->scanner ? scanner_feed(ex->scanner, data, n) : 0;
+    if (rc < 0) {
+        fail_scan(ex, rc);
+        return;
+    }
+    uint64_t expected = ex->head && ex->head->framing == HTTP_BODY_LENGTH
+                            ? ex->head->content_length
+                            : 0;
+    rc = body_append(&ex->body, data, n, expected);
+    if (rc < 0) {
+        fail(ex, rc, NULL);
+        return;
+    }
+    if (!ex->upstream || !ex->upstream->connected || ex->state == EXCHANGE_WAITING)
+        return;
+    if (ex->body.size - ex->body_sent > AHEAD_HIGH)
+        client_pause(ex->client);
+    exchange_send_body(ex);
+}
+
+/* Another name for the model's own server, in place of the one that the client used. */
+static void rename_model(struct exchange *ex, const struct scanner_result *found)
+{
+    const struct config_model *m = config_find_model(ex->config->config, found->model);
+    if (!m || !m->use_model_name[0] || found->len == 0)
+        return;
+    struct buf text = {0};
+    if (found->json)
+        buf_json_text(&text, m->use_model_name);
+    else
+        buf_text(&text, m->use_model_name);
+    body_edit(&ex->body, found->off, found->len, text.data, text.len);
+    buf_fini(&text);
+}
+
+static void finish_scan(struct exchange *ex)
+{
+    struct scanner_result found = {0};
+    char name[MODEL_NAME_MAX + 1];
+    int rc = scanner_end(ex->scanner, &ex->body, &found);
+    if (rc == -ERR_MODEL_MISSING && ex->head->query.len) {
+        scanner_free(ex->scanner);
+        ex->scanner = NULL;
+        route_query(ex);
+        return;
+    }
+    if (rc < 0) {
+        fail_scan(ex, rc);
+        return;
+    }
+    rename_model(ex, &found);
+    snprintf(name, sizeof(name), "%s", found.model);
+    scanner_free(ex->scanner);
+    ex->scanner = NULL;
+    identify(ex, name);
+}
+
+void exchange_body_end(struct exchange *ex)
+{
+    ex->body_complete = true;
+    if (ex->state == EXCHANGE_READING && ex->route->kind == ROUTE_LOCAL) {
+        ex->state = EXCHANGE_LOCAL;
+        ex->route->handle(ex->server, ex);
+    } else if (ex->scanner) {
+        finish_scan(ex);
+    } else if (ex->upstream && ex->upstream->connected && ex->state != EXCHANGE_WAITING) {
+        exchange_send_body(ex);
+    }
+}

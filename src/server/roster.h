@@ -1,0 +1,55 @@
+/* roster.h: which model has which slot in the core, and which configuration is in force.
+ *
+ * A name keeps its slot for the daemon's life, or until the core has retired it. A configuration is
+ * counted: exchanges and instances hold the one that they began with. */
+#ifndef SERVER_ROSTER_H
+#define SERVER_ROSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/config.h"
+#include "core/core.h"
+
+#define ROSTER_MODELS_MAX 4096
+
+struct instance;
+
+struct config_ref {
+    uint32_t refs;
+    struct config *config; /* owned */
+    uint32_t *slots;       /* owned; model index -> slot */
+};
+
+struct roster_entry {
+    char *id;         /* owned; NULL: a free slot */
+    uint32_t index;   /* in the present configuration; CORE_SLOT_NONE: not in it any more */
+    struct instance *instance; /* the running server, or NULL */
+    char *last_error; /* owned; why the last load failed, with the end of its log; or NULL */
+};
+
+struct roster {
+    struct config_ref *current;
+    struct roster_entry *entries; /* owned, ROSTER_MODELS_MAX */
+    uint32_t count;               /* slots in use: all below */
+};
+
+void roster_init(struct roster *r);
+void roster_fini(struct roster *r);
+/* Makes the configuration (taken) the present one and gives its models slots. False when there are
+ * more names than slots; then nothing changed and the configuration is freed. */
+bool roster_apply(struct roster *r, struct config *config);
+void roster_retire(struct roster *r, uint32_t slot);
+/* Tells the core: fills ev's configuration from the present one; `step` is called with it. */
+void roster_configure(const struct roster *r,
+                      void (*step)(void *arg, const struct core_config *config), void *arg);
+
+struct config_ref *config_ref_get(struct config_ref *ref);
+void config_ref_put(struct config_ref *ref);
+/* Slot by id or alias; CORE_SLOT_NONE when unknown. */
+uint32_t roster_find(const struct roster *r, const char *name);
+/* The model's present definition, or NULL when it is no longer configured. */
+const struct config_model *roster_model(const struct roster *r, uint32_t slot);
+const char *roster_id(const struct roster *r, uint32_t slot); /* "?" for none */
+
+#endif

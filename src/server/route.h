@@ -1,0 +1,53 @@
+/* route.h: what the API folder registers with the server: paths, what they want, error bodies. */
+#ifndef SERVER_ROUTE_H
+#define SERVER_ROUTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct buf;
+struct exchange;
+struct server;
+
+/* Where the model's name stands. */
+enum route_kind {
+    ROUTE_LOCAL,       /* answered by wharf; handle is called when the body is there */
+    ROUTE_MODEL_BODY,  /* in a JSON body, a multipart form, or a urlencoded form */
+    ROUTE_MODEL_QUERY, /* ?model= */
+    ROUTE_MODEL_PATH,  /* the path after the prefix begins with it */
+};
+
+/* Whose error shape clients of the path parse. */
+enum route_face { FACE_OPENAI, FACE_ANTHROPIC };
+
+struct route {
+    const char *method; /* NULL: any */
+    const char *path;   /* ends with "*": a prefix */
+    enum route_kind kind;
+    enum route_face face;
+    bool open;          /* needs no key */
+    uint32_t upstream_skip; /* leading characters of the path that the model's server does not
+                               see; for ROUTE_MODEL_PATH the length of the prefix */
+    void (*handle)(struct server *s, struct exchange *ex); /* ROUTE_LOCAL */
+};
+
+/* What is to be told when something cannot be done. */
+struct problem {
+    int error;             /* enum error_code */
+    const char *detail;    /* a sentence; NULL: the error's own text */
+    uint32_t retry_after_s; /* 0: no Retry-After */
+};
+
+struct server_api {
+    /* The route for a request, or NULL; then *ret_known says that the path exists for another
+     * method. */
+    const struct route *(*find)(const char *method, size_t method_len, const char *path,
+                                size_t path_len, bool *ret_known);
+    /* Answers any OPTIONS request. */
+    void (*preflight)(struct server *s, struct exchange *ex);
+    /* Appends the JSON body that says what is wrong. */
+    void (*format_problem)(const struct problem *p, enum route_face face, struct buf *out);
+};
+
+#endif

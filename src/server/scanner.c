@@ -1,0 +1,162 @@
+#include "server/scanner.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/alloc.h"
+#include "base/pure/errors.h"
+#include "http/json.h"
+#include "http/multipart.h"
+#include "http/url.h"
+#include "server/body.h"
+
+enum kind { KIND_UNDECIDED, KIND_JSON, KIND_MULTIPART, KIND_FORM };
+
+#define TYPE_MAX 256
+
+struct scanner {
+    enum kind kind;
+    char type[TYPE_MAX]; /* the Content-Type, cut */
+    uint64_t taken;
+    union {
+        struct json_scan json;
+        struct multipart_scan multipart;
+        char model[JSON_TEXT_MAX + 1];
+    };
+};
+
+static bool has_type(const struct scanner *sc, const char *type)
+{
+    return strncasecmp(sc->type, type, strlen(type)) == 0;
+}
+
+struct scanner *scanner_new(const char *content_type, size_t n)
+{
+    struct scanner *sc = alloc_grow(NULL, 1, sizeof(*sc));
+    sc->kind = KIND_UNDECIDED;
+    sc->taken = 0;
+    if (n > TYPE_MAX - 1)
+        n = TYPE_MAX - 1;
+    if (n)
+        memcpy(sc->type, content_type, n);
+    sc->type[n] = '\0';
+    return sc;
+}
+
+void scanner_free(struct scanner *sc)
+{
+    free(sc);
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* By the type where it is clear, by the first byte where it is not: curl -d sends JSON as a form. */
+static int decide(struct scanner *sc, const char *data, size_t n)
+{
+    if (has_type(sc, "multipart/form-data")) {
+        sc->kind = KIND_MULTIPART;
+        return multipart_scan_init(&sc->multipart, sc->type, strlen(sc->type));
+    }
+    size_t i = 0;
+    while (i < n && is_space(data[i]))
+        i++;
+    bool form = has_type(sc, "application/x-www-form-urlencoded");
+    if (form && i < n && data[i] != '{') {
+        sc->kind = KIND_FORM;
+        sc->model[0] = '\0';
+        return 0;
+    }
+    if (form && i == n)
+        return 0; /* nothing but white space so far */
+    sc->kind = KIND_JSON;
+    json_scan_init(&sc->json);
+    return 0;
+}
+
+int scanner_feed(struct scanner *sc, const char *data, size_t n)
+{
+    int rc = sc->kind == KIND_UNDECIDED ? decide(sc, data, n) : 0;
+    sc->taken += n;
+    if (rc < 0)
+        return rc;
+    if (sc->kind == KIND_JSON)
+        return json_scan_feed(&sc->json, data, n);
+    if (sc->kind == KIND_MULTIPART)
+        return multipart_scan_feed(&sc->multipart, data, n);
+    return 0;
+}
+
+static int end_json(struct scanner *sc, struct scanner_result *ret)
+{
+    int rc = json_scan_end(&sc->json);
+    const struct json_found *model = &sc->json.found[JSON_MEMBER_MODEL];
+    if (rc < 0)
+        return rc;
+    if (model->duplicate)
+        return -ERR_MODEL_DUPLICATE;
+    if (model->type != JSON_TYPE_STRING || model->text_len == 0)
+        return -ERR_MODEL_MISSING;
+    *ret = (struct scanner_result){.model = sc->json.model,
+                                   .stream =
+                                       sc->json.found[JSON_MEMBER_STREAM].type == JSON_TYPE_TRUE,
+                                   .json = true,
+                                   .off = model->off,
+                                   .len = model->len};
+    return 0;
+}
+
+static int end_multipart(struct scanner *sc, struct scanner_result *ret)
+{
+    int rc = multipart_scan_end(&sc->multipart);
+    if (rc < 0)
+        return rc;
+    if (sc->multipart.model_duplicate)
+        return -ERR_MODEL_DUPLICATE;
+    if (!sc->multipart.model_found || !sc->multipart.model[0])
+        return -ERR_MODEL_MISSING;
+    *ret = (struct scanner_result){.model = sc->multipart.model,
+                                   .off = sc->multipart.model_off,
+                                   .len = sc->multipart.model_len};
+    return 0;
+}
+
+/* Forms are small: only what is held in memory is looked at. */
+static int end_form(struct scanner *sc, const struct body *body, struct scanner_result *ret)
+{
+    int found = url_query_find(body->memory, body->memory_len, "model", sc->model,
+                               sizeof(sc->model));
+    if (found > 1)
+        return -ERR_MODEL_DUPLICATE;
+    if (found < 0)
+        return -ERR_FORM_INVALID;
+    if (found == 0 || !sc->model[0])
+        return -ERR_MODEL_MISSING;
+    *ret = (struct scanner_result){.model = sc->model};
+    return 0;
+}
+
+int scanner_end(struct scanner *sc, const struct body *body, struct scanner_result *ret)
+{
+    switch (sc->kind) {
+    case KIND_JSON:
+        return end_json(sc, ret);
+    case KIND_MULTIPART:
+        return end_multipart(sc, ret);
+    case KIND_FORM:
+        return end_form(sc, body, ret);
+    case KIND_UNDECIDED:
+        break;
+    }
+    return -ERR_MODEL_MISSING;
+}
+
+uint64_t scanner_offset(const struct scanner *sc)
+{
+    if (sc->kind == KIND_JSON)
+        return sc->json.offset;
+    return sc->kind == KIND_MULTIPART ? sc->multipart.offset : sc->taken;
+}

@@ -1,0 +1,73 @@
+/* server.h: the daemon's one loop and what hangs on it. Everything here runs on the loop thread;
+ * only children's workers and device readings leave it. */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include <uv.h>
+
+#include "base/buf.h"
+#include "core/core.h"
+#include "http/head.h"
+#include "server/body.h"
+#include "server/children.h"
+#include "server/feed.h"
+#include "server/roster.h"
+#include "server/route.h"
+#include "server/runner.h"
+#include "server/serve.h"
+#include "server/stream.h"
+#include "server/timeouts.h"
+
+#define SERVER_SCRATCH_BYTES (64 * 1024)
+/* The command tag of preloads; no exchange has it. */
+#define SERVER_TAG_PRELOAD 0
+/* The tag of commands whose end nobody waits for. */
+#define SERVER_TAG_NOBODY 1
+
+struct devices;
+struct exchange;
+struct exchange_table;
+struct listeners;
+
+struct server {
+    uv_loop_t *loop;
+    struct serve_options options; /* borrowed texts, valid for the daemon's life */
+    char *state_dir;              /* owned */
+    struct stream_hub hub;
+    struct timeouts timeouts;
+    struct roster roster;
+    struct runner runner;
+    struct body_budget bodies;
+    const struct server_api *api;
+    struct children *children;
+    struct devices *devices;
+    struct listeners *listeners;
+    struct exchange_table *exchanges;
+    struct list clients;  /* struct client */
+    struct feed events, log_lines;
+    char *scratch, *spool_scratch; /* owned, SERVER_SCRATCH_BYTES each; valid within one callback */
+    struct http_head head; /* scratch of the same kind, for parsing */
+    uint64_t started_ns, started_wall_ns;
+    uint32_t client_count, preload_next;
+    bool preload_running, stopping, drained, closed;
+    uv_signal_t signals[3];
+    uv_check_t check;
+};
+
+/* Wall-clock time as RFC 3339 with milliseconds. Returns out. */
+char *server_time(char out[32]);
+/* Adds a public event: details is a JSON object. */
+void server_publish(struct server *s, const char *type, const char *details);
+/* Reads the configuration file again; false (and nothing changed) when it has errors. */
+bool server_reload(struct server *s);
+/* Begins the shutdown; a second call hurries it. */
+void server_stop(struct server *s);
+/* Called when the core says that nothing is left. */
+void server_drained(struct server *s);
+void server_preload_next(struct server *s);
+/* Path of a model's log file; the caller frees it. */
+char *server_log_path(const struct server *s, const char *id);
+/* Main process and port of a model's server; 0, 0 when there is none. */
+void server_model_process(const struct server *s, uint32_t slot, int *ret_pid, uint16_t *ret_port);
+
+#endif

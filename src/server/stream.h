@@ -1,0 +1,100 @@
+/* stream.h: one connected socket, TCP or unix, with bounded memory.
+ *
+ * Reading: one 64 KiB slab serves all sockets; what on_data needs later it copies.
+ * Writing: written from the caller's memory at once as far as the socket takes it; only the rest is
+ * copied, into 4 KiB blocks. A source feeding a stream pauses when stream_full says so and goes on
+ * at on_drain. Over all streams STREAM_QUEUED_MAX bytes may wait; beyond, the stream that has been
+ * stalled longest is cut.
+ *
+ * The owner embeds struct stream and frees itself in on_closed only. After stream_close no other
+ * callback comes. */
+#ifndef SERVER_STREAM_H
+#define SERVER_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/pure/check.h"
+#include "base/pure/list.h"
+
+#define STREAM_SLAB_BYTES (64 * 1024)
+#define STREAM_HIGH_BYTES (16 * 1024)
+#define STREAM_LOW_BYTES (4 * 1024)
+#define STREAM_QUEUED_MAX (64 * 1024 * 1024)
+
+struct stream;
+
+struct stream_ops {
+    /* data is valid during the call only. */
+    void (*on_data)(struct stream *s, const char *data, size_t n);
+    /* The peer ended its side (error 0) or the connection failed (a negative errno). Nothing more
+     * arrives; the owner should close. */
+    void (*on_end)(struct stream *s, int error);
+    /* The queue fell below STREAM_LOW_BYTES after stream_full. May be NULL. */
+    void (*on_drain)(struct stream *s);
+    /* The owner's memory may go. */
+    void (*on_closed)(struct stream *s);
+    /* After stream_connect: 0 or a negative errno. NULL for accepted streams. */
+    void (*on_connected)(struct stream *s, int error);
+};
+
+/* What all streams of a loop share. */
+struct stream_hub {
+    uv_loop_t *loop;
+    char *slab; /* owned */
+    size_t queued_bytes;
+    struct list stalled; /* streams with queued bytes, longest first */
+    uint32_t count;
+};
+
+struct stream_block;
+
+struct stream {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+    struct stream_hub *hub;
+    const struct stream_ops *ops;
+    struct stream_block *out_first, *out_last; /* owned */
+    struct link stalled;
+    size_t queued_bytes;
+    uint32_t in_flight_blocks; /* handed to libuv, from out_first on */
+    bool open, closing, reading, full, close_when_drained;
+};
+
+void stream_hub_init(struct stream_hub *hub, uv_loop_t *loop);
+void stream_hub_fini(struct stream_hub *hub);
+/* Cuts (on_end with UV_ENOBUFS) the longest stalled streams while too much is queued over all.
+ * Call between callbacks, never from one: the owners close. */
+void stream_hub_relieve(struct stream_hub *hub);
+
+/* Makes it open; is_unix chooses the kind. Follow with stream_accept or stream_connect. */
+void stream_init(struct stream *s, struct stream_hub *hub, bool is_unix,
+                 const struct stream_ops *ops);
+int stream_accept(struct stream *s, uv_stream_t *listener) warn_unused;
+int stream_connect(struct stream *s, const struct sockaddr *addr, uv_connect_t *req) warn_unused;
+/* Start (or go on) and stop reading; cheap to repeat. */
+void stream_read_start(struct stream *s);
+void stream_read_stop(struct stream *s);
+/* Writes all of it or queues the rest. 0 or a negative errno, after which nothing was queued and
+ * the owner should close. */
+int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count) warn_unused;
+/* The source should pause: more than STREAM_HIGH_BYTES wait. Asking arms on_drain. */
+bool stream_full(struct stream *s);
+/* Closes once everything queued is written, or at once when nothing is. */
+void stream_close_drained(struct stream *s);
+/* Ends this side after what is queued; reading goes on. */
+void stream_shutdown(struct stream *s);
+/* Closes at once; queued bytes are lost. Idempotent. */
+void stream_close(struct stream *s);
+/* Closes with a reset, so that the peer cannot take a cut message for a whole one. */
+void stream_reset(struct stream *s);
+
+#endif

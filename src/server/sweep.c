@@ -1,0 +1,72 @@
+/* What an earlier daemon with the same mark left behind, ended before this one starts anything. */
+#include <poll.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/pure/units.h"
+#include "server/cgroup.h"
+#include "server/children_priv.h"
+#include "server/proctree.h"
+
+/* Ending GPU work may take seconds inside the driver; longer than this is no reason not to start. */
+#define SWEEP_MS_MAX 5000
+#define SWEEP_PAUSE_MS_MAX 64
+
+static uint64_t now_ms(void)
+{
+    struct timespec t;
+    must(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    return ((uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec) / NS_PER_MS;
+}
+
+/* Kills once what the folder and the mark find. Adds them to seen; true when there was any. */
+static bool kill_leftovers(const struct children *cs, const struct proc_mark *mark,
+                           struct proc_list *seen)
+{
+    struct proc_list found = {0};
+    bool any = false;
+    if (cs->cgroup_root && cgroup_populated(cs->cgroup_root)) {
+        (void)cgroup_list(cs->cgroup_root, seen);
+        cgroup_kill(cs->cgroup_root);
+        any = true;
+    }
+    proctree_scan(mark, &found);
+    for (size_t i = 0; i < found.count; i++)
+        (void)proc_list_add(seen, found.items[i].pid);
+    proctree_kill(&found);
+    any = any || found.count > 0;
+    proc_list_fini(&found);
+    return any;
+}
+
+uint32_t children_sweep(struct children *cs)
+{
+    struct proc_list seen = {0};
+    char *text = alloc_printf("WHARF_INSTANCE=%s:", cs->mark);
+    const struct proc_mark mark = {.text = text, .prefix = true};
+    uint64_t end_ms = now_ms() + SWEEP_MS_MAX;
+    int pause_ms = 1;
+    unsigned clean = 0;
+    must(list_empty(&cs->all));
+    while (clean < 2 && now_ms() < end_ms) {
+        if (!kill_leftovers(cs, &mark, &seen)) {
+            clean++;
+            continue;
+        }
+        clean = 0;
+        (void)poll(NULL, 0, pause_ms);
+        pause_ms = pause_ms < SWEEP_PAUSE_MS_MAX ? pause_ms * 2 : pause_ms;
+    }
+    if (clean < 2)
+        log_warn(NULL, "some processes of an earlier daemon could not be ended mark=%s", cs->mark);
+    if (cs->cgroup_root)
+        cgroup_remove_below(cs->cgroup_root);
+    uint32_t count = (uint32_t)seen.count;
+    proc_list_fini(&seen);
+    free(text);
+    /* After an exec in place the leftovers may have been this process's own children. */
+    reaper_run(cs);
+    return count;
+}

@@ -1,0 +1,155 @@
+#include "server/upstream.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "http/head.h"
+#include "server/exchange.h"
+#include "server/server.h"
+#include "server/instance.h"
+
+static struct upstream *of(struct stream *s)
+{
+    return container_of(s, struct upstream, stream);
+}
+
+/* The instance it belongs to, if that still runs. */
+static struct instance *owner(const struct upstream *up)
+{
+    struct instance *in = up->server->roster.entries[up->slot].instance;
+    return in && in->serial == up->serial ? in : NULL;
+}
+
+static void shut(struct upstream *up)
+{
+    up->exchange = NULL;
+    if (link_linked(&up->idle))
+        list_remove(&owner(up)->idle, &up->idle);
+    timeouts_disarm(&up->server->timeouts, &up->timeout);
+    stream_close(&up->stream);
+}
+
+static void on_data(struct stream *s, const char *data, size_t n)
+{
+    struct upstream *up = of(s);
+    if (up->exchange)
+        exchange_upstream_data(up->exchange, data, n);
+    else
+        shut(up); /* an idle connection has nothing to say */
+}
+
+static void on_end(struct stream *s, int error)
+{
+    struct upstream *up = of(s);
+    if (up->exchange)
+        exchange_upstream_end(up->exchange, error);
+    else
+        shut(up);
+}
+
+static void on_drain(struct stream *s)
+{
+    if (of(s)->exchange)
+        exchange_upstream_drained(of(s)->exchange);
+}
+
+static void on_closed(struct stream *s)
+{
+    struct upstream *up = of(s);
+    buf_fini(&up->in);
+    free(up);
+}
+
+static void on_connected(struct stream *s, int error)
+{
+    struct upstream *up = of(s);
+    timeouts_disarm(&up->server->timeouts, &up->timeout);
+    up->connected = error == 0;
+    if (error == 0)
+        stream_read_start(s);
+    if (up->exchange)
+        exchange_upstream_connected(up->exchange, error);
+    else
+        shut(up);
+}
+
+static struct upstream *reuse(struct instance *in)
+{
+    struct link *n = list_pop(&in->idle);
+    if (!n)
+        return NULL;
+    struct upstream *up = list_entry(n, struct upstream, idle);
+    timeouts_disarm(&up->server->timeouts, &up->timeout);
+    up->reused = true;
+    return up;
+}
+
+static struct upstream *dial(struct instance *in)
+{
+    static const struct stream_ops ops = {.on_data = on_data,
+                                          .on_end = on_end,
+                                          .on_drain = on_drain,
+                                          .on_closed = on_closed,
+                                          .on_connected = on_connected};
+    struct upstream *up = alloc_zeroed(1, sizeof(*up));
+    up->server = in->server;
+    up->slot = in->slot;
+    up->serial = in->serial;
+    buf_init(&up->in, HTTP_HEAD_BYTES_MAX + STREAM_SLAB_BYTES);
+    stream_init(&up->stream, &in->server->hub, false, &ops);
+    if (stream_connect(&up->stream, (struct sockaddr *)&in->addr, &up->connect) < 0) {
+        stream_close(&up->stream);
+        return NULL;
+    }
+    timeouts_arm_ms(&up->server->timeouts, &up->timeout, TIMEOUT_CONNECT,
+                    in->model->connect_timeout_ns / NS_PER_MS);
+    return up;
+}
+
+struct upstream *upstream_get(struct instance *in, struct exchange *ex, bool fresh)
+{
+    struct upstream *up = fresh ? NULL : reuse(in);
+    if (!up)
+        up = dial(in);
+    if (up)
+        up->exchange = ex;
+    return up;
+}
+
+void upstream_put(struct upstream *up, bool keep)
+{
+    struct instance *in = owner(up);
+    up->exchange = NULL;
+    if (!keep || !in || in->process.phase != PROCESS_READY || up->in.len || up->stream.closing ||
+        up->stream.queued_bytes) {
+        shut(up);
+        return;
+    }
+    up->scan = 0;
+    list_push_front(&in->idle, &up->idle);
+    timeouts_arm(&up->server->timeouts, &up->timeout, TIMEOUT_POOL);
+    stream_read_start(&up->stream);
+}
+
+void upstream_drop_idle(struct instance *in)
+{
+    struct link *n;
+    while ((n = list_first(&in->idle))) {
+        struct upstream *up = list_entry(n, struct upstream, idle);
+        list_remove(&in->idle, n);
+        shut(up);
+    }
+}
+
+void upstream_on_timeout(struct upstream *up, enum timeout_kind kind)
+{
+    if (up->exchange)
+        exchange_upstream_timeout(up->exchange, kind);
+    else
+        shut(up);
+}
+
+uint32_t upstream_idle_count(const struct instance *in)
+{
+    return in->idle.count;
+}
