@@ -17,7 +17,7 @@ _Noreturn void check_failed(const char *expr, const char *file, int line);
 #define never(text) check_failed(text, __FILE__, __LINE__)
 
 #define countof(array) (sizeof(array) / sizeof((array)[0]))
-#define container_of(ptr, type, member) ((type *)((uintptr_t)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((uintptr_t)(ptr)-offsetof(type, member)))
 #define warn_unused __attribute__((warn_unused_result))
 
 #endif

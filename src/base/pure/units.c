@@ -80,8 +80,12 @@ bool units_parse_duration(const char *text, uint64_t bare_ns, uint64_t *ret_ns)
     static const struct {
         const char *name;
         uint64_t ns;
-    } units[] = {{"ns", 1},         {"us", NS_PER_US},      {"ms", NS_PER_MS},
-                 {"s", NS_PER_S},   {"m", 60 * NS_PER_S},   {"h", 3600 * NS_PER_S},
+    } units[] = {{"ns", 1},
+                 {"us", NS_PER_US},
+                 {"ms", NS_PER_MS},
+                 {"s", NS_PER_S},
+                 {"m", 60 * NS_PER_S},
+                 {"h", 3600 * NS_PER_S},
                  {"d", 86400 * NS_PER_S}};
     uint64_t total = 0;
     const char *p = text;
