@@ -47,12 +47,14 @@ static void write_event(struct buf *out, const struct sse *event)
 {
     json_t *json = json_loadb(event->data.data, event->data.len, 0, NULL);
     const char *type = json_string_value(json_object_get(json, "type"));
+    /* A gap in the stream has its numbers at the top. */
+    json_t *details = json_object_get(json, "details");
     const char *key;
     json_t *value;
     write_time(out, json_object_get(json, "time"));
     buf_char(out, ' ');
     text_escape_all(out, TEXT_LINE, type ? type : event->type.len > 0 ? event->type.data : "-");
-    json_object_foreach(json_object_get(json, "details"), key, value) {
+    json_object_foreach(details ? details : json, key, value) {
         buf_char(out, ' ');
         text_escape_all(out, TEXT_LINE, key);
         buf_char(out, '=');

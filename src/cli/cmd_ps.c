@@ -76,15 +76,22 @@ static void add_model(struct text_table *table, const json_t *model)
     text_table_add(table, cells);
 }
 
-/* Reasons are sentences: they would tear a column apart. */
+/* Reasons are sentences: they would tear a column apart. Of an error, the first line: the end of
+ * the model's log follows it. */
 static void write_reason(struct buf *out, const json_t *model)
 {
     const char *reason = json_string_value(json_object_get(model, "reason"));
-    if (!reason || !*reason)
+    const char *error = json_string_value(json_object_get(model, "error"));
+    if (!reason && !error)
         return;
     text_escape_all(out, TEXT_LINE, text_of(model, "id"));
     buf_text(out, ": ");
-    text_escape_all(out, TEXT_LINE, reason);
+    if (reason)
+        text_escape_all(out, TEXT_LINE, reason);
+    if (reason && error)
+        buf_text(out, ": ");
+    if (error)
+        text_escape(out, TEXT_LINE, error, strcspn(error, "\n"), false);
     buf_char(out, '\n');
 }
 

@@ -26,7 +26,7 @@ MODELS = {"models": [
     {"id": "broken", "state": "error", "device": None, "footprint_bytes": None,
      "footprint_source": None, "in_flight": 0, "waiting": 0, "last_used_s": None,
      "idle_unload_s": None, "pid": None, "port": None,
-     "reason": "exited with status 1\x1b]0;gotcha\x07"},
+     "reason": "load_failed", "error": "exited with status 1\x1b]0;gotcha\x07\nlast line"},
 ]}
 
 
@@ -171,7 +171,7 @@ def test_ps(daemon):
         "qwen      loaded  sim0    10.5GiB  2     1        -",
         "org/tiny  loaded  cpu     ~1MiB    0     0        35s/4m25s",
         "broken    error   -       -        0     0        -",
-        "broken: exited with status 1\\x1b]0;gotcha\\x07",
+        "broken: load_failed: exited with status 1\\x1b]0;gotcha\\x07",
     ]
     assert d.requests[0].startswith("GET /wharf/models HTTP/1.1\r\n")
     assert "\r\nAuthorization: Bearer secret\r\n" in d.requests[0]
@@ -284,11 +284,13 @@ EVENTS = [
     b': still there\n\n',
     b'id: 8\nevent: evicted\ndata: {"id":8,"time":"2026-01-02T03:04:06.000Z","type":"evicted",'
     b'"details":{"model":"\\u001b[31m"}}\n\n',
+    b'event: gap\ndata: {"missed":3}\n\n',
 ]
 EVENT_LINES = [
     '2026-01-02T03:04:05.678Z model_loaded model=qwen seconds=1.5 why="a request" on=["sim0"] '
     'ok=true',
     '2026-01-02T03:04:06.000Z evicted model=\\x1b[31m',
+    '- gap missed=3',
 ]
 
 
@@ -312,16 +314,16 @@ def test_events_come_as_they_happen(daemon):
     d = daemon(stream(*EVENTS, ended=False), holds=True)
     with subprocess.Popen([str(BINARY), "events"], env=environment(d.url), text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert [process.stdout.readline().rstrip("\n") for _ in range(2)] == EVENT_LINES
+        assert [process.stdout.readline().rstrip("\n") for _ in EVENT_LINES] == EVENT_LINES
         process.send_signal(signal.SIGINT)
         assert process.wait(SECONDS_MAX) == -signal.SIGINT
         assert (process.stdout.read(), process.stderr.read()) == ("", "")
 
 
 def test_events_that_end_too_early(daemon):
-    run = wharf("events", "-n", "3", url=daemon(stream(*EVENTS)).url)
+    run = wharf("events", "-n", "4", url=daemon(stream(*EVENTS)).url)
     assert run.returncode == 1
-    assert "ended the stream after 2 of 3 events" in run.stderr
+    assert "ended the stream after 3 of 4 events" in run.stderr
     run = wharf("events", url=daemon(stream(*EVENTS, ended=False)).url)
     assert run.returncode == 1
     assert run.stdout.splitlines() == EVENT_LINES
