@@ -8,14 +8,23 @@ static void answer(struct core *c, uint64_t tag, uint32_t model, enum reason why
     e->reason = why;
 }
 
-static void forget(struct core *c, struct command_waiting *cmd)
+static struct command_waiting *link_command(struct link *n)
+{
+    return list_entry(n, struct command_waiting, link);
+}
+
+static void release(struct core *c, struct command_waiting *cmd)
+{
+    pool_put(&c->command_pool, (uint32_t)(cmd - c->command_slots));
+}
+
+static void stop_waiting(struct core *c, struct command_waiting *cmd)
 {
     if (cmd->what == COMMAND_LOAD) {
         must(c->models[cmd->model].loads_wanted > 0);
         c->models[cmd->model].loads_wanted--;
     }
     list_remove(&c->commands, &cmd->link);
-    pool_put(&c->command_pool, (uint32_t)(cmd - c->command_slots));
 }
 
 static bool keep(struct core *c, const struct event *ev)
@@ -92,18 +101,18 @@ void command_start(struct core *c, const struct event *ev)
 
 void command_cancel(struct core *c, uint64_t tag)
 {
-    struct link *n, *next;
-    list_each_safe(n, next, &c->commands)
+    struct link *n;
+    list_each(n, &c->commands)
     {
-        struct command_waiting *cmd = list_entry(n, struct command_waiting, link);
-        uint32_t model = cmd->model;
+        struct command_waiting *cmd = link_command(n);
         if (cmd->tag != tag)
             continue;
-        forget(c, cmd);
-        model_refresh(c, model);
+        stop_waiting(c, cmd);
+        release(c, cmd);
+        model_refresh(c, cmd->model);
         return;
     }
-    c->stale_ids++;
+    c->stale_ids++; /* it has been answered, or is about to be */
 }
 
 void command_finish(struct core *c, uint32_t model, bool loads, enum reason why)
@@ -111,12 +120,21 @@ void command_finish(struct core *c, uint32_t model, bool loads, enum reason why)
     struct link *n, *next;
     list_each_safe(n, next, &c->commands)
     {
-        struct command_waiting *cmd = list_entry(n, struct command_waiting, link);
+        struct command_waiting *cmd = link_command(n);
         if (cmd->model != model || (cmd->what == COMMAND_LOAD) != loads)
             continue;
-        /* commands_max is kept below the effects of one step by the caller of core_init. */
-        answer(c, cmd->tag, model, why);
-        forget(c, cmd);
+        stop_waiting(c, cmd);
+        cmd->answer = why;
+        list_push(&c->answers, &cmd->link);
     }
     model_refresh(c, model);
+}
+
+void command_drain_answers(struct core *c)
+{
+    while (c->answers.count && core_has_room(c)) {
+        struct command_waiting *cmd = link_command(list_pop(&c->answers));
+        answer(c, cmd->tag, cmd->model, cmd->answer);
+        release(c, cmd);
+    }
 }

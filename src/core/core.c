@@ -62,6 +62,7 @@ struct core *core_init(void *mem, const struct core_limits *limits, uint64_t see
     list_init(&c->doom);
     list_init(&c->active);
     list_init(&c->commands);
+    list_init(&c->answers);
     return c;
 }
 
@@ -147,6 +148,8 @@ static void start_drain(struct core *c, uint64_t grace_ns)
             command_finish(c, i, true, REASON_SHUTDOWN);
         }
     c->draining = true;
+    for (uint32_t i = 0; i < c->model_count; i++)
+        model_refresh(c, i);
     core_set_deadline(c, core_deadline_drain(c), (struct mono){c->now.ns + grace_ns});
 }
 
@@ -163,7 +166,7 @@ static void advance_drain(struct core *c)
             model_start_unload(c, i, REASON_SHUTDOWN);
         resident += model_resident(m) && m->state != MODEL_STUCK;
     }
-    if (resident || c->more || c->drained || c->doom.count)
+    if (resident || c->more || c->drained || c->doom.count || c->answers.count)
         return;
     if (c->running_count > 0 && !c->drain_expired)
         return;
@@ -250,6 +253,7 @@ struct effects core_step(struct core *c, const struct event *ev)
     c->effect_count = 0;
     c->more = false;
     record(c, ev);
+    command_drain_answers(c);
     queue_drain_doomed(c);
     if (c->sweep)
         reload_sweep(c);
@@ -257,6 +261,7 @@ struct effects core_step(struct core *c, const struct event *ev)
         transition_advance_all(c);
         sched_dispatch(c);
         /* What a plan refused for good is told in the same step. */
+        command_drain_answers(c);
         queue_drain_doomed(c);
     }
     queue_report_wait(c);

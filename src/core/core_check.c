@@ -63,13 +63,20 @@ static void check_plan(const struct core *c, uint32_t slot)
 {
     const struct model *m = &c->models[slot];
     uint32_t victims = 0;
-    for (uint32_t i = 0; i < c->model_count; i++)
+    for (uint32_t i = 0; m->plan.victims_left && i < c->model_count; i++)
         victims += c->models[i].victim_of == slot;
     must(victims == m->plan.victims_left);
+    must(m->victim_of == CORE_SLOT_NONE || c->models[m->victim_of].plan.victims_left > 0);
+    must(m->plan.active || m->plan.victims_left == 0);
     must(!(m->plan.active && m->victim_of != CORE_SLOT_NONE));
     must(!m->plan.active || m->state == MODEL_UNLOADED || m->state == MODEL_LOADING);
     must(m->state != MODEL_LOADING || m->plan.active);
-    must(m->victim_of == CORE_SLOT_NONE || m->state == MODEL_UNLOADING);
+    must(m->victim_of == CORE_SLOT_NONE || m->state == MODEL_UNLOADING ||
+         (m->state == MODEL_LOADED && c->models[m->victim_of].plan.ordering));
+    /* What has to leave is on its way out as soon as it can be. */
+    must(!m->leaving || c->sweep || (m->state == MODEL_LOADED && m->running.count) ||
+         (m->state == MODEL_LOADING && m->op.escalated) || m->state == MODEL_UNLOADING ||
+         m->state == MODEL_STUCK);
     if (m->plan.active && m->plan.device != CORE_SLOT_NONE)
         must(c->devices[m->plan.device].loader == slot);
 }
@@ -136,7 +143,8 @@ void core_check(const struct core *c)
     }
     must(running == c->running_count && ops == c->ops_open);
     must(waiting - doomed == c->arrivals.count);
-    must(commands <= c->commands.count && c->commands.count == c->command_pool.used);
+    must(commands <= c->commands.count);
+    must(c->commands.count + c->answers.count == c->command_pool.used);
     /* Nobody is on two lists, and nobody is on none. */
     must(waiting + running + check_leases(c) == c->waiter_pool.used);
     check_devices(c);

@@ -9,7 +9,8 @@
  *   waits, and that no plan has taken up yet, is in c->wants, ordered by its head waiter.
  *   model_refresh puts it where it belongs, and is called after each change of what that depends on.
  * - A plan (transition) lives in its target model: at most one each. Its victims name the target in
- *   victim_of. A model is a target or a victim, never both.
+ *   victim_of: they admit nothing, and unload, or soon will. A model is a target or a victim, never
+ *   both.
  * - c->version changes with everything that can turn a failed plan into a possible one. */
 #ifndef CORE_PRIV_H
 #define CORE_PRIV_H
@@ -60,6 +61,7 @@ struct plan {
     uint32_t device;       /* CORE_SLOT_NONE: takes no device memory */
     uint64_t bytes;        /* to be charged there */
     uint32_t victims_left; /* still resident */
+    bool ordering;         /* some of them have not been told to go yet, for lack of room */
     uint32_t growths;
     bool stale;            /* made for an earlier configuration; made anew before the load */
     enum reason why;       /* of the evictions */
@@ -90,7 +92,8 @@ struct model {
 };
 
 struct command_waiting {
-    struct link link; /* on c->commands */
+    struct link link; /* on c->commands; on c->answers when its end is decided but not given out */
+    enum reason answer;
     uint64_t tag, seq;
     uint32_t model;
     enum command what;
@@ -127,7 +130,7 @@ struct core {
     struct command_waiting *command_slots;
     struct device devices[CORE_DEVICES_MAX];
     uint32_t device_count;
-    struct list arrivals, runnable, doom, active, commands;
+    struct list arrivals, runnable, doom, active, commands, answers;
     struct heap wants, deadlines;
     uint32_t *victims; /* scratch for planners, models_max */
     struct effect effects[EFFECTS_MAX];
@@ -215,6 +218,7 @@ void command_start(struct core *c, const struct event *ev);
 void command_cancel(struct core *c, uint64_t tag);
 /* Ends the waiting commands of one kind for the model: all LOADs, or all UNLOADs. */
 void command_finish(struct core *c, uint32_t model, bool loads, enum reason why);
+void command_drain_answers(struct core *c);
 
 /* reload.c */
 void reload_sweep(struct core *c);

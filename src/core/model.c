@@ -72,6 +72,21 @@ static struct heap_key want_key(const struct core *c, uint32_t slot)
     return (struct heap_key){((uint64_t)class << 33) | priority, seq};
 }
 
+/* A model that is leaving goes as soon as nothing runs, and as there is room for the orders. */
+static void leave_now(struct core *c, uint32_t slot)
+{
+    struct model *m = &c->models[slot];
+    bool loading = m->state == MODEL_LOADING && !m->op.escalated;
+    if (!loading && !(m->state == MODEL_LOADED && m->running.count == 0))
+        return;
+    if (!core_has_room(c))
+        c->sweep = true;
+    else if (loading)
+        model_abort_load(c, slot, m->leaving_why);
+    else
+        model_start_unload(c, slot, m->leaving_why);
+}
+
 void model_refresh(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
@@ -98,12 +113,8 @@ void model_refresh(struct core *c, uint32_t slot)
     else if (!heap_has(&c->deadlines, idle_slot))
         core_set_deadline(c, idle_slot, (struct mono){m->last_used.ns + m->policy.ttl_ns});
 
-    if (m->leaving && m->state == MODEL_LOADED && m->running.count == 0) {
-        if (core_has_room(c))
-            model_start_unload(c, slot, m->leaving_why);
-        else
-            c->sweep = true;
-    }
+    if (m->leaving)
+        leave_now(c, slot);
 }
 
 static void start_op(struct core *c, uint32_t slot, enum op_kind kind, enum reason why)
@@ -164,8 +175,6 @@ void model_leave(struct core *c, uint32_t slot, enum reason why)
     struct model *m = &c->models[slot];
     m->leaving = true;
     m->leaving_why = why;
-    if (m->state == MODEL_LOADING)
-        model_abort_load(c, slot, why);
     model_refresh(c, slot);
 }
 

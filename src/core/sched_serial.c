@@ -94,7 +94,7 @@ static void dispatch_serial(struct core *c)
         } else if (m->state == MODEL_UNLOADED) {
             start(c, target, victims);
         } else if (victims) {
-            for (uint32_t i = 0; i < victims; i++)
+            for (uint32_t i = 0; i < victims && core_has_room(c); i++)
                 model_start_unload(c, c->victims[i], REASON_SERIAL);
         } else if (w && model_admits(c, m)) {
             queue_grant(c, (uint32_t)(w - c->waiters));

@@ -2,6 +2,44 @@
 #include "core/core_priv.h"
 #include "core/plan.h"
 
+static void evict(struct core *c, uint32_t victim, uint32_t target)
+{
+    const struct model *m = &c->models[victim];
+    enum reason why = c->models[target].plan.why;
+    struct effect *e = core_emit(c, EFFECT_DECISION, victim);
+    e->other = target;
+    e->reason = why;
+    e->bytes = m->charged_bytes;
+    e->device = m->device;
+    e->duration_ns = c->now.ns - m->last_used.ns;
+    e = core_notice(c, NOTICE_EVICTED, victim, why);
+    e->other = target;
+    e->bytes = m->charged_bytes;
+    model_start_unload(c, victim, REASON_EVICTED);
+}
+
+/* Tells the victims to go that are not on their way already, as far as this step's effects reach.
+ * With nobody left who wants the target, those not yet told may stay. */
+static void order_out(struct core *c, uint32_t target)
+{
+    struct plan *plan = &c->models[target].plan;
+    bool wanted = transition_wanted(c, target) && !plan->stale;
+    plan->ordering = false;
+    for (uint32_t i = 0; plan->victims_left > 0 && i < c->model_count; i++) {
+        if (c->models[i].victim_of != target || c->models[i].state != MODEL_LOADED)
+            continue;
+        if (!wanted) {
+            transition_victim_gone(c, i);
+            model_refresh(c, i);
+        } else if (core_has_room(c)) {
+            evict(c, i, target);
+        } else {
+            plan->ordering = true;
+            return;
+        }
+    }
+}
+
 void transition_commit(struct core *c, uint32_t target, const struct plan *plan, uint32_t victims)
 {
     struct model *t = &c->models[target];
@@ -16,25 +54,12 @@ void transition_commit(struct core *c, uint32_t target, const struct plan *plan,
         c->devices[plan->device].loader = target;
     }
     list_push(&c->active, &t->active);
-    for (uint32_t i = 0; i < victims; i++)
-        c->models[c->victims[i]].victim_of = target;
-    model_refresh(c, target);
     for (uint32_t i = 0; i < victims; i++) {
-        uint32_t v = c->victims[i];
-        struct model *m = &c->models[v];
-        if (m->state == MODEL_UNLOADING)
-            continue; /* already on its way out for another reason */
-        struct effect *e = core_emit(c, EFFECT_DECISION, v);
-        e->other = target;
-        e->reason = plan->why;
-        e->bytes = m->charged_bytes;
-        e->device = m->device;
-        e->duration_ns = c->now.ns - m->last_used.ns;
-        e = core_notice(c, NOTICE_EVICTED, v, plan->why);
-        e->other = target;
-        e->bytes = m->charged_bytes;
-        model_start_unload(c, v, REASON_EVICTED);
+        c->models[c->victims[i]].victim_of = target;
+        model_refresh(c, c->victims[i]);
     }
+    model_refresh(c, target);
+    order_out(c, target);
     c->version++;
 }
 
@@ -87,6 +112,8 @@ static void grow(struct core *c, uint32_t target)
 static void advance(struct core *c, uint32_t target)
 {
     struct model *t = &c->models[target];
+    if (t->plan.ordering)
+        order_out(c, target);
     if (t->state != MODEL_UNLOADED || t->plan.victims_left > 0)
         return;
     if (t->plan.stale || !transition_wanted(c, target)) {
