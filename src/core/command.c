@@ -78,6 +78,10 @@ static void start_unload(struct core *c, const struct event *ev)
         answer(c, ev->command.tag, slot, REASON_NONE);
         return;
     }
+    if (m->state == MODEL_STUCK) {
+        answer(c, ev->command.tag, slot, REASON_STUCK);
+        return;
+    }
     if (!keep(c, ev))
         return;
     if (m->state == MODEL_LOADED && ev->command.what == COMMAND_UNLOAD_NOW)

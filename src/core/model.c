@@ -280,6 +280,7 @@ void model_on_unloaded(struct core *c, const struct event *ev)
         core_notice(c, NOTICE_STUCK, slot, op.why);
         queue_doom(c, slot, REASON_STUCK);
         command_finish(c, slot, false, REASON_STUCK);
+        command_finish(c, slot, true, REASON_STUCK);
         if (target != CORE_SLOT_NONE) {
             transition_victim_gone(c, slot);
             queue_doom(c, target, REASON_STUCK);
