@@ -5,7 +5,7 @@
 
 #include "core/words.h"
 
-enum sched_kind { SCHED_FIFO, SCHED_SERIAL };
+enum sched_kind { SCHEDULER_FIFO, SCHEDULER_SERIAL };
 enum plan_kind { PLAN_GROUP, PLAN_FIT };
 
 struct core_model_policy {

@@ -5,8 +5,8 @@
 
 #include "core/plan.h"
 
-static const struct sched *const scheds[] = {[SCHED_FIFO] = &sched_fifo,
-                                             [SCHED_SERIAL] = &sched_serial};
+static const struct sched *const scheds[] = {[SCHEDULER_FIFO] = &sched_fifo,
+                                             [SCHEDULER_SERIAL] = &sched_serial};
 static const struct planner *const planners[] = {[PLAN_GROUP] = &plan_group,
                                                  [PLAN_FIT] = &plan_fit};
 

@@ -357,9 +357,9 @@ static void config_scheduler(struct story *s, char **words, uint32_t count)
 {
     (void)count;
     if (strcmp(words[1], "fifo") == 0)
-        s->config.sched = SCHED_FIFO;
+        s->config.sched = SCHEDULER_FIFO;
     else if (strcmp(words[1], "serial") == 0)
-        s->config.sched = SCHED_SERIAL;
+        s->config.sched = SCHEDULER_SERIAL;
     else
         broken(s, "unknown scheduler: %s", words[1]);
 }
