@@ -105,6 +105,8 @@ void model_refresh(struct core *c, uint32_t slot)
         heap_set(&c->wants, slot, want_key(c, slot));
     else
         heap_remove(&c->wants, slot);
+    if (!wanted && !m->plan.active)
+        m->plan.growths = 0;
 
     bool idle = admits && m->policy.ttl_ns && !m->waiting_count && !m->running.count;
     uint32_t idle_slot = deadline_slot(slot, DEADLINE_IDLE);
@@ -137,12 +139,12 @@ void model_start_load(struct core *c, uint32_t slot)
     must(!m->settling && m->plan.active);
     if (m->plan.device != CORE_SLOT_NONE)
         ledger_charge(c, slot, m->plan.device, m->plan.bytes);
-    model_set_state(c, slot, MODEL_LOADING, REASON_DEMAND);
-    struct effect *e = core_notice(c, NOTICE_MODEL_LOADING, slot,
-                                   m->waiting_count ? REASON_DEMAND : REASON_COMMAND);
+    enum reason why = m->waiting_count ? REASON_DEMAND : REASON_COMMAND;
+    model_set_state(c, slot, MODEL_LOADING, why);
+    struct effect *e = core_notice(c, NOTICE_MODEL_LOADING, slot, why);
     e->device = m->device;
     e->bytes = m->charged_bytes;
-    start_op(c, slot, OP_LOAD, REASON_DEMAND);
+    start_op(c, slot, OP_LOAD, why);
     model_refresh(c, slot);
 }
 

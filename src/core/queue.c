@@ -90,14 +90,21 @@ static enum reason refusal_of_model(const struct core *c, uint32_t model)
     return REASON_NONE;
 }
 
+/* Who is served at once does not wait, and needs no place in the queue. */
+static bool served_at_once(const struct core *c, const struct model *m)
+{
+    if (c->sched == SCHEDULER_SERIAL && (c->running_count || c->arrivals.count))
+        return false;
+    return model_admits(c, m) && m->running.count < m->policy.slots_max && !m->waiting_count;
+}
+
 static enum reason refusal_at_door(const struct core *c, uint32_t model)
 {
     enum reason why = refusal_of_model(c, model);
     if (why != REASON_NONE)
         return why;
     const struct model *m = &c->models[model];
-    if (m->waiting_count >= m->policy.queue_max &&
-        !(model_admits(c, m) && m->running.count < m->policy.slots_max))
+    if (m->waiting_count >= m->policy.queue_max && !served_at_once(c, m))
         return REASON_QUEUE_FULL;
     return REASON_NONE;
 }
@@ -158,8 +165,11 @@ void queue_report_wait(struct core *c)
     struct effect *e = core_emit(c, EFFECT_WAIT, w->model);
     e->waiter = id;
     e->tag = w->tag;
+    /* It is the last of its class, and under serial the last of all. */
     for (int class = 0; class <= (int)w->class; class++)
         e->position += c->models[w->model].waiting[class].count;
+    if (c->sched == SCHEDULER_SERIAL)
+        e->position = c->arrivals.count;
     e->retry_after_s = queue_estimate_s(c, w->model);
 }
 

@@ -46,27 +46,42 @@ void core_view_device(const struct core *c, uint32_t device, struct core_device_
             ret->charged_bytes += c->models[i].charged_bytes;
 }
 
+/* Under serial there is one queue, whatever the model and the class. */
+static uint32_t place_of(const struct core *c, const struct waiter *w)
+{
+    const struct model *m = &c->models[w->model];
+    const struct link *n;
+    uint32_t place = 0;
+    if (c->sched == SCHEDULER_SERIAL) {
+        list_each(n, &c->arrivals)
+        {
+            place++;
+            if (n == &w->order)
+                break;
+        }
+        return place;
+    }
+    for (int class = 0; class < (int)w->class; class++)
+        place += m->waiting[class].count;
+    list_each(n, &m->waiting[w->class])
+    {
+        place++;
+        if (n == &w->link)
+            break;
+    }
+    return place;
+}
+
 void core_view_waiter(const struct core *c, struct id id, uint32_t *ret_position,
                       uint32_t *ret_estimate_s)
 {
-    uint32_t position = 0;
     *ret_position = *ret_estimate_s = 0;
     if (!pool_alive(&c->waiter_pool, id))
         return;
     const struct waiter *w = &c->waiters[id.slot];
     if (w->state != WAITER_WAITING || w->kind != WAITER_REQUEST)
         return;
-    const struct model *m = &c->models[w->model];
-    for (int class = 0; class < (int)w->class; class++)
-        position += m->waiting[class].count;
-    const struct link *n;
-    list_each(n, &m->waiting[w->class])
-    {
-        position++;
-        if (n == &w->link)
-            break;
-    }
-    *ret_position = position;
+    *ret_position = place_of(c, w);
     *ret_estimate_s = queue_estimate_s(c, w->model);
 }
 
