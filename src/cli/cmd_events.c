@@ -49,16 +49,16 @@ static void write_event(struct buf *out, const struct sse *event)
     const char *type = json_string_value(json_object_get(json, "type"));
     /* A gap in the stream has its numbers at the top. */
     json_t *details = json_object_get(json, "details");
-    const char *key;
-    json_t *value;
+    if (!details)
+        details = json;
     write_time(out, json_object_get(json, "time"));
     buf_char(out, ' ');
     text_escape_all(out, TEXT_LINE, type ? type : event->type.len > 0 ? event->type.data : "-");
-    json_object_foreach(details ? details : json, key, value) {
+    for (void *at = json_object_iter(details); at; at = json_object_iter_next(details, at)) {
         buf_char(out, ' ');
-        text_escape_all(out, TEXT_LINE, key);
+        text_escape_all(out, TEXT_LINE, json_object_iter_key(at));
         buf_char(out, '=');
-        write_value(out, value);
+        write_value(out, json_object_iter_value(at));
     }
     if (!json) {
         buf_char(out, ' ');

@@ -98,15 +98,13 @@ static void write_reason(struct buf *out, const json_t *model)
 static void write_models(struct buf *out, const json_t *models)
 {
     struct text_table table = {.columns = countof(headings)};
-    size_t i;
-    json_t *model;
     text_table_add(&table, headings);
-    json_array_foreach(models, i, model)
-        add_model(&table, model);
+    for (size_t i = 0; i < json_array_size(models); i++)
+        add_model(&table, json_array_get(models, i));
     text_table_print(&table, out);
     text_table_fini(&table);
-    json_array_foreach(models, i, model)
-        write_reason(out, model);
+    for (size_t i = 0; i < json_array_size(models); i++)
+        write_reason(out, json_array_get(models, i));
 }
 
 static int run(const struct cli_args *args)

@@ -84,16 +84,32 @@ static struct config *load_config(const char *path)
     return config;
 }
 
+/* The server parses them again when it opens them; a slip of the pen is told before it begins. */
+static bool check_listens(const char *const *listens, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct config_listen listen;
+        if (config_parse_listen(listens[i], &listen) < 0) {
+            output_complain("serve: --listen '%s' is neither HOST:PORT nor unix:/PATH", listens[i]);
+            return false;
+        }
+        config_listen_fini(&listen);
+    }
+    return true;
+}
+
 static int run(const struct cli_args *args)
 {
     const char *listens[LISTENS_MAX] = {NULL};
     struct err e = {.set = false};
     struct serve_options opt = {
         .config_path = cli_args_text(args, "config"), .listens = listens, .api = api_table()};
+    opt.listen_count = cli_args_texts(args, "listen", listens, LISTENS_MAX);
+    if (!check_listens(listens, opt.listen_count))
+        return CLI_USAGE;
     opt.config = load_config(opt.config_path);
     if (!opt.config)
         return CLI_USAGE;
-    opt.listen_count = cli_args_texts(args, "listen", listens, LISTENS_MAX);
     auto_free char *state = prepare_state(args, opt.config, &e);
     if (!state) {
         output_complain("serve: %s", e.text);

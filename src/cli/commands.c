@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "base/pure/check.h"
-#include "config/nearest.h"
 #include "cli/output.h"
+#include "config/nearest.h"
 
 const struct cli_command *const cli_commands[] = {
     &cmd_serve, &cmd_check,  &cmd_ps,   &cmd_load,    &cmd_unload,
