@@ -218,9 +218,7 @@ static void record(struct core *c, const struct event *ev)
         break;
     case EVENT_DEVICE_FOUND:
         must(ev->found.device < CORE_DEVICES_MAX);
-        c->devices[ev->found.device].present = true;
-        c->devices[ev->found.device].total_bytes = ev->found.total_bytes;
-        c->version++;
+        ledger_device_found(c, ev->found.device, ev->found.total_bytes);
         break;
     case EVENT_DEVICE_LOST:
         must(ev->found.device < CORE_DEVICES_MAX);

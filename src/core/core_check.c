@@ -96,15 +96,15 @@ static void check_model(const struct core *c, uint32_t slot, uint32_t *waiting, 
     check_plan(c, slot);
 }
 
-/* Declared bytes never exceed what may be handed out, whatever the samples say. */
+/* Declared bytes never exceed what there was to hand out, whatever the samples say. */
 static void check_devices(const struct core *c)
 {
     for (uint32_t d = 0; d < c->device_count; d++) {
         uint64_t charged = 0;
         for (uint32_t i = 0; i < c->model_count; i++)
-            if (c->models[i].device == d && c->models[i].policy.bytes)
+            if (c->models[i].device == d && !c->models[i].unsized)
                 charged += c->models[i].charged_bytes;
-        must(!c->devices[d].present || charged <= c->devices[d].total_bytes);
+        must(charged <= c->devices[d].total_bytes_most);
         uint32_t loader = c->devices[d].loader;
         must(loader == CORE_SLOT_NONE || c->models[loader].plan.active);
     }

@@ -85,6 +85,7 @@ struct model {
     uint32_t device; /* where its bytes are charged */
     uint64_t charged_bytes, measured_bytes;
     bool measured, settling;
+    bool unsized; /* loaded without a declared footprint: its charge follows what is measured */
     struct mono gone_at; /* settling: samples taken later count */
     uint32_t failures;
     uint64_t load_ns_mean, serve_ns_mean;
@@ -104,6 +105,7 @@ struct device {
     bool present;
     struct core_device_policy policy;
     uint64_t total_bytes, used_bytes, foreign_bytes, foreign_lower;
+    uint64_t total_bytes_most; /* ever seen; what is charged may be from then */
     uint32_t foreign_lower_count;
     struct mono sampled;
     uint32_t loader; /* the model whose plan holds the loader token; CORE_SLOT_NONE: free */
@@ -210,6 +212,7 @@ uint64_t ledger_room(const struct core *c, uint32_t device, uint32_t except);
 void ledger_charge(struct core *c, uint32_t model, uint32_t device, uint64_t bytes);
 void ledger_release(struct core *c, uint32_t model); /* begins settling */
 void ledger_settle(struct core *c, uint32_t model);
+void ledger_device_found(struct core *c, uint32_t device, uint64_t total_bytes);
 void ledger_sample(struct core *c, const struct event *ev);
 uint64_t ledger_settling(const struct core *c, uint32_t device);
 

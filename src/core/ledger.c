@@ -93,6 +93,7 @@ void ledger_charge(struct core *c, uint32_t model, uint32_t device, uint64_t byt
     m->charged_bytes = bytes;
     m->measured_bytes = 0;
     m->measured = false;
+    m->unsized = m->policy.bytes == 0;
     core_emit(c, EFFECT_SAMPLE_NOW, CORE_SLOT_NONE)->device = device;
 }
 
@@ -121,6 +122,16 @@ void ledger_settle(struct core *c, uint32_t model)
     model_refresh(c, model);
 }
 
+void ledger_device_found(struct core *c, uint32_t device, uint64_t total_bytes)
+{
+    struct device *d = &c->devices[device];
+    d->present = true;
+    d->total_bytes = total_bytes;
+    if (total_bytes > d->total_bytes_most)
+        d->total_bytes_most = total_bytes;
+    c->version++;
+}
+
 static void set_foreign(struct device *d, uint64_t bytes)
 {
     if (bytes >= d->foreign_bytes) {
@@ -139,10 +150,12 @@ static void set_foreign(struct device *d, uint64_t bytes)
 /* A model without a declared footprint was charged the whole device until it can be measured. */
 static void learn(struct core *c, struct model *m)
 {
-    if (m->policy.bytes || m->state != MODEL_LOADED || !m->measured || !m->measured_bytes)
+    if (!m->unsized || m->state != MODEL_LOADED || !m->measured || !m->measured_bytes)
         return;
-    if (m->charged_bytes != m->measured_bytes) {
-        m->charged_bytes = m->measured_bytes;
+    /* A size may have been declared meanwhile. */
+    uint64_t bytes = m->measured_bytes > m->policy.bytes ? m->measured_bytes : m->policy.bytes;
+    if (m->charged_bytes != bytes) {
+        m->charged_bytes = bytes;
         c->version++;
     }
 }

@@ -36,6 +36,7 @@ static void try_load(struct core *c, uint32_t target)
     case PLAN_NEVER:
         queue_doom(c, target, plan.why);
         command_finish(c, target, true, plan.why);
+        c->version++; /* those behind it come into view */
         break;
     }
 }
@@ -52,8 +53,13 @@ static void scan_wants(struct core *c)
     }
     for (uint32_t i = 0; i < count; i++)
         heap_set(&c->wants, order[i].slot, order[i].key);
-    for (uint32_t i = 0; i < count && core_has_room(c); i++)
+    for (uint32_t i = 0; i < count; i++) {
+        if (!core_has_room(c)) {
+            c->version++; /* the next step looks again */
+            return;
+        }
         try_load(c, order[i].slot);
+    }
 }
 
 static void dispatch_fifo(struct core *c)

@@ -212,6 +212,28 @@ static void test_many_leases_enter_at_once(void **state)
     box_free(b);
 }
 
+/* What has become impossible for many models at once is told to all of them, without anything else
+ * having to happen. */
+static void test_many_can_never_fit(void **state)
+{
+    (void)state;
+    struct box *b = box_new(1000, 1000);
+    b->config.plan = PLAN_FIT;
+    for (uint32_t i = 0; i < 1000; i++) {
+        b->models[i].device_mask = 1;
+        b->models[i].bytes = 20 * GIB;
+    }
+    box_config(b);
+    box_load(b, 0);
+    for (uint32_t i = 0; i < 1000; i++)
+        box_request(b, i, i + 1);
+    assert_int_equal(b->count[EFFECT_GRANT], 1);
+    box_step(b, (struct event){.type = EVENT_DEVICE_LOST, .found.device = 0});
+    assert_int_equal(b->count[EFFECT_REFUSE], 999);
+    assert_int_equal(b->last[EFFECT_REFUSE].reason, REASON_NO_ROOM);
+    box_free(b);
+}
+
 /* Shutting down with everything in use: all are told, all leave, and only then it is over. */
 static void test_drain_of_many(void **state)
 {
@@ -254,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_many_victims),
         cmocka_unit_test(test_victims_not_told_are_spared),
         cmocka_unit_test(test_many_leases_enter_at_once),
+        cmocka_unit_test(test_many_can_never_fit),
         cmocka_unit_test(test_drain_of_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
