@@ -108,6 +108,7 @@ static void free_child(struct child *c)
         close(c->pidfd);
     spawn_fini(&c->spawn);
     free(c->spawn.cgroup);
+    proc_list_fini(&c->tree);
     free(c->id);
     free(c->mark);
     free(c);
@@ -133,19 +134,15 @@ static void round_cgroup(const char *folder, struct round *r)
 }
 
 /* One scan may miss a process that forks into a number already passed; two in a row do not. */
-static void round_marks(const struct child *c, struct round *r)
+static void round_marks(struct child *c, struct round *r)
 {
     struct proc_mark mark = mark_of(c, r->sid_reaped);
-    struct proc_list found = {0};
     r->empty = true;
     for (unsigned pass = 0; pass < 2 && r->empty; pass++) {
-        proctree_scan(&mark, &found);
-        if (found.count > 0) {
-            proctree_kill(&found);
-            r->empty = false;
-        }
+        proctree_scan(&mark, &c->tree);
+        proctree_kill(&c->tree);
+        r->empty = c->tree.count == 0;
     }
-    proc_list_fini(&found);
 }
 
 static void round_work(uv_work_t *work)

@@ -10,7 +10,7 @@
  * until nothing is. They begin when the main process has been reaped, or earlier by child_kill. The
  * child is gone when its main process has been reaped AND a round found nothing.
  *
- * Workers see only `spawn` and `round`, and the loop leaves both alone meanwhile. */
+ * Workers write only `spawn`, `round` and `tree`, and the loop leaves them alone meanwhile. */
 #ifndef SERVER_CHILDREN_PRIV_H
 #define SERVER_CHILDREN_PRIV_H
 
@@ -18,6 +18,7 @@
 
 #include "base/pure/list.h"
 #include "server/children.h"
+#include "server/proctree.h"
 #include "server/spawn.h"
 
 /* Exits reaped while a spawn that may have been theirs had not reported its pid yet. When the table
@@ -52,6 +53,7 @@ struct child {
     bool work_busy;
     struct spawn_job spawn;
     struct round round;
+    struct proc_list tree; /* without a cgroup: what the last round found and killed */
     bool tree_empty;
     unsigned rounds;     /* carried out so far */
     uint64_t due_ms;     /* of the next round, on uv_now; 0: none is waiting */

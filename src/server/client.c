@@ -55,6 +55,8 @@ static void on_drain(struct stream *s)
 static void on_closed(struct stream *s)
 {
     struct client *c = of(s);
+    /* A connection that closed by itself once it was drained still has its timeout. */
+    timeouts_disarm(&c->server->timeouts, &c->timeout);
     list_remove(&c->server->clients, &c->link);
     buf_fini(&c->ahead);
     free(c);

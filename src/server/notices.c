@@ -54,6 +54,23 @@ void notices_publish(struct server *s, const struct effect *e)
     buf_fini(&details);
 }
 
+void notices_waiter(struct server *s, const char *type, const struct effect *e)
+{
+    struct buf details = {0};
+    if (s->events.followers.count == 0)
+        return;
+    put_details(s, e, &details);
+    /* Before the closing brace. */
+    details.len--;
+    if (e->position)
+        put_number(&details, "position", e->position);
+    if (e->retry_after_s)
+        put_number(&details, "estimate_s", e->retry_after_s);
+    buf_char(&details, '}');
+    server_publish(s, type, details.data);
+    buf_fini(&details);
+}
+
 void notices_decision(struct server *s, const struct effect *e)
 {
     struct buf details = {0};

@@ -22,6 +22,7 @@
 /* One scan's buffers, so that a scan over thousands of processes allocates a few times only. */
 struct scan {
     const struct proc_mark *mark;
+    const struct proc_list *known;
     struct proc_list *list;
     char *env; /* ENVIRON_BYTES_MAX bytes */
     pid_t sid; /* 0: sessions tell nothing */
@@ -105,17 +106,24 @@ static struct proc *append(struct proc_list *l)
     return &l->items[l->count++];
 }
 
+static bool listed(const struct proc_list *l, const struct proc *p)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->items[i].pid == p->pid && l->items[i].start_ticks == p->start_ticks)
+            return true;
+    }
+    return false;
+}
+
 bool proc_list_add(struct proc_list *l, pid_t pid)
 {
     struct stat_fields f;
     if (!read_stat(pid, &f) || ended(&f))
         return false;
-    for (size_t i = 0; i < l->count; i++) {
-        if (l->items[i].pid == pid && l->items[i].start_ticks == f.start_ticks)
-            return false;
-    }
-    *append(l) =
-        (struct proc){.pid = pid, .ppid = f.ppid, .start_ticks = f.start_ticks, .ours = true};
+    struct proc p = {.pid = pid, .ppid = f.ppid, .start_ticks = f.start_ticks, .ours = true};
+    if (listed(l, &p))
+        return false;
+    *append(l) = p;
     return true;
 }
 
@@ -125,11 +133,10 @@ static void consider(struct scan *s, pid_t pid)
     struct stat_fields f;
     if (!read_stat(pid, &f) || ended(&f) || f.start_ticks < mark->start_ticks_min)
         return;
-    bool in_session = s->sid != 0 && f.sid == s->sid;
-    *append(s->list) = (struct proc){.pid = pid,
-                                     .ppid = f.ppid,
-                                     .start_ticks = f.start_ticks,
-                                     .ours = in_session || environ_has(pid, mark, s->env)};
+    struct proc p = {.pid = pid, .ppid = f.ppid, .start_ticks = f.start_ticks};
+    p.ours = (s->sid != 0 && f.sid == s->sid) || listed(s->known, &p) ||
+             environ_has(pid, mark, s->env);
+    *append(s->list) = p;
 }
 
 static int compare_pid(const void *a, const void *b)
@@ -174,14 +181,13 @@ static pid_t usable_sid(const struct proc_mark *mark)
     return mark->sid_reaped && read_stat(mark->sid, &f) ? 0 : mark->sid;
 }
 
-void proctree_scan(const struct proc_mark *mark, struct proc_list *ret_list)
+void proctree_scan(const struct proc_mark *mark, struct proc_list *list)
 {
-    struct scan s = {.mark = mark, .list = ret_list, .sid = usable_sid(mark)};
+    struct proc_list now = {0};
+    struct scan s = {.mark = mark, .known = list, .list = &now, .sid = usable_sid(mark)};
     pid_t self = getpid();
     DIR *dir = opendir("/proc");
-    ret_list->count = 0;
-    if (!dir)
-        return;
+    must(dir);
     s.env = alloc_zeroed(ENVIRON_BYTES_MAX, 1);
     for (struct dirent *e; (e = readdir(dir)) != NULL;) {
         long pid = strtol(e->d_name, NULL, 10);
@@ -190,11 +196,13 @@ void proctree_scan(const struct proc_mark *mark, struct proc_list *ret_list)
     }
     closedir(dir);
     free(s.env);
-    if (!mark->prefix && ret_list->count > 0) {
-        qsort(ret_list->items, ret_list->count, sizeof(*ret_list->items), compare_pid);
-        claim_by_parent(ret_list);
+    if (!mark->prefix && now.count > 0) {
+        qsort(now.items, now.count, sizeof(*now.items), compare_pid);
+        claim_by_parent(&now);
     }
-    drop_others(ret_list);
+    drop_others(&now);
+    free(list->items);
+    *list = now;
 }
 
 bool proctree_match(const struct proc_mark *mark, pid_t pid)

@@ -36,8 +36,10 @@ void proc_list_fini(struct proc_list *l);
  * the process no longer exists. */
 bool proc_list_add(struct proc_list *l, pid_t pid);
 
-/* Replaces the list by the living processes that belong; the calling process never does. */
-void proctree_scan(const struct proc_mark *mark, struct proc_list *ret_list);
+/* Replaces the list by the living processes that belong; the calling process never does. What was in
+ * the list still belongs while it lives: a process that is being ended has no environment any more,
+ * perhaps for seconds inside a GPU driver, and no parent to be known by. */
+void proctree_scan(const struct proc_mark *mark, struct proc_list *list);
 /* Whether one process belongs, by environment or session alone. */
 bool proctree_match(const struct proc_mark *mark, pid_t pid);
 /* SIGKILL to each that still is the process it was when it was listed. */

@@ -23,16 +23,21 @@
 
 static void do_wait(struct server *s, const struct effect *e)
 {
+    notices_waiter(s, "waiting", e);
     exchange_waiting(s, e);
 }
 
 static void do_grant(struct server *s, const struct effect *e)
 {
+    /* Those that were served at once are no news. */
+    if (e->duration_ns)
+        notices_waiter(s, "granted", e);
     exchange_granted(s, e);
 }
 
 static void do_refuse(struct server *s, const struct effect *e)
 {
+    notices_waiter(s, "refused", e);
     exchange_refused(s, e);
 }
 

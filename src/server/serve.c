@@ -71,8 +71,28 @@ static void step_config(void *arg, const struct core_config *config)
     runner_event(&s->runner, (struct event){.type = EVENT_CONFIG, .config = config});
 }
 
+/* What was opened at the start stays as it is until the next one. */
+static void warn_of_fixed(const struct config *old, const struct config *new)
+{
+    bool gpus = old->gpu_count != new->gpu_count, listens = old->listen_count != new->listen_count;
+    for (uint32_t i = 0; !gpus && i < new->gpu_count; i++)
+        gpus = strcmp(old->gpus[i].name, new->gpus[i].name) != 0 ||
+               strcmp(old->gpus[i].folder, new->gpus[i].folder) != 0 ||
+               old->gpus[i].sim != new->gpus[i].sim ||
+               old->gpus[i].memory_bytes != new->gpus[i].memory_bytes;
+    for (uint32_t i = 0; !listens && i < new->listen_count; i++)
+        listens = strcmp(old->listens[i].host, new->listens[i].host) != 0 ||
+                  strcmp(old->listens[i].path, new->listens[i].path) != 0 ||
+                  old->listens[i].port != new->listens[i].port;
+    if (gpus)
+        log_warn(NULL, "a change of gpus takes effect at the next start");
+    if (listens)
+        log_warn(NULL, "a change of listen takes effect at the next start");
+}
+
 bool server_reload(struct server *s)
 {
+    struct config_ref *old = config_ref_get(s->roster.current);
     struct config_report report = {0};
     struct config *config = config_load_file(s->options.config_path, &report);
     if (report.text.len)
@@ -81,8 +101,11 @@ bool server_reload(struct server *s)
     if (!config || !roster_apply(&s->roster, config)) {
         log_error(NULL, "the configuration was not reloaded; the old one stays in force");
         server_publish(s, "config_rejected", "{}");
+        config_ref_put(old);
         return false;
     }
+    warn_of_fixed(old->config, config);
+    config_ref_put(old);
     log_level_min = log_level_parse(config->log_level);
     apply_timeouts(s);
     roster_configure(&s->roster, step_config, s);

@@ -21,29 +21,27 @@ static uint64_t now_ms(void)
     return ((uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec) / NS_PER_MS;
 }
 
-/* Kills once what the folder and the mark find. Adds them to seen; true when there was any. */
+/* Kills once what the folder and the mark find. Adds them to seen; true when there was any. found:
+ * by the mark, the last time. */
 static bool kill_leftovers(const struct children *cs, const struct proc_mark *mark,
-                           struct proc_list *seen)
+                           struct proc_list *found, struct proc_list *seen)
 {
-    struct proc_list found = {0};
     bool any = false;
     if (cs->cgroup_root && cgroup_populated(cs->cgroup_root)) {
         (void)cgroup_list(cs->cgroup_root, seen);
         cgroup_kill(cs->cgroup_root);
         any = true;
     }
-    proctree_scan(mark, &found);
-    for (size_t i = 0; i < found.count; i++)
-        (void)proc_list_add(seen, found.items[i].pid);
-    proctree_kill(&found);
-    any = any || found.count > 0;
-    proc_list_fini(&found);
-    return any;
+    proctree_scan(mark, found);
+    for (size_t i = 0; i < found->count; i++)
+        (void)proc_list_add(seen, found->items[i].pid);
+    proctree_kill(found);
+    return any || found->count > 0;
 }
 
 uint32_t children_sweep(struct children *cs)
 {
-    struct proc_list seen = {0};
+    struct proc_list found = {0}, seen = {0};
     char *text = alloc_printf("WHARF_INSTANCE=%s:", cs->mark);
     const struct proc_mark mark = {.text = text, .prefix = true};
     uint64_t end_ms = now_ms() + SWEEP_MS_MAX;
@@ -51,7 +49,7 @@ uint32_t children_sweep(struct children *cs)
     unsigned clean = 0;
     must(list_empty(&cs->all));
     while (clean < 2 && now_ms() < end_ms) {
-        if (!kill_leftovers(cs, &mark, &seen)) {
+        if (!kill_leftovers(cs, &mark, &found, &seen)) {
             clean++;
             continue;
         }
@@ -64,6 +62,7 @@ uint32_t children_sweep(struct children *cs)
     if (cs->cgroup_root)
         cgroup_remove_below(cs->cgroup_root);
     uint32_t count = (uint32_t)seen.count;
+    proc_list_fini(&found);
     proc_list_fini(&seen);
     free(text);
     /* After an exec in place the leftovers may have been this process's own children. */

@@ -56,6 +56,7 @@ static void on_drain(struct stream *s)
 static void on_closed(struct stream *s)
 {
     struct upstream *up = of(s);
+    timeouts_disarm(&up->server->timeouts, &up->timeout);
     buf_fini(&up->in);
     free(up);
 }
