@@ -36,7 +36,7 @@ static void write_value(struct buf *out, const json_t *value)
         text_escape_all(out, TEXT_LINE, text);
         return;
     }
-    char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *dump = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
     if (dump)
         text_escape_all(out, TEXT_JSON, dump);
     free(dump);

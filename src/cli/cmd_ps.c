@@ -45,6 +45,8 @@ static const char *format_seconds(const json_t *seconds, char out[UNITS_TEXT_MAX
     double s = json_number_value(seconds);
     if (!json_is_number(seconds) || !(s >= 0 && s <= seconds_max))
         return "-";
+    if (s < 1)
+        return "0s";
     return units_format_duration((uint64_t)s * NS_PER_S, out);
 }
 
@@ -76,13 +78,13 @@ static void add_model(struct text_table *table, const json_t *model)
     text_table_add(table, cells);
 }
 
-/* Reasons are sentences: they would tear a column apart. Of an error, the first line: the end of
- * the model's log follows it. */
+/* Why a model is not loaded. Reasons are sentences, which would tear a column apart; of an error it
+ * is the first line, behind which comes the end of the model's log. */
 static void write_reason(struct buf *out, const json_t *model)
 {
     const char *reason = json_string_value(json_object_get(model, "reason"));
     const char *error = json_string_value(json_object_get(model, "error"));
-    if (!reason && !error)
+    if (strcmp(text_of(model, "state"), "loaded") == 0 || (!reason && !error))
         return;
     text_escape_all(out, TEXT_LINE, text_of(model, "id"));
     buf_text(out, ": ");
@@ -137,7 +139,7 @@ const struct cli_command cmd_ps = {
         "One line a model: its state, the device it sits on, the memory it takes there (with ~ "
         "where that is an estimate), the requests it is serving and those that wait for it, how "
         "long ago it was last used, and, behind the slash, how long until it is unloaded for "
-        "idleness. Below, the reason where a model has one to tell.",
+        "idleness. Below, for models that are not loaded, why.",
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,
     .examples = {{"wharf ps", "the table"},
                  {"wharf ps --json | jq -r '.models[].id'", "the ids alone"}},

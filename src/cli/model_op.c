@@ -1,6 +1,7 @@
 #include "model_op.h"
 
 #include <jansson.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "cli/output.h"
@@ -14,7 +15,7 @@ static void write_result(struct buf *out, const char *asked_id, const json_t *an
     text_escape_all(out, TEXT_LINE, id ? id : asked_id);
     buf_text(out, ": ");
     text_escape_all(out, TEXT_LINE, state ? state : "done");
-    if (device) {
+    if (device && state && strcmp(state, "loaded") == 0) {
         buf_text(out, " on ");
         text_escape_all(out, TEXT_LINE, device);
     }

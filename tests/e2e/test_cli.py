@@ -19,7 +19,7 @@ SECONDS_MAX = 10
 MODELS = {"models": [
     {"id": "qwen", "state": "loaded", "device": "sim0", "footprint_bytes": 11274289152,
      "footprint_source": "declared", "in_flight": 2, "waiting": 1, "last_used_s": None,
-     "idle_unload_s": None, "pid": 42, "port": 5800, "reason": None},
+     "idle_unload_s": None, "pid": 42, "port": 5800, "reason": "commanded"},
     {"id": "org/tiny", "state": "loaded", "device": "cpu", "footprint_bytes": 1048576,
      "footprint_source": "estimated", "in_flight": 0, "waiting": 0, "last_used_s": 35.2,
      "idle_unload_s": 265, "pid": 43, "port": 5801, "reason": None},
@@ -250,7 +250,8 @@ def test_load_failed(daemon):
     (["--all"], "GET /unload HTTP/1.1"),
 ])
 def test_unload(daemon, args, request_line):
-    body = b"OK" if args == ["--all"] else json.dumps({"id": "m", "state": "unloaded"}).encode()
+    state = {"id": "m", "state": "unloaded", "device": "sim0"}
+    body = b"OK" if args == ["--all"] else json.dumps(state).encode()
     d = daemon(answer(200, body))
     run = wharf("unload", *args, url=d.url)
     assert (run.returncode, run.stderr) == (0, "")
@@ -280,7 +281,7 @@ def test_what_answers_is_no_wharf(daemon, text, message):
 
 EVENTS = [
     b'id: 7\nevent: model_loaded\ndata: {"id":7,"time":"2026-01-02T03:04:05.678Z",'
-    b'"type":"model_loaded","details":{"model":"qwen","seconds":1.5,"why":"a request",'
+    b'"type":"model_loaded","details":{"model":"qwen","seconds":0.011,"why":"a request",'
     b'"on":["sim0"],"ok":true}}\n\n',
     b': still there\n\n',
     b'id: 8\nevent: evicted\ndata: {"id":8,"time":"2026-01-02T03:04:06.000Z","type":"evicted",'
@@ -288,7 +289,7 @@ EVENTS = [
     b'event: gap\ndata: {"missed":3}\n\n',
 ]
 EVENT_LINES = [
-    '2026-01-02T03:04:05.678Z model_loaded model=qwen seconds=1.5 why="a request" on=["sim0"] '
+    '2026-01-02T03:04:05.678Z model_loaded model=qwen seconds=0.011 why="a request" on=["sim0"] '
     'ok=true',
     '2026-01-02T03:04:06.000Z evicted model=\\x1b[31m',
     '- gap missed=3',
