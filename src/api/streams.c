@@ -174,16 +174,35 @@ void api_logs(struct server *s, struct exchange *ex)
     buf_fini(&text);
 }
 
-static bool no_history(const struct exchange *ex)
+/* "?NAME", with or without a value. */
+static bool asks_for(const struct exchange *ex, const char *name)
 {
     char value[8];
     struct http_span q = ex->head->query;
-    return url_query_find(ex->bytes + q.off, q.len, "no-history", value, sizeof(value)) != 0;
+    return url_query_find(ex->bytes + q.off, q.len, name, value, sizeof(value)) != 0;
+}
+
+/* What the file holds now, and no more. */
+static void send_file(struct exchange *ex, int fd, off_t from, off_t to)
+{
+    struct buf text = {0};
+    while (from < to) {
+        size_t want = to - from < HISTORY_BYTES ? (size_t)(to - from) : HISTORY_BYTES;
+        ssize_t n = pread(fd, buf_reserve(&text, want), want, from);
+        if (n <= 0)
+            break;
+        buf_commit(&text, (size_t)n);
+        from += n;
+    }
+    close(fd);
+    exchange_reply(ex, 200, "text/plain; charset=utf-8", NULL, text.len ? text.data : "",
+                   text.len);
+    buf_fini(&text);
 }
 
 void api_log_stream(struct server *s, struct exchange *ex)
 {
-    uint64_t from = no_history(ex) ? s->log_lines.next : s->log_lines.first;
+    uint64_t from = asks_for(ex, "no-history") ? s->log_lines.next : s->log_lines.first;
     struct follow *f = begin(ex, "text/plain; charset=utf-8");
     if (!f)
         return;
@@ -204,7 +223,7 @@ void api_model_log_stream(struct server *s, struct exchange *ex)
         api_fail_unknown(ex, name);
         return;
     }
-    bool skip = no_history(ex);
+    bool skip = asks_for(ex, "no-history"), once = asks_for(ex, "no-follow");
     char *path = server_log_path(s, roster_id(&s->roster, slot));
     int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
     free(path);
@@ -215,12 +234,17 @@ void api_model_log_stream(struct server *s, struct exchange *ex)
                                             .detail = "the model's log cannot be read"});
         return;
     }
+    off_t from = skip ? st.st_size : st.st_size > HISTORY_BYTES ? st.st_size - HISTORY_BYTES : 0;
+    if (once) {
+        send_file(ex, fd, from, st.st_size);
+        return;
+    }
     struct follow *f = begin(ex, "text/plain; charset=utf-8");
     if (!f) {
         close(fd);
         return;
     }
     f->fd = fd;
-    f->at = skip ? st.st_size : st.st_size > HISTORY_BYTES ? st.st_size - HISTORY_BYTES : 0;
+    f->at = from;
     uv_timer_start(&f->timer, on_tail, 0, TAIL_MS);
 }

@@ -60,8 +60,8 @@ static void bind_bool(struct binder *b, const struct setting *s, struct value *v
         }
     }
     if (n->kind == NODE_SCALAR && scalar.type == SCALAR_TEXT)
-        diag_error(b->diag, n->at, "%s must be true or false, without quotes, not %s", s->key,
-                   diag_quote(b->diag, n->text));
+        diag_error(b->diag, n->at, "%s must be true or false%s, not %s", s->key,
+                   n->plain ? "" : ", without quotes", diag_quote(b->diag, n->text));
     else
         wrong_kind(b, v, n, s->key, "true or false");
     v->broken = true;
@@ -170,7 +170,7 @@ static void bind_duration(struct binder *b, const struct setting *s, struct valu
     } else if (n->kind == NODE_SCALAR && (!number || bare) &&
                units_parse_duration(n->text, bare, &ns) && ns <= INT64_MAX) {
         v->number = (int64_t)ns;
-    } else if (number && bare && scalar.type == SCALAR_INT && scalar.number < INT64_MAX / (int64_t)bare) {
+    } else if (bare && scalar.type == SCALAR_INT && scalar.number < INT64_MAX / (int64_t)bare) {
         v->number = scalar.number * (int64_t)bare;
     } else {
         const char *example = s->type == TYPE_SECONDS ? "a number of seconds, or such as 90s or 5m"
@@ -239,9 +239,7 @@ static void bind_texts(struct binder *b, const struct setting *s, struct value *
         as_list.count = 1;
     }
     if (as_list.kind != NODE_LIST) {
-        wrong_kind(b, v, n, s->key, "a list");
-        if (n->kind == NODE_SCALAR)
-            diag_error(b->diag, n->at, "write %s: [%s]", s->key, n->text);
+        wrong_kind(b, v, n, s->key, "a list, in [ ] or with a line '- ...' for each item");
         return;
     }
     v->texts = arena_alloc(b->arena, as_list.count, sizeof(*v->texts));
@@ -288,10 +286,12 @@ static void bind_children(struct binder *b, const struct setting *s, struct valu
         const struct node *key = n->items[i].key, *value = n->items[i].value;
         struct place at = key ? key->at : value->at;
         const char *id = key ? key->text : "";
-        if (!node_is_null(value) && value->kind != NODE_MAP && !value->broken)
-            diag_error(b->diag, value->at, "%s%s%s must be a mapping, not %s", s->key,
-                       key ? "." : "", key ? diag_quote(b->diag, id) : "[]", kind_name(value));
-        v->children[v->count++] = bind_scope(b, s->inner, id, value, at);
+        bool broken = value->broken || (!node_is_null(value) && value->kind != NODE_MAP);
+        if (broken && !value->broken)
+            diag_error(b->diag, value->at, "%s in %s must be a mapping, not %s",
+                       key ? diag_quote(b->diag, id) : "each item", s->key, kind_name(value));
+        v->children[v->count] = bind_scope(b, s->inner, id, value, at);
+        v->children[v->count++]->broken = broken;
     }
 }
 
@@ -392,7 +392,8 @@ static void report_unknown(struct binder *b, enum scope scope, const struct node
     /* Definitions that anchors are taken from, and x- keys, are nobody's business. */
     if (strncmp(key, "x-", 2) == 0 || (scope == SCOPE_ROOT && item->value->anchored))
         return;
-    const char *where = setting_scope_path(scope), *near = setting_nearest(scope, key);
+    const char *where = setting_scope_path(scope);
+    const char *near = diag_full(b->diag) ? NULL : setting_nearest(scope, key);
     const char *elsewhere = setting_elsewhere(scope, key);
     const char *hint = diag_hint(b->diag, near);
     if (elsewhere)

@@ -33,6 +33,7 @@ struct value {
 struct bound {
     enum scope scope;
     const char *id; /* of MAPS: the key; "" otherwise */
+    bool broken;    /* it is no mapping, and an error has been reported: all are defaults */
     struct place at;
     struct value *values;
 };

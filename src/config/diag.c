@@ -1,5 +1,6 @@
 #include "config/diag.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,11 @@ struct diag_message {
     const char *text;
 };
 
+bool diag_full(const struct diag *d)
+{
+    return d->count >= MESSAGES_MAX;
+}
+
 static void add(struct diag *d, struct place at, bool warning, const char *fmt, va_list ap)
     __attribute__((format(printf, 4, 0)));
 
@@ -29,7 +35,7 @@ static void add(struct diag *d, struct place at, bool warning, const char *fmt, 
             return;
     d->errors += !warning;
     d->warnings += warning;
-    if (d->count == MESSAGES_MAX)
+    if (diag_full(d))
         return;
     if (d->count == d->room) {
         uint32_t room = d->room ? d->room * 2 : 16;

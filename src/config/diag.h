@@ -4,7 +4,7 @@
 #ifndef CONFIG_DIAG_H
 #define CONFIG_DIAG_H
 
-#include <stdarg.h>
+#include <stdbool.h>
 
 #include "config/config.h"
 #include "config/node.h"
@@ -25,6 +25,8 @@ void diag_warn(struct diag *d, struct place at, const char *fmt, ...)
 const char *diag_quote(struct diag *d, const char *text);
 /* "; did you mean 'x'?" when there is a nearest word, "" otherwise. */
 const char *diag_hint(struct diag *d, const char *nearest);
+/* No further message will be shown, so looking for hints is wasted. */
+bool diag_full(const struct diag *d);
 /* Writes the messages in the order of the file; a message that repeats is written once. */
 void diag_report(const struct diag *d, struct config_report *report);
 

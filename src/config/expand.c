@@ -10,6 +10,7 @@
 #include "config/text.h"
 
 #define MACRO_NAME_MAX 63
+#define ENV_PREFIX strlen("${env.")
 
 struct macro {
     const char *name;
@@ -27,6 +28,7 @@ struct expander {
     struct diag *diag;
     size_t bytes;
     const struct macros *macros; /* in force */
+    struct macros *model_macros; /* by the order of the models mapping */
 };
 
 /* Where the walk stands, for messages: models.qwen.env[1]. */
@@ -75,7 +77,7 @@ static const char *path_text(struct expander *x, const struct step *at)
 static void set_text(struct expander *x, struct node *n, const struct buf *text)
 {
     if (x->bytes + text->len > EXPAND_BYTES_MAX) {
-        diag_error(x->diag, n->at, "macros grow too large here (more than 16 MiB in all)");
+        diag_error(x->diag, n->at, "macros grow too large here (more than 4 MiB in all)");
         n->broken = true;
         return;
     }
@@ -104,14 +106,18 @@ static bool expand_env_once(struct expander *x, struct node *n)
     struct buf out = {.max = EXPAND_BYTES_MAX};
     const char *p = n->text;
     bool found = false;
-    for (const char *at; (at = strstr(p, "${env.")) != NULL;) {
+    for (const char *at = text_reference(p); at; at = text_reference(at)) {
         size_t len = text_env_at(at);
-        const char *name = arena_text_n(x->arena, at + 6, len);
-        const char *value = len ? env_value(x, n, name) : "${env.";
+        if (len == 0) {
+            at += 2;
+            continue;
+        }
+        const char *value = env_value(x, n, arena_text_n(x->arena, at + ENV_PREFIX, len));
         buf_append(&out, p, (size_t)(at - p));
         buf_text(&out, value ? value : "");
-        found |= len != 0;
-        p = at + 6 + (len ? len + 1 : 0);
+        found = true;
+        at += ENV_PREFIX + len + 1;
+        p = at;
     }
     if (found) {
         buf_text(&out, p);
@@ -158,7 +164,7 @@ static uint32_t find_macro(const struct macros *macros, const char *name, size_t
 static uint32_t last_reference(const struct macros *macros, const char *text, uint32_t limit)
 {
     uint32_t last = limit;
-    for (const char *p = strstr(text, "${"); p; p = strstr(p + 2, "${")) {
+    for (const char *p = text_reference(text); p; p = text_reference(p + 2)) {
         size_t len = text_macro_at(p);
         uint32_t i = len ? find_macro(macros, p + 2, len) : macros->count;
         if (i < limit && (last == limit || i > last))
@@ -174,7 +180,7 @@ static void substitute(struct expander *x, struct node *n, const struct macro *m
     struct buf out = {.max = left};
     const char *p = n->text;
     bool whole = false;
-    for (const char *at = strstr(p, "${"); at; at = strstr(at, "${")) {
+    for (const char *at = text_reference(p); at; at = text_reference(at)) {
         if (text_macro_at(at) != name_len || strncmp(at + 2, macro->name, name_len) != 0) {
             at += 2;
             continue;
@@ -295,8 +301,10 @@ static void strip_comments(struct expander *x, struct node *model, const char *k
     }
 }
 
-static void expand_model(struct expander *x, struct node_item *item, const struct macros *globals)
+static void expand_model(struct expander *x, struct node_item *item, const struct macros *globals,
+                         struct macros *ret_list)
 {
+    *ret_list = *globals;
     struct node *model = item->value;
     if (model->kind != NODE_MAP)
         return;
@@ -310,7 +318,7 @@ static void expand_model(struct expander *x, struct node_item *item, const struc
     strip_comments(x, model, "cmdStop");
     x->macros = &list;
     walk(x, model, NULL, expand_scalar);
-    x->macros = NULL;
+    *ret_list = list;
 }
 
 static int by_id(const void *pa, const void *pb)
@@ -345,7 +353,6 @@ static void expand_port(struct expander *x, struct node *model, uint16_t port)
     for (uint32_t i = 0; i < model->count; i++)
         if (!keeps_port(model->items[i].key->text))
             walk(x, model->items[i].value, NULL, expand_scalar);
-    x->macros = NULL;
 }
 
 static void assign_ports(struct expander *x, const struct node *root, struct expand_ports *ports)
@@ -364,12 +371,13 @@ static void assign_ports(struct expander *x, const struct node *root, struct exp
         const struct node *cmd = node_find(sorted[i].value, "cmd");
         if (!cmd || cmd->kind != NODE_SCALAR || !strstr(cmd->text, "${PORT}"))
             continue;
-        if (next > UINT16_MAX) {
+        if (next > UINT16_MAX)
             diag_error(x->diag, sorted[i].key->at,
                        "no port is left for this model; write a lower startPort");
-            return;
-        }
-        ports->numbers[i] = (uint16_t)next++;
+        else
+            ports->numbers[i] = (uint16_t)next++;
+        if (ports->numbers[i] == 0)
+            ports->numbers[i] = UINT16_MAX;
         expand_port(x, sorted[i].value, ports->numbers[i]);
     }
 }
@@ -402,11 +410,21 @@ static bool report_reserved(struct expander *x, struct node *n, const struct ste
     return true;
 }
 
+static const char *macro_hint(struct expander *x, const char *name)
+{
+    struct nearest near = nearest_to(name);
+    if (find_macro(x->macros, name, strlen(name)) < x->macros->count)
+        return "; it stands below the macro that uses it, move it up";
+    for (uint32_t i = 0; i < x->macros->count && !diag_full(x->diag); i++)
+        nearest_offer(&near, x->macros->items[i].name);
+    return diag_hint(x->diag, near.best);
+}
+
 static void report_leftover(struct expander *x, struct node *n, const struct step *at)
 {
-    for (const char *p = n->broken ? NULL : strstr(n->text, "${"); p; p = strstr(p + 2, "${")) {
+    for (const char *p = n->broken ? NULL : text_reference(n->text); p; p = text_reference(p + 2)) {
         size_t len = text_macro_at(p), env = text_env_at(p);
-        const char *name = arena_text_n(x->arena, env ? p + 6 : p + 2, env ? env : len);
+        const char *name = arena_text_n(x->arena, p + (env ? ENV_PREFIX : 2), env ? env : len);
         if (env) {
             diag_error(x->diag, n->at, "%s: environment variable '%s' stands in another's value",
                        path_text(x, at), name);
@@ -417,14 +435,29 @@ static void report_leftover(struct expander *x, struct node *n, const struct ste
             if (!report_reserved(x, n, at, name))
                 continue;
         } else {
-            struct nearest near = nearest_to(name);
-            for (uint32_t i = 0; i < x->macros->count; i++)
-                nearest_offer(&near, x->macros->items[i].name);
             diag_error(x->diag, n->at, "%s: unknown macro ${%s}%s", path_text(x, at), name,
-                       diag_hint(x->diag, near.best));
+                       macro_hint(x, name));
         }
         n->broken = true;
         return;
+    }
+}
+
+static void report_leftovers(struct expander *x, const struct node *root,
+                             const struct macros *globals)
+{
+    for (uint32_t i = 0; i < root->count; i++) {
+        struct node *value = root->items[i].value;
+        struct step at = {.name = root->items[i].key->text};
+        bool models = x->model_macros && value == node_find(root, "models");
+        for (uint32_t k = 0; models && k < value->count; k++) {
+            struct step model = {.up = &at, .name = value->items[k].key->text};
+            x->macros = &x->model_macros[k];
+            walk(x, value->items[k].value, &model, report_leftover);
+        }
+        x->macros = globals;
+        if (!models && setting_find(SCOPE_ROOT, at.name))
+            walk(x, value, &at, report_leftover);
     }
 }
 
@@ -433,21 +466,17 @@ void expand_macros(struct arena *a, struct diag *d, struct node *root,
 {
     struct expander x = {.arena = a, .diag = d};
     struct macros globals = {0};
+    struct node *models = node_find(root, "models");
     declare(&x, node_remove(root, "macros"), &globals);
-    for (uint32_t i = 0; i < root->count; i++) {
-        struct node_item *item = &root->items[i];
-        bool models = strcmp(item->key->text, "models") == 0 && item->value->kind == NODE_MAP;
-        for (uint32_t k = 0; models && k < item->value->count; k++)
-            expand_model(&x, &item->value->items[k], &globals);
-        x.macros = &globals;
-        if (!models)
-            walk(&x, item->value, NULL, expand_scalar);
+    if (models && models->kind == NODE_MAP) {
+        x.model_macros = arena_alloc(a, models->count, sizeof(*x.model_macros));
+        for (uint32_t i = 0; i < models->count; i++)
+            expand_model(&x, &models->items[i], &globals, &x.model_macros[i]);
     }
-    assign_ports(&x, root, ret_ports);
     x.macros = &globals;
-    for (uint32_t i = 0; i < root->count; i++) {
-        struct step at = {.name = root->items[i].key->text};
-        if (setting_find(SCOPE_ROOT, at.name))
-            walk(&x, root->items[i].value, &at, report_leftover);
-    }
+    for (uint32_t i = 0; i < root->count; i++)
+        if (root->items[i].value != models || !x.model_macros)
+            walk(&x, root->items[i].value, NULL, expand_scalar);
+    assign_ports(&x, root, ret_ports);
+    report_leftovers(&x, root, &globals);
 }

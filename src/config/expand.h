@@ -12,7 +12,7 @@
 #include "config/node.h"
 
 /* Text that expansion may produce in all: macros that double each other grow without end. */
-#define EXPAND_BYTES_MAX ((size_t)16 << 20)
+#define EXPAND_BYTES_MAX ((size_t)4 << 20)
 #define EXPAND_MACROS_MAX 1000u
 
 /* The port set aside for each model, in ascending byte order of their ids; 0 where its cmd does not

@@ -74,13 +74,12 @@ static void check_proxy(struct resolver *r, const struct bound *b, const struct 
 {
     const struct value *proxy = bound_value(b, SET_MODEL_proxy);
     const struct value *cmd = bound_value(b, SET_MODEL_cmd);
-    if (proxy->broken || cmd->broken)
+    if (proxy->broken)
         return;
     const char *problem = proxy_problem(m->proxy);
     if (problem)
-        diag_error(r->diag, proxy->at, "proxy %s cannot be used: %s",
-                   diag_quote(r->diag, m->proxy), problem);
-    if (m->uses_port || !strstr(m->proxy, PORT_REFERENCE))
+        diag_error(r->diag, proxy->at, "this proxy cannot be used: %s", problem);
+    if (m->uses_port || b->broken || cmd->broken || !strstr(m->proxy, PORT_REFERENCE))
         return;
     if (proxy->given)
         diag_error(r->diag, proxy->at, "proxy has ${PORT} but cmd has not; put ${PORT} into cmd");
@@ -112,7 +111,7 @@ static void resolve_command(struct resolver *r, const struct bound *b, struct co
         m->cmd_stop = arena_text(r->arena, "");
     m->uses_port = port != 0;
     m->port_preferred = port;
-    if (!cmd->broken && m->cmd[strspn(m->cmd, " \t\n")] == '\0')
+    if (!b->broken && !cmd->broken && m->cmd[strspn(m->cmd, " \t\n")] == '\0')
         diag_warn(r->diag, b->at, "model %s has no cmd, so it cannot be started",
                   diag_quote(r->diag, m->id));
     if (!m->uses_port && !cmd->broken)
@@ -311,5 +310,7 @@ uint32_t resolve_find(const struct resolver *r, const char *name)
 const char *resolve_model_hint(const struct resolver *r, const char *name)
 {
     const char *near = NULL;
-    return diag_hint(r->diag, config_nearest_models(r->config, name, &near, 1) ? near : NULL);
+    if (!diag_full(r->diag) && config_nearest_models(r->config, name, &near, 1))
+        return diag_hint(r->diag, near);
+    return "";
 }

@@ -313,8 +313,20 @@ static void print_routing(struct buf *out, const struct config *c)
     }
 }
 
+/* The ports count up from it, in the order of the models. */
+static void print_start_port(struct buf *out, const struct config *c)
+{
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        if (c->models[i].uses_port) {
+            buf_printf(out, "startPort: %u\n", c->models[i].port_preferred);
+            return;
+        }
+    }
+}
+
 void config_print(const struct config *c, struct buf *out)
 {
+    print_start_port(out, c);
     print_scope(out, 0, SCOPE_ROOT, c);
     print_listens(out, c);
     buf_text(out, "timeouts:\n");

@@ -128,7 +128,7 @@ static void resolve_planner(struct resolver *r, const struct value *use,
                    diag_quote(r->diag, use->text), diag_hint(r->diag, near.best));
     }
     if (!c->planner_why)
-        c->planner_why = arena_text(r->arena, "no model gives vram, and no gpus are listed");
+        c->planner_why = arena_text(r->arena, "no model gives vram or gpus, and no gpus are listed");
     if (c->planner == CONFIG_PLAN_FIT && groups->count)
         diag_warn(r->diag, groups->at,
                   "groups have no effect with the fit router, in use because %s; write "

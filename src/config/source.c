@@ -110,11 +110,13 @@ static void add_anchor(struct builder *b, const char *name, const struct node *n
     b->anchors = anchor;
 }
 
-static struct node *copy_node(struct builder *b, const struct node *from, uint32_t depth)
+/* alias_at: where the copy goes, for what is wrong with its size; its nodes keep their places. */
+static struct node *copy_node(struct builder *b, const struct node *from, uint32_t depth,
+                              struct place alias_at)
 {
     if (depth >= SOURCE_DEPTH_MAX && !b->failed)
-        fail(b, from->at, "nested too deeply");
-    if (b->failed || !count_node(b, from->at))
+        fail(b, alias_at, "nested too deeply");
+    if (b->failed || !count_node(b, alias_at))
         return NULL;
     struct node *copy = node_new(b->arena, from->kind, from->at);
     copy->plain = from->plain;
@@ -122,9 +124,9 @@ static struct node *copy_node(struct builder *b, const struct node *from, uint32
     copy->broken = from->broken;
     copy->text = from->text;
     for (uint32_t i = 0; i < from->count; i++) {
-        struct node *key = NULL, *value = copy_node(b, from->items[i].value, depth + 1);
+        struct node *key = NULL, *value = copy_node(b, from->items[i].value, depth + 1, alias_at);
         if (value && from->items[i].key)
-            key = copy_node(b, from->items[i].key, depth + 1);
+            key = copy_node(b, from->items[i].key, depth + 1, alias_at);
         if (!value || b->failed)
             return NULL;
         node_append(b->arena, copy, key, value);
@@ -171,7 +173,7 @@ static void on_alias(struct builder *b, struct fy_token *token)
         diag_error(b->diag, at, "alias %s stands inside what it refers to",
                    diag_quote(b->diag, name));
     } else {
-        n = copy_node(b, anchor->node, b->depth);
+        n = copy_node(b, anchor->node, b->depth, at);
     }
     if (!n) {
         n = node_new(b->arena, NODE_SCALAR, at);

@@ -83,6 +83,13 @@ uint32_t text_tab_indent_near(const char *text, size_t n, uint32_t line)
     return 0;
 }
 
+const char *text_reference(const char *p)
+{
+    for (p = strchr(p, '$'); p && p[1] != '{'; p = strchr(p + 1, '$'))
+        ;
+    return p;
+}
+
 size_t text_macro_at(const char *p)
 {
     if (p[0] != '$' || p[1] != '{')

@@ -22,6 +22,8 @@ uint32_t text_tab_indent_near(const char *text, size_t n, uint32_t line);
 char *text_hide_references(struct arena *a, const char *text, size_t n);
 char *text_restore_references(struct arena *a, const char *text, size_t n);
 
+/* The next "${" at or behind p, or NULL. */
+const char *text_reference(const char *p);
 /* The length of NAME in `${NAME}` when one starts at p, else 0. NAME is [A-Za-z0-9_-]+. */
 size_t text_macro_at(const char *p);
 /* Likewise for `${env.NAME}`, NAME being [A-Za-z_][A-Za-z0-9_]*. */

@@ -1,9 +1,9 @@
 /* chars.h: classes of bytes and eight-at-a-time tests, private to the parsers in this folder.
  *
  * One table answers "may this byte stand here" for every grammar. The word tests say whether any of
- * eight bytes is special, so that long plain runs are passed over quickly; which byte it was is then
- * found with the table. Source of the arithmetic: "Bit Twiddling Hacks" (Sean Anderson), sections
- * "hasless" and "haszero"; both are exact about whether there is such a byte. */
+ * eight bytes is special, so that long plain runs are passed over quickly; which byte it was is
+ * then found with the table. Source of the arithmetic: "Bit Twiddling Hacks" (Sean Anderson),
+ * sections "hasless" and "haszero"; both are exact about whether there is such a byte. */
 #ifndef HTTP_CHARS_H
 #define HTTP_CHARS_H
 

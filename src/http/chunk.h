@@ -13,11 +13,11 @@
 #include "base/pure/check.h"
 
 struct chunk_decoder {
-    uint8_t state;      /* private; zero is the start of a body */
+    uint8_t state; /* private; zero is the start of a body */
     uint8_t digits;
-    uint32_t overhead;  /* bytes of extension or trailer seen */
-    uint32_t line;      /* bytes in the present trailer line */
-    uint64_t left;      /* bytes left of the present chunk */
+    uint32_t overhead; /* bytes of extension or trailer seen */
+    uint32_t line;     /* bytes in the present trailer line */
+    uint64_t left;     /* bytes left of the present chunk */
 };
 
 /* Takes bytes from data up to the end of one span of content, or up to where input ends.

@@ -193,8 +193,8 @@ static int parse_status_line(struct parse *s)
         return -ERR_HTTP_INVALID;
     h->status = (uint16_t)((from[0] - '0') * 100 + (from[1] - '0') * 10 + (from[2] - '0'));
     s->p += 3;
-    /* Servers leave out the space before an absent reason (RFC 9112, section 4, forbids it to them);
-     * nothing can be misread by that. */
+    /* Servers leave out the space before an absent reason (RFC 9112, section 4, forbids it to
+     * them); nothing can be misread by that. */
     if (take_line_end(s))
         return 0;
     if (!take_char(s, ' '))
@@ -238,7 +238,7 @@ static bool host_valid(const char *p, const char *end)
     if (p < end && *p == '[') {
         for (p++; p < end && (chars_is(*p, CHAR_HEX) || *p == ':' || *p == '.'); p++)
             continue;
-        if (p == end || *p != ']' || p - from < 3)
+        if (p == end || *p != ']' || !memchr(from, ':', (size_t)(p - from)))
             return false;
         p++;
     } else {
@@ -408,8 +408,8 @@ static int finish(struct parse *s)
     h->framing = framing_of(s);
     if (h->framing != HTTP_BODY_LENGTH)
         h->content_length = 0;
-    h->keep_alive = !s->close && (h->minor == 1 || s->keep_alive) &&
-                    h->framing != HTTP_BODY_UNTIL_CLOSE;
+    h->keep_alive =
+        !s->close && (h->minor == 1 || s->keep_alive) && h->framing != HTTP_BODY_UNTIL_CLOSE;
     /* Upgrade means nothing in HTTP/1.0 (RFC 9110, section 7.8). */
     h->upgrade = s->connection_upgrade && s->upgrade_field && h->minor == 1;
     return 1;
@@ -470,10 +470,14 @@ static bool equal_case(const char *a, const char *b, size_t n)
 bool http_head_is_hop(const struct http_head *h, const char *data, const struct http_field *f)
 {
     static const bool hop[HTTP_FIELD__COUNT] = {
-        [HTTP_FIELD_CONNECTION] = true,          [HTTP_FIELD_KEEP_ALIVE] = true,
-        [HTTP_FIELD_PROXY_CONNECTION] = true,    [HTTP_FIELD_PROXY_AUTHENTICATE] = true,
-        [HTTP_FIELD_PROXY_AUTHORIZATION] = true, [HTTP_FIELD_TE] = true,
-        [HTTP_FIELD_TRAILER] = true,             [HTTP_FIELD_TRANSFER_ENCODING] = true,
+        [HTTP_FIELD_CONNECTION] = true,
+        [HTTP_FIELD_KEEP_ALIVE] = true,
+        [HTTP_FIELD_PROXY_CONNECTION] = true,
+        [HTTP_FIELD_PROXY_AUTHENTICATE] = true,
+        [HTTP_FIELD_PROXY_AUTHORIZATION] = true,
+        [HTTP_FIELD_TE] = true,
+        [HTTP_FIELD_TRAILER] = true,
+        [HTTP_FIELD_TRANSFER_ENCODING] = true,
         [HTTP_FIELD_UPGRADE] = true,
     };
     if (hop[f->known])

@@ -67,20 +67,20 @@ struct http_field {
 
 struct http_head {
     enum http_kind kind;
-    uint32_t bytes;           /* length of the head, the empty line included */
-    uint8_t minor;            /* HTTP/1.minor: 0 or 1 */
-    struct http_span method;  /* request */
-    struct http_span target;  /* request: origin-form ("/path?query") or "*", nothing else */
-    struct http_span path;    /* request: target up to '?' */
-    struct http_span query;   /* request: after '?', empty when there is none */
-    uint16_t status;          /* response */
-    struct http_span reason;  /* response */
+    uint32_t bytes;          /* length of the head, the empty line included */
+    uint8_t minor;           /* HTTP/1.minor: 0 or 1 */
+    struct http_span method; /* request */
+    struct http_span target; /* request: origin-form ("/path?query") or "*", nothing else */
+    struct http_span path;   /* request: target up to '?' */
+    struct http_span query;  /* request: after '?', empty when there is none */
+    uint16_t status;         /* response */
+    struct http_span reason; /* response */
     enum http_framing framing;
-    uint64_t content_length;  /* bytes, when framing is HTTP_BODY_LENGTH */
-    bool keep_alive;          /* the sender allows another message on this connection */
-    bool upgrade;             /* Connection names "upgrade" and an Upgrade field is there */
+    uint64_t content_length; /* bytes, when framing is HTTP_BODY_LENGTH */
+    bool keep_alive;         /* the sender allows another message on this connection */
+    bool upgrade;            /* Connection names "upgrade" and an Upgrade field is there */
     bool expect_continue;
-    bool expect_unknown;      /* an Expect other than 100-continue: 417 */
+    bool expect_unknown; /* an Expect other than 100-continue: 417 */
     uint32_t field_count;
     struct http_field fields[HTTP_FIELDS_MAX];
 };

@@ -149,7 +149,7 @@ static void find_member(struct json_scan *s)
         const char *name = member_names[i];
         if (s->name_long || s->name_len != strlen(name) || memcmp(s->name, name, s->name_len) != 0)
             continue;
-        if (s->found[i].type == JSON_ABSENT)
+        if (s->found[i].type == JSON_TYPE_ABSENT)
             s->member = (int8_t)i;
         else
             s->found[i].duplicate = true;
@@ -183,7 +183,7 @@ static bool open_container(struct cursor *c, bool object)
     struct json_scan *s = c->s;
     if (s->depth == JSON_DEPTH_MAX)
         return false;
-    begin_value(c, object ? JSON_OBJECT : JSON_ARRAY);
+    begin_value(c, object ? JSON_TYPE_OBJECT : JSON_TYPE_ARRAY);
     uint8_t bit = (uint8_t)(1U << (s->depth % 8));
     uint8_t *byte = &s->nesting[s->depth / 8];
     *byte = (uint8_t)(object ? *byte | bit : *byte & ~bit);
@@ -213,7 +213,7 @@ static bool begin_string(struct cursor *c, bool name)
     s->name_long = false;
     s->surrogate = 0;
     if (!name)
-        begin_value(c, JSON_STRING);
+        begin_value(c, JSON_TYPE_STRING);
     s->state = STRING;
     c->p++;
     return true;
@@ -281,8 +281,8 @@ static const char *skip_plain(const char *p, const char *end)
 {
     for (; end - p >= 8; p += 8) {
         uint64_t w = chars_word(p);
-        uint64_t special = (w & CHARS_HIGHS) | chars_any_below(w, 0x20) |
-                           chars_any_equal(w, '"') | chars_any_equal(w, '\\');
+        uint64_t special = (w & CHARS_HIGHS) | chars_any_below(w, 0x20) | chars_any_equal(w, '"') |
+                           chars_any_equal(w, '\\');
         if (special)
             return p + chars_first(special);
     }
@@ -448,15 +448,15 @@ static bool take_value(struct cursor *c)
     case '[':
         return open_container(c, false);
     case 't':
-        return begin_literal(c, JSON_TRUE, "true");
+        return begin_literal(c, JSON_TYPE_TRUE, "true");
     case 'f':
-        return begin_literal(c, JSON_FALSE, "false");
+        return begin_literal(c, JSON_TYPE_FALSE, "false");
     case 'n':
-        return begin_literal(c, JSON_NULL, "null");
+        return begin_literal(c, JSON_TYPE_NULL, "null");
     default:
         if (number_next[N_NONE][number_class[(uint8_t)*c->p]] == N_NONE)
             return false;
-        begin_value(c, JSON_NUMBER);
+        begin_value(c, JSON_TYPE_NUMBER);
         c->s->number = N_NONE;
         c->s->state = NUMBER;
         return true;
@@ -538,9 +538,11 @@ void json_scan_init(struct json_scan *s)
 
 int json_scan_feed(struct json_scan *s, const char *data, size_t n)
 {
-    struct cursor c = {s, data, data, data + n};
     if (s->state == FAILED)
         return -ERR_JSON_INVALID;
+    if (n == 0)
+        return 0;
+    struct cursor c = {s, data, data, data + n};
     while (c.p < c.end) {
         if (s->state < FAILED && is_space(*c.p)) {
             c.p++;

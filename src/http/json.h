@@ -16,29 +16,26 @@
 #define JSON_DEPTH_MAX 512
 #define JSON_TEXT_MAX 512 /* bytes of a wanted string value, decoded */
 
+/* The names are long because Jansson has the short ones. */
 enum json_type {
-    JSON_ABSENT,
-    JSON_STRING,
-    JSON_NUMBER,
-    JSON_TRUE,
-    JSON_FALSE,
-    JSON_NULL,
-    JSON_OBJECT,
-    JSON_ARRAY,
+    JSON_TYPE_ABSENT,
+    JSON_TYPE_STRING,
+    JSON_TYPE_NUMBER,
+    JSON_TYPE_TRUE,
+    JSON_TYPE_FALSE,
+    JSON_TYPE_NULL,
+    JSON_TYPE_OBJECT,
+    JSON_TYPE_ARRAY,
 };
 
 /* Top-level members that the scanner looks for. Add a row in json.c for each name added here. */
-enum json_member {
-    JSON_MEMBER_MODEL,
-    JSON_MEMBER_STREAM,
-    JSON_MEMBER__COUNT
-};
+enum json_member { JSON_MEMBER_MODEL, JSON_MEMBER_STREAM, JSON_MEMBER__COUNT };
 
 struct json_found {
     enum json_type type;
-    bool duplicate;      /* the member stands there more than once; the first is reported */
-    uint64_t off, len;   /* the value's bytes in the body, quotes included */
-    uint32_t text_len;   /* for JSON_STRING: decoded length; above JSON_TEXT_MAX it was cut */
+    bool duplicate;    /* the member stands there more than once; the first is reported */
+    uint64_t off, len; /* the value's bytes in the body, quotes included */
+    uint32_t text_len; /* for JSON_TYPE_STRING: decoded length; above JSON_TEXT_MAX it was cut */
 };
 
 struct json_scan {
@@ -46,7 +43,7 @@ struct json_scan {
     /* Decoded value of "model", NUL-terminated, half surrogate pairs as U+FFFD. A \u0000 within it
      * is there as a NUL: it is no usable id unless its strlen is text_len. */
     char model[JSON_TEXT_MAX + 1];
-    uint64_t offset;               /* bytes taken so far; on an error the offset of the bad byte */
+    uint64_t offset; /* bytes taken so far; on an error the offset of the bad byte */
     /* private from here */
     uint8_t state, sink, number;
     uint16_t depth;

@@ -6,9 +6,9 @@
 #include "http/chars.h"
 
 /* Servers read forms with parsers of very different rigour, and the one behind wharf must not find
- * another model than wharf did. What two of them are known to read differently is therefore refused:
- * a preamble, a boundary at the very start of a part's content, name* and repeated names, and for
- * the part "model" an empty or extended file name and a transfer encoding. */
+ * another model than wharf did. What two of them are known to read differently is therefore
+ * refused: a preamble, a boundary at the very start of a part's content, name* and repeated names,
+ * and for the part "model" an empty or extended file name and a transfer encoding. */
 
 enum multipart_state {
     START,           /* nothing read */
@@ -288,7 +288,7 @@ static bool step(struct cursor *c, enum multipart_state next)
 
 static bool take_after_delimiter(struct cursor *c)
 {
-    return *c->p == '-' ? step(c, FINAL_DASH)
+    return *c->p == '-'      ? step(c, FINAL_DASH)
            : is_space(*c->p) ? step(c, PADDING)
            : *c->p == '\r'   ? step(c, PADDING_LF)
                              : false;
@@ -401,9 +401,11 @@ int multipart_scan_init(struct multipart_scan *s, const char *content_type, size
 
 int multipart_scan_feed(struct multipart_scan *s, const char *data, size_t n)
 {
-    struct cursor c = {s, data, data, data + n};
     if (s->state == FAILED)
         return -ERR_FORM_INVALID;
+    if (n == 0)
+        return 0;
+    struct cursor c = {s, data, data, data + n};
     bool good = true;
     while (good && c.p < c.end)
         good = takers[s->state](&c);

@@ -6,8 +6,8 @@
  * A part named "model" that has a file name is not the model. Lines end in CRLF and nothing else.
  * Forms that servers are known to read in different ways are refused, so that the one behind wharf
  * cannot see another model: text before the first delimiter, a delimiter that is the first thing in
- * a part's content, repeated or extended (name*) names, and a "model" with an empty or extended file
- * name or with a transfer encoding. */
+ * a part's content, repeated or extended (name*) names, and a "model" with an empty or extended
+ * file name or with a transfer encoding. */
 #ifndef HTTP_MULTIPART_H
 #define HTTP_MULTIPART_H
 
@@ -24,11 +24,11 @@
 
 struct multipart_scan {
     bool model_found, model_duplicate;
-    uint64_t model_off, model_len;       /* the value's bytes in the body */
+    uint64_t model_off, model_len; /* the value's bytes in the body */
     /* NUL-terminated; cut when longer. The value's own NULs are kept: it is no usable id unless its
      * strlen is model_len. */
     char model[MULTIPART_TEXT_MAX + 1];
-    uint64_t offset;                     /* bytes taken so far; on an error the bad byte's */
+    uint64_t offset; /* bytes taken so far; on an error the bad byte's */
     /* private from here */
     uint8_t state;
     bool in_model;

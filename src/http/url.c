@@ -84,7 +84,7 @@ static bool take_host(const char **p, struct url *u)
     while (host_char(*to, bracket))
         to++;
     size_t n = (size_t)(to - from);
-    if (n == 0 || n >= sizeof(u->host) || (bracket && *to != ']'))
+    if (n == 0 || n >= sizeof(u->host) || (bracket && (*to != ']' || !memchr(from, ':', n))))
         return false;
     memcpy(u->host, from, n);
     u->host[n] = '\0';

@@ -18,10 +18,10 @@ bool url_decode(const char *text, size_t n, bool plus, char *out, size_t out_siz
 int url_query_find(const char *query, size_t n, const char *name, char *out, size_t out_size);
 
 struct url {
-    bool tls;              /* https */
-    char host[256];        /* name or address, an IPv6 address without its brackets */
-    uint16_t port;         /* 80 or 443 when the URL names none */
-    char path[512];        /* from the first '/', "" when there is none */
+    bool tls;       /* https */
+    char host[256]; /* name or address, an IPv6 address without its brackets */
+    uint16_t port;  /* 80 or 443 when the URL names none */
+    char path[512]; /* from the first '/', "" when there is none */
 };
 
 /* http:// and https:// URLs. 0, or -ERR_HTTP_INVALID for anything else and for one with user

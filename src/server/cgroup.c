@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/magic.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -173,23 +172,10 @@ int cgroup_join(const char *path, pid_t pid)
 bool cgroup_populated(const char *path)
 {
     char text[256];
-    return read_text(path, "cgroup.events", text, sizeof(text)) == 0 &&
-           strstr(text, "populated 1") != NULL;
-}
-
-void cgroup_wait(const char *path, int timeout_ms)
-{
-    char file[PATH_MAX], text[256];
-    snprintf(file, sizeof(file), "%s/cgroup.events", path);
-    struct pollfd p = {.fd = open(file, O_RDONLY | O_CLOEXEC), .events = POLLPRI};
-    if (p.fd < 0)
-        return;
-    /* poll reports a change since the last read through the same descriptor (kernfs). */
-    ssize_t n = read(p.fd, text, sizeof(text) - 1);
-    text[n > 0 ? n : 0] = '\0';
-    if (strstr(text, "populated 1"))
-        (void)poll(&p, 1, timeout_ms);
-    close(p.fd);
+    int error = read_text(path, "cgroup.events", text, sizeof(text));
+    if (error != 0)
+        return error != -ENOENT && error != -ENODEV;
+    return strstr(text, "populated 1") != NULL;
 }
 
 /* Calls visit for each folder below path, then for path itself. */

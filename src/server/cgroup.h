@@ -1,8 +1,9 @@
-/* cgroup.h: a cgroup2 folder for each child, so that its whole tree is killed and waited for at once.
+/* cgroup.h: a cgroup2 folder for each child, so that its whole tree is killed and waited for at
+ * once.
  *
  * Only the core files are used (cgroup.procs, cgroup.events, cgroup.kill), no controller, so that
- * the rule against processes in inner nodes does not apply. All of it blocks shortly; for the thread
- * pool, and for start-up and shut-down. */
+ * the rule against processes in inner nodes does not apply. All of it blocks shortly; for the
+ * thread pool, and for start-up and shut-down. */
 #ifndef SERVER_CGROUP_H
 #define SERVER_CGROUP_H
 
@@ -19,10 +20,9 @@ char *cgroup_make_root(const char *where, const char *mark, struct err *why);
 char *cgroup_make(const char *root, const char *name);
 /* Moves a process there. 0 or a negative errno. */
 int cgroup_join(const char *path, pid_t pid) __attribute__((warn_unused_result));
-/* Whether a living process is in it or below; false when the folder is gone. */
+/* Whether a living process is in it or below; false when the folder is gone, true when the
+ * answer could not be had. */
 bool cgroup_populated(const char *path);
-/* Waits up to timeout_ms for a change of cgroup_populated. */
-void cgroup_wait(const char *path, int timeout_ms);
 /* SIGKILL to every process in it and below. */
 void cgroup_kill(const char *path);
 /* Removes the folder and those below it; false while something keeps it. */

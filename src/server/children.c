@@ -139,9 +139,9 @@ static void round_marks(struct child *c, struct round *r)
     struct proc_mark mark = mark_of(c, r->sid_reaped);
     r->empty = true;
     for (unsigned pass = 0; pass < 2 && r->empty; pass++) {
-        proctree_scan(&mark, &c->tree);
+        bool complete = proctree_scan(&mark, &c->tree);
         proctree_kill(&c->tree);
-        r->empty = c->tree.count == 0;
+        r->empty = complete && c->tree.count == 0;
     }
 }
 
@@ -170,8 +170,7 @@ static void arm_timer(struct children *cs)
 {
     uint64_t earliest = UINT64_MAX, now = uv_now(cs->loop);
     struct link *at;
-    list_each(at, &cs->all)
-    {
+    list_each(at, &cs->all) {
         const struct child *c = list_entry(at, struct child, link);
         if (c->due_ms != 0 && c->due_ms < earliest)
             earliest = c->due_ms;
@@ -225,8 +224,7 @@ static void timer_cb(uv_timer_t *timer)
 {
     struct children *cs = timer->data;
     struct link *at;
-    list_each(at, &cs->all)
-    {
+    list_each(at, &cs->all) {
         struct child *c = list_entry(at, struct child, link);
         if (c->due_ms != 0 && c->due_ms <= uv_now(cs->loop))
             start_round(c);
@@ -313,8 +311,8 @@ struct child *children_spawn(struct children *cs, const struct child_spec *spec,
     c->owner = owner;
     c->n = ++cs->n_last;
     c->id = alloc_printf("%s.%llu", spec->name, (unsigned long long)c->n);
-    c->mark = alloc_printf("WHARF_INSTANCE=%s:%s:%llu", cs->mark, spec->name,
-                           (unsigned long long)c->n);
+    c->mark =
+        alloc_printf("WHARF_INSTANCE=%s:%s:%llu", cs->mark, spec->name, (unsigned long long)c->n);
     c->pidfd = -1;
     spawn_init(&c->spawn, spec->argv, spec->env, c->mark, spec->stdin_fd);
     c->spawn.log_path = spec->log_path ? alloc_text(spec->log_path) : NULL;

@@ -23,11 +23,11 @@ struct children; /* one per daemon */
 struct child;    /* owned by children until on_gone has returned */
 
 struct child_spec {
-    const char *const *argv;     /* NULL-terminated; argv[0] is looked up in PATH */
-    const char *const *env;      /* "K=V" added to the daemon's environment, NULL-terminated */
-    const char *name;            /* of the cgroup folder and in messages; [A-Za-z0-9._-] */
-    const char *log_path;        /* opened O_APPEND|O_CREAT, 0600; NULL: output is dropped */
-    int stdin_fd;                /* > 0: the child's stdin, duplicated at once; 0: /dev/null */
+    const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH */
+    const char *const *env;  /* "K=V" added to the daemon's environment, NULL-terminated */
+    const char *name;        /* of the cgroup folder and in messages; [A-Za-z0-9._-] */
+    const char *log_path;    /* opened O_APPEND|O_CREAT, 0600; NULL: output is dropped */
+    int stdin_fd;            /* > 0: the child's stdin, duplicated at once; 0: /dev/null */
 };
 
 struct child_ops {
@@ -46,10 +46,10 @@ struct children_options {
     uv_loop_t *loop;
     /* This daemon's identity: WHARF_INSTANCE=<mark>:<name>:<n>. Contains no ':'. */
     const char *mark;
-    const char *cgroup_root;  /* folder on a cgroup2 mount; NULL: find one; "off": do not use any */
-    uint64_t nofile_soft;     /* soft limit on children's descriptors; 0: the daemon's own, as it
-                               * is at children_new */
-    int oom_score_adj;        /* of children (proc(5)); 0: left as it is */
+    const char *cgroup_root; /* folder on a cgroup2 mount; NULL: find one; "off": do not use any */
+    uint64_t nofile_soft;    /* soft limit on children's descriptors; 0: the daemon's own, as it
+                              * is at children_new */
+    int oom_score_adj;       /* of children (proc(5)); 0: left as it is */
 };
 
 struct children *children_new(const struct children_options *opt);

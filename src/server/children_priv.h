@@ -5,10 +5,10 @@
  *     STARTING --spawned--> RUNNING --reaped--> ENDING --tree empty--> freed
  *         +------could not be started-------------^
  *
- * and has at most one job on the thread pool at a time: first the spawn, later rounds. A round kills
- * what is left of the tree and tells whether anything was; rounds repeat, with pauses from 1 ms up,
- * until nothing is. They begin when the main process has been reaped, or earlier by child_kill. The
- * child is gone when its main process has been reaped AND a round found nothing.
+ * and has at most one job on the thread pool at a time: first the spawn, later rounds. A round
+ * kills what is left of the tree and tells whether anything was; rounds repeat, with pauses from 1
+ * ms up, until nothing is. They begin when the main process has been reaped, or earlier by
+ * child_kill. The child is gone when its main process has been reaped AND a round found nothing.
  *
  * Workers write only `spawn`, `round` and `tree`, and the loop leaves them alone meanwhile. */
 #ifndef SERVER_CHILDREN_PRIV_H
@@ -55,8 +55,8 @@ struct child {
     struct round round;
     struct proc_list tree; /* without a cgroup: what the last round found and killed */
     bool tree_empty;
-    unsigned rounds;     /* carried out so far */
-    uint64_t due_ms;     /* of the next round, on uv_now; 0: none is waiting */
+    unsigned rounds; /* carried out so far */
+    uint64_t due_ms; /* of the next round, on uv_now; 0: none is waiting */
 };
 
 struct early_exit {

@@ -26,6 +26,7 @@ struct scan {
     struct proc_list *list;
     char *env; /* ENVIRON_BYTES_MAX bytes */
     pid_t sid; /* 0: sessions tell nothing */
+    bool incomplete;
 };
 
 struct stat_fields {
@@ -127,15 +128,25 @@ bool proc_list_add(struct proc_list *l, pid_t pid)
     return true;
 }
 
+static bool exhausted(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 static void consider(struct scan *s, pid_t pid)
 {
     const struct proc_mark *mark = s->mark;
     struct stat_fields f;
-    if (!read_stat(pid, &f) || ended(&f) || f.start_ticks < mark->start_ticks_min)
+    errno = 0;
+    bool known = read_stat(pid, &f);
+    s->incomplete = s->incomplete || exhausted(errno);
+    if (!known || ended(&f) || f.start_ticks < mark->start_ticks_min)
         return;
+    errno = 0;
     struct proc p = {.pid = pid, .ppid = f.ppid, .start_ticks = f.start_ticks};
-    p.ours = (s->sid != 0 && f.sid == s->sid) || listed(s->known, &p) ||
-             environ_has(pid, mark, s->env);
+    p.ours =
+        (s->sid != 0 && f.sid == s->sid) || listed(s->known, &p) || environ_has(pid, mark, s->env);
+    s->incomplete = s->incomplete || exhausted(errno);
     *append(s->list) = p;
 }
 
@@ -181,13 +192,14 @@ static pid_t usable_sid(const struct proc_mark *mark)
     return mark->sid_reaped && read_stat(mark->sid, &f) ? 0 : mark->sid;
 }
 
-void proctree_scan(const struct proc_mark *mark, struct proc_list *list)
+bool proctree_scan(const struct proc_mark *mark, struct proc_list *list)
 {
     struct proc_list now = {0};
     struct scan s = {.mark = mark, .known = list, .list = &now, .sid = usable_sid(mark)};
     pid_t self = getpid();
     DIR *dir = opendir("/proc");
-    must(dir);
+    if (!dir)
+        return false;
     s.env = alloc_zeroed(ENVIRON_BYTES_MAX, 1);
     for (struct dirent *e; (e = readdir(dir)) != NULL;) {
         long pid = strtol(e->d_name, NULL, 10);
@@ -203,6 +215,7 @@ void proctree_scan(const struct proc_mark *mark, struct proc_list *list)
     drop_others(&now);
     free(list->items);
     *list = now;
+    return !s.incomplete;
 }
 
 bool proctree_match(const struct proc_mark *mark, pid_t pid)

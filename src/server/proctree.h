@@ -24,10 +24,10 @@ struct proc_list {
 };
 
 struct proc_mark {
-    const char *text;         /* "WHARF_INSTANCE=..." */
-    bool prefix;              /* text is only the beginning; then session and parents do not count */
-    pid_t sid;                /* session of the main process; 0: none */
-    bool sid_reaped;          /* the main process has been reaped: its number may be reused */
+    const char *text; /* "WHARF_INSTANCE=..." */
+    bool prefix;      /* text is only the beginning; then session and parents do not count */
+    pid_t sid;        /* session of the main process; 0: none */
+    bool sid_reaped;  /* the main process has been reaped: its number may be reused */
     uint64_t start_ticks_min; /* older processes cannot belong */
 };
 
@@ -36,10 +36,12 @@ void proc_list_fini(struct proc_list *l);
  * the process no longer exists. */
 bool proc_list_add(struct proc_list *l, pid_t pid);
 
-/* Replaces the list by the living processes that belong; the calling process never does. What was in
- * the list still belongs while it lives: a process that is being ended has no environment any more,
- * perhaps for seconds inside a GPU driver, and no parent to be known by. */
-void proctree_scan(const struct proc_mark *mark, struct proc_list *list);
+/* Replaces the list by the living processes that belong; the calling process never does. What was
+ * in the list still belongs while it lives: a process that is being ended has no environment any
+ * more, perhaps for seconds inside a GPU driver, and no parent to be known by. False when a lack of
+ * descriptors or memory kept some unseen. */
+bool proctree_scan(const struct proc_mark *mark, struct proc_list *list)
+    __attribute__((warn_unused_result));
 /* Whether one process belongs, by environment or session alone. */
 bool proctree_match(const struct proc_mark *mark, pid_t pid);
 /* SIGKILL to each that still is the process it was when it was listed. */

@@ -1,5 +1,5 @@
-/* The one place that reaps. A pid stays ours until waitpid has returned it here, on the loop; that is
- * what makes kill(-pid) safe elsewhere. */
+/* The one place that reaps. A pid stays ours until waitpid has returned it here, on the loop; that
+ * is what makes kill(-pid) safe elsewhere. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -12,8 +12,7 @@
 static struct child *find_child(struct children *cs, pid_t pid)
 {
     struct link *at;
-    list_each(at, &cs->all)
-    {
+    list_each(at, &cs->all) {
         struct child *c = list_entry(at, struct child, link);
         if (c->main_pid == pid && !c->reaped)
             return c;
@@ -25,8 +24,7 @@ static struct child *find_child(struct children *cs, pid_t pid)
 static struct child *oldest_starting(struct children *cs)
 {
     struct link *at;
-    list_each(at, &cs->all)
-    {
+    list_each(at, &cs->all) {
         struct child *c = list_entry(at, struct child, link);
         if (c->state == CHILD_STARTING)
             return c;

@@ -137,7 +137,11 @@ static void close_all(struct server *s)
     struct link *n, *next;
     list_each_safe(n, next, &s->clients)
     {
-        client_drop(list_entry(n, struct client, link));
+        struct client *c = list_entry(n, struct client, link);
+        /* Followers of events and logs get a proper end. */
+        if (c->exchange && c->exchange->on_local_end)
+            exchange_stream_end(c->exchange);
+        client_drop(c);
     }
     timeouts_close(&s->timeouts);
     devices_close(s->devices);

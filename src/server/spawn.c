@@ -142,8 +142,8 @@ static void reset_signals(void)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Every descriptor is opened with CLOEXEC; this is for libraries that forget to, and lets go at once
- * of other spawns' links, which a sibling would otherwise hold until its own execve. */
+/* Every descriptor is opened with CLOEXEC; this is for libraries that forget to, and lets go at
+ * once of other spawns' links, which a sibling would otherwise hold until its own execve. */
 static void close_others(int keep)
 {
 #ifdef SYS_close_range

@@ -34,11 +34,11 @@ struct spawn_job {
     int oom_score_adj; /* 0: left as it is */
     /* Results of spawn_run. */
     enum spawn_stage stage;
-    int error;         /* errno of the stage that failed */
-    pid_t pid;         /* 0: no process was made; set even when a later stage failed */
-    int pidfd;         /* -1: none (kernel before 5.3, or valgrind); the caller closes it */
-    char *cgroup;      /* folder that the process is in; NULL: none. The caller frees it */
-    int cgroup_error;  /* errno of why it is in none although cgroup_root was given */
+    int error;            /* errno of the stage that failed */
+    pid_t pid;            /* 0: no process was made; set even when a later stage failed */
+    int pidfd;            /* -1: none (kernel before 5.3, or valgrind); the caller closes it */
+    char *cgroup;         /* folder that the process is in; NULL: none. The caller frees it */
+    int cgroup_error;     /* errno of why it is in none although cgroup_root was given */
     uint64_t start_ticks; /* a lower bound, on the clock of proc.start_ticks */
 };
 

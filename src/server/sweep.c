@@ -10,7 +10,8 @@
 #include "server/children_priv.h"
 #include "server/proctree.h"
 
-/* Ending GPU work may take seconds inside the driver; longer than this is no reason not to start. */
+/* Ending GPU work may take seconds inside the driver; longer than this is no reason not to start.
+ */
 #define SWEEP_MS_MAX 5000
 #define SWEEP_PAUSE_MS_MAX 64
 
@@ -32,11 +33,11 @@ static bool kill_leftovers(const struct children *cs, const struct proc_mark *ma
         cgroup_kill(cs->cgroup_root);
         any = true;
     }
-    proctree_scan(mark, found);
+    bool complete = proctree_scan(mark, found);
     for (size_t i = 0; i < found->count; i++)
         (void)proc_list_add(seen, found->items[i].pid);
     proctree_kill(found);
-    return any || found->count > 0;
+    return any || !complete || found->count > 0;
 }
 
 uint32_t children_sweep(struct children *cs)
