@@ -63,7 +63,7 @@ struct plan {
     uint32_t victims_left; /* still resident */
     bool ordering;         /* some of them have not been told to go yet, for lack of room */
     uint32_t growths;
-    bool stale;            /* made for an earlier configuration; made anew before the load */
+    bool stale;            /* its grounds have changed; made anew before the load */
     enum reason why;       /* of the evictions */
 };
 

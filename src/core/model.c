@@ -285,6 +285,8 @@ void model_on_unloaded(struct core *c, const struct event *ev)
         command_finish(c, slot, true, REASON_STUCK);
         if (target != CORE_SLOT_NONE) {
             transition_victim_gone(c, slot);
+            /* Those that come while the other victims leave need a plan that knows of this. */
+            c->models[target].plan.stale = true;
             queue_doom(c, target, REASON_STUCK);
             command_finish(c, target, true, REASON_STUCK);
         }

@@ -25,6 +25,9 @@ static enum plan_verdict plan(struct core *c, uint32_t target, struct plan *ret_
     enum reason why = REASON_GROUP;
     for (uint32_t i = 0; i < c->model_count; i++) {
         const struct model *m = &c->models[i];
+        /* What leaves for another target must not be back before that one is loading. */
+        if (m->plan.active && m->state == MODEL_UNLOADED && conflicts(c, i, target))
+            return PLAN_WAIT;
         if (!in_the_way(c, target, i))
             continue;
         if (m->state == MODEL_STUCK) {
