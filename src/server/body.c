@@ -62,8 +62,7 @@ static int open_spool(struct body *b)
         free(path);
     }
     if (b->fd < 0) {
-        log_warn(NULL, "cannot create a spool file in %s: %s", b->budget->folder,
-                 strerror(errno));
+        log_warn(NULL, "cannot create a spool file in %s: %s", b->budget->folder, strerror(errno));
         return -ERR_BODY_NO_ROOM;
     }
     return 0;
@@ -124,51 +123,64 @@ uint64_t body_size(const struct body *b)
     return size;
 }
 
+/* Where body_peek puts what it finds. */
+struct peek {
+    char *scratch;
+    size_t scratch_size;
+    const char *data;
+    size_t n;
+};
+
 /* Original bytes from off on, not beyond end. */
-static int peek_original(const struct body *b, uint64_t off, uint64_t end, char *scratch,
-                         size_t scratch_size, const char **ret_data, size_t *ret_n)
+static int peek_original(const struct body *b, uint64_t off, uint64_t end, struct peek *p)
 {
     if (off < b->memory_len) {
         uint64_t stop = end < b->memory_len ? end : b->memory_len;
-        *ret_data = b->memory + off;
-        *ret_n = (size_t)(stop - off);
+        p->data = b->memory + off;
+        p->n = (size_t)(stop - off);
         return 0;
     }
-    size_t want = end - off < scratch_size ? (size_t)(end - off) : scratch_size;
+    size_t want = end - off < p->scratch_size ? (size_t)(end - off) : p->scratch_size;
     ssize_t rc;
     do
-        rc = pread(b->fd, scratch, want, (off_t)(off - b->memory_len));
+        rc = pread(b->fd, p->scratch, want, (off_t)(off - b->memory_len));
     while (rc < 0 && errno == EINTR);
     if (rc <= 0)
         return -ERR_BODY_NO_ROOM;
-    *ret_data = scratch;
-    *ret_n = (size_t)rc;
+    p->data = p->scratch;
+    p->n = (size_t)rc;
     return 0;
 }
 
-int body_peek(const struct body *b, uint64_t pos, char *scratch, size_t scratch_size,
-              const char **ret_data, size_t *ret_n)
+static int peek(const struct body *b, uint64_t pos, struct peek *p)
 {
     uint64_t from = 0, virt = 0; /* original offset, and the position it has after the edits */
     for (uint32_t i = 0; i < b->edit_count; i++) {
         const struct body_edit *e = &b->edits[i];
         uint64_t plain = e->off - from;
         if (pos < virt + plain)
-            return peek_original(b, from + (pos - virt), e->off, scratch, scratch_size, ret_data,
-                                 ret_n);
+            return peek_original(b, from + (pos - virt), e->off, p);
         virt += plain;
         if (pos < virt + e->text_len) {
-            *ret_data = e->text + (pos - virt);
-            *ret_n = (size_t)(virt + e->text_len - pos);
+            p->data = e->text + (pos - virt);
+            p->n = (size_t)(virt + e->text_len - pos);
             return 0;
         }
         virt += e->text_len;
         from = e->off + e->len;
     }
     uint64_t off = from + (pos - virt);
-    if (off >= b->size) {
-        *ret_n = 0;
-        return 0;
-    }
-    return peek_original(b, off, b->size, scratch, scratch_size, ret_data, ret_n);
+    return off < b->size ? peek_original(b, off, b->size, p) : 0;
+}
+
+int body_peek(const struct body *b, uint64_t pos, char *scratch, size_t scratch_size,
+              const char **ret_data, size_t *ret_n)
+{
+    struct peek p = {.scratch = scratch, .scratch_size = scratch_size};
+    int rc = peek(b, pos, &p);
+    if (rc < 0)
+        return rc;
+    *ret_data = p.data;
+    *ret_n = p.n;
+    return 0;
 }
