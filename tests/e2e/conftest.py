@@ -55,6 +55,8 @@ def cgroup2(tmp_path_factory):
 @pytest.fixture
 def wharf(request, tmp_path):
     """wharf(config, **options) → a running Daemon, which is stopped and examined at the end."""
+    if "containment" in request.fixturenames:
+        request.getfixturevalue("containment")  # so that it outlives the daemons
     started = request.node.daemons = []
     numbers = itertools.count(1)
 
