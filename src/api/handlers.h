@@ -39,7 +39,8 @@ void api_fail_reason(struct exchange *ex, uint32_t slot, enum reason why);
 void api_fail_unknown(struct exchange *ex, const char *name);
 
 /* text.c */
-/* The part of the path behind the route's prefix, decoded; false (and answered) when it cannot be. */
+/* The part of the path behind the route's prefix, decoded; false (and answered) when it cannot be.
+ */
 bool api_path_tail(struct exchange *ex, char *out, size_t size);
 void api_send_json(struct exchange *ex, int status, struct buf *json);
 void api_put_seconds(struct buf *b, uint64_t ns);

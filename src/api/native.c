@@ -248,8 +248,8 @@ void api_status(struct server *s, struct exchange *ex)
                "\"degraded\":null,",
                s->stopping ? "stopping" : "serving",
                c->scheduler == CONFIG_SCHED_SERIAL ? "serial" : "fifo",
-               c->planner == CONFIG_PLAN_FIT ? "fit" : "group", c->model_count, v.loaded,
-               v.running, v.waiting, s->clients.count);
+               c->planner == CONFIG_PLAN_FIT ? "fit" : "group", c->model_count, v.loaded, v.running,
+               v.waiting, s->clients.count);
     put_devices(s, &json);
     buf_text(&json, "}\n");
     api_send_json(ex, 200, &json);

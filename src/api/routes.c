@@ -4,15 +4,32 @@
 #include "api/api.h"
 #include "api/handlers.h"
 
-#define BODY(p) {.method = "POST", .path = p, .kind = ROUTE_MODEL_BODY}
+#define BODY(p)                                                                                    \
+    {                                                                                              \
+        .method = "POST", .path = p, .kind = ROUTE_MODEL_BODY                                      \
+    }
 /* Paths that begin with /v/ are for servers without /v1: the /v is wharf's own. */
-#define BODY_SKIP(p, n) {.method = "POST", .path = p, .kind = ROUTE_MODEL_BODY, .upstream_skip = n}
-#define QUERY(p) {.method = "GET", .path = p, .kind = ROUTE_MODEL_QUERY}
-#define LOCAL(m, p, h) {.method = m, .path = p, .kind = ROUTE_LOCAL, .handle = h}
-#define OPEN(m, p, h) {.method = m, .path = p, .kind = ROUTE_LOCAL, .open = true, .handle = h}
+#define BODY_SKIP(p, n)                                                                            \
+    {                                                                                              \
+        .method = "POST", .path = p, .kind = ROUTE_MODEL_BODY, .upstream_skip = n                  \
+    }
+#define QUERY(p)                                                                                   \
+    {                                                                                              \
+        .method = "GET", .path = p, .kind = ROUTE_MODEL_QUERY                                      \
+    }
+#define LOCAL(m, p, h)                                                                             \
+    {                                                                                              \
+        .method = m, .path = p, .kind = ROUTE_LOCAL, .handle = h                                   \
+    }
+#define OPEN(m, p, h)                                                                              \
+    {                                                                                              \
+        .method = m, .path = p, .kind = ROUTE_LOCAL, .open = true, .handle = h                     \
+    }
 #define ANTHROPIC(p, n)                                                                            \
-    {.method = "POST", .path = p, .kind = ROUTE_MODEL_BODY, .face = FACE_ANTHROPIC,                \
-     .upstream_skip = n}
+    {                                                                                              \
+        .method = "POST", .path = p, .kind = ROUTE_MODEL_BODY, .face = FACE_ANTHROPIC,             \
+        .upstream_skip = n                                                                         \
+    }
 
 /* clang-format off */
 static const struct route routes[] = {

@@ -19,8 +19,8 @@
 struct follow {
     struct feed_follower follower; /* of a feed */
     struct exchange *exchange;
-    struct feed *feed;  /* NULL: a file */
-    int fd;             /* of a file; -1 otherwise */
+    struct feed *feed; /* NULL: a file */
+    int fd;            /* of a file; -1 otherwise */
     off_t at;
     bool sse;
     uv_timer_t timer;
@@ -195,8 +195,7 @@ static void send_file(struct exchange *ex, int fd, off_t from, off_t to)
         from += n;
     }
     close(fd);
-    exchange_reply(ex, 200, "text/plain; charset=utf-8", NULL, text.len ? text.data : "",
-                   text.len);
+    exchange_reply(ex, 200, "text/plain; charset=utf-8", NULL, text.len ? text.data : "", text.len);
     buf_fini(&text);
 }
 

@@ -16,22 +16,22 @@ enum process_event {
     PROCESS_LOAD,
     PROCESS_ABORT,
     PROCESS_UNLOAD,
-    PROCESS_KILL,         /* the grace of the UNLOAD is over */
+    PROCESS_KILL, /* the grace of the UNLOAD is over */
     PROCESS_SPAWNED,
     PROCESS_SPAWN_FAILED, /* GONE follows */
     PROCESS_PROBE_OK,
     PROCESS_PROBE_FAILED,
     PROCESS_TIMER,
-    PROCESS_EXITED,       /* the main process ended; GONE follows */
-    PROCESS_GONE,         /* nothing of its tree is left */
+    PROCESS_EXITED, /* the main process ended; GONE follows */
+    PROCESS_GONE,   /* nothing of its tree is left */
 };
 
 enum process_action {
     PROCESS_DO_SPAWN,
-    PROCESS_DO_PROBE,  /* answered by PROBE_OK or PROBE_FAILED, unless the process ends first */
-    PROCESS_DO_TIMER,  /* TIMER after delay_ns; replaces an earlier one */
-    PROCESS_DO_TERM,   /* ask it to go */
-    PROCESS_DO_KILL,   /* end the whole tree */
+    PROCESS_DO_PROBE, /* answered by PROBE_OK or PROBE_FAILED, unless the process ends first */
+    PROCESS_DO_TIMER, /* TIMER after delay_ns; replaces an earlier one */
+    PROCESS_DO_TERM,  /* ask it to go */
+    PROCESS_DO_KILL,  /* end the whole tree */
     PROCESS_DO_LOADED,
     PROCESS_DO_LOAD_FAILED,
     PROCESS_DO_UNLOADED,
@@ -55,10 +55,10 @@ enum process_phase {
 
 struct process {
     enum process_phase phase;
-    bool probes;     /* there is a check endpoint; else it is ready when spawned */
-    bool loading;    /* LOAD is not answered yet */
-    bool unloading;  /* UNLOAD is not answered yet */
-    bool exited;     /* the main process has ended */
+    bool probes;    /* there is a check endpoint; else it is ready when spawned */
+    bool loading;   /* LOAD is not answered yet */
+    bool unloading; /* UNLOAD is not answered yet */
+    bool exited;    /* the main process has ended */
     uint64_t started_ns;
 };
 
