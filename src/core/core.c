@@ -214,7 +214,7 @@ static void record(struct core *c, const struct event *ev)
         model_on_exited(c, ev);
         break;
     case EVENT_UPSTREAM_BROKEN:
-        model_on_broken(c, ev->model.model);
+        model_on_broken(c, ev);
         break;
     case EVENT_DEVICE_FOUND:
         must(ev->found.device < CORE_DEVICES_MAX);

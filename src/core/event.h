@@ -7,19 +7,19 @@
 #include "core/words.h"
 
 enum event_type {
-    EVENT_CONFIG,            /* a whole configuration; the first step, and each reload */
-    EVENT_BOOT_DONE,         /* nothing is granted before it */
-    EVENT_TICK,              /* the only event that runs deadlines */
-    EVENT_REQUEST_ARRIVED,   /* answered at once by GRANT, REFUSE or WAIT */
-    EVENT_REQUEST_ENDED,     /* once for each waiter that was not refused, in any state */
-    EVENT_REQUEST_BOUNCED,   /* a granted request found a dead server; back to its old place, once */
-    EVENT_LEASE_ASKED,       /* gate slots; answered by LEASE_GRANT or LEASE_WAIT */
+    EVENT_CONFIG,          /* a whole configuration; the first step, and each reload */
+    EVENT_BOOT_DONE,       /* nothing is granted before it */
+    EVENT_TICK,            /* the only event that runs deadlines */
+    EVENT_REQUEST_ARRIVED, /* answered at once by GRANT, REFUSE or WAIT */
+    EVENT_REQUEST_ENDED,   /* once for each waiter that was not refused, in any state */
+    EVENT_REQUEST_BOUNCED, /* a granted request found a dead server; back to its old place, once */
+    EVENT_LEASE_ASKED,     /* gate slots; answered by LEASE_GRANT or LEASE_WAIT */
     EVENT_LEASE_ENDED,
     EVENT_MODEL_LOADED,      /* completes LOAD */
     EVENT_MODEL_LOAD_FAILED, /* completes LOAD; its processes are gone */
     EVENT_MODEL_UNLOADED,    /* completes UNLOAD; its processes are gone */
     EVENT_MODEL_EXITED,      /* a model without an op, or a stuck one, has gone by itself */
-    EVENT_UPSTREAM_BROKEN,   /* a loaded model's server refuses connections */
+    EVENT_UPSTREAM_BROKEN,   /* a loaded model's server refuses connections, or has ended */
     EVENT_DEVICE_FOUND,
     EVENT_DEVICE_LOST,
     EVENT_DEVICE_SAMPLE,
@@ -61,7 +61,7 @@ struct event {
         struct {
             uint64_t op;
             uint32_t model;
-            enum reason why; /* LOAD_FAILED, EXITED */
+            enum reason why; /* LOAD_FAILED, EXITED, UPSTREAM_BROKEN (EXITED: its process ended) */
             bool stuck;      /* UNLOADED: could not be ended */
         } model;
         struct {

@@ -312,13 +312,14 @@ void model_on_exited(struct core *c, const struct event *ev)
     model_refresh(c, slot);
 }
 
-void model_on_broken(struct core *c, uint32_t slot)
+void model_on_broken(struct core *c, const struct event *ev)
 {
+    uint32_t slot = ev->model.model;
     if (slot >= c->model_count || c->models[slot].state != MODEL_LOADED) {
         c->stale_ids++;
         return;
     }
-    model_start_unload(c, slot, REASON_BROKEN);
+    model_start_unload(c, slot, ev->model.why == REASON_NONE ? REASON_BROKEN : ev->model.why);
 }
 
 static void run_op_deadline(struct core *c, uint32_t slot)
