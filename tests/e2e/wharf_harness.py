@@ -368,7 +368,7 @@ class Events:
 # ---------------------------------------------------------------- the daemon
 
 
-def demo(name, *flags, vram=None, **keys):
+def demo(name, /, *flags, vram=None, **keys):
     """A model that the pretended engine serves."""
     words = [str(DEMO), "--port", "${PORT}", "--name", name, *map(str, flags)]
     if vram:
@@ -743,7 +743,7 @@ class Upstream:
     """A server whose every byte the test dictates: script(peer, number of the connection)."""
 
     def __init__(self, script):
-        self.script, self.peers, self.errors, self.requests = script, [], [], []
+        self.script, self.peers, self.errors, self.closing = script, [], [], False
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -764,7 +764,8 @@ class Upstream:
         except ConnectionError:
             pass
         except Exception as e:  # told at the test's end
-            self.errors.append(e)
+            if not self.closing:
+                self.errors.append(e)
         finally:
             with contextlib.suppress(OSError):
                 peer.close()
@@ -775,6 +776,7 @@ class Upstream:
                 "checkEndpoint": "none", **keys}
 
     def close(self):
+        self.closing = True
         with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
