@@ -56,13 +56,14 @@ static bool path_of(const char *pid, char *out, size_t out_size)
     snprintf(folder, sizeof(folder), "/proc/%s", pid);
     if (read_text(folder, "cgroup", text, sizeof(text)) != 0)
         return false;
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
-        if (strncmp(line, "0::/", 4) == 0) {
-            snprintf(out, out_size, "%s", line + 3);
-            return true;
-        }
+    const char *line = text;
+    while (line && strncmp(line, "0::/", 4) != 0) {
+        line = strchr(line, '\n');
+        line = line ? line + 1 : NULL;
     }
-    return false;
+    if (line)
+        snprintf(out, out_size, "%.*s", (int)strcspn(line + 3, "\n"), line + 3);
+    return line != NULL;
 }
 
 /* mountinfo writes space, tab, newline and backslash as \ooo (proc(5)). */

@@ -1,0 +1,874 @@
+/* Processes and their trees: every case runs with cgroups and with process marks, and again with
+ * what older kernels lack taken away. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "server/children.h"
+
+#define DEADLINE_MS 30000
+#define MARK "test-a"
+
+/* The ways in which every case runs. The last ones play an old kernel or a strict sandbox: such a
+ * filter cannot be taken back, so they come last. */
+struct mode {
+    const char *name;
+    bool cgroup;
+    int denied[2]; /* system calls that fail with ENOSYS from here on; 0: none */
+};
+
+static struct mode modes[] = {
+    {"cgroup", true, {0}},
+    {"marks", false, {0}},
+    {"cgroup without clone3", true, {SYS_clone3}},
+    {"marks without clone3", false, {0}},
+    {"cgroup without pidfd", true, {SYS_pidfd_open, SYS_pidfd_send_signal}},
+    {"marks without pidfd", false, {0}},
+};
+
+/* What one child's owner has been told. */
+struct watch {
+    struct child *child;
+    bool spawned, failed, exited, gone;
+    pid_t pid;
+    int status;
+    char text[256];
+    uint64_t asked_ns, spawned_ns, exited_ns, gone_ns;
+};
+
+struct world {
+    const struct mode *mode;
+    uv_loop_t loop;
+    struct children *cs;
+    char cgroup[256]; /* the daemon's folder; empty without */
+    bool closed;
+};
+
+static char root[] = "/tmp/wharf-children-XXXXXX";
+static char mount_point[64], log_path[64], pids_path[64], odd_path[64];
+static char mount_error[128], deny_error[128];
+
+/* --- the owner --- */
+
+static void on_spawned(void *owner, struct child *c, pid_t pid)
+{
+    struct watch *w = owner;
+    assert_ptr_equal(w->child, c);
+    assert_false(w->spawned || w->failed || w->exited || w->gone);
+    assert_int_equal(child_pid(c), pid);
+    w->spawned = true;
+    w->pid = pid;
+    w->spawned_ns = uv_hrtime();
+}
+
+static void on_spawn_failed(void *owner, struct child *c, const char *text)
+{
+    struct watch *w = owner;
+    assert_ptr_equal(w->child, c);
+    assert_false(w->spawned || w->failed || w->exited || w->gone);
+    w->failed = true;
+    snprintf(w->text, sizeof(w->text), "%s", text);
+}
+
+static void on_exited(void *owner, struct child *c, int wait_status)
+{
+    struct watch *w = owner;
+    assert_true(w->spawned && !w->failed && !w->exited && !w->gone);
+    assert_int_equal(child_pid(c), 0);
+    assert_false(child_signal(c, SIGTERM));
+    w->exited = true;
+    w->status = wait_status;
+    w->exited_ns = uv_hrtime();
+}
+
+static void on_gone(void *owner, struct child *c)
+{
+    struct watch *w = owner;
+    assert_ptr_equal(w->child, c);
+    assert_true(w->exited != w->failed && !w->gone);
+    w->gone = true;
+    w->child = NULL;
+    w->gone_ns = uv_hrtime();
+}
+
+static const struct child_ops ops = {on_spawned, on_spawn_failed, on_exited, on_gone};
+
+static void start_spec(struct world *t, struct watch *w, struct child_spec spec)
+{
+    spec.name = spec.name ? spec.name : "child";
+    *w = (struct watch){.asked_ns = uv_hrtime()};
+    w->child = children_spawn(t->cs, &spec, &ops, w);
+}
+
+/* The script finds the two files as $LOG and $PIDS. */
+static void start(struct world *t, struct watch *w, const char *script)
+{
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
+    start_spec(t, w, (struct child_spec){.argv = argv, .log_path = log_path});
+}
+
+/* --- waiting: the loop runs until a condition holds, looked at after every event --- */
+
+struct wait {
+    uint64_t end_ms;
+    bool late;
+};
+
+static void look_cb(uv_timer_t *timer)
+{
+    struct wait *wait = timer->data;
+    wait->late = uv_now(timer->loop) > wait->end_ms;
+}
+
+static void run_until(struct world *t, bool (*done)(void *arg), void *arg, const char *what)
+{
+    uv_timer_t timer;
+    uv_update_time(&t->loop);
+    struct wait wait = {.end_ms = uv_now(&t->loop) + DEADLINE_MS};
+    uv_timer_init(&t->loop, &timer);
+    timer.data = &wait;
+    /* Conditions outside the loop, such as a line in a file, are looked at with each tick. */
+    uv_timer_start(&timer, look_cb, 1, 1);
+    while (!done(arg) && !wait.late)
+        uv_run(&t->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&timer, NULL);
+    uv_run(&t->loop, UV_RUN_NOWAIT);
+    if (wait.late)
+        fail_msg("not within %d ms: %s", DEADLINE_MS, what);
+}
+
+static bool is_true(void *arg)
+{
+    return *(bool *)arg;
+}
+
+static bool is_gone(void *arg)
+{
+    return ((struct watch *)arg)->gone;
+}
+
+static void run_until_gone(struct world *t, struct watch *w)
+{
+    run_until(t, is_gone, w, "on_gone");
+}
+
+static char *read_text(const char *path)
+{
+    static char text[65536];
+    FILE *f = fopen(path, "r");
+    size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+    if (f)
+        fclose(f);
+    text[n] = '\0';
+    return text;
+}
+
+/* Number of whole lines in $PIDS. */
+static unsigned read_pids(pid_t *pids, unsigned max)
+{
+    unsigned n = 0;
+    char *text = read_text(pids_path);
+    for (char *end; (end = strchr(text, '\n')) != NULL && n < max; text = end + 1)
+        pids[n++] = (pid_t)strtol(text, NULL, 10);
+    return n;
+}
+
+static bool has_pids(void *arg)
+{
+    pid_t pids[16];
+    return read_pids(pids, 16) >= *(unsigned *)arg;
+}
+
+/* The script has come so far, and the loop knows that it runs. w may be NULL. */
+static void run_until_pids(struct world *t, struct watch *w, unsigned count)
+{
+    run_until(t, has_pids, &count, "the script's pids");
+    if (w)
+        run_until(t, is_true, &w->spawned, "on_spawned");
+}
+
+/* Neither missing nor a zombie. */
+static bool lives(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    const char *rest = strrchr(read_text(path), ')');
+    return rest && rest[2] != 'Z' && rest[2] != 'X';
+}
+
+static bool is_reaped(void *arg)
+{
+    return kill(*(pid_t *)arg, 0) != 0 && errno == ESRCH;
+}
+
+/* --- set-up --- */
+
+/* Once per mode. All threads, the pool's included, get the filter; children inherit it. */
+static void deny(struct mode *mode)
+{
+    for (size_t i = 0; i < countof(mode->denied) && mode->denied[i] != 0; i++) {
+        struct sock_filter code[] = {
+            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+            BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)mode->denied[i], 0, 1),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = {.len = countof(code), .filter = code};
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+            syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) != 0)
+            snprintf(deny_error, sizeof(deny_error), "cannot deny system calls: %s",
+                     strerror(errno));
+        mode->denied[i] = 0;
+    }
+}
+
+static int open_world(void **state)
+{
+    struct mode *mode = *state;
+    struct world *t = alloc_zeroed(1, sizeof(*t));
+    struct children_options opt = {.loop = &t->loop, .mark = MARK, .nofile_soft = 321};
+    deny(mode);
+    t->mode = mode;
+    opt.cgroup_root = mode->cgroup ? mount_point : "off";
+    opt.oom_score_adj = 123;
+    unlink(log_path);
+    unlink(pids_path);
+    uv_loop_init(&t->loop);
+    t->cs = children_new(&opt);
+    const char *how = children_how(t->cs);
+    if (strncmp(how, "cgroup ", 7) == 0)
+        snprintf(t->cgroup, sizeof(t->cgroup), "%s", how + 7);
+    *state = t;
+    return 0;
+}
+
+static void closed_cb(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static int close_world(void **state)
+{
+    struct world *t = *state;
+    if (children_count(t->cs) > 0) /* the case has failed, and says so */
+        return -1;
+    children_close(t->cs, closed_cb, &t->closed);
+    run_until(t, is_true, &t->closed, "children_close");
+    uv_run(&t->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&t->loop), 0);
+    assert_int_equal(access(t->cgroup, F_OK), -1);
+    free(t);
+    return 0;
+}
+
+static int make_files(void **state)
+{
+    (void)state;
+    if (!mkdtemp(root))
+        return -1;
+    snprintf(mount_point, sizeof(mount_point), "%s/cgroup", root);
+    snprintf(log_path, sizeof(log_path), "%s/log", root);
+    snprintf(pids_path, sizeof(pids_path), "%s/pids", root);
+    snprintf(odd_path, sizeof(odd_path), "%s/odd", root);
+    setenv("LOG", log_path, 1);
+    setenv("PIDS", pids_path, 1);
+    if (mkdir(mount_point, 0700) != 0)
+        return -1;
+    if (mount("none", mount_point, "cgroup2", 0, NULL) != 0)
+        snprintf(mount_error, sizeof(mount_error), "cannot mount a cgroup2: %s", strerror(errno));
+    return 0;
+}
+
+static int remove_files(void **state)
+{
+    char command[128];
+    (void)state;
+    if (!*mount_error && umount(mount_point) != 0)
+        return -1;
+    snprintf(command, sizeof(command), "rm -rf '%s'", root);
+    return system(command);
+}
+
+/* The world, or the end of a case that cannot run here. */
+static struct world *begin(void **state)
+{
+    struct world *t = *state;
+    if (t->mode->cgroup && *mount_error) {
+        print_message("# skipped: %s\n", mount_error);
+        skip();
+    }
+    if (*deny_error) {
+        print_message("# skipped: %s\n", deny_error);
+        skip();
+    }
+    const char *how = children_how(t->cs);
+    assert_non_null(strstr(how, t->mode->cgroup ? "cgroup /" : "process marks ("));
+    return t;
+}
+
+/* --- cases --- */
+
+static void normal_exit(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    start(t, &w, "exit 7");
+    assert_int_equal(children_count(t->cs), 1);
+    assert_int_equal(child_pid(w.child), 0);
+    assert_false(w.spawned);
+    run_until_gone(t, &w);
+    assert_true(w.spawned && w.exited);
+    assert_true(WIFEXITED(w.status));
+    assert_int_equal(WEXITSTATUS(w.status), 7);
+    assert_int_equal(children_count(t->cs), 0);
+}
+
+static void signal_death(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    start(t, &w, "kill -KILL $$");
+    run_until_gone(t, &w);
+    assert_true(WIFSIGNALED(w.status));
+    assert_int_equal(WTERMSIG(w.status), SIGKILL);
+}
+
+static void exec_failures(void **state)
+{
+    struct world *t = begin(state);
+    const struct {
+        const char *program, *log, *text;
+    } cases[] = {
+        {"wharf-no-such-program", log_path,
+         "cannot run 'wharf-no-such-program': No such file or directory"},
+        {"", log_path, "cannot run '': No such file or directory"},
+        {"/no/such/program", log_path, "cannot run '/no/such/program': No such file or directory"},
+        {"/etc/passwd", log_path, "cannot run '/etc/passwd': Permission denied"},
+        {"/etc", log_path, "cannot run '/etc': Is a directory"},
+        {odd_path, log_path, "Exec format error"},
+        {"/bin/true", "/no/such/log", "cannot open the log '/no/such/log': No such file"},
+    };
+    FILE *odd = fopen(odd_path, "w");
+    assert_non_null(odd);
+    fputs("no program\n", odd);
+    fclose(odd);
+    chmod(odd_path, 0755);
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct watch w;
+        const char *argv[] = {cases[i].program, NULL};
+        start_spec(t, &w, (struct child_spec){.argv = argv, .log_path = cases[i].log});
+        run_until_gone(t, &w);
+        assert_true(w.failed && !w.spawned && !w.exited);
+        if (!strstr(w.text, cases[i].text))
+            fail_msg("'%s' does not contain '%s'", w.text, cases[i].text);
+    }
+}
+
+static void log_is_appended(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    struct stat st;
+    start(t, &w, "echo one; echo two >&2");
+    run_until_gone(t, &w);
+    start(t, &w, "echo three; [ \"$(readlink /proc/self/fd/0)\" = /dev/null ] && echo null");
+    run_until_gone(t, &w);
+    assert_string_equal(read_text(log_path), "one\ntwo\nthree\nnull\n");
+    assert_int_equal(stat(log_path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void environment(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    const char *env[] = {"A=1", "B=2", "A=3", "PATH=/no/such:/bin", "C=", NULL};
+    const char *argv[] = {"sh", "-c", "echo \"$A $B ${C-unset} $D $WHARF_INSTANCE\"", NULL};
+    setenv("A", "0", 1);
+    setenv("D", "4", 1);
+    setenv("WHARF_INSTANCE", "outer:x:1", 1);
+    start_spec(t, &w,
+               (struct child_spec){.argv = argv, .env = env, .log_path = log_path, .name = "e-1"});
+    run_until_gone(t, &w);
+    unsetenv("WHARF_INSTANCE");
+    assert_string_equal(read_text(log_path), "3 2  4 " MARK ":e-1:1\n");
+}
+
+/* valgrind keeps a limit of its own and shows the program another one. */
+static bool limits_are_real(void)
+{
+    struct rlimit old, low;
+    char text[32] = "";
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    low = old;
+    low.rlim_cur = 322;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    FILE *f = popen("ulimit -S -n", "r");
+    bool read = f && fgets(text, sizeof(text), f);
+    assert_int_equal(f ? pclose(f) : -1, 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    return read && strcmp(text, "322\n") == 0;
+}
+
+/* What a daemon has changed for itself does not reach its children. */
+static void clean_process(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    sigset_t some, old;
+    sigemptyset(&some);
+    sigaddset(&some, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &some, &old);
+    signal(SIGPIPE, SIG_IGN);
+    int leaked = open("/dev/null", O_RDONLY); /* not CLOEXEC */
+    start(t, &w,
+          "grep -E 'Sig(Blk|Ign):' /proc/self/status | tr -d '0\\t\\n'; echo;"
+          "ulimit -S -n; cat /proc/$$/oom_score_adj;"
+          "set -- $(cat /proc/$$/stat); [ $1 = $5 ] && [ $1 = $6 ] && echo leader;"
+          "ls /proc/$$/fd");
+    run_until_gone(t, &w);
+    close(leaked);
+    signal(SIGPIPE, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    char *text = read_text(log_path), *limit = strstr(text, "\n") + 1;
+    unsigned long shown = strtoul(limit, &limit, 10);
+    assert_string_equal(limit, "\n123\nleader\n0\n1\n2\n");
+    if (limits_are_real())
+        assert_int_equal(shown, 321);
+    assert_int_equal(strncmp(text, "SigBlk:SigIgn:\n", 15), 0);
+}
+
+static void stdin_is_passed(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    int pair[2];
+    const char *argv[] = {"cat", NULL};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+    start_spec(t, &w, (struct child_spec){.argv = argv, .log_path = log_path, .stdin_fd = pair[1]});
+    close(pair[1]);
+    assert_int_equal(write(pair[0], "hello\n", 6), 6);
+    close(pair[0]);
+    run_until_gone(t, &w);
+    assert_string_equal(read_text(log_path), "hello\n");
+}
+
+static void graceful_stop(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    start(t, &w, "trap 'exit 3' TERM; echo $$ >>$PIDS; while :; do sleep 60 & wait $!; done");
+    assert_false(child_signal(w.child, SIGTERM));
+    run_until_pids(t, &w, 1);
+    assert_true(child_signal(w.child, SIGTERM));
+    run_until_gone(t, &w);
+    assert_true(WIFEXITED(w.status));
+    assert_int_equal(WEXITSTATUS(w.status), 3);
+}
+
+static void kill_after_ignored_term(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    start(t, &w, "trap '' TERM; echo $$ >>$PIDS; while :; do sleep 60; done");
+    run_until_pids(t, &w, 1);
+    assert_true(child_signal(w.child, SIGTERM));
+    child_kill(w.child);
+    child_kill(w.child);
+    run_until_gone(t, &w);
+    assert_true(WIFSIGNALED(w.status));
+    assert_int_equal(WTERMSIG(w.status), SIGKILL);
+}
+
+/* Three that are in sessions of their own, ignore SIGTERM and are nobody's children any more. */
+#define STRAYS                                                                                     \
+    "for i in 1 2 3; do ( %s setsid sh -c 'trap \"\" TERM; echo $$ >>'$PIDS'; "                    \
+    "while :; do sleep 60; done' & ) ; done; %s"
+
+static void expect_gone(struct world *t, struct watch *w, unsigned count)
+{
+    pid_t pids[16];
+    run_until_gone(t, w);
+    assert_int_equal(read_pids(pids, 16), count);
+    for (unsigned i = 0; i < count; i++) {
+        if (lives(pids[i]))
+            fail_msg("stray %d of %u lives after on_gone", (int)pids[i], count);
+    }
+}
+
+static void strays_of_killed(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    char script[512];
+    snprintf(script, sizeof(script), STRAYS, "", "sleep 60");
+    start(t, &w, script);
+    run_until_pids(t, &w, 3);
+    child_kill(w.child);
+    expect_gone(t, &w, 3);
+}
+
+static void strays_of_exited(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    char script[512];
+    snprintf(script, sizeof(script), STRAYS, "",
+             "while [ $(wc -l <$PIDS || echo 0) -lt 3 ]; do :; done; exit 5");
+    start(t, &w, script);
+    expect_gone(t, &w, 3);
+    assert_int_equal(WEXITSTATUS(w.status), 5);
+}
+
+/* Without a mark only the cgroup can tell, once nobody's child and in another session. */
+static void strays_without_environment(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    char script[512];
+    if (!t->mode->cgroup) {
+        print_message("# skipped: marks cannot find orphans without environment and session\n");
+        skip();
+    }
+    snprintf(script, sizeof(script), STRAYS, "env -i PATH=/bin:/usr/bin", "sleep 60");
+    start(t, &w, script);
+    run_until_pids(t, &w, 3);
+    child_kill(w.child);
+    expect_gone(t, &w, 3);
+}
+
+/* By session: the main process has ended, its child is in its session, with nothing inherited. */
+static void session_without_environment(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    start(t, &w,
+          "set -m; env -i /bin/sh -c 'echo $$ >>'$PIDS'; while :; do sleep 60; done' &"
+          "while [ ! -s $PIDS ]; do :; done; exit 0");
+    expect_gone(t, &w, 1);
+}
+
+/* By parent: in another session and without environment, but its parent is known. */
+static void children_without_environment(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    start(t, &w,
+          "env -i PATH=/bin:/usr/bin setsid sh -c 'echo $$ >>'$PIDS'; sleep 60; :' & sleep 60");
+    run_until_pids(t, &w, 1);
+    child_kill(w.child);
+    expect_gone(t, &w, 1);
+}
+
+static void kill_before_spawned(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    start(t, &w, "sleep 60");
+    child_kill(w.child);
+    assert_false(w.exited);
+    run_until_gone(t, &w);
+    assert_true(w.spawned && WIFSIGNALED(w.status));
+    /* And of one that cannot be started. */
+    const char *argv[] = {"/no/such/program", NULL};
+    start_spec(t, &w, (struct child_spec){.argv = argv, .log_path = log_path});
+    child_kill(w.child);
+    run_until_gone(t, &w);
+    assert_true(w.failed && !w.spawned);
+}
+
+static int compare_ns(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static void print_times(const char *what, uint64_t *ns, size_t n)
+{
+    qsort(ns, n, sizeof(*ns), compare_ns);
+    print_message("# %s: median %u us, 95%% %u us, most %u us\n", what,
+                  (unsigned)(ns[n / 2] / 1000), (unsigned)(ns[n * 95 / 100] / 1000),
+                  (unsigned)(ns[n - 1] / 1000));
+}
+
+#define RACES 200
+
+static void immediate_exits(void **state)
+{
+    struct world *t = begin(state);
+    uint64_t start_ns[RACES], end_ns[RACES];
+    const char *argv[] = {"/bin/true", NULL};
+    for (unsigned i = 0; i < RACES; i++) {
+        struct watch w;
+        start_spec(t, &w, (struct child_spec){.argv = argv, .log_path = log_path});
+        run_until_gone(t, &w);
+        assert_true(w.spawned && WIFEXITED(w.status) && WEXITSTATUS(w.status) == 0);
+        start_ns[i] = w.spawned_ns - w.asked_ns;
+        end_ns[i] = w.gone_ns - w.exited_ns;
+    }
+    print_message("# %s\n", children_how(t->cs));
+    print_times("children_spawn to on_spawned", start_ns, RACES);
+    print_times("on_exited to on_gone", end_ns, RACES);
+}
+
+#define KILLS 50
+
+static void prompt_kills(void **state)
+{
+    struct world *t = begin(state);
+    uint64_t end_ns[KILLS];
+    const char *argv[] = {"sleep", "60", NULL};
+    for (unsigned i = 0; i < KILLS; i++) {
+        struct watch w;
+        start_spec(t, &w, (struct child_spec){.argv = argv, .log_path = log_path});
+        run_until(t, is_true, &w.spawned, "on_spawned");
+        uint64_t now = uv_hrtime();
+        child_kill(w.child);
+        run_until_gone(t, &w);
+        assert_true(WIFSIGNALED(w.status));
+        end_ns[i] = w.gone_ns - now;
+    }
+    print_times("child_kill to on_gone", end_ns, KILLS);
+}
+
+#define MANY 50
+
+static bool none_left(void *arg)
+{
+    return children_count(arg) == 0;
+}
+
+static void many_at_once(void **state)
+{
+    struct world *t = begin(state);
+    static struct watch w[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        char script[64];
+        snprintf(script, sizeof(script), "exit %u", i);
+        start(t, &w[i], script);
+    }
+    assert_int_equal(children_count(t->cs), MANY);
+    run_until(t, none_left, t->cs, "all are gone");
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_true(w[i].gone && WIFEXITED(w[i].status));
+        assert_int_equal(WEXITSTATUS(w[i].status), i);
+    }
+}
+
+/* Many that live, ended together. */
+static void many_killed(void **state)
+{
+    struct world *t = begin(state);
+    static struct watch w[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        start(t, &w[i], "sleep 60 & sleep 60");
+        if (i % 2)
+            child_kill(w[i].child);
+    }
+    for (unsigned i = 0; i < MANY; i += 2)
+        run_until(t, is_true, &w[i].spawned, "on_spawned");
+    for (unsigned i = 0; i < MANY; i += 2)
+        child_kill(w[i].child);
+    run_until(t, none_left, t->cs, "all are gone");
+    for (unsigned i = 0; i < MANY; i++)
+        assert_true(w[i].gone && WIFSIGNALED(w[i].status));
+}
+
+static pid_t start_stranger(const char *mark, const char *cgroup)
+{
+    char entry[64], script[512];
+    char sh[] = "/bin/sh", c[] = "-c";
+    char *argv[] = {sh, c, script, NULL};
+    char *env[] = {entry, NULL};
+    pid_t pid;
+    snprintf(entry, sizeof(entry), "WHARF_INSTANCE=%s", mark);
+    snprintf(script, sizeof(script), "%s%s%s echo $$ >>%s; exec /bin/sleep 60",
+             cgroup ? "echo $$ >" : "", cgroup ? cgroup : "", cgroup ? "/cgroup.procs;" : "",
+             pids_path);
+    assert_int_equal(posix_spawn(&pid, sh, NULL, NULL, argv, env), 0);
+    return pid;
+}
+
+static void sweep(void **state)
+{
+    struct world *t = begin(state);
+    bool with_cgroup = t->mode->cgroup;
+    char folder[300] = "";
+    unsigned strangers = with_cgroup ? 4 : 3;
+    if (with_cgroup) {
+        snprintf(folder, sizeof(folder), "%s/old.1", t->cgroup);
+        assert_int_equal(mkdir(folder, 0755), 0);
+    }
+    pid_t other = start_stranger("test-b:m:1", NULL);
+    pid_t longer = start_stranger(MARK "a:m:1", NULL);
+    pid_t ours = start_stranger(MARK ":m:1", NULL);
+    pid_t held = with_cgroup ? start_stranger("", folder) : 0;
+    run_until_pids(t, NULL, strangers);
+    uint32_t ended = children_sweep(t->cs);
+    assert_int_equal(ended, with_cgroup ? 2 : 1);
+    assert_false(lives(ours));
+    assert_true(lives(other));
+    assert_true(lives(longer));
+    if (with_cgroup) {
+        assert_false(lives(held));
+        assert_int_equal(access(folder, F_OK), -1);
+    }
+    assert_int_equal(children_sweep(t->cs), 0);
+    kill(other, SIGKILL);
+    kill(longer, SIGKILL);
+    run_until(t, is_reaped, &other, "the other's end");
+    run_until(t, is_reaped, &longer, "the other's end");
+}
+
+static unsigned count_fds(void)
+{
+    unsigned n = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+static void descriptors_stay(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    const char *missing[] = {"/no/such/program", NULL};
+    start(t, &w, "exit 0");
+    run_until_gone(t, &w);
+    unsigned before = count_fds();
+    for (unsigned i = 0; i < MANY; i++) {
+        if (i % 5 == 4)
+            start_spec(t, &w, (struct child_spec){.argv = missing, .log_path = log_path});
+        else
+            start(t, &w, i % 2 ? "exit 0" : "sleep 60 & exit 0");
+        run_until_gone(t, &w);
+    }
+    assert_int_equal(count_fds(), before);
+}
+
+static void orphans_are_reaped(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w;
+    pid_t pid;
+    start(t, &w, "(sh -c 'echo $$ >>'$PIDS &) ; sleep 60");
+    run_until_pids(t, &w, 1);
+    assert_int_equal(read_pids(&pid, 1), 1);
+    run_until(t, is_reaped, &pid, "the orphan's reap");
+    assert_true(w.spawned && !w.exited);
+    child_kill(w.child);
+    run_until_gone(t, &w);
+}
+
+static void ownership(void **state)
+{
+    struct world *t = begin(state);
+    struct watch w, v;
+    pid_t pids[3];
+    char script[512];
+    snprintf(script, sizeof(script), STRAYS, "", "sleep 60");
+    start(t, &w, script);
+    start(t, &v, "sleep 60");
+    run_until_pids(t, &w, 3);
+    run_until(t, is_true, &v.spawned, "on_spawned");
+    assert_int_equal(read_pids(pids, 3), 3);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(child_owns(w.child, pids[i]));
+        assert_false(child_owns(v.child, pids[i]));
+    }
+    assert_true(child_owns(w.child, w.pid));
+    assert_false(child_owns(v.child, w.pid));
+    assert_false(child_owns(w.child, getpid()));
+    assert_false(child_owns(w.child, 1));
+    assert_false(child_owns(w.child, 0));
+    child_kill(w.child);
+    child_kill(v.child);
+    expect_gone(t, &w, 3);
+    run_until_gone(t, &v);
+}
+
+/* A folder that cannot hold processes is said so, and everything works by marks. */
+static void bad_cgroup_root(void **state)
+{
+    struct world *t = begin(state);
+    bool closed = false;
+    const struct children_options opt = {.loop = &t->loop, .mark = "c", .cgroup_root = root};
+    struct children *cs = children_new(&opt);
+    assert_non_null(strstr(children_how(cs), "is not on a cgroup2 mount"));
+    children_close(cs, closed_cb, &closed);
+    run_until(t, is_true, &closed, "children_close");
+}
+
+/* --- running --- */
+
+static const struct {
+    const char *name;
+    CMUnitTestFunction run;
+} cases[] = {
+    {"normal exit", normal_exit},
+    {"death by a signal", signal_death},
+    {"programs that cannot be run", exec_failures},
+    {"log is appended", log_is_appended},
+    {"environment and mark", environment},
+    {"signals, limits, descriptors, session", clean_process},
+    {"stdin is passed", stdin_is_passed},
+    {"graceful stop", graceful_stop},
+    {"kill after an ignored SIGTERM", kill_after_ignored_term},
+    {"strays of a killed child", strays_of_killed},
+    {"strays of a child that exited", strays_of_exited},
+    {"strays without environment", strays_without_environment},
+    {"same session, without environment", session_without_environment},
+    {"children without environment", children_without_environment},
+    {"kill before spawned", kill_before_spawned},
+    {"immediate exits", immediate_exits},
+    {"prompt kills", prompt_kills},
+    {"many at once", many_at_once},
+    {"many killed", many_killed},
+    {"sweep", sweep},
+    {"descriptors stay", descriptors_stay},
+    {"orphans are reaped", orphans_are_reaped},
+    {"ownership", ownership},
+    {"a bad cgroup root", bad_cgroup_root},
+};
+
+int main(void)
+{
+    static struct CMUnitTest tests[countof(modes) * countof(cases)];
+    static char names[countof(tests)][96];
+    for (size_t i = 0; i < countof(tests); i++) {
+        struct mode *mode = &modes[i / countof(cases)];
+        const char *name = cases[i % countof(cases)].name;
+        snprintf(names[i], sizeof(names[i]), "%s: %s", mode->name, name);
+        tests[i] = (struct CMUnitTest){.name = names[i],
+                                       .test_func = cases[i % countof(cases)].run,
+                                       .setup_func = open_world,
+                                       .teardown_func = close_world,
+                                       .initial_state = mode};
+    }
+    return cmocka_run_group_tests(tests, make_files, remove_files);
+}
