@@ -1,0 +1,117 @@
+"""The commands against a real daemon. (test_cli.py has them against a scripted one.)"""
+
+import json
+import subprocess
+import threading
+
+import pytest
+
+from wharf_harness import SECONDS, WHARF, Later, chat_body, demo, free_port, models, until
+
+
+def test_ps(wharf):
+    d = wharf({"models": {"a": demo("a", vram="1GiB"), "b": demo("b", vram="2GiB")},
+               "gpus": [{"sim": {"name": "s", "memory": "8GiB"}}]})
+    pid = d.load("a")["pid"]
+    run = d.cli("ps", check=0)
+    row = {line.split()[0]: line for line in run.stdout.splitlines() if line.split()}
+    assert "loaded" in row["a"] and "unloaded" in row["b"]
+    got = json.loads(d.cli("ps", "--json", check=0).stdout)
+    assert {m["id"]: m["state"] for m in got["models"]} == {"a": "loaded", "b": "unloaded"}
+    assert got["models"][0]["pid"] == pid
+
+
+@pytest.mark.slice
+def test_load_and_unload(wharf):
+    d = wharf(models("a", "b"))
+    run = d.cli("load", "a", check=0)
+    assert "a: loaded" in run.stdout and d.state_of("a") == "loaded"
+    got = json.loads(d.cli("load", "b", "--json", check=0).stdout)
+    assert (got["id"], got["state"]) == ("b", "loaded")
+    assert d.state_of("a") == "unloaded"
+    assert "b: unloaded" in d.cli("unload", "b", check=0).stdout
+    d.load("a")
+    d.cli("unload", "--all", check=0)
+    assert d.state_of("a") == "unloaded" and not d.tree()
+
+
+def test_load_that_fails(wharf):
+    d = wharf({"models": {"bad": demo("bad", "--crash-on-load=4")}})
+    run = d.cli("load", "bad")
+    assert run.returncode not in (0, 2) and "failed to load the model" in run.stderr, run
+
+
+def test_unknown_model(wharf):
+    d = wharf(models("alpha"))
+    run = d.cli("load", "alpah")
+    assert run.returncode not in (0, 2) and "alpha" in run.stderr, run
+
+
+def test_unload_waits_and_force_does_not(wharf):
+    d = wharf({"models": {"m": demo("m", "--token-delay", "1s", "--tokens", "60")}})
+    d.load("m")
+    c = d.connect()
+    c.request("POST", "/v1/chat/completions", chat_body("m", stream=True))
+    c.head()
+    patient = Later(d.cli, "unload", "m")
+    assert not patient.done
+    d.cli("unload", "m", "--force", check=0)
+    patient.result()
+    assert d.state_of("m") == "unloaded"
+
+
+def test_events(wharf):
+    d = wharf(models("m"))
+    run = subprocess.Popen([str(WHARF), "events", "--json", "--count", "2"], stdout=subprocess.PIPE,
+                           env=dict(d.env, WHARF_URL=d.url), text=True)
+    lines = []
+    reader = threading.Thread(target=lambda: lines.extend(run.stdout), daemon=True)
+    reader.start()
+    # Until it follows, its daemon has one connection less.
+    until(lambda: d.get("/wharf/status").json()["connections"] >= 2, "the command to connect")
+    d.load("m")
+    assert run.wait(SECONDS) == 0
+    reader.join(SECONDS)
+    assert [json.loads(line)["type"] for line in lines] == ["model_loading", "model_loaded"]
+
+
+def test_logs(wharf):
+    d = wharf(models("m"))
+    d.load("m")
+    assert "model_loaded" in d.cli("logs", check=0).stdout
+    assert "listening on" in d.cli("logs", "m", check=0).stdout
+
+
+def test_key(wharf):
+    d = wharf({"apiKeys": ["sesame"], **models("m")})
+    refused = d.cli("ps")
+    assert refused.returncode not in (0, 2) and refused.stderr
+    d.cli("ps", key="sesame", check=0)
+    d.cli("ps", "--key", "sesame", check=0)
+
+
+def test_url_option_and_unix_socket(wharf, tmp_path):
+    path = tmp_path / "s"
+    d = wharf(models("m"), listen=["127.0.0.1:0", f"unix:{path}"])
+    for url in (d.url, f"unix:{path}"):
+        run = subprocess.run([str(WHARF), "ps", "--url", url], capture_output=True, text=True,
+                             timeout=SECONDS)
+        assert run.returncode == 0 and run.stdout.splitlines()[1].split()[0] == "m", run
+
+
+def test_nobody_there():
+    run = subprocess.run([str(WHARF), "ps", "--url", f"http://127.0.0.1:{free_port()}"],
+                         capture_output=True, text=True, timeout=SECONDS)
+    assert run.returncode not in (0, 2) and run.stderr
+
+
+@pytest.mark.parametrize("args, status", [
+    (["version"], 0), (["help"], 0), (["help", "load"], 0), (["serve", "--help"], 0),
+    (["laod", "m"], 2), ([], 2), (["load"], 2), (["ps", "--no-such-option"], 2), (["serve"], 2)])
+def test_exit_statuses(args, status):
+    run = subprocess.run([str(WHARF), *args], capture_output=True, text=True, timeout=SECONDS,
+                         stdin=subprocess.DEVNULL)
+    assert run.returncode == status, run
+    assert (run.stdout if status == 0 else run.stderr).strip()
+    if args == ["laod", "m"]:
+        assert "load" in run.stderr
