@@ -27,8 +27,8 @@ struct body_budget {
 };
 
 struct body_edit {
-    uint64_t off, len;  /* of the original bytes */
-    char *text;         /* owned */
+    uint64_t off, len; /* of the original bytes */
+    char *text;        /* owned */
     size_t text_len;
 };
 
@@ -36,8 +36,8 @@ struct body {
     struct body_budget *budget;
     char *memory; /* owned; the first memory_len bytes */
     uint32_t memory_len, memory_cap;
-    int fd;       /* -1: no spool file */
-    uint64_t size; /* bytes received */
+    int fd;                                 /* -1: no spool file */
+    uint64_t size;                          /* bytes received */
     struct body_edit edits[BODY_EDITS_MAX]; /* ascending, not overlapping */
     uint32_t edit_count;
 };

@@ -104,8 +104,8 @@ static void start_exchange(struct client *c, const struct http_head *head, const
         return;
     }
     exchange_route(c->exchange);
-    bool none = c->framing == HTTP_BODY_NONE ||
-                (c->framing == HTTP_BODY_LENGTH && c->body_left == 0);
+    bool none =
+        c->framing == HTTP_BODY_NONE || (c->framing == HTTP_BODY_LENGTH && c->body_left == 0);
     if (none && c->state == CLIENT_BODY && c->exchange) {
         c->state = CLIENT_ANSWER;
         timeouts_disarm(&c->server->timeouts, &c->timeout);

@@ -19,11 +19,11 @@ struct exchange;
 struct server;
 
 enum client_state {
-    CLIENT_HEAD,    /* a request head is next, or has begun */
-    CLIENT_BODY,    /* the exchange's body is being read */
-    CLIENT_ANSWER,  /* the body is there; the answer is not over */
-    CLIENT_TUNNEL,  /* bytes go to the exchange as they are */
-    CLIENT_LINGER,  /* answered too early to go on: input is thrown away until the peer closes */
+    CLIENT_HEAD,   /* a request head is next, or has begun */
+    CLIENT_BODY,   /* the exchange's body is being read */
+    CLIENT_ANSWER, /* the body is there; the answer is not over */
+    CLIENT_TUNNEL, /* bytes go to the exchange as they are */
+    CLIENT_LINGER, /* answered too early to go on: input is thrown away until the peer closes */
     CLIENT_CLOSING,
 };
 

@@ -106,9 +106,8 @@ static void on_timer(uv_timer_t *timer)
 static int add_sim(struct devices *d, const struct config_gpu *gpu, struct err *err)
 {
     struct device_reader *r = &d->readers[d->count];
-    r->folder = gpu->folder[0]
-                    ? alloc_text(gpu->folder)
-                    : alloc_printf("%s/sim/%u", d->server->state_dir, d->count);
+    r->folder = gpu->folder[0] ? alloc_text(gpu->folder)
+                               : alloc_printf("%s/sim/%u", d->server->state_dir, d->count);
     r->total_bytes = gpu->memory_bytes;
     r->sample_ns = gpu->sample_ns;
     return sim_create(r->folder, gpu->memory_bytes, err);

@@ -7,9 +7,9 @@
 #include "base/log.h"
 #include "base/pure/errors.h"
 #include "server/client.h"
+#include "server/instance.h"
 #include "server/scanner.h"
 #include "server/server.h"
-#include "server/instance.h"
 #include "server/upstream.h"
 
 struct exchange_table {
@@ -56,8 +56,8 @@ static struct exchange *find(struct server *s, uint64_t tag)
 static struct http_head *copy_head(const struct http_head *head, const char *bytes,
                                    const char **ret_bytes)
 {
-    size_t fixed = offsetof(struct http_head, fields) +
-                   head->field_count * sizeof(struct http_field);
+    size_t fixed =
+        offsetof(struct http_head, fields) + head->field_count * sizeof(struct http_field);
     char *copy = alloc_grow(NULL, fixed + head->bytes, 1);
     memcpy(copy, head, fixed);
     memcpy(copy + fixed, bytes, head->bytes);
@@ -117,8 +117,8 @@ void exchange_over(struct exchange *ex, enum ended how, bool keep)
     if (!id_none(waiter))
         runner_request_ended(&s->runner, waiter, how);
     for (; commands > 0; commands--)
-        runner_event(&s->runner, (struct event){.type = EVENT_COMMAND_CANCELLED,
-                                                .command = {.tag = tag}});
+        runner_event(&s->runner,
+                     (struct event){.type = EVENT_COMMAND_CANCELLED, .command = {.tag = tag}});
 }
 
 void exchange_client_gone(struct exchange *ex)
@@ -221,8 +221,7 @@ void exchange_describe(struct server *s, const struct effect *e, struct problem 
 {
     const char *id = roster_id(&s->roster, e->model);
     int error = error_of(e->reason);
-    const char *last =
-        e->model < s->roster.count ? s->roster.entries[e->model].last_error : NULL;
+    const char *last = e->model < s->roster.count ? s->roster.entries[e->model].last_error : NULL;
     if (error == ERR_NO_ROOM)
         describe_room(s, e, text);
     else if ((error == ERR_LOAD_FAILED || error == ERR_LOAD_TIMEOUT || error == ERR_LOAD_PAUSED) &&
@@ -232,8 +231,7 @@ void exchange_describe(struct server *s, const struct effect *e, struct problem 
         buf_printf(text, "model %s: %s", id, error_info(error)->text);
     *ret = (struct problem){.error = error,
                             .detail = text->data,
-                            .retry_after_s =
-                                error_info(error)->retryable ? e->retry_after_s : 0};
+                            .retry_after_s = error_info(error)->retryable ? e->retry_after_s : 0};
 }
 
 void exchange_refused(struct server *s, const struct effect *e)

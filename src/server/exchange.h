@@ -41,22 +41,22 @@ enum exchange_state {
 
 struct exchange {
     struct server *server;
-    struct client *client;      /* lives at least as long; NULL only while ending */
-    struct upstream *upstream;  /* from FORWARDING on; owned until put back */
-    struct config_ref *config;  /* counted */
+    struct client *client;     /* lives at least as long; NULL only while ending */
+    struct upstream *upstream; /* from FORWARDING on; owned until put back */
+    struct config_ref *config; /* counted */
     const struct route *route;
-    struct id self;             /* its place in the table; as a tag in the core */
-    struct id waiter;           /* the core's name for it; none before and after */
+    struct id self;   /* its place in the table; as a tag in the core */
+    struct id waiter; /* the core's name for it; none before and after */
     enum exchange_state state;
-    struct http_head *head;     /* owned, with the bytes behind it; freed when the answer begins */
-    const char *bytes;          /* of the head; within the same memory */
+    struct http_head *head; /* owned, with the bytes behind it; freed when the answer begins */
+    const char *bytes;      /* of the head; within the same memory */
     struct body body;
-    struct scanner *scanner;    /* owned while the model is looked for in the body */
+    struct scanner *scanner; /* owned while the model is looked for in the body */
     uint64_t body_sent;
-    uint32_t slot;              /* the model's; CORE_SLOT_NONE: not known yet */
-    uint32_t path_skip;         /* characters of the path that the model's server does not see */
+    uint32_t slot;      /* the model's; CORE_SLOT_NONE: not known yet */
+    uint32_t path_skip; /* characters of the path that the model's server does not see */
     bool body_complete, sent_all, bounced, fresh_only, is_head_method, client_keep_alive;
-    bool send_chunked;          /* the body goes upstream in chunks: its length is not known */
+    bool send_chunked; /* the body goes upstream in chunks: its length is not known */
     bool client_http10, answer_begun, expects_continue;
     enum http_framing in_framing; /* of the upstream's answer */
     bool out_chunked, out_until_close, upstream_keep;
@@ -66,7 +66,7 @@ struct exchange {
     bool commands_held;         /* more are to be started */
     enum reason command_result; /* the first that was not REASON_NONE */
     void (*on_commands_done)(struct exchange *ex);
-    void *local;                /* of a local handler that streams; with on_local_* */
+    void *local; /* of a local handler that streams; with on_local_* */
     void (*on_local_end)(struct exchange *ex);   /* frees local; the exchange ends */
     void (*on_local_drain)(struct exchange *ex); /* the client took what was queued */
 };

@@ -30,12 +30,10 @@ uint64_t feed_add(struct feed *f, const char *type, const char *text, size_t n)
            (f->next - f->first >= FEED_ITEMS_MAX || f->bytes + n > f->bytes_max))
         drop_first(f);
     uint64_t id = f->next++;
-    f->items[id % FEED_ITEMS_MAX] =
-        (struct feed_item){alloc_text_n(text, n), (uint32_t)n, type};
+    f->items[id % FEED_ITEMS_MAX] = (struct feed_item){alloc_text_n(text, n), (uint32_t)n, type};
     f->bytes += n;
     struct link *pos, *tmp;
-    list_each_safe(pos, tmp, &f->followers)
-    {
+    list_each_safe(pos, tmp, &f->followers) {
         struct feed_follower *w = list_entry(pos, struct feed_follower, link);
         w->on_news(w);
     }

@@ -28,7 +28,7 @@ struct feed {
 
 struct feed_follower {
     struct link link;
-    uint64_t next; /* id of the item to read next */
+    uint64_t next;                            /* id of the item to read next */
     void (*on_news)(struct feed_follower *f); /* something was added */
 };
 

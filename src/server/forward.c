@@ -51,8 +51,8 @@ static void put_field(struct writer *w, const struct exchange *ex, const struct 
 static void put_number_field(struct writer *w, const char *name, uint64_t value)
 {
     char line[64];
-    put(w, line, (size_t)snprintf(line, sizeof(line), "%s: %llu\r\n", name,
-                                  (unsigned long long)value));
+    put(w, line,
+        (size_t)snprintf(line, sizeof(line), "%s: %llu\r\n", name, (unsigned long long)value));
 }
 
 /* Fields that wharf sets itself, or keeps to itself. */
@@ -155,8 +155,8 @@ static bool bounce(struct exchange *ex)
     if (ex->upstream)
         upstream_put(ex->upstream, false);
     ex->upstream = NULL;
-    runner_event(&ex->server->runner, (struct event){.type = EVENT_REQUEST_BOUNCED,
-                                                     .ended = {.waiter = ex->waiter}});
+    runner_event(&ex->server->runner,
+                 (struct event){.type = EVENT_REQUEST_BOUNCED, .ended = {.waiter = ex->waiter}});
     return true;
 }
 
@@ -200,7 +200,8 @@ void exchange_forward(struct exchange *ex)
     ex->state = EXCHANGE_FORWARDING;
     ex->body_sent = 0;
     ex->sent_all = false;
-    /* A body that is not held whole cannot be sent twice, so it must not meet a stale connection. */
+    /* A body that is not held whole cannot be sent twice, so it must not meet a stale connection.
+     */
     bool fresh = ex->fresh_only || !ex->body_complete || ex->head->upgrade;
     ex->upstream = in ? upstream_get(in, ex, fresh) : NULL;
     if (!ex->upstream) {

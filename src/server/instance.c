@@ -23,6 +23,8 @@
 
 /* How much of a model's log goes into the error that its clients get. */
 #define LOG_TAIL_BYTES 1024
+/* A model's log is put aside at the next start when it is larger. */
+#define LOG_BYTES_MAX (16 * 1024 * 1024)
 
 static void feed(struct instance *in, enum process_event ev);
 
@@ -108,10 +110,10 @@ static void remember_failure(struct instance *in)
 static void complete(struct instance *in, enum event_type type, uint64_t op, enum reason why,
                      bool stuck)
 {
-    runner_event(&in->server->runner,
-                 (struct event){.type = type,
-                                .model = {.op = op, .model = in->slot, .why = why,
-                                          .stuck = stuck}});
+    runner_event(
+        &in->server->runner,
+        (struct event){.type = type,
+                       .model = {.op = op, .model = in->slot, .why = why, .stuck = stuck}});
 }
 
 static void on_probe(void *arg, bool ready)
@@ -125,8 +127,8 @@ static void start_probe(struct instance *in)
 {
     char path[1024];
     snprintf(path, sizeof(path), "%s%s", in->base_path, in->model->check_endpoint);
-    in->prober = probe_start(&in->server->hub, (struct sockaddr *)&in->addr, in->host, path,
-                             on_probe, in);
+    in->prober =
+        probe_start(&in->server->hub, (struct sockaddr *)&in->addr, in->host, path, on_probe, in);
 }
 
 /* Runs cmdStop, if there is one; otherwise asks by signal. */
@@ -160,8 +162,8 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
             child_kill(in->child);
         break;
     case PROCESS_DO_LOADED:
-        log_info(roster_id(&in->server->roster, in->slot), "ready pid=%d port=%u",
-                 instance_pid(in), in->port);
+        log_info(roster_id(&in->server->roster, in->slot), "ready pid=%d port=%u", instance_pid(in),
+                 in->port);
         complete(in, EVENT_MODEL_LOADED, in->load_op, REASON_NONE, false);
         break;
     case PROCESS_DO_LOAD_FAILED:
@@ -249,6 +251,21 @@ void instance_cannot_start(struct instance *in, char *why)
     uv_timer_start(in->timer, on_cannot_start, 0, 0);
 }
 
+/* A log that has grown large is put aside, and the one put aside before is dropped. Returns the
+ * bytes that stand in it. */
+static int64_t prepare_log(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return 0;
+    if (st.st_size <= LOG_BYTES_MAX)
+        return st.st_size;
+    char *aside = alloc_printf("%s.1", path);
+    int rc = rename(path, aside);
+    free(aside);
+    return rc == 0 ? 0 : st.st_size;
+}
+
 void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t device)
 {
     static uint64_t last_serial;
@@ -269,8 +286,7 @@ void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t device
     list_init(&in->idle);
     uv_timer_init(s->loop, in->timer);
     in->timer->data = in;
-    struct stat st;
-    in->log_start = stat(in->log_path, &st) == 0 ? st.st_size : 0;
+    in->log_start = prepare_log(in->log_path);
     process_init(&in->process, model->check_endpoint[0] != '\0');
     e->instance = in;
     feed(in, PROCESS_LOAD);

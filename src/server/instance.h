@@ -23,7 +23,7 @@ struct server;
 struct instance {
     struct server *server;
     uint32_t slot, device;
-    uint64_t serial; /* never given twice */
+    uint64_t serial;                  /* never given twice */
     struct config_ref *config;        /* counted */
     const struct config_model *model; /* of that configuration */
     struct process process;
@@ -33,14 +33,14 @@ struct instance {
     uv_timer_t *timer;     /* owned; freed when closed */
     uint16_t port;
     struct sockaddr_storage addr; /* where its server listens */
-    char host[280];        /* "host:port", for the Host field of probes */
-    char base_path[512];   /* of the proxy URL, without a trailing slash */
-    char *log_path;        /* owned */
-    int64_t log_start;     /* bytes that stood in the log before this start */
-    struct list idle;      /* struct upstream, most recently used first */
+    char host[280];               /* "host:port", for the Host field of probes */
+    char base_path[512];          /* of the proxy URL, without a trailing slash */
+    char *log_path;               /* owned */
+    int64_t log_start;            /* bytes that stood in the log before this start */
+    struct list idle;             /* struct upstream, most recently used first */
     bool aborted, exited;
-    int wait_status;       /* of the main process, once exited */
-    char *failure;         /* owned; why it could not be started, or NULL */
+    int wait_status; /* of the main process, once exited */
+    char *failure;   /* owned; why it could not be started, or NULL */
 };
 
 /* Effects. */

@@ -71,7 +71,8 @@ static bool find_address(struct instance *in)
         instance_cannot_start(in, alloc_printf("proxy '%s': TLS to models is not supported", text));
     else if (!resolve(in, &url))
         instance_cannot_start(in, alloc_printf("proxy '%s': its host must be an IP address or "
-                                               "localhost", text));
+                                               "localhost",
+                                               text));
     free(text);
     if (!ok || url.tls || in->addr.ss_family == 0)
         return false;

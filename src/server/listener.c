@@ -81,8 +81,7 @@ static int open_tcp(struct listener *l, const struct config_listen *want, struct
     if (rc == 0)
         rc = uv_tcp_getsockname(&l->uv.tcp, (struct sockaddr *)&addr, &n);
     if (rc < 0)
-        return err_set(err, "cannot listen on %s:%u: %s", want->host, want->port,
-                       uv_strerror(rc));
+        return err_set(err, "cannot listen on %s:%u: %s", want->host, want->port, uv_strerror(rc));
     char ip[64] = "";
     uv_ip_name((struct sockaddr *)&addr, ip, sizeof(ip));
     unsigned port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port

@@ -16,9 +16,8 @@ static bool bindable(uint16_t port)
     bool ok = true;
     for (int i = 0; i < 2 && ok; i++) {
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
-        struct sockaddr_in addr = {.sin_family = AF_INET,
-                                   .sin_port = htons(port),
-                                   .sin_addr.s_addr = htonl(addrs[i])};
+        struct sockaddr_in addr = {
+            .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(addrs[i])};
         /* With SO_REUSEADDR, connections of an earlier server in TIME_WAIT do not count. */
         ok = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
              bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 && listen(fd, 1) == 0;

@@ -98,10 +98,8 @@ static void on_timeout(uv_timer_t *timer)
 struct prober *probe_start(struct stream_hub *hub, const struct sockaddr *addr, const char *host,
                            const char *path, void (*on_answer)(void *arg, bool ready), void *arg)
 {
-    static const struct stream_ops ops = {.on_data = on_data,
-                                          .on_end = on_end,
-                                          .on_closed = on_closed,
-                                          .on_connected = on_connected};
+    static const struct stream_ops ops = {
+        .on_data = on_data, .on_end = on_end, .on_closed = on_closed, .on_connected = on_connected};
     struct prober *p = alloc_zeroed(1, sizeof(*p));
     buf_init(&p->in, PROBE_HEAD_MAX);
     p->request = alloc_printf("GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: wharf/" WHARF_VERSION

@@ -235,8 +235,7 @@ static void open_tunnel(struct exchange *ex, size_t head, const char *data, size
         client_tunnel(ex->client);
 }
 
-static void begin_answer(struct exchange *ex, const struct http_head *h, const char *data,
-                         size_t n)
+static void begin_answer(struct exchange *ex, const struct http_head *h, const char *data, size_t n)
 {
     bool tunnel = h->status == 101;
     timeouts_disarm(&ex->server->timeouts, &ex->upstream->timeout);

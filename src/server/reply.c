@@ -120,8 +120,8 @@ bool exchange_stream_write(struct exchange *ex, const char *data, size_t n)
     } text = {data}; /* uv_buf_t has no const form; nothing is written through it */
     if (!ex->out_chunked)
         return client_write(ex->client, &(uv_buf_t){text.to, n}, 1);
-    uv_buf_t out[] = {uv_buf_init(size, (unsigned)chunk_format_size(size, n)), {text.to, n},
-                      uv_buf_init(end, 2)};
+    uv_buf_t out[] = {
+        uv_buf_init(size, (unsigned)chunk_format_size(size, n)), {text.to, n}, uv_buf_init(end, 2)};
     return client_write(ex->client, out, 3);
 }
 

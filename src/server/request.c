@@ -141,8 +141,8 @@ static void route_body(struct exchange *ex)
         return;
     }
     ex->path_skip = ex->route->upstream_skip;
-    ex->scanner = scanner_new(type ? ex->bytes + type->value.off : NULL,
-                              type ? type->value.len : 0);
+    ex->scanner =
+        scanner_new(type ? ex->bytes + type->value.off : NULL, type ? type->value.len : 0);
     send_continue(ex);
 }
 
@@ -223,9 +223,8 @@ void exchange_body(struct exchange *ex, const char *data, size_t n)
         fail_scan(ex, rc);
         return;
     }
-    uint64_t expected = ex->head && ex->head->framing == HTTP_BODY_LENGTH
-                            ? ex->head->content_length
-                            : 0;
+    uint64_t expected =
+        ex->head && ex->head->framing == HTTP_BODY_LENGTH ? ex->head->content_length : 0;
     rc = body_append(&ex->body, data, n, expected);
     if (rc < 0) {
         fail(ex, rc, NULL);

@@ -55,9 +55,8 @@ static uint32_t take_slot(struct roster *r)
 bool roster_apply(struct roster *r, struct config *config)
 {
     struct config_ref *ref = alloc_zeroed(1, sizeof(*ref));
-    *ref = (struct config_ref){.refs = 1,
-                               .config = config,
-                               .slots = alloc_zeroed(config->model_count, sizeof(uint32_t))};
+    *ref = (struct config_ref){
+        .refs = 1, .config = config, .slots = alloc_zeroed(config->model_count, sizeof(uint32_t))};
     uint32_t free_slots = ROSTER_MODELS_MAX - r->count, fresh = 0;
     for (uint32_t i = 0; i < r->count; i++)
         free_slots += r->entries[i].id == NULL;
@@ -110,8 +109,7 @@ static uint32_t device_mask(const struct config *c, const struct config_model *m
             do
                 *--p = (char)('0' + v % 10);
             while ((v /= 10));
-            if (strcmp(m->gpus.items[i], c->gpus[g].name) == 0 ||
-                strcmp(m->gpus.items[i], p) == 0)
+            if (strcmp(m->gpus.items[i], c->gpus[g].name) == 0 || strcmp(m->gpus.items[i], p) == 0)
                 mask |= 1U << g;
         }
     return mask;

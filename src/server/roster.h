@@ -22,8 +22,8 @@ struct config_ref {
 };
 
 struct roster_entry {
-    char *id;         /* owned; NULL: a free slot */
-    uint32_t index;   /* in the present configuration; CORE_SLOT_NONE: not in it any more */
+    char *id;       /* owned; NULL: a free slot */
+    uint32_t index; /* in the present configuration; CORE_SLOT_NONE: not in it any more */
     struct instance *instance; /* the running server, or NULL */
     char *last_error; /* owned; why the last load failed, with the end of its log; or NULL */
 };

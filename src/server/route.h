@@ -26,7 +26,7 @@ struct route {
     const char *path;   /* ends with "*": a prefix */
     enum route_kind kind;
     enum route_face face;
-    bool open;          /* needs no key */
+    bool open;              /* needs no key */
     uint32_t upstream_skip; /* leading characters of the path that the model's server does not
                                see; for ROUTE_MODEL_PATH the length of the prefix */
     void (*handle)(struct server *s, struct exchange *ex); /* ROUTE_LOCAL */
@@ -34,8 +34,8 @@ struct route {
 
 /* What is to be told when something cannot be done. */
 struct problem {
-    int error;             /* enum error_code */
-    const char *detail;    /* a sentence; NULL: the error's own text */
+    int error;              /* enum error_code */
+    const char *detail;     /* a sentence; NULL: the error's own text */
     uint32_t retry_after_s; /* 0: no Retry-After */
 };
 

@@ -5,12 +5,14 @@
 #include <sys/mman.h>
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "server/devices.h"
 #include "server/exchange.h"
 #include "server/instance.h"
 #include "server/notices.h"
 #include "server/server.h"
+#include "server/trace.h"
 
 #define COMMANDS_MAX 256
 #define GROUPS_MAX (ROSTER_MODELS_MAX + 1)
@@ -139,6 +141,7 @@ void runner_init(struct runner *r, struct server *server, uint32_t waiters_max)
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     must(memory != MAP_FAILED);
+    check_set_dump(trace_dump);
     *r = (struct runner){.server = server, .memory = memory, .memory_bytes = bytes};
     r->core = core_init(memory, &limits, uv_hrtime());
     uv_timer_init(server->loop, &r->timer);
@@ -170,7 +173,10 @@ static void post(struct runner *r, const struct event *ev)
 static bool step(struct runner *r, struct event *ev)
 {
     ev->now = (struct mono){uv_hrtime()};
+    trace_event(ev);
     struct effects fx = core_step(r->core, ev);
+    for (uint32_t i = 0; i < fx.count; i++)
+        trace_effect(&fx.items[i]);
     for (uint32_t i = 0; i < fx.count; i++)
         actions[fx.items[i].type](r->server, &fx.items[i]);
     if (++r->steps_since_check >= STEPS_PER_CHECK) {
@@ -240,16 +246,16 @@ void runner_after_poll(struct runner *r)
 
 void runner_request_ended(struct runner *r, struct id waiter, enum ended how)
 {
-    runner_event(r, (struct event){.type = EVENT_REQUEST_ENDED,
-                                   .ended = {.waiter = waiter, .how = how}});
+    runner_event(
+        r, (struct event){.type = EVENT_REQUEST_ENDED, .ended = {.waiter = waiter, .how = how}});
 }
 
 void runner_command(struct runner *r, uint64_t tag, uint32_t model, enum command what,
                     enum reason why)
 {
-    runner_event(r, (struct event){.type = EVENT_COMMAND,
-                                   .command = {.tag = tag, .model = model, .what = what,
-                                               .why = why}});
+    runner_event(r,
+                 (struct event){.type = EVENT_COMMAND,
+                                .command = {.tag = tag, .model = model, .what = what, .why = why}});
 }
 
 void runner_close(struct runner *r)

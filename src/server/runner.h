@@ -23,7 +23,7 @@ struct runner {
     uint32_t inbox_first, inbox_count, inbox_cap;
     bool stepping, tick_due;
     uv_timer_t timer;
-    uv_idle_t spin; /* keeps the loop from sleeping while a tick is due */
+    uv_idle_t spin;    /* keeps the loop from sleeping while a tick is due */
     uint64_t armed_ns; /* what the timer is set to; 0: not set */
     uint32_t steps_since_check;
 };

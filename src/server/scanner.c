@@ -54,7 +54,8 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* By the type where it is clear, by the first byte where it is not: curl -d sends JSON as a form. */
+/* By the type where it is clear, by the first byte where it is not: curl -d sends JSON as a form.
+ */
 static int decide(struct scanner *sc, const char *data, size_t n)
 {
     if (has_type(sc, "multipart/form-data")) {
@@ -100,12 +101,12 @@ static int end_json(struct scanner *sc, struct scanner_result *ret)
         return -ERR_MODEL_DUPLICATE;
     if (model->type != JSON_TYPE_STRING || model->text_len == 0)
         return -ERR_MODEL_MISSING;
-    *ret = (struct scanner_result){.model = sc->json.model,
-                                   .stream =
-                                       sc->json.found[JSON_MEMBER_STREAM].type == JSON_TYPE_TRUE,
-                                   .json = true,
-                                   .off = model->off,
-                                   .len = model->len};
+    *ret =
+        (struct scanner_result){.model = sc->json.model,
+                                .stream = sc->json.found[JSON_MEMBER_STREAM].type == JSON_TYPE_TRUE,
+                                .json = true,
+                                .off = model->off,
+                                .len = model->len};
     return 0;
 }
 
@@ -127,8 +128,8 @@ static int end_multipart(struct scanner *sc, struct scanner_result *ret)
 /* Forms are small: only what is held in memory is looked at. */
 static int end_form(struct scanner *sc, const struct body *body, struct scanner_result *ret)
 {
-    int found = url_query_find(body->memory, body->memory_len, "model", sc->model,
-                               sizeof(sc->model));
+    int found =
+        url_query_find(body->memory, body->memory_len, "model", sc->model, sizeof(sc->model));
     if (found > 1)
         return -ERR_MODEL_DUPLICATE;
     if (found < 0)

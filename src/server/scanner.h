@@ -1,5 +1,6 @@
-/* scanner.h: looks for the model in a request body while it comes in: JSON, multipart or urlencoded,
- * by what the body is rather than by what its Content-Type says, since many clients get that wrong. */
+/* scanner.h: looks for the model in a request body while it comes in: JSON, multipart or
+ * urlencoded, by what the body is rather than by what its Content-Type says, since many clients get
+ * that wrong. */
 #ifndef SERVER_SCANNER_H
 #define SERVER_SCANNER_H
 
@@ -13,10 +14,10 @@ struct body;
 struct scanner;
 
 struct scanner_result {
-    const char *model;  /* NUL-terminated; valid as long as the scanner; NULL: none was found */
-    bool stream;        /* JSON "stream": true */
-    bool json;          /* how to write another name in its place: as JSON, or as it is */
-    uint64_t off, len;  /* where the name's value stands in the body */
+    const char *model; /* NUL-terminated; valid as long as the scanner; NULL: none was found */
+    bool stream;       /* JSON "stream": true */
+    bool json;         /* how to write another name in its place: as JSON, or as it is */
+    uint64_t off, len; /* where the name's value stands in the body */
 };
 
 /* content_type may be NULL with n = 0. */
@@ -25,8 +26,8 @@ void scanner_free(struct scanner *sc); /* NULL is fine */
 /* 0 or a negative error (JSON_INVALID, FORM_INVALID). */
 int scanner_feed(struct scanner *sc, const char *data, size_t n) warn_unused;
 /* The body is whole. Errors as above, MODEL_MISSING or MODEL_DUPLICATE. */
-int scanner_end(struct scanner *sc, const struct body *body, struct scanner_result *ret)
-    warn_unused;
+int scanner_end(struct scanner *sc, const struct body *body,
+                struct scanner_result *ret) warn_unused;
 /* Byte offset of the error. */
 uint64_t scanner_offset(const struct scanner *sc);
 

@@ -56,9 +56,12 @@ static void apply_timeouts(struct server *s)
 {
     const struct config_timeouts *t = &s->roster.current->config->timeouts;
     const uint64_t lengths[TIMEOUT__COUNT] = {
-        [TIMEOUT_HEAD] = t->head_ns / NS_PER_MS, [TIMEOUT_BODY] = t->body_ns / NS_PER_MS,
-        [TIMEOUT_IDLE] = t->idle_ns / NS_PER_MS, [TIMEOUT_WRITE] = t->write_ns / NS_PER_MS,
-        [TIMEOUT_LINGER] = 1000,                 [TIMEOUT_POOL] = UPSTREAM_IDLE_MS,
+        [TIMEOUT_HEAD] = t->head_ns / NS_PER_MS,
+        [TIMEOUT_BODY] = t->body_ns / NS_PER_MS,
+        [TIMEOUT_IDLE] = t->idle_ns / NS_PER_MS,
+        [TIMEOUT_WRITE] = t->write_ns / NS_PER_MS,
+        [TIMEOUT_LINGER] = 1000,
+        [TIMEOUT_POOL] = UPSTREAM_IDLE_MS,
     };
     memcpy(s->timeouts.length_ms, lengths, sizeof(lengths));
     s->bodies.body_max = s->roster.current->config->body_bytes_max;
@@ -135,8 +138,7 @@ static void on_children_closed(void *arg)
 static void close_all(struct server *s)
 {
     struct link *n, *next;
-    list_each_safe(n, next, &s->clients)
-    {
+    list_each_safe(n, next, &s->clients) {
         struct client *c = list_entry(n, struct client, link);
         /* Followers of events and logs get a proper end. */
         if (c->exchange && c->exchange->on_local_end)

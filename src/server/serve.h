@@ -10,8 +10,8 @@ struct config;
 struct server_api;
 
 struct serve_options {
-    const char *config_path; /* read again on SIGHUP */
-    struct config *config;   /* taken */
+    const char *config_path;    /* read again on SIGHUP */
+    struct config *config;      /* taken */
     const char *const *listens; /* override the configuration's, when listen_count > 0 */
     uint32_t listen_count;
     const char *state_dir; /* exists */

@@ -43,10 +43,10 @@ struct server {
     struct devices *devices;
     struct listeners *listeners;
     struct exchange_table *exchanges;
-    struct list clients;  /* struct client */
+    struct list clients; /* struct client */
     struct feed events, log_lines;
     char *scratch, *spool_scratch; /* owned, SERVER_SCRATCH_BYTES each; valid within one callback */
-    struct http_head head; /* scratch of the same kind, for parsing */
+    struct http_head head;         /* scratch of the same kind, for parsing */
     uint64_t started_ns, started_wall_ns;
     uint32_t client_count, preload_next;
     bool preload_running, stopping, drained, closed;

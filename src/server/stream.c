@@ -32,8 +32,7 @@ void stream_init(struct stream *s, struct stream_hub *hub, bool is_unix,
                  const struct stream_ops *ops)
 {
     *s = (struct stream){.hub = hub, .ops = ops, .open = true};
-    int rc = is_unix ? uv_pipe_init(hub->loop, &s->uv.pipe, 0)
-                     : uv_tcp_init(hub->loop, &s->uv.tcp);
+    int rc = is_unix ? uv_pipe_init(hub->loop, &s->uv.pipe, 0) : uv_tcp_init(hub->loop, &s->uv.tcp);
     must(rc == 0);
     hub->count++;
 }

@@ -1,7 +1,8 @@
 /* timeouts.h: many timeouts of few kinds with one timer.
  *
- * The timeouts of a kind mostly have one length, so a list a kind, entered from its end, is in order
- * of expiry, and arming is O(1). The timer is coarse (TIMEOUTS_TICK_MS late at most) and runs only while one is armed. */
+ * The timeouts of a kind mostly have one length, so a list a kind, entered from its end, is in
+ * order of expiry, and arming is O(1). The timer is coarse (TIMEOUTS_TICK_MS late at most) and runs
+ * only while one is armed. */
 #ifndef SERVER_TIMEOUTS_H
 #define SERVER_TIMEOUTS_H
 
@@ -15,14 +16,14 @@
 
 enum timeout_kind {
     TIMEOUT_NONE,
-    TIMEOUT_HEAD,   /* first byte of a request head to its end */
-    TIMEOUT_BODY,   /* between two reads of a body */
-    TIMEOUT_IDLE,   /* a kept-alive connection without a request */
-    TIMEOUT_WRITE,  /* a client that takes nothing */
-    TIMEOUT_LINGER, /* after an early answer: reading what still comes, to be able to close */
-    TIMEOUT_POOL,   /* an idle connection to a model's server */
+    TIMEOUT_HEAD,    /* first byte of a request head to its end */
+    TIMEOUT_BODY,    /* between two reads of a body */
+    TIMEOUT_IDLE,    /* a kept-alive connection without a request */
+    TIMEOUT_WRITE,   /* a client that takes nothing */
+    TIMEOUT_LINGER,  /* after an early answer: reading what still comes, to be able to close */
+    TIMEOUT_POOL,    /* an idle connection to a model's server */
     TIMEOUT_CONNECT, /* to a model's server */
-    TIMEOUT_ANSWER, /* a model's server that has the request and has not begun to answer */
+    TIMEOUT_ANSWER,  /* a model's server that has the request and has not begun to answer */
     TIMEOUT__COUNT
 };
 

@@ -5,8 +5,8 @@
 #include "base/alloc.h"
 #include "http/head.h"
 #include "server/exchange.h"
-#include "server/server.h"
 #include "server/instance.h"
+#include "server/server.h"
 
 static struct upstream *of(struct stream *s)
 {

@@ -22,11 +22,11 @@ struct server;
 struct upstream {
     struct stream stream; /* first */
     struct server *server;
-    struct link idle;          /* in its instance's list while nobody uses it */
+    struct link idle; /* in its instance's list while nobody uses it */
     struct timeout timeout;
     struct exchange *exchange; /* NULL while idle, or after the exchange let go */
     uv_connect_t connect;
-    uint32_t slot;             /* with serial: the instance it belongs to */
+    uint32_t slot; /* with serial: the instance it belongs to */
     uint64_t serial;
     bool connected, reused;
     struct buf in; /* an incomplete response head */
