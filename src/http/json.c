@@ -51,8 +51,8 @@ static uint64_t offset_of(const struct cursor *c)
 
 static void emit_name(struct json_scan *s, const char *text, size_t n)
 {
+    /* Wanted names are shorter than the room, so a name that was cut is none of them. */
     size_t room = sizeof(s->name) - s->name_len;
-    s->name_long |= n > room;
     n = n < room ? n : room;
     memcpy(s->name + s->name_len, text, n);
     s->name_len = (uint8_t)(s->name_len + n);
@@ -147,7 +147,7 @@ static void find_member(struct json_scan *s)
 {
     for (int i = 0; i < JSON_MEMBER__COUNT; i++) {
         const char *name = member_names[i];
-        if (s->name_long || s->name_len != strlen(name) || memcmp(s->name, name, s->name_len) != 0)
+        if (s->name_len != strlen(name) || memcmp(s->name, name, s->name_len) != 0)
             continue;
         if (s->found[i].type == JSON_TYPE_ABSENT)
             s->member = (int8_t)i;
@@ -210,7 +210,6 @@ static bool begin_string(struct cursor *c, bool name)
     s->in_name = name;
     s->sink = !wanted ? SINK_NONE : name ? SINK_NAME : SINK_VALUE;
     s->name_len = 0;
-    s->name_long = false;
     s->surrogate = 0;
     if (!name)
         begin_value(c, JSON_TYPE_STRING);

@@ -53,7 +53,7 @@ struct json_scan {
     uint16_t escape_value, surrogate;
     const char *literal;
     uint8_t name_len;
-    bool name_long, in_name;
+    bool in_name;
     int8_t member; /* which wanted member's value is being read, -1 for none */
     char name[16];
 };

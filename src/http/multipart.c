@@ -260,7 +260,6 @@ static bool take_content(struct cursor *c)
         if (s->matched + 1 == s->delimiter_len) {
             if (s->implied && s->parts > 0)
                 return false;
-            s->in_model = false;
             s->state = AFTER_DELIMITER;
             c->p++;
             return true;

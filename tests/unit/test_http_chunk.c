@@ -39,13 +39,13 @@ static void feed(struct chunk_decoder *d, const char *data, size_t n, struct out
     }
 }
 
-static void compare(const char *name, const char *how, size_t at, const struct outcome *got,
-                    int result, const char *content, size_t len)
+static void compare(const char *name, size_t cut, const struct outcome *got, int result,
+                    const char *content, size_t len)
 {
     if (got->result != result)
-        fail_msg("%s, %s at %zu: returned %d, expected %d", name, how, at, got->result, result);
+        fail_msg("%s, cut at %zu: returned %d, expected %d", name, cut, got->result, result);
     if (result >= 0 && (got->len != len || memcmp(got->content, content, len) != 0))
-        fail_msg("%s, %s at %zu: content '%.*s', expected '%.*s'", name, how, at, (int)got->len,
+        fail_msg("%s, cut at %zu: content '%.*s', expected '%.*s'", name, cut, (int)got->len,
                  got->content, (int)len, content);
 }
 
@@ -61,13 +61,13 @@ static void feed_every_way(const char *name, const char *text, size_t n, int res
         if (cut < n && result == 1)
             assert_int_equal(out.result, 0);
         feed(&d, input_put(INPUT_AT_START, text + cut, n - cut), n - cut, &out);
-        compare(name, "cut", cut, &out, result, content, len);
+        compare(name, cut, &out, result, content, len);
     }
     struct chunk_decoder d = {0};
     memset(&out, 0, offsetof(struct outcome, content));
     for (size_t i = 0; i < n; i++)
         feed(&d, input_put(INPUT_AT_END, text + i, 1), 1, &out);
-    compare(name, "byte by byte", n, &out, result, content, len);
+    compare(name, n, &out, result, content, len);
 }
 
 static const struct {
@@ -107,6 +107,8 @@ static const struct {
     {"0x", TEXT("0x5\r\nhello")},
     {"leading space", TEXT(" 5\r\nhello")},
     {"trailing space", TEXT("5 \r\nhello")},
+    {"text before an extension", TEXT("5x;a\r\nhello\r\n0\r\n\r\n")},
+    {"text behind a space", TEXT("5 x;a\r\nhello\r\n0\r\n\r\n")},
     {"two numbers", TEXT("5 5\r\nhello")},
     {"16 digits", TEXT("0000000000000001\r\nx")},
     {"2^64", TEXT("10000000000000000\r\nx")},

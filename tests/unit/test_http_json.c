@@ -121,6 +121,10 @@ static const struct {
      "model=string@9+26:\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80/9"},
     {TEXT("{\"model\":\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\"}"),
      "model=string@9+11:\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80/9"},
+    {TEXT("{\"model\":\"\\u007f\\u0080\\u07ff\\u0800\\ud7ff\\ue000\\uffff\"}"),
+     "model=string@9+44:\x7f\xc2\x80\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf/17"},
+    {TEXT("{\"model\":\"\\ud800\\udc00\\udbff\\udfff\"}"),
+     "model=string@9+26:\xf0\x90\x80\x80\xf4\x8f\xbf\xbf/8"},
     /* Half pairs are valid JSON and stand for U+FFFD. */
     {TEXT("{\"model\":\"\\ud83d\"}"), "model=string@9+8:\xef\xbf\xbd/3"},
     {TEXT("{\"model\":\"\\ude00a\"}"), "model=string@9+9:\xef\xbf\xbd"

@@ -173,6 +173,8 @@ static const struct {
     {FORM("--B \t \r\n" MODEL "\r\nm\r\n"), TEXT("m"), false},
     /* The first stands, the second is told. */
     {FORM(PART("name=\"model\"", "a") PART("name=\"model\"", "bb")), TEXT("a"), true},
+    {FORM(PART("name=\"model\"", "a") PART("name=model", "b") PART("name=x", "y")), TEXT("a"),
+     true},
     {FORM(PART("name=\"model\"", "a") PART("name=x", "y") PART("name=model", "a")), TEXT("a"),
      true},
 };

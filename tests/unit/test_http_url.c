@@ -93,6 +93,17 @@ static void test_query_find(void **state)
     }
 }
 
+static void test_query_names(void **state)
+{
+    (void)state;
+    static const char query[] = "a+b=1&a%20b=2&a%2bb=3";
+    char out[16] = "-";
+    assert_int_equal(url_query_find(query, sizeof(query) - 1, "a b", out, sizeof(out)), 2);
+    assert_string_equal(out, "1");
+    assert_int_equal(url_query_find(query, sizeof(query) - 1, "a+b", out, sizeof(out)), 1);
+    assert_string_equal(out, "3");
+}
+
 static const struct {
     const char *text;
     bool tls;
@@ -141,6 +152,7 @@ static const char *const bad_urls[] = {
     "http://a:0",
     "http://a:65536",
     "http://a:4294967376",
+    "http://a:0000080",
     "http://a:+80",
     "http://a:80x",
     "http://a:80:80",
@@ -203,8 +215,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decode),     cmocka_unit_test(test_decode_room),
-        cmocka_unit_test(test_query_find), cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_parse_room),
+        cmocka_unit_test(test_query_find), cmocka_unit_test(test_query_names),
+        cmocka_unit_test(test_parse),      cmocka_unit_test(test_parse_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
