@@ -18,8 +18,8 @@
 #include "server/devices.h"
 #include "server/ports.h"
 #include "server/probe.h"
+#include "server/proxy/upstream.h"
 #include "server/server.h"
-#include "server/upstream.h"
 
 /* How much of a model's log goes into the error that its clients get. */
 #define LOG_TAIL_BYTES 1024

@@ -14,7 +14,7 @@
 #include "backend/process.h"
 #include "base/pure/list.h"
 #include "config/config.h"
-#include "server/children.h"
+#include "server/process/children.h"
 
 struct config_ref;
 struct prober;

@@ -12,7 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "server/client.h"
+#include "server/proxy/client.h"
 #include "server/server.h"
 
 #define LISTENERS_MAX 16

@@ -17,12 +17,12 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "server/client.h"
 #include "server/devices.h"
-#include "server/exchange.h"
 #include "server/listener.h"
+#include "server/proxy/client.h"
+#include "server/proxy/exchange.h"
+#include "server/proxy/upstream.h"
 #include "server/server.h"
-#include "server/upstream.h"
 
 #define EVENTS_BYTES_MAX (2 * 1024 * 1024)
 #define LOG_BYTES_MAX (256 * 1024)

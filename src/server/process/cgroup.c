@@ -1,4 +1,4 @@
-#include "server/cgroup.h"
+#include "server/process/cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "server/scanner.h"
+#include "server/proxy/scanner.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "http/json.h"
 #include "http/multipart.h"
 #include "http/url.h"
-#include "server/body.h"
+#include "server/proxy/body.h"
 
 enum kind { KIND_UNDECIDED, KIND_JSON, KIND_MULTIPART, KIND_FORM };
 

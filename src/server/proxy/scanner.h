@@ -1,8 +1,8 @@
 /* scanner.h: looks for the model in a request body while it comes in: JSON, multipart or
  * urlencoded, by what the body is rather than by what its Content-Type says, since many clients get
  * that wrong. */
-#ifndef SERVER_SCANNER_H
-#define SERVER_SCANNER_H
+#ifndef SERVER_PROXY_SCANNER_H
+#define SERVER_PROXY_SCANNER_H
 
 #include <stdbool.h>
 #include <stddef.h>

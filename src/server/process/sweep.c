@@ -6,9 +6,9 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/pure/units.h"
-#include "server/cgroup.h"
-#include "server/children_priv.h"
-#include "server/proctree.h"
+#include "server/process/cgroup.h"
+#include "server/process/children_priv.h"
+#include "server/process/proctree.h"
 
 /* Ending GPU work may take seconds inside the driver; longer than this is no reason not to start.
  */

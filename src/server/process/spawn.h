@@ -3,8 +3,8 @@
  * A job is made on the loop, run once by one worker, which blocks until the program runs or cannot,
  * and is then read on the loop again. Nothing here reaps: the pid may already have ended, and been
  * reaped on the loop, when spawn_run returns. */
-#ifndef SERVER_SPAWN_H
-#define SERVER_SPAWN_H
+#ifndef SERVER_PROCESS_SPAWN_H
+#define SERVER_PROCESS_SPAWN_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * BODY_MEMORY_TOTAL), the rest goes to an unlinked spool file. Bytes can be replaced by splicing:
  * an edit names a span and what stands there instead; nothing is moved. Reading goes by position
  * in the edited body and can be repeated, which a retry needs. */
-#ifndef SERVER_BODY_H
-#define SERVER_BODY_H
+#ifndef SERVER_PROXY_BODY_H
+#define SERVER_PROXY_BODY_H
 
 #include <stdbool.h>
 #include <stddef.h>

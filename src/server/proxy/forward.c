@@ -5,11 +5,11 @@
 
 #include "base/log.h"
 #include "base/pure/errors.h"
-#include "server/client.h"
-#include "server/exchange.h"
 #include "server/instance.h"
+#include "server/proxy/client.h"
+#include "server/proxy/exchange.h"
+#include "server/proxy/upstream.h"
 #include "server/server.h"
-#include "server/upstream.h"
 
 /* When a paused client may go on sending. */
 #define AHEAD_LOW (256 * 1024)

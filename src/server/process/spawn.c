@@ -1,4 +1,4 @@
-#include "server/spawn.h"
+#include "server/process/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,8 +15,8 @@
 
 #include "base/alloc.h"
 #include "base/pure/check.h"
-#include "server/cgroup.h"
-#include "server/proctree.h"
+#include "server/process/cgroup.h"
+#include "server/process/proctree.h"
 
 extern char **environ;
 

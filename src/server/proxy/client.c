@@ -1,4 +1,4 @@
-#include "server/client.h"
+#include "server/proxy/client.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/pure/errors.h"
-#include "server/exchange.h"
+#include "server/proxy/exchange.h"
 #include "server/server.h"
 
 /* After an early answer, this much more input is read and thrown away before the connection is

@@ -1,4 +1,4 @@
-#include "server/exchange.h"
+#include "server/proxy/exchange.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -6,11 +6,11 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/pure/errors.h"
-#include "server/client.h"
 #include "server/instance.h"
-#include "server/scanner.h"
+#include "server/proxy/client.h"
+#include "server/proxy/scanner.h"
+#include "server/proxy/upstream.h"
 #include "server/server.h"
-#include "server/upstream.h"
 
 struct exchange_table {
     struct pool pool;

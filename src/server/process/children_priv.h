@@ -11,15 +11,15 @@
  * child_kill. The child is gone when its main process has been reaped AND a round found nothing.
  *
  * Workers write only `spawn`, `round` and `tree`, and the loop leaves them alone meanwhile. */
-#ifndef SERVER_CHILDREN_PRIV_H
-#define SERVER_CHILDREN_PRIV_H
+#ifndef SERVER_PROCESS_CHILDREN_PRIV_H
+#define SERVER_PROCESS_CHILDREN_PRIV_H
 
 #include <stddef.h>
 
 #include "base/pure/list.h"
-#include "server/children.h"
-#include "server/proctree.h"
-#include "server/spawn.h"
+#include "server/process/children.h"
+#include "server/process/proctree.h"
+#include "server/process/spawn.h"
 
 /* Exits reaped while a spawn that may have been theirs had not reported its pid yet. When the table
  * is full the others stay zombies until a spawn has reported, so that none is lost. */

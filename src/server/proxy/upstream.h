@@ -3,8 +3,8 @@
  * The core's slots are the only limiter: nothing queues for a connection. Idle connections are
  * reused last in, first out, belong to the running instance, and are closed after
  * UPSTREAM_IDLE_MS. */
-#ifndef SERVER_UPSTREAM_H
-#define SERVER_UPSTREAM_H
+#ifndef SERVER_PROXY_UPSTREAM_H
+#define SERVER_PROXY_UPSTREAM_H
 
 #include <stdbool.h>
 #include <stdint.h>

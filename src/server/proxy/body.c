@@ -1,4 +1,4 @@
-#include "server/body.h"
+#include "server/proxy/body.h"
 
 #include <errno.h>
 #include <fcntl.h>

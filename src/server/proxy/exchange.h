@@ -9,8 +9,8 @@
  * come. RELAYING: the answer goes to the client. Each exchange that the core was told of ends with
  * exactly one REQUEST_ENDED, unless the core refused it. A route with the model in its path goes to
  * WAITING while the body is still coming. */
-#ifndef SERVER_EXCHANGE_H
-#define SERVER_EXCHANGE_H
+#ifndef SERVER_PROXY_EXCHANGE_H
+#define SERVER_PROXY_EXCHANGE_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,7 +19,7 @@
 #include "core/core.h"
 #include "http/chunk.h"
 #include "http/head.h"
-#include "server/body.h"
+#include "server/proxy/body.h"
 #include "server/route.h"
 #include "server/timeouts.h"
 

@@ -1,4 +1,4 @@
-#include "server/auth.h"
+#include "server/proxy/auth.h"
 
 #include <string.h>
 #include <strings.h>

@@ -8,8 +8,8 @@
  * subreaper, so that orphaned grandchildren come back to it.
  *
  * Callbacks run on the loop, never from inside a call of this header. */
-#ifndef SERVER_CHILDREN_H
-#define SERVER_CHILDREN_H
+#ifndef SERVER_PROCESS_CHILDREN_H
+#define SERVER_PROCESS_CHILDREN_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,12 +4,12 @@
 
 #include "base/pure/errors.h"
 #include "http/url.h"
-#include "server/auth.h"
-#include "server/client.h"
-#include "server/exchange.h"
-#include "server/scanner.h"
+#include "server/proxy/auth.h"
+#include "server/proxy/client.h"
+#include "server/proxy/exchange.h"
+#include "server/proxy/scanner.h"
+#include "server/proxy/upstream.h"
 #include "server/server.h"
-#include "server/upstream.h"
 
 #define MODEL_NAME_MAX 512
 /* While the model's server takes a body more slowly than the client sends it, this much may be

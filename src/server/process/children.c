@@ -1,4 +1,4 @@
-#include "server/children.h"
+#include "server/process/children.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -10,9 +10,9 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "server/cgroup.h"
-#include "server/children_priv.h"
-#include "server/proctree.h"
+#include "server/process/cgroup.h"
+#include "server/process/children_priv.h"
+#include "server/process/proctree.h"
 
 /* Pauses between rounds: most trees are gone within 1 ms of SIGKILL, while a GPU driver may hold a
  * process for seconds. A scan of /proc costs more than a look at one cgroup file. */

@@ -1,4 +1,4 @@
-#include "server/proctree.h"
+#include "server/process/proctree.h"
 
 #include <dirent.h>
 #include <errno.h>

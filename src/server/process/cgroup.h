@@ -4,14 +4,14 @@
  * Only the core files are used (cgroup.procs, cgroup.events, cgroup.kill), no controller, so that
  * the rule against processes in inner nodes does not apply. All of it blocks shortly; for the
  * thread pool, and for start-up and shut-down. */
-#ifndef SERVER_CGROUP_H
-#define SERVER_CGROUP_H
+#ifndef SERVER_PROCESS_CGROUP_H
+#define SERVER_PROCESS_CGROUP_H
 
 #include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/err.h"
-#include "server/proctree.h"
+#include "server/process/proctree.h"
 
 /* The folder of one daemon: <where>/wharf-<hash of mark>. where: a folder on a cgroup2 mount, or
  * NULL for the one the daemon itself is in. Returns the path (free()), or NULL with why set. */

@@ -4,8 +4,8 @@
  * the mark, or it is in the main process's session (programs such as vLLM overwrite the memory
  * behind /proc/PID/environ with a process title), or its parent belongs. Ended processes that
  * nobody has reaped yet do not count. Blocking; for the thread pool, and for the sweep at start. */
-#ifndef SERVER_PROCTREE_H
-#define SERVER_PROCTREE_H
+#ifndef SERVER_PROCESS_PROCTREE_H
+#define SERVER_PROCESS_PROCTREE_H
 
 #include <stdbool.h>
 #include <stddef.h>

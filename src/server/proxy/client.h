@@ -1,7 +1,7 @@
 /* client.h: one client's connection: reads request heads and bodies off it, one exchange after the
  * other, and knows how the last one left it. What a request means is the exchange's business. */
-#ifndef SERVER_CLIENT_H
-#define SERVER_CLIENT_H
+#ifndef SERVER_PROXY_CLIENT_H
+#define SERVER_PROXY_CLIENT_H
 
 #include <stdbool.h>
 #include <uv.h>

@@ -1,6 +1,6 @@
 /* auth.h: API keys of the configuration. */
-#ifndef SERVER_AUTH_H
-#define SERVER_AUTH_H
+#ifndef SERVER_PROXY_AUTH_H
+#define SERVER_PROXY_AUTH_H
 
 #include <stdbool.h>
 

@@ -1,11 +1,11 @@
-#include "server/upstream.h"
+#include "server/proxy/upstream.h"
 
 #include <stdlib.h>
 
 #include "base/alloc.h"
 #include "http/head.h"
-#include "server/exchange.h"
 #include "server/instance.h"
+#include "server/proxy/exchange.h"
 #include "server/server.h"
 
 static struct upstream *of(struct stream *s)

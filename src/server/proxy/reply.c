@@ -5,8 +5,8 @@
 
 #include "base/log.h"
 #include "base/pure/errors.h"
-#include "server/client.h"
-#include "server/exchange.h"
+#include "server/proxy/client.h"
+#include "server/proxy/exchange.h"
 #include "server/server.h"
 
 /* Whether the connection can take another request after this answer. */

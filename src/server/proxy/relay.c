@@ -6,10 +6,10 @@
 
 #include "base/log.h"
 #include "base/pure/errors.h"
-#include "server/client.h"
-#include "server/exchange.h"
+#include "server/proxy/client.h"
+#include "server/proxy/exchange.h"
+#include "server/proxy/upstream.h"
 #include "server/server.h"
-#include "server/upstream.h"
 
 /* Pieces of content taken from one read and sent as one chunk. */
 #define PIECES_MAX 60

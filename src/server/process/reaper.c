@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "server/children_priv.h"
+#include "server/process/children_priv.h"
 
 static struct child *find_child(struct children *cs, pid_t pid)
 {
