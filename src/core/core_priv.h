@@ -4,6 +4,14 @@
 
 #include "core/state.h"
 
+/* deadlines: one heap slot a purpose and object */
+enum deadline { DEADLINE_OP, DEADLINE_IDLE, DEADLINE_ERROR, DEADLINE_SETTLE, DEADLINE__PER_MODEL };
+
+static inline uint32_t deadline_slot(uint32_t model, enum deadline which)
+{
+    return model * DEADLINE__PER_MODEL + (uint32_t)which;
+}
+
 /* core.c */
 struct effect *core_emit(struct core *c, enum effect_type type, uint32_t model);
 struct effect *core_notice(struct core *c, enum notice notice, uint32_t model, enum reason why);

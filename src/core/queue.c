@@ -323,6 +323,14 @@ void queue_drain_doomed(struct core *c)
     }
 }
 
+void queue_refuse_all(struct core *c, uint32_t model, enum reason why)
+{
+    queue_doom(c, model, why);
+    command_finish(c, model, true, why);
+    command_drain_answers(c);
+    queue_drain_doomed(c);
+}
+
 void queue_expire(struct core *c, uint32_t slot)
 {
     struct waiter *w = &c->waiters[slot];

@@ -34,8 +34,7 @@ static void try_load(struct core *c, uint32_t target)
     case PLAN_WAIT:
         break;
     case PLAN_NEVER:
-        queue_doom(c, target, plan.why);
-        command_finish(c, target, true, plan.why);
+        queue_refuse_all(c, target, plan.why);
         c->version++; /* those behind it come into view */
         break;
     }

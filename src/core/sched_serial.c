@@ -68,8 +68,7 @@ static void start(struct core *c, uint32_t target, uint32_t victims)
     if (plan.device != CORE_SLOT_NONE)
         plan.bytes = ledger_need(c, target, plan.device);
     if (m->policy.device_mask && plan.device == CORE_SLOT_NONE) {
-        queue_doom(c, target, REASON_NO_ROOM);
-        command_finish(c, target, true, REASON_NO_ROOM);
+        queue_refuse_all(c, target, REASON_NO_ROOM);
         return;
     }
     transition_commit(c, target, &plan, victims);
@@ -89,8 +88,7 @@ static void dispatch_serial(struct core *c)
         if (others == OTHERS_BUSY || m->settling || m->leaving)
             return;
         if (others == OTHERS_STUCK) {
-            queue_doom(c, target, REASON_STUCK);
-            command_finish(c, target, true, REASON_STUCK);
+            queue_refuse_all(c, target, REASON_STUCK);
         } else if (m->state == MODEL_UNLOADED) {
             start(c, target, victims);
         } else if (victims) {

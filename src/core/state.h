@@ -145,12 +145,4 @@ struct core {
     struct id arrived; /* the request that this step brought, until it is answered */
 };
 
-/* deadlines: one heap slot a purpose and object */
-enum deadline { DEADLINE_OP, DEADLINE_IDLE, DEADLINE_ERROR, DEADLINE_SETTLE, DEADLINE__PER_MODEL };
-
-static inline uint32_t deadline_slot(uint32_t model, enum deadline which)
-{
-    return model * DEADLINE__PER_MODEL + (uint32_t)which;
-}
-
 #endif

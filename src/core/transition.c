@@ -101,8 +101,7 @@ static void grow(struct core *c, uint32_t target)
     uint32_t growths = t->plan.growths + 1;
     transition_end(c, target);
     if (growths > PLAN_GROWTHS_MAX) {
-        queue_doom(c, target, REASON_NO_ROOM_NOW);
-        command_finish(c, target, true, REASON_NO_ROOM_NOW);
+        queue_refuse_all(c, target, REASON_NO_ROOM_NOW);
     } else {
         t->plan.growths = growths;
     }
