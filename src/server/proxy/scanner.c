@@ -101,6 +101,9 @@ static int end_json(struct scanner *sc, struct scanner_result *ret)
         return -ERR_MODEL_DUPLICATE;
     if (model->type != JSON_TYPE_STRING || model->text_len == 0)
         return -ERR_MODEL_MISSING;
+    /* Cut, or with a NUL inside: no model is called that, and what is left of it must not match. */
+    if (strlen(sc->json.model) != model->text_len)
+        return -ERR_MODEL_UNKNOWN;
     *ret =
         (struct scanner_result){.model = sc->json.model,
                                 .stream = sc->json.found[JSON_MEMBER_STREAM].type == JSON_TYPE_TRUE,
@@ -119,6 +122,8 @@ static int end_multipart(struct scanner *sc, struct scanner_result *ret)
         return -ERR_MODEL_DUPLICATE;
     if (!sc->multipart.model_found || !sc->multipart.model[0])
         return -ERR_MODEL_MISSING;
+    if (strlen(sc->multipart.model) != sc->multipart.model_len)
+        return -ERR_MODEL_UNKNOWN;
     *ret = (struct scanner_result){.model = sc->multipart.model,
                                    .off = sc->multipart.model_off,
                                    .len = sc->multipart.model_len};

@@ -25,7 +25,8 @@ struct scanner *scanner_new(const char *content_type, size_t n);
 void scanner_free(struct scanner *sc); /* NULL is fine */
 /* 0 or a negative error (JSON_INVALID, FORM_INVALID). */
 int scanner_feed(struct scanner *sc, const char *data, size_t n) warn_unused;
-/* The body is whole. Errors as above, MODEL_MISSING or MODEL_DUPLICATE. */
+/* The body is whole. Errors as above, MODEL_MISSING, MODEL_DUPLICATE, or MODEL_UNKNOWN for a name
+ * that none can have. */
 int scanner_end(struct scanner *sc, const struct body *body,
                 struct scanner_result *ret) warn_unused;
 /* Byte offset of the error. */
