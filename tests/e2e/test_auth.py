@@ -52,7 +52,6 @@ def test_accepted(locked, name):
     locked.ok(locked.get("/wharf/models", ACCEPTED[name]))
 
 
-@pytest.mark.slice
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(locked, name):
     answer = locked.chat("m", headers=REFUSED[name])

@@ -19,7 +19,7 @@ def target(tmp_path_factory):
     d.finish()
 
 
-@pytest.mark.valgrind
+@pytest.mark.slice
 @pytest.mark.parametrize("asked, nearest", [
     ("llama-8", "llama-8b"), ("Llama-8B", "llama-8b"), ("qwen14b", "qwen-14b"), ("wisper", "whisper"),
     ("llama-smal", "llama-small")])
@@ -123,7 +123,7 @@ def test_encoded_bodies(target, coding):
     assert (answer.status, answer.error["code"]) == (415, "encoded_body")
 
 
-@pytest.mark.slice
+@pytest.mark.valgrind
 def test_a_full_queue(wharf):
     d = wharf({"models": {"m": demo("m", "--token-delay", "1s", "--tokens", "60", concurrencyLimit=1,
                                     maxQueue=2)}})
@@ -149,9 +149,13 @@ def test_a_full_queue(wharf):
 
 
 def test_a_queue_of_none(wharf):
-    d = wharf({"models": {"m": demo("m", maxQueue=0)}})
+    d = wharf({"models": {"m": demo("m", "--token-delay", "1s", "--tokens", "60", concurrencyLimit=1,
+                                    maxQueue=0)}})
     d.load("m")
-    d.ok(d.chat("m"))
+    c = d.connect()
+    c.request("POST", CHAT, chat_body("m", stream=True))
+    assert c.head().status == 200
+    assert d.chat("m").status == 429
 
 
 def test_unknown_operation(target):

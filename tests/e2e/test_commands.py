@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import threading
 
 import pytest
 
@@ -54,7 +53,9 @@ def test_unload_waits_and_force_does_not(wharf):
     c.request("POST", "/v1/chat/completions", chat_body("m", stream=True))
     c.head()
     patient = Later(d.cli, "unload", "m")
-    assert not patient.done
+    # The stream's connection, the command's, and the one that asks.
+    until(lambda: d.get("/wharf/status").json()["connections"] >= 3, "the command to connect")
+    assert not patient.done and d.model("m")["in_flight"] == 1
     d.cli("unload", "m", "--force", check=0)
     patient.result()
     assert d.state_of("m") == "unloaded"
@@ -62,17 +63,10 @@ def test_unload_waits_and_force_does_not(wharf):
 
 def test_events(wharf):
     d = wharf(models("m"))
-    run = subprocess.Popen([str(WHARF), "events", "--json", "--count", "2"], stdout=subprocess.PIPE,
-                           env=dict(d.env, WHARF_URL=d.url), text=True)
-    lines = []
-    reader = threading.Thread(target=lambda: lines.extend(run.stdout), daemon=True)
-    reader.start()
-    # Until it follows, its daemon has one connection less.
-    until(lambda: d.get("/wharf/status").json()["connections"] >= 2, "the command to connect")
     d.load("m")
-    assert run.wait(SECONDS) == 0
-    reader.join(SECONDS)
-    assert [json.loads(line)["type"] for line in lines] == ["model_loading", "model_loaded"]
+    run = d.cli("events", "--json", "--since", "0", "--count", "2", check=0)
+    assert [json.loads(line)["type"] for line in run.stdout.splitlines()] == \
+        ["model_loading", "model_loaded"]
 
 
 def test_logs(wharf):

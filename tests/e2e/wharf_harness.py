@@ -26,8 +26,9 @@ BUILD = pathlib.Path(os.environ.get("WHARF_BUILD_DIR", ROOT / "build")).resolve(
 WHARF = BUILD / "wharf"
 DEMO = BUILD / "wharf-demo-model"
 WRAP = shlex.split(os.environ.get("WHARF_WRAP", ""))
-# How much longer everything may take: under valgrind, or on a slow machine.
-SLOWNESS = float(os.environ.get("WHARF_SLOWNESS", 8 if WRAP else 1))
+SANITIZED = WHARF.is_file() and b"__asan_init" in WHARF.read_bytes()
+# How much longer everything may take: under valgrind or sanitizers, or on a slow machine.
+SLOWNESS = float(os.environ.get("WHARF_SLOWNESS", 8 if WRAP else 3 if SANITIZED else 1))
 SECONDS = 10 * SLOWNESS
 POLL_S = 0.01
 
@@ -406,7 +407,10 @@ class Daemon:
         if isinstance(config, dict):
             config = {"startPort": self.start_port, **config}
             config = json.dumps(config, indent=1)
-        self.config_path.write_text(config)
+        # In one step: a reload that is under way reads the old text or the new one.
+        new = self.config_path.with_suffix(f".{uuid.uuid4().hex}")
+        new.write_text(config)
+        new.replace(self.config_path)
 
     def start(self, wait=True):
         listen_file = self.state / "listen"
