@@ -117,7 +117,8 @@ static void test_limit_changes(void **state)
     assert_ptr_equal(leave(&g, &e[2]), &e[3]);
 }
 
-/* Against a model that is plainly right: a list in order of arrival, searched from its beginning. */
+/* Against a model that is plainly right: a list in order of arrival, searched from its beginning.
+ */
 struct mirror {
     uint32_t order[64], count;
     enum class classes[64];

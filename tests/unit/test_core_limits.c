@@ -1,4 +1,11 @@
 /* Where the core's memory and a step's effects end: everything still happens, some steps later. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "core_help.h"
 
 /* A refusal for each of many waiters is drained over steps, in the order in which they came. */
