@@ -250,8 +250,8 @@ static void bind_texts(struct binder *b, const struct setting *s, struct value *
         if (item->kind != NODE_SCALAR)
             wrong_kind(b, v, item, s->key, "a list of texts");
         else
-            v->texts[v->count++] = (struct bound_text){
-                .text = node_is_null(item) ? "" : item->text, .at = item->at};
+            v->texts[v->count++] =
+                (struct bound_text){.text = node_is_null(item) ? "" : item->text, .at = item->at};
     }
 }
 

@@ -23,8 +23,8 @@ struct value {
     bool broken; /* it was given, and an error has been reported */
     struct place at;
     bool flag;
-    int64_t number;    /* COUNT, SIZE (bytes), DURATION (ns), SHARE (permille), VRAM */
-    const char *text;  /* TEXT, TRIMMED */
+    int64_t number;   /* COUNT, SIZE (bytes), DURATION (ns), SHARE (permille), VRAM */
+    const char *text; /* TEXT, TRIMMED */
     struct bound_text *texts;
     struct bound **children; /* MAP: exactly one */
     uint32_t count;          /* of texts or children */

@@ -26,48 +26,48 @@ enum config_vram { CONFIG_VRAM_UNSET, CONFIG_VRAM_AUTO, CONFIG_VRAM_BYTES };
 /* Defaults stand in the settings table (settings.def), which is also their documentation. */
 struct config_model {
     char *id;
-    char *name, *description;       /* "" when not given */
+    char *name, *description; /* "" when not given */
     struct config_strings aliases;
-    struct config_strings argv;     /* cmd, split; may hold "${PORT}"; count 0: no cmd */
-    char *cmd;                      /* expanded, comments stripped; may hold "${PORT}" */
-    char *cmd_stop;                 /* "" when not given; may hold "${PID}" and "${PORT}" */
+    struct config_strings argv; /* cmd, split; may hold "${PORT}"; count 0: no cmd */
+    char *cmd;                  /* expanded, comments stripped; may hold "${PORT}" */
+    char *cmd_stop;             /* "" when not given; may hold "${PID}" and "${PORT}" */
     struct config_strings stop_argv;
-    struct config_strings env;      /* "K=V"; may hold "${PORT}" */
-    char *proxy;                    /* http://host:port/base; may hold "${PORT}" */
-    char *check_endpoint;           /* path with leading '/'; "" when the check is switched off */
-    char *use_model_name;           /* "" when not given */
+    struct config_strings env; /* "K=V"; may hold "${PORT}" */
+    char *proxy;               /* http://host:port/base; may hold "${PORT}" */
+    char *check_endpoint;      /* path with leading '/'; "" when the check is switched off */
+    char *use_model_name;      /* "" when not given */
     bool unlisted;
-    bool uses_port;                 /* "${PORT}" stands in cmd: a free one is found at each start */
-    uint16_t port_preferred;        /* tried first; the next free one otherwise */
-    uint32_t concurrency_limit;     /* requests served at once */
-    uint32_t queue_max;             /* requests waiting, beyond those served */
-    int32_t priority;               /* routing.scheduler.settings.fifo.priority; higher goes first */
-    uint64_t ttl_ns;                /* 0: never unloaded for idleness */
-    uint64_t load_timeout_ns;       /* healthCheckTimeout */
-    uint64_t unload_timeout_ns;     /* from SIGTERM to SIGKILL */
-    uint64_t connect_timeout_ns;    /* timeouts.connect; 0: none */
-    uint64_t header_timeout_ns;     /* timeouts.responseHeader; 0: none */
-    uint64_t idle_timeout_ns;       /* timeouts.idleConn: idle pooled connections */
+    bool uses_port;              /* "${PORT}" stands in cmd: a free one is found at each start */
+    uint16_t port_preferred;     /* tried first; the next free one otherwise */
+    uint32_t concurrency_limit;  /* requests served at once */
+    uint32_t queue_max;          /* requests waiting, beyond those served */
+    int32_t priority;            /* scheduler.settings.fifo.priority; higher goes first */
+    uint64_t ttl_ns;             /* 0: never unloaded for idleness */
+    uint64_t load_timeout_ns;    /* healthCheckTimeout */
+    uint64_t unload_timeout_ns;  /* from SIGTERM to SIGKILL */
+    uint64_t connect_timeout_ns; /* timeouts.connect; 0: none */
+    uint64_t header_timeout_ns;  /* timeouts.responseHeader; 0: none */
+    uint64_t idle_timeout_ns;    /* timeouts.idleConn: idle pooled connections */
     enum config_vram vram;
-    uint64_t vram_bytes;            /* with CONFIG_VRAM_BYTES */
-    struct config_strings gpus;     /* names or indices of allowed devices; empty: any */
-    uint32_t group;                 /* index into groups */
-    uint64_t hash_process;          /* over what needs a new process: cmd, env, proxy, gpus */
-    uint64_t hash_policy;           /* over everything else */
+    uint64_t vram_bytes;        /* with CONFIG_VRAM_BYTES */
+    struct config_strings gpus; /* names or indices of allowed devices; empty: any */
+    uint32_t group;             /* index into groups */
+    uint64_t hash_process;      /* over what needs a new process: cmd, env, proxy, gpus */
+    uint64_t hash_policy;       /* over everything else */
 };
 
 struct config_group {
-    char *id;                       /* "(default)" for models that are in no group */
+    char *id; /* "(default)" for models that are in no group */
     bool swap, exclusive, persistent;
 };
 
 struct config_gpu {
-    bool sim;                       /* a simulated device; others are found on the machine */
+    bool sim; /* a simulated device; others are found on the machine */
     char *name;
-    uint64_t memory_bytes;          /* sim */
-    char *folder;                   /* sim: where engines write their claims; "" = STATE/sim/NAME */
+    uint64_t memory_bytes; /* sim */
+    char *folder;          /* sim: where engines write their claims; "" = STATE/sim/NAME */
     uint64_t reserve_bytes;
-    uint32_t limit_permille;        /* share of the memory that wharf may hand out; 1000 = all */
+    uint32_t limit_permille; /* share of the memory that wharf may hand out; 1000 = all */
     uint64_t sample_ns;
 };
 
@@ -76,12 +76,12 @@ enum config_planner { CONFIG_PLAN_GROUP, CONFIG_PLAN_FIT };
 
 struct config_listen {
     bool is_unix;
-    char *host;                     /* address or name; "" = all interfaces */
-    uint16_t port;                  /* 0: any free one */
-    char *path;                     /* unix socket */
+    char *host;    /* address or name; "" = all interfaces */
+    uint16_t port; /* 0: any free one */
+    char *path;    /* unix socket */
 };
 
-struct config_timeouts {            /* the listener's own; all in ns, 0 = none */
+struct config_timeouts { /* the listener's own; all in ns, 0 = none */
     uint64_t head_ns, body_ns, idle_ns, write_ns, shutdown_ns;
 };
 
@@ -92,11 +92,11 @@ struct config {
     uint32_t group_count;
     struct config_gpu *gpus;
     uint32_t gpu_count;
-    struct config_listen *listens;  /* count 0: the caller's default */
+    struct config_listen *listens; /* count 0: the caller's default */
     uint32_t listen_count;
     struct config_strings api_keys;
-    struct config_strings preload;  /* model ids */
-    char *state;                    /* "" when not given */
+    struct config_strings preload; /* model ids */
+    char *state;                   /* "" when not given */
     char *log_level;
     enum config_scheduler scheduler;
     enum config_planner planner;
@@ -112,8 +112,8 @@ struct config {
 };
 
 struct config_name {
-    const char *name;               /* an id or alias; borrowed from the model */
-    uint32_t model;                 /* index into models */
+    const char *name; /* an id or alias; borrowed from the model */
+    uint32_t model;   /* index into models */
 };
 
 /* Errors and warnings, each a line "file:line:column: error: text", in the order of the file. */

@@ -232,8 +232,8 @@ static bool name_is_usable(struct expander *x, const struct node *key)
         diag_error(x->diag, key->at, "macro name %s is longer than %d characters", quoted,
                    MACRO_NAME_MAX);
     else if (text_macro_at(wrapped) != len || len == 0)
-        diag_error(x->diag, key->at,
-                   "macro name %s may only have letters, digits, '_' and '-'", quoted);
+        diag_error(x->diag, key->at, "macro name %s may only have letters, digits, '_' and '-'",
+                   quoted);
     else
         return true;
     return false;
@@ -284,9 +284,8 @@ static void declare(struct expander *x, const struct node *block, struct macros 
         uint32_t at = find_macro(macros, key->text, strlen(key->text));
         if (at == macros->count)
             macros->count++;
-        macros->items[at] = (struct macro){.name = key->text,
-                                           .text = scalar_format(x->arena, value),
-                                           .plain = value->plain};
+        macros->items[at] = (struct macro){
+            .name = key->text, .text = scalar_format(x->arena, value), .plain = value->plain};
     }
 }
 
@@ -318,6 +317,7 @@ static void expand_model(struct expander *x, struct node_item *item, const struc
     strip_comments(x, model, "cmdStop");
     x->macros = &list;
     walk(x, model, NULL, expand_scalar);
+    x->macros = NULL;
     *ret_list = list;
 }
 
@@ -347,12 +347,14 @@ static bool keeps_port(const char *key)
  * else has taken it. */
 static void expand_port(struct expander *x, struct node *model, uint16_t port)
 {
-    struct macro macro = {.name = "PORT", .text = arena_printf(x->arena, "%u", port), .plain = true};
+    const char *text = arena_printf(x->arena, "%u", port);
+    struct macro macro = {.name = "PORT", .text = text, .plain = true};
     struct macros list = {.items = &macro, .count = 1};
     x->macros = &list;
     for (uint32_t i = 0; i < model->count; i++)
         if (!keeps_port(model->items[i].key->text))
             walk(x, model->items[i].value, NULL, expand_scalar);
+    x->macros = NULL;
 }
 
 static void assign_ports(struct expander *x, const struct node *root, struct expand_ports *ports)

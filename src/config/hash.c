@@ -47,13 +47,20 @@ static uint64_t hash_policy(const struct config *c, const struct config_model *m
 {
     uint64_t hash = FNV_OFFSET;
     const struct config_group *group = &c->groups[m->group];
-    const uint64_t numbers[] = {m->unlisted,           m->concurrency_limit,
-                                m->queue_max,          (uint64_t)m->priority,
-                                m->ttl_ns,             m->load_timeout_ns,
-                                m->unload_timeout_ns,  m->connect_timeout_ns,
-                                m->header_timeout_ns,  m->idle_timeout_ns,
-                                (uint64_t)m->vram,     m->vram_bytes,
-                                group->swap,           group->exclusive,
+    const uint64_t numbers[] = {m->unlisted,
+                                m->concurrency_limit,
+                                m->queue_max,
+                                (uint64_t)m->priority,
+                                m->ttl_ns,
+                                m->load_timeout_ns,
+                                m->unload_timeout_ns,
+                                m->connect_timeout_ns,
+                                m->header_timeout_ns,
+                                m->idle_timeout_ns,
+                                (uint64_t)m->vram,
+                                m->vram_bytes,
+                                group->swap,
+                                group->exclusive,
                                 group->persistent};
     add_text(&hash, m->name);
     add_text(&hash, m->description);

@@ -116,8 +116,8 @@ static void resolve_sim(struct resolver *r, const struct bound *sim, struct conf
     bound_project(sim, r->arena, gpu);
     gpu->sim = true;
     gpu->memory_bytes = (uint64_t)memory->number;
-    gpu->name = *name->text ? arena_text(r->arena, name->text)
-                            : arena_printf(r->arena, "sim%u", index);
+    gpu->name =
+        *name->text ? arena_text(r->arena, name->text) : arena_printf(r->arena, "sim%u", index);
     if (!memory->given)
         diag_error(r->diag, sim->at, "a simulated GPU needs its memory, such as memory: 24GiB");
     /* The name is also that of a folder. */

@@ -48,8 +48,8 @@ static void mask_command(struct buf *out, const char *text)
         const char *option = p + blanks, *value = option + len;
         bool secret = false;
         for (size_t i = 0; i < countof(secret_options); i++)
-            secret |= strlen(secret_options[i]) == len &&
-                      strncmp(secret_options[i], option, len) == 0;
+            secret |=
+                strlen(secret_options[i]) == len && strncmp(secret_options[i], option, len) == 0;
         if (*value == '=')
             value++;
         else if (secret)

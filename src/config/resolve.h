@@ -22,9 +22,9 @@ struct resolver {
 };
 
 /* In this order. */
-void resolve_models(struct resolver *r);   /* models, names */
-void resolve_machine(struct resolver *r);  /* listen, gpus, apiKeys, logLevel */
-void resolve_routing(struct resolver *r);  /* groups, planner, scheduler, priorities, preload */
+void resolve_models(struct resolver *r);  /* models, names */
+void resolve_machine(struct resolver *r); /* listen, gpus, apiKeys, logLevel */
+void resolve_routing(struct resolver *r); /* groups, planner, scheduler, priorities, preload */
 void resolve_hashes(struct resolver *r);
 
 /* The index of the model with that id or alias, or UINT32_MAX. */

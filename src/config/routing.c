@@ -76,8 +76,8 @@ static void resolve_groups(struct resolver *r, const struct value *given)
 
 static const struct bound *router_settings(const struct resolver *r)
 {
-    const struct bound *router = bound_child(bound_child(r->root, SET_ROOT_routing),
-                                             SET_ROUTING_router);
+    const struct bound *router =
+        bound_child(bound_child(r->root, SET_ROOT_routing), SET_ROUTING_router);
     return bound_child(router, SET_ROUTER_settings);
 }
 
@@ -106,8 +106,7 @@ static char *fit_reason(struct resolver *r)
     return NULL;
 }
 
-static void resolve_planner(struct resolver *r, const struct value *use,
-                            const struct value *groups)
+static void resolve_planner(struct resolver *r, const struct value *use, const struct value *groups)
 {
     struct config *c = r->config;
     c->planner = CONFIG_PLAN_GROUP;
@@ -128,7 +127,8 @@ static void resolve_planner(struct resolver *r, const struct value *use,
                    diag_quote(r->diag, use->text), diag_hint(r->diag, near.best));
     }
     if (!c->planner_why)
-        c->planner_why = arena_text(r->arena, "no model gives vram or gpus, and no gpus are listed");
+        c->planner_why =
+            arena_text(r->arena, "no model gives vram or gpus, and no gpus are listed");
     if (c->planner == CONFIG_PLAN_FIT && groups->count)
         diag_warn(r->diag, groups->at,
                   "groups have no effect with the fit router, in use because %s; write "
@@ -159,9 +159,8 @@ static void resolve_scheduler(struct resolver *r, const struct bound *scheduler)
     const struct value *use = bound_value(scheduler, SET_SCHEDULER_use);
     bool serial = strcmp(use->text, "serial") == 0;
     c->scheduler = serial ? CONFIG_SCHED_SERIAL : CONFIG_SCHED_FIFO;
-    c->scheduler_why = *use->text
-                           ? arena_printf(r->arena, "routing.scheduler.use is %s", use->text)
-                           : arena_text(r->arena, "it is the default");
+    c->scheduler_why = *use->text ? arena_printf(r->arena, "routing.scheduler.use is %s", use->text)
+                                  : arena_text(r->arena, "it is the default");
     if (!use->broken && *use->text && !serial && strcmp(use->text, "fifo") != 0) {
         bool fair = strcmp(use->text, "fair") == 0;
         diag_error(r->diag, use->at, "routing.scheduler.use: %s %s (fifo or serial)",

@@ -34,8 +34,7 @@ const struct setting settings[SETTING_COUNT] = {
     ROW(scope, key, type, NONE, def, min, max, low, unit, field, doc)
 #define NEST(scope, key, type, inner, doc)                                                         \
     ROW(scope, key, type, inner, "", 0, 0, REFUSED, "", NO_FIELD, doc)
-#define LATER(scope, key, doc)                                                                     \
-    ROW(scope, key, LATER, NONE, "", 0, 0, REFUSED, "", NO_FIELD, doc)
+#define LATER(scope, key, doc) ROW(scope, key, LATER, NONE, "", 0, 0, REFUSED, "", NO_FIELD, doc)
 #include "config/settings.def"
 };
 

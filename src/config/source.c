@@ -167,8 +167,8 @@ static void on_alias(struct builder *b, struct fy_token *token)
         struct nearest near = nearest_to(name);
         for (const struct anchor *other = b->anchors; other; other = other->next)
             nearest_offer(&near, other->name);
-        diag_error(b->diag, at, "alias %s has no anchor before it%s",
-                   diag_quote(b->diag, name), diag_hint(b->diag, near.best));
+        diag_error(b->diag, at, "alias %s has no anchor before it%s", diag_quote(b->diag, name),
+                   diag_hint(b->diag, near.best));
     } else if (!anchor->node) {
         diag_error(b->diag, at, "alias %s stands inside what it refers to",
                    diag_quote(b->diag, name));
@@ -191,8 +191,8 @@ static void apply_tag(struct builder *b, struct node *n, struct fy_token *tag)
         return;
     const char *text = token_text(b, tag);
     if (strncmp(text, core, strlen(core)) == 0)
-        n->plain = strcmp(text + strlen(core), "str") != 0 &&
-                   strcmp(text + strlen(core), "binary") != 0;
+        n->plain =
+            strcmp(text + strlen(core), "str") != 0 && strcmp(text + strlen(core), "binary") != 0;
     else if (strcmp(text, "!") == 0)
         n->plain = false;
 }
@@ -387,10 +387,10 @@ static void run_parser(struct builder *b, const char *text, size_t n)
     struct fy_diag *collected = fy_diag_create(&diag_cfg);
     must(collected);
     fy_diag_set_collect_errors(collected, true);
-    const struct fy_parse_cfg cfg = {
-        .search_path = "",
-        .flags = FYPCF_QUIET | FYPCF_JSON_NONE | FYPCF_DEFAULT_VERSION_1_2,
-        .diag = collected};
+    const struct fy_parse_cfg cfg = {.search_path = "",
+                                     .flags =
+                                         FYPCF_QUIET | FYPCF_JSON_NONE | FYPCF_DEFAULT_VERSION_1_2,
+                                     .diag = collected};
     struct fy_parser *parser = fy_parser_create(&cfg);
     must(parser);
     bool ended = false;
@@ -433,8 +433,7 @@ struct node *source_parse(struct arena *a, struct diag *d, const char *text, siz
         text += 3;
         n -= 3;
     }
-    struct builder b = {
-        .arena = a, .diag = d, .last = {.file = d->file, .line = 1, .column = 1}};
+    struct builder b = {.arena = a, .diag = d, .last = {.file = d->file, .line = 1, .column = 1}};
     if (n) {
         const char *safe = text_hide_references(a, text, n);
         run_parser(&b, safe, strlen(safe));

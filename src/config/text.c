@@ -12,8 +12,7 @@
 #define ENV_HIDDEN "$" BRACE_OPEN "env."
 
 static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
-static const char name_chars[] =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789-";
+static const char name_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789-";
 
 /* Bytes of the UTF-8 sequence at p, 0 when there is none (RFC 3629, section 4). */
 static size_t utf8_length(const unsigned char *p, size_t left)
@@ -85,16 +84,19 @@ uint32_t text_tab_indent_near(const char *text, size_t n, uint32_t line)
 
 const char *text_reference(const char *p)
 {
-    for (p = strchr(p, '$'); p && p[1] != '{'; p = strchr(p + 1, '$'))
-        ;
-    return p;
+    for (; *p; p++)
+        if (p[0] == '$' && p[1] == '{')
+            return p;
+    return NULL;
 }
 
 size_t text_macro_at(const char *p)
 {
     if (p[0] != '$' || p[1] != '{')
         return 0;
-    size_t len = strspn(p + 2, name_chars);
+    size_t len = 0;
+    while (p[2 + len] && strchr(name_chars, p[2 + len]))
+        len++;
     return p[2 + len] == '}' ? len : 0;
 }
 

@@ -67,7 +67,7 @@ static void send_config(struct world *w)
 static void change_config(struct world *w)
 {
     uint32_t i = (uint32_t)world_below(w, WORLD_MODELS);
-    switch (world_below(w, 6)) {
+    switch (world_below(w, 8)) {
     case 0:
         w->policies[i].present = !w->policies[i].present;
         break;
@@ -85,6 +85,12 @@ static void change_config(struct world *w)
         break;
     case 5:
         w->gates[i % WORLD_GATES].limit = (uint32_t)(1 + world_below(w, 4));
+        break;
+    case 6:
+        w->groups[i % WORLD_GROUPS].exclusive = !w->groups[i % WORLD_GROUPS].exclusive;
+        break;
+    case 7:
+        w->config.device_count = (uint32_t)(1 + world_below(w, WORLD_DEVICES));
         break;
     }
     send_config(w);
