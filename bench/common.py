@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import random
@@ -30,22 +31,29 @@ class Failure(Exception):
 
 
 class Bar:
-    """One figure that has to hold. measured is None where it could not be taken."""
+    """One figure that has to hold. measured is None where it could not be taken; between is the
+    interval in which it lies, for a cost that noise can hide: one that straddles the limit decides
+    nothing, and one below zero shows that the measurement is off, not that there is no cost."""
 
-    def __init__(self, what, measured, limit, unit, at_least=False):
+    def __init__(self, what, measured, limit, unit, at_least=False, between=None):
         self.what, self.measured, self.limit = what, measured, limit
-        self.unit, self.at_least = unit, at_least
+        self.unit, self.at_least, self.between = unit, at_least, between
 
     @property
     def verdict(self):
         if self.measured is None:
             return "NOT MEASURED"
+        if self.between and (self.between[0] <= self.limit < self.between[1]
+                             or self.between[1] < 0):
+            return "UNCLEAR"
         met = self.measured >= self.limit if self.at_least else self.measured <= self.limit
         return "PASS" if met else "FAIL"
 
     def row(self):
         sign = "≥" if self.at_least else "≤"
         measured = "-" if self.measured is None else f"{self.measured:.2f} {self.unit}".rstrip()
+        if self.between:
+            measured += " (95%: {:.1f} to {:.1f})".format(*self.between)
         return [self.what, f"{sign} {self.limit:g} {self.unit}".rstrip(), measured, self.verdict]
 
 
@@ -54,6 +62,14 @@ class Bar:
 
 def median(values):
     return statistics.median(values)
+
+
+def median_between(values):
+    """The 95% interval of the median, from the order of the values alone (binomial)."""
+    ordered, n = sorted(values), len(values)
+    reach = 0.98 * math.sqrt(n)
+    low, high = math.floor(n / 2 - reach), math.ceil(n / 2 + reach)
+    return ordered[max(0, low)], ordered[min(n - 1, high)]
 
 
 def spread(values, form="{:.1f}"):
