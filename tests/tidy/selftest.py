@@ -8,6 +8,7 @@ fail. Prints one TAP case for each example. Needs a configured build.
 import argparse
 import json
 import pathlib
+import shutil
 import sys
 import tempfile
 import textwrap
@@ -128,6 +129,19 @@ def wrong_link_is_found():
     return any("holds" in line for line in found), found
 
 
+def stale_docs_are_found(real_build):
+    """A new row in a table that the documents do not have."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder).resolve()
+        for name in ("docs", "src", "tools"):
+            shutil.copytree(tidy.ROOT / name, root / name)
+        (root / "tests").mkdir()
+        with open(root / "src/base/pure/errors.def", "a") as file:
+            file.write('ERROR(NEW, "new_error", 418, 0, "new")\n')
+        found = tidy.check_docs_follow_the_tables(tidy.Tree(root, real_build))
+    return any("docs/http.md" in line for line in found), found
+
+
 def cases(real_build):
     for rule, path, text, want in EXAMPLES:
         yield "%s %s" % (rule, "refuses" if want else "accepts"), text, run_example(
@@ -135,6 +149,7 @@ def cases(real_build):
     for text, want in PURITY_EXAMPLES:
         yield "purity %s" % ("refuses" if want else "accepts"), text, run_purity(text, want, real_build)
     yield "include_directions refuses a link too many", "", wrong_link_is_found()
+    yield "docs_follow_the_tables refuses stale ones", "", stale_docs_are_found(real_build)
 
 
 def main():

@@ -198,6 +198,12 @@ def check_format(tree):
     return ["%s: run 'make fmt'" % path for path in files] if run.returncode else []
 
 
+def check_docs_follow_the_tables(tree):
+    run = subprocess.run([tree.root / "tools/gen-docs", "--check", "--build", tree.build],
+                         capture_output=True, text=True)
+    return (run.stdout + run.stderr).splitlines() if run.returncode else []
+
+
 CHECKS = [value for name, value in list(globals().items()) if name.startswith("check_")]
 
 
