@@ -58,6 +58,7 @@ def test_it_never_overcommits(wharf):
             d.ok(d.chat("abcde"[(i * 3 + j * 2) % 5]))
 
     together(6, client)
+    events.catch_up()
     assert not events.all("load_failed")
     assert not events.all("oom")
 
@@ -151,4 +152,4 @@ def test_memory_is_seen_free_before_it_is_given_again(wharf):
     events = d.events()
     for name in "abab":
         d.ok(d.chat(name))
-    assert not events.all("load_failed")
+    assert not events.catch_up().all("load_failed")

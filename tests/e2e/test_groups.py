@@ -61,6 +61,7 @@ def test_side_by_side_models_are_served_at_once(wharf):
     events = d.events()
     together(16, lambda i: d.ok(d.chat("abcd"[i % 4])))
     assert loaded(d) == set("abcd")
+    events.catch_up()
     assert events.count("model_loading") == 4 and not events.all("evicted")
 
 

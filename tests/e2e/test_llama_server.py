@@ -216,6 +216,7 @@ def test_200_mixed_requests_over_two_models_with_room_for_one(wharf, openai_clie
 
     answers = [text for texts in together(8, work) for text in texts]
     assert len(answers) == 200 and all(answers)
+    events.catch_up()
     loads, unloads = events.count("model_loaded"), events.count("model_unloaded")
     assert loads == unloads + 1, "a swap is one unload and one load"
     assert 2 <= loads <= 200

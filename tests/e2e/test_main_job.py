@@ -50,7 +50,7 @@ def test_fifty_first_requests_start_one_process(wharf, load_time):
     for i, answer in enumerate(answers):
         assert content(d.ok(answer)) == answer_of("a", f"request {i}")
     assert len(d.engines()) == 1
-    assert events.count("model_loading") == 1
+    assert events.catch_up().count("model_loading") == 1
     assert d.model("a")["in_flight"] == d.model("a")["waiting"] == 0
 
 
@@ -69,6 +69,7 @@ def test_mixed_requests_over_two_models(wharf):
         return 20
 
     assert sum(together(10, client)) == 200
+    events.catch_up()
     loads, unloads = events.count("model_loaded"), events.count("model_unloaded")
     # One model at a time: what was loaded has left again, but for the last one.
     assert loads == unloads + 1
@@ -103,7 +104,7 @@ def test_requests_for_the_same_model_share_a_swap(wharf):
     events = d.events()
     answers = together(20, lambda i: d.chat("ab"[i % 2], f"n{i}"))
     assert all(content(d.ok(x)) == answer_of("ab"[i % 2], f"n{i}") for i, x in enumerate(answers))
-    assert events.count("model_loading") <= 4, "ten requests a model, and yet many swaps"
+    assert events.catch_up().count("model_loading") <= 4, "ten requests a model, and yet many swaps"
 
 
 def test_an_alias_reaches_the_same_process(wharf):

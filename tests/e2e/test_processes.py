@@ -107,7 +107,7 @@ def test_a_failed_model_is_left_alone_but_an_explicit_load_tries_again(wharf, tm
     assert answer.status in (502, 503) and "not yet" in answer.message
     if answer.error["code"] == "load_paused":
         assert int(answer.header("Retry-After")) >= 1
-        assert events.count("model_loading") == 1
+        assert events.catch_up().count("model_loading") == 1
     failed = d.post("/wharf/models/m/load")
     assert failed.status == 502 and "not yet" in failed.message
     flag.touch()

@@ -36,7 +36,7 @@ def test_strict_order(wharf, order):
         answer = c.answer()
         assert answer.status == 200 and content(answer) == f"demo-model {order[i]} says: n{i}"
     swaps = [m for i, m in enumerate(order) if i == 0 or order[i - 1] != m]
-    assert [m for _, m in events.order("model_loading")] == swaps
+    assert [m for _, m in events.catch_up().order("model_loading")] == swaps
 
 
 def test_one_at_a_time_even_for_one_model(wharf):
@@ -69,7 +69,7 @@ def test_a_waiter_that_leaves_is_skipped(wharf):
     d.until_model("b", waiting=0)
     first.close()
     assert c.answer().status == 200
-    assert [m for _, m in events.order("model_loading")] == ["c"]
+    assert [m for _, m in events.catch_up().order("model_loading")] == ["c"]
 
 
 def test_a_failed_load_moves_on(wharf):

@@ -41,7 +41,7 @@ def test_it_counts_from_the_end_of_the_last_request(wharf):
         head = c.head()
         data = [e["data"] for e in c.sse(head)]
         assert data[-1] == "[DONE]" and head.complete
-    assert not events.all("model_unloading") and d.model("m")["idle_unload_s"] > 0.5
+    assert not events.catch_up().all("model_unloading") and d.model("m")["idle_unload_s"] > 0.5
     events.wait_for("model_unloaded", model="m")
 
 

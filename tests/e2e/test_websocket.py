@@ -171,7 +171,7 @@ def test_an_idle_websocket_is_not_timed_out(wharf):
         assert c.is_closed()
     ws.send(b"still here")
     assert ws.receive() == (TEXT, b"still here")
-    assert not events.all("model_unloaded")
+    assert not events.catch_up().all("model_unloaded")
 
 
 def test_back_pressure_in_a_tunnel(wharf, upstream):

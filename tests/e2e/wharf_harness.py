@@ -298,6 +298,7 @@ class Events:
         headers = dict(headers or {}, Accept="text/event-stream")
         if last_event_id is not None:
             headers["Last-Event-ID"] = str(last_event_id)
+        self.daemon = daemon
         self.connection = daemon.connect(seconds=None)
         self.connection.request("GET", "/wharf/events", headers=headers)
         self.answer = self.connection.head()
@@ -344,7 +345,14 @@ class Events:
                     f"no event {type_} {details}; came: {self.summary()}"
                 self.changed.wait(left)
 
+    def catch_up(self):
+        """Until what has happened so far is seen: reloads the same configuration as a mark."""
+        self.daemon.signal(signal.SIGHUP)
+        self.wait_for("config_reloaded")
+        return self
+
     def all(self, type_, **details):
+        """The events of that type which have been seen; see catch_up."""
         with self.changed:
             return [e for e in self.seen if self._matches(e, type_, details)]
 
