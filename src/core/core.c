@@ -258,9 +258,6 @@ struct effects core_step(struct core *c, const struct event *ev)
     if (c->booted && !c->draining) {
         transition_advance_all(c);
         sched_dispatch(c);
-        /* What a plan refused for good is told in the same step. */
-        command_drain_answers(c);
-        queue_drain_doomed(c);
     }
     queue_report_wait(c);
     if (c->draining)

@@ -118,7 +118,7 @@ static uint32_t check_leases(const struct core *c)
         if (!pool_used(&c->waiter_pool, s) || w->kind != WAITER_LEASE)
             continue;
         leases++;
-        must((w->state == WAITER_GRANTED) == (w->gate.place == GATE_INSIDE));
+        must(w->gate.place == (w->state == WAITER_GRANTED ? GATE_INSIDE : GATE_WAITING));
         inside += w->gate.place == GATE_INSIDE;
     }
     for (uint32_t g = 0; g < c->gate_count; g++) {

@@ -24,6 +24,7 @@ struct story {
     unsigned line;
     FILE *out;
     bool failed, booted;
+    bool boot_later; /* the story says when */
     void *mem;
     struct core *core;
     uint64_t now_ns;
@@ -388,7 +389,17 @@ static void boot(struct story *s)
     send_config(s);
     for (uint32_t d = 0; d < s->counts[KIND_DEVICE]; d++)
         step(s, &(struct event){.type = EVENT_DEVICE_FOUND, .found = {d, s->device_bytes[d]}}, "");
-    step(s, &(struct event){.type = EVENT_BOOT_DONE}, "");
+    if (!s->boot_later)
+        step(s, &(struct event){.type = EVENT_BOOT_DONE}, "");
+}
+
+/* boot later: an event of the story says when */
+static void config_boot(struct story *s, char **words, uint32_t count)
+{
+    (void)count;
+    if (strcmp(words[1], "later") != 0)
+        broken(s, "boot later");
+    s->boot_later = true;
 }
 
 /* Events. words[0] is the command itself. */
@@ -583,6 +594,13 @@ static void do_reload(struct story *s, char **words, uint32_t count)
     send_config(s);
 }
 
+static void do_boot(struct story *s, char **words, uint32_t count)
+{
+    (void)words;
+    (void)count;
+    step(s, &(struct event){.type = EVENT_BOOT_DONE}, "");
+}
+
 static void show_device(struct story *s, uint32_t device)
 {
     struct core_device_view v;
@@ -693,7 +711,7 @@ struct verb {
 static const struct verb config_verbs[] = {
     {"model", config_model},     {"group", config_group},         {"device", config_device},
     {"gate", config_gate},       {"scheduler", config_scheduler}, {"planner", config_planner},
-    {"waiters", config_waiters}, {"expect", config_expect},
+    {"waiters", config_waiters}, {"boot", config_boot},           {"expect", config_expect},
 };
 
 static const struct verb event_verbs[] = {
@@ -701,7 +719,8 @@ static const struct verb event_verbs[] = {
     {"cut", do_end},         {"bounce", do_end},   {"loaded", do_model},    {"failed", do_model},
     {"unloaded", do_model},  {"exited", do_model}, {"broken", do_model},    {"sample", do_sample},
     {"found", do_device},    {"lost", do_device},  {"command", do_command}, {"cancel", do_cancel},
-    {"drain", do_drain},     {"tick", do_tick},    {"reload", do_reload},   {"show", do_show},
+    {"drain", do_drain},     {"tick", do_tick},    {"reload", do_reload},   {"boot", do_boot},
+    {"show", do_show},
 };
 
 static void run_verb(struct story *s, const struct verb *verbs, size_t verb_count, char **words,
