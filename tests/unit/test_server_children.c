@@ -28,7 +28,7 @@
 #include "base/alloc.h"
 #include "server/process/children.h"
 
-#define DEADLINE_MS 30000
+#include "children_watch.h"
 
 /* The ways in which every case runs. The last ones play an old kernel or a strict sandbox: such a
  * filter cannot be taken back, so they come last. */
@@ -48,16 +48,6 @@ static struct mode modes[] = {
      .brief = true,
      .denied = {SYS_pidfd_open, SYS_pidfd_send_signal}},
     {.name = "marks without pidfd", .brief = true},
-};
-
-/* What one child's owner has been told. */
-struct watch {
-    struct child *child;
-    bool spawned, failed, exited, gone;
-    pid_t pid;
-    int status;
-    char text[256];
-    uint64_t asked_ns, spawned_ns, exited_ns, gone_ns;
 };
 
 struct test_case;
@@ -82,56 +72,13 @@ static char mount_point[64], log_path[64], pids_path[64], odd_path[64];
 static char mark[32];
 static char mount_error[128], deny_error[128];
 
-/* --- the owner --- */
-
-static void on_spawned(void *owner, struct child *c, pid_t pid)
-{
-    struct watch *w = owner;
-    assert_ptr_equal(w->child, c);
-    assert_false(w->spawned || w->failed || w->exited || w->gone);
-    assert_int_equal(child_pid(c), pid);
-    w->spawned = true;
-    w->pid = pid;
-    w->spawned_ns = uv_hrtime();
-}
-
-static void on_spawn_failed(void *owner, struct child *c, const char *text)
-{
-    struct watch *w = owner;
-    assert_ptr_equal(w->child, c);
-    assert_false(w->spawned || w->failed || w->exited || w->gone);
-    w->failed = true;
-    snprintf(w->text, sizeof(w->text), "%s", text);
-}
-
-static void on_exited(void *owner, struct child *c, int wait_status)
-{
-    struct watch *w = owner;
-    assert_true(w->spawned && !w->failed && !w->exited && !w->gone);
-    assert_int_equal(child_pid(c), 0);
-    assert_false(child_signal(c, SIGTERM));
-    w->exited = true;
-    w->status = wait_status;
-    w->exited_ns = uv_hrtime();
-}
-
-static void on_gone(void *owner, struct child *c)
-{
-    struct watch *w = owner;
-    assert_ptr_equal(w->child, c);
-    assert_true(w->exited != w->failed && !w->gone);
-    w->gone = true;
-    w->child = NULL;
-    w->gone_ns = uv_hrtime();
-}
-
-static const struct child_ops ops = {on_spawned, on_spawn_failed, on_exited, on_gone};
+/* --- starting and looking --- */
 
 static void start_spec(struct world *t, struct watch *w, struct child_spec spec)
 {
     spec.name = spec.name ? spec.name : "child";
     *w = (struct watch){.asked_ns = uv_hrtime()};
-    w->child = children_spawn(t->cs, &spec, &ops, w);
+    w->child = children_spawn(t->cs, &spec, &watch_ops, w);
 }
 
 /* The script finds the two files as $LOG and $PIDS. */
@@ -139,36 +86,6 @@ static void start(struct world *t, struct watch *w, const char *script)
 {
     const char *argv[] = {"/bin/sh", "-c", script, NULL};
     start_spec(t, w, (struct child_spec){.argv = argv, .log_path = log_path});
-}
-
-/* --- waiting: the loop runs until a condition holds, looked at after every event --- */
-
-struct wait {
-    uint64_t end_ms;
-    bool late;
-};
-
-static void look_cb(uv_timer_t *timer)
-{
-    struct wait *wait = timer->data;
-    wait->late = uv_now(timer->loop) > wait->end_ms;
-}
-
-static void run_until(struct world *t, bool (*done)(void *arg), void *arg, const char *what)
-{
-    uv_timer_t timer;
-    uv_update_time(&t->loop);
-    struct wait wait = {.end_ms = uv_now(&t->loop) + DEADLINE_MS};
-    uv_timer_init(&t->loop, &timer);
-    timer.data = &wait;
-    /* Conditions outside the loop, such as a line in a file, are looked at with each tick. */
-    uv_timer_start(&timer, look_cb, 1, 1);
-    while (!done(arg) && !wait.late)
-        uv_run(&t->loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&timer, NULL);
-    uv_run(&t->loop, UV_RUN_NOWAIT);
-    if (wait.late)
-        fail_msg("not within %d ms: %s", DEADLINE_MS, what);
 }
 
 static bool is_true(void *arg)
@@ -183,7 +100,7 @@ static bool is_gone(void *arg)
 
 static void run_until_gone(struct world *t, struct watch *w)
 {
-    run_until(t, is_gone, w, "on_gone");
+    run_until(&t->loop, is_gone, w, "on_gone");
 }
 
 static char *read_text(const char *path)
@@ -216,9 +133,9 @@ static bool has_pids(void *arg)
 /* The script has come so far, and the loop knows that it runs. w may be NULL. */
 static void run_until_pids(struct world *t, struct watch *w, unsigned count)
 {
-    run_until(t, has_pids, &count, "the script's pids");
+    run_until(&t->loop, has_pids, &count, "the script's pids");
     if (w)
-        run_until(t, is_true, &w->spawned, "on_spawned");
+        run_until(&t->loop, is_true, &w->spawned, "on_spawned");
 }
 
 /* Neither missing nor a zombie. */
@@ -289,7 +206,7 @@ static int close_world(void **state)
     if (children_count(t->cs) > 0) /* the case has failed, and says so */
         return -1;
     children_close(t->cs, closed_cb, &t->closed);
-    run_until(t, is_true, &t->closed, "children_close");
+    run_until(&t->loop, is_true, &t->closed, "children_close");
     uv_run(&t->loop, UV_RUN_NOWAIT);
     assert_int_equal(uv_loop_close(&t->loop), 0);
     assert_int_equal(access(t->cgroup, F_OK), -1);
@@ -641,7 +558,7 @@ static void prompt_kills(void **state)
     for (unsigned i = 0; i < KILLS; i++) {
         struct watch w;
         start_spec(t, &w, (struct child_spec){.argv = argv, .log_path = log_path});
-        run_until(t, is_true, &w.spawned, "on_spawned");
+        run_until(&t->loop, is_true, &w.spawned, "on_spawned");
         uint64_t now = uv_hrtime();
         child_kill(w.child);
         run_until_gone(t, &w);
@@ -668,7 +585,7 @@ static void many_at_once(void **state)
         start(t, &w[i], script);
     }
     assert_int_equal(children_count(t->cs), MANY);
-    run_until(t, none_left, t->cs, "all are gone");
+    run_until(&t->loop, none_left, t->cs, "all are gone");
     for (unsigned i = 0; i < MANY; i++) {
         assert_true(w[i].gone && WIFEXITED(w[i].status));
         assert_int_equal(WEXITSTATUS(w[i].status), i);
@@ -686,10 +603,10 @@ static void many_killed(void **state)
             child_kill(w[i].child);
     }
     for (unsigned i = 0; i < MANY; i += 2)
-        run_until(t, is_true, &w[i].spawned, "on_spawned");
+        run_until(&t->loop, is_true, &w[i].spawned, "on_spawned");
     for (unsigned i = 0; i < MANY; i += 2)
         child_kill(w[i].child);
-    run_until(t, none_left, t->cs, "all are gone");
+    run_until(&t->loop, none_left, t->cs, "all are gone");
     for (unsigned i = 0; i < MANY; i++)
         assert_true(w[i].gone && WIFSIGNALED(w[i].status));
 }
@@ -738,8 +655,8 @@ static void sweep(void **state)
     assert_int_equal(children_sweep(t->cs), 0);
     kill(other, SIGKILL);
     kill(longer, SIGKILL);
-    run_until(t, is_reaped, &other, "the other's end");
-    run_until(t, is_reaped, &longer, "the other's end");
+    run_until(&t->loop, is_reaped, &other, "the other's end");
+    run_until(&t->loop, is_reaped, &longer, "the other's end");
 }
 
 static unsigned count_fds(void)
@@ -775,11 +692,11 @@ static void orphans_are_reaped(void **state)
 {
     struct world *t = *state;
     struct watch w;
-    pid_t pid;
+    pid_t pid = 0;
     start(t, &w, "(sh -c 'echo $$ >>'$PIDS &) ; sleep 60");
     run_until_pids(t, &w, 1);
     assert_int_equal(read_pids(&pid, 1), 1);
-    run_until(t, is_reaped, &pid, "the orphan's reap");
+    run_until(&t->loop, is_reaped, &pid, "the orphan's reap");
     assert_true(w.spawned && !w.exited);
     child_kill(w.child);
     run_until_gone(t, &w);
@@ -795,7 +712,7 @@ static void ownership(void **state)
     start(t, &w, script);
     start(t, &v, "sleep 60");
     run_until_pids(t, &w, 3);
-    run_until(t, is_true, &v.spawned, "on_spawned");
+    run_until(&t->loop, is_true, &v.spawned, "on_spawned");
     assert_int_equal(read_pids(pids, 3), 3);
     for (unsigned i = 0; i < 3; i++) {
         assert_true(child_owns(w.child, pids[i]));
@@ -821,7 +738,7 @@ static void bad_cgroup_root(void **state)
     struct children *cs = children_new(&opt);
     assert_non_null(strstr(children_how(cs), "is not on a cgroup2 mount"));
     children_close(cs, closed_cb, &closed);
-    run_until(t, is_true, &closed, "children_close");
+    run_until(&t->loop, is_true, &closed, "children_close");
 }
 
 /* Whatever this machine offers: it says which, and programs run. In place of the first set, since
@@ -833,7 +750,7 @@ static void found_cgroup_root(void **state)
     struct watch w;
     const struct children_options opt = {.loop = &t->loop, .mark = mark};
     children_close(t->cs, closed_cb, &closed);
-    run_until(t, is_true, &closed, "children_close");
+    run_until(&t->loop, is_true, &closed, "children_close");
     t->cs = children_new(&opt);
     const char *how = children_how(t->cs);
     print_message("# %s\n", how);
