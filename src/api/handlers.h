@@ -39,6 +39,9 @@ void api_fail_reason(struct exchange *ex, uint32_t slot, enum reason why);
 void api_fail_unknown(struct exchange *ex, const char *name);
 
 /* text.c */
+/* What changes state is refused (and answered) to pages of other sites: browsers say where a
+ * request comes from. */
+bool api_refuse_cross_site(struct exchange *ex);
 /* The part of the path behind the route's prefix, decoded; false (and answered) when it cannot be.
  */
 bool api_path_tail(struct exchange *ex, char *out, size_t size);

@@ -87,6 +87,25 @@ static const char *running_state(enum model_state state)
     return state == MODEL_LOADED ? "ready" : state == MODEL_LOADING ? "starting" : "stopping";
 }
 
+/* As a JSON string, with the port that the server was given. */
+static void put_with_port(struct server *s, uint32_t slot, const char *text, struct buf *json)
+{
+    static const char name[] = "${PORT}";
+    struct buf out = {0};
+    const char *at;
+    uint16_t port;
+    int pid;
+    server_model_process(s, slot, &pid, &port);
+    while (port && (at = strstr(text, name))) {
+        buf_append(&out, text, (size_t)(at - text));
+        buf_printf(&out, "%u", port);
+        text = at + sizeof(name) - 1;
+    }
+    buf_text(&out, text);
+    buf_json_text(json, out.data);
+    buf_fini(&out);
+}
+
 void api_running(struct server *s, struct exchange *ex)
 {
     const struct config_ref *ref = s->roster.current;
@@ -102,9 +121,9 @@ void api_running(struct server *s, struct exchange *ex)
         buf_printf(&json, "%s{\"model\":", sep);
         buf_json_text(&json, m->id);
         buf_printf(&json, ",\"state\":\"%s\",\"cmd\":", running_state(v.state));
-        buf_json_text(&json, m->cmd);
+        put_with_port(s, ref->slots[i], m->cmd, &json);
         buf_text(&json, ",\"proxy\":");
-        buf_json_text(&json, m->proxy);
+        put_with_port(s, ref->slots[i], m->proxy, &json);
         buf_printf(&json, ",\"ttl\":%llu,\"name\":", (unsigned long long)(m->ttl_ns / NS_PER_S));
         buf_json_text(&json, m->name);
         buf_text(&json, ",\"description\":");
@@ -116,31 +135,33 @@ void api_running(struct server *s, struct exchange *ex)
     api_send_json(ex, 200, &json);
 }
 
-/* GET /unload changes state, for llama-swap's sake; a page of another site must not be able to. */
-static bool cross_site(const struct exchange *ex)
+/* Something could not be unloaded: says so instead of OK. */
+static bool failed(struct exchange *ex)
 {
-    const struct http_field *f = http_head_find_text(ex->head, ex->bytes, "sec-fetch-site");
-    return f && !http_span_equal_case(ex->bytes, f->value, "same-origin") &&
-           !http_span_equal_case(ex->bytes, f->value, "none");
+    if (ex->command_result == REASON_NONE)
+        return false;
+    api_fail_reason(ex, ex->slot, ex->command_result);
+    return true;
 }
 
 static void answer_text(struct exchange *ex)
 {
+    if (failed(ex))
+        return;
     exchange_reply(ex, 200, "text/plain", NULL, "OK", 2);
 }
 
 static void answer_json(struct exchange *ex)
 {
+    if (failed(ex))
+        return;
     exchange_reply(ex, 200, "application/json", NULL, "{\"msg\":\"ok\"}", 12);
 }
 
 static void unload_all(struct server *s, struct exchange *ex, void (*done)(struct exchange *ex))
 {
-    if (cross_site(ex)) {
-        exchange_fail(ex, &(struct problem){.error = ERR_CONFLICT,
-                                            .detail = "refused to a page of another site"});
+    if (api_refuse_cross_site(ex))
         return;
-    }
     ex->commands_held = true;
     for (uint32_t i = 0; i < s->roster.count; i++)
         if (s->roster.entries[i].id)
@@ -163,7 +184,7 @@ void api_unload_all_json(struct server *s, struct exchange *ex)
 void api_unload_one(struct server *s, struct exchange *ex)
 {
     char name[512];
-    if (!api_path_tail(ex, name, sizeof(name)))
+    if (api_refuse_cross_site(ex) || !api_path_tail(ex, name, sizeof(name)))
         return;
     uint32_t slot = roster_find(&s->roster, name);
     if (slot == CORE_SLOT_NONE)

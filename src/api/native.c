@@ -6,6 +6,7 @@
 #include "base/pure/errors.h"
 #include "config/config.h"
 #include "http/url.h"
+#include "server/devices.h"
 
 static uint64_t now_ns(void)
 {
@@ -172,7 +173,7 @@ void api_model_op(struct server *s, struct exchange *ex)
     } ops[] = {{"/load", COMMAND_LOAD, COMMAND_LOAD},
                {"/unload", COMMAND_UNLOAD, COMMAND_UNLOAD_NOW}};
     char name[512];
-    if (!api_path_tail(ex, name, sizeof(name)))
+    if (api_refuse_cross_site(ex) || !api_path_tail(ex, name, sizeof(name)))
         return;
     for (size_t i = 0; i < countof(ops); i++) {
         size_t n = strlen(name), k = strlen(ops[i].suffix);
@@ -245,11 +246,13 @@ void api_status(struct server *s, struct exchange *ex)
     buf_printf(&json,
                ",\"state\":\"%s\",\"scheduler\":\"%s\",\"planner\":\"%s\",\"models\":%u,"
                "\"loaded\":%u,\"in_flight\":%u,\"waiting\":%u,\"connections\":%u,"
-               "\"degraded\":null,",
+               "\"degraded\":",
                s->stopping ? "stopping" : "serving",
                c->scheduler == CONFIG_SCHED_SERIAL ? "serial" : "fifo",
-               c->planner == CONFIG_PLAN_FIT ? "fit" : "group", c->model_count, v.loaded, v.running,
-               v.waiting, s->clients.count);
+               roster_fits(c) ? "fit" : "group", c->model_count, v.loaded, v.running, v.waiting,
+               s->clients.count);
+    put_string_or_null(&json, devices_problem(s->devices));
+    buf_char(&json, ',');
     put_devices(s, &json);
     buf_text(&json, "}\n");
     api_send_json(ex, 200, &json);

@@ -1,4 +1,5 @@
 /* The table of paths. Order matters only between a prefix and what lies under it: first match. */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/api.h"
@@ -114,15 +115,21 @@ static bool method_matches(const struct route *r, const char *method, size_t n)
 }
 
 static const struct route *find(const char *method, size_t method_len, const char *path,
-                                size_t path_len, bool *ret_known)
+                                size_t path_len, const char **ret_allow)
 {
-    *ret_known = false;
+    static char allow[64]; /* methods are few, and each is named once */
+    size_t at = 0;
+    *ret_allow = NULL;
     for (size_t i = 0; i < countof(routes); i++) {
-        if (!path_matches(&routes[i], path, path_len))
+        const struct route *r = &routes[i];
+        if (!path_matches(r, path, path_len))
             continue;
-        if (method_matches(&routes[i], method, method_len))
-            return &routes[i];
-        *ret_known = true;
+        if (method_matches(r, method, method_len))
+            return r;
+        const char *text = strcmp(r->method, "GET") == 0 ? "GET, HEAD" : r->method;
+        if (at + strlen(text) + 3 < sizeof(allow))
+            at += (size_t)snprintf(allow + at, sizeof(allow) - at, "%s%s", at ? ", " : "", text);
+        *ret_allow = allow;
     }
     return NULL;
 }

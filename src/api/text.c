@@ -25,3 +25,14 @@ void api_put_seconds(struct buf *b, uint64_t ns)
     buf_printf(b, "%llu.%03llu", (unsigned long long)(ns / NS_PER_S),
                (unsigned long long)(ns % NS_PER_S / NS_PER_MS));
 }
+
+bool api_refuse_cross_site(struct exchange *ex)
+{
+    const struct http_field *f = http_head_find_text(ex->head, ex->bytes, "sec-fetch-site");
+    if (!f || http_span_equal_case(ex->bytes, f->value, "same-origin") ||
+        http_span_equal_case(ex->bytes, f->value, "none"))
+        return false;
+    exchange_fail(ex, &(struct problem){.error = ERR_CONFLICT,
+                                        .detail = "refused to a page of another site"});
+    return true;
+}

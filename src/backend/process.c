@@ -56,6 +56,11 @@ static void on_timer(struct process *p, struct process_actions *out)
 {
     if (p->phase == PROCESS_STARTING && p->loading) {
         act(out, PROCESS_DO_PROBE);
+    } else if (p->phase == PROCESS_KILLED && p->loading) {
+        p->phase = PROCESS_LOST;
+        p->loading = false;
+        p->disowned = true;
+        act(out, PROCESS_DO_LOAD_FAILED);
     } else if (p->phase == PROCESS_KILLED && p->unloading) {
         p->phase = PROCESS_LOST;
         p->unloading = false;
@@ -77,7 +82,7 @@ static void on_gone(struct process *p, struct process_actions *out)
         act(out, PROCESS_DO_LOAD_FAILED);
     else if (p->unloading)
         act(out, PROCESS_DO_UNLOADED);
-    else
+    else if (!p->disowned)
         act(out, PROCESS_DO_EXITED);
     p->loading = p->unloading = false;
 }

@@ -59,6 +59,7 @@ struct process {
     bool loading;   /* LOAD is not answered yet */
     bool unloading; /* UNLOAD is not answered yet */
     bool exited;    /* the main process has ended */
+    bool disowned;  /* its load was given up before it could be ended; its end is no news */
     uint64_t started_ns;
 };
 

@@ -82,7 +82,7 @@ const struct cli_command cmd_logs = {
     .name = "logs",
     .summary = "print what the daemon and its models have written",
     .description =
-        "Prints the log that the daemon keeps in memory: its own and its models' together, or one "
+        "Prints the daemon's own log, as far as it keeps it in memory, or one "
         "model's output. Control characters are shown escaped, so that a model cannot make the "
         "terminal do things.",
     .operand = "MODEL",

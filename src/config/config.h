@@ -65,7 +65,7 @@ struct config_gpu {
     bool sim; /* a simulated device; others are found on the machine */
     char *name;
     uint64_t memory_bytes; /* sim */
-    char *folder;          /* sim: where engines write their claims; "" = STATE/sim/NAME */
+    char *folder;          /* sim: where engines write their claims; "" = STATE/sim/INDEX */
     uint64_t reserve_bytes;
     uint32_t limit_permille; /* share of the memory that wharf may hand out; 1000 = all */
     uint64_t sample_ns;

@@ -11,8 +11,8 @@
 
 #define UNIX_PREFIX "unix:"
 #define GPU_NAME_MAX 63
-/* More than any machine has. */
-#define GPUS_MAX 64
+/* What the core keeps books on: CORE_DEVICES_MAX. */
+#define GPUS_MAX 8
 
 /* What is wrong with it, or NULL. */
 static const char *parse_unix(struct arena *a, const char *path, struct config_listen *ret)

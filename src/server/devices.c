@@ -18,6 +18,7 @@ struct device_reader {
     uv_timer_t timer;
     uv_work_t work;
     bool busy, again, failed;
+    bool unreadable;   /* the last reading failed; said once */
     uint64_t taken_ns; /* when the reading under way began: it proves only what was over before */
     struct sim_reading reading;
     struct err err;
@@ -78,9 +79,12 @@ static void on_read(uv_work_t *work, int status)
     r->busy = false;
     if (r->devices->closed || status == UV_ECANCELED)
         return;
-    if (r->failed)
+    if (r->failed && !r->unreadable)
         log_warn(NULL, "device %u cannot be read: %s", r->index, r->err.text);
-    else
+    if (!r->failed && r->unreadable)
+        log_info(NULL, "device %u can be read again", r->index);
+    r->unreadable = r->failed;
+    if (!r->failed)
         report(r);
     if (r->again)
         start_reading(r);
@@ -160,6 +164,14 @@ void devices_sample_now(struct devices *d, uint32_t device)
 const char *devices_sim_folder(const struct devices *d, uint32_t device)
 {
     return device < d->count ? d->readers[device].folder : NULL;
+}
+
+const char *devices_problem(const struct devices *d)
+{
+    for (uint32_t i = 0; i < d->count; i++)
+        if (d->readers[i].unreadable)
+            return d->readers[i].err.text;
+    return NULL;
 }
 
 void devices_close(struct devices *d)

@@ -19,6 +19,8 @@ void devices_start(struct devices *d);
 void devices_sample_now(struct devices *d, uint32_t device);
 /* Folder of a simulated device, for its engines' environment; NULL for others and for none. */
 const char *devices_sim_folder(const struct devices *d, uint32_t device);
+/* What is wrong with a device that cannot be read, or NULL. */
+const char *devices_problem(const struct devices *d);
 /* Stops the timers. */
 void devices_close(struct devices *d);
 /* After the loop has ended. */

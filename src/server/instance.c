@@ -38,11 +38,15 @@ static void on_timer_closed(uv_handle_t *handle)
     free(handle);
 }
 
-static void instance_free(struct instance *in)
+void instance_release(struct instance *in)
 {
     struct roster_entry *e = &in->server->roster.entries[in->slot];
     if (e->instance == in)
         e->instance = NULL;
+    if (in->stop) {
+        child_kill(in->stop); /* its end calls this again */
+        return;
+    }
     if (in->prober)
         probe_cancel(in->prober);
     upstream_drop_idle(in);
@@ -53,14 +57,24 @@ static void instance_free(struct instance *in)
     free(in);
 }
 
+/* Ids may hold any byte; a file name may not. Two ids never share a file: where a byte had to be
+ * replaced, a hash of the id (FNV-1a) follows. */
 char *server_log_path(const struct server *s, const char *id)
 {
-    /* Ids may hold any byte; a file name may not. */
-    char *path = alloc_printf("%s/logs/%s.log", s->state_dir, id);
-    for (char *p = path + strlen(s->state_dir) + strlen("/logs/"); *p; p++)
-        if (!isalnum((unsigned char)*p) && !strchr("._-", *p))
-            *p = '_';
-    return path;
+    struct buf path = {0};
+    uint32_t hash = 2166136261U;
+    bool replaced = false;
+    buf_printf(&path, "%s/logs/", s->state_dir);
+    for (const char *p = id; *p; p++) {
+        bool plain = isalnum((unsigned char)*p) || strchr("._-", *p);
+        buf_char(&path, plain ? *p : '_');
+        replaced |= !plain;
+        hash = (hash ^ (unsigned char)*p) * 16777619U;
+    }
+    if (replaced)
+        buf_printf(&path, "-%08x", hash);
+    buf_text(&path, ".log");
+    return buf_take(&path);
 }
 
 /* The last lines that this start has written. The caller frees it. */
@@ -80,6 +94,15 @@ static char *log_tail(const struct instance *in)
     if (fd >= 0)
         close(fd);
     return text;
+}
+
+/* Engines say it in many ways, and all of them in these words. */
+static enum reason why_it_failed(const struct instance *in)
+{
+    const char *error = in->server->roster.entries[in->slot].last_error;
+    if (error && (strcasestr(error, "out of memory") || strcasestr(error, "outofmemory")))
+        return REASON_OUT_OF_MEMORY;
+    return REASON_LOAD_FAILED;
 }
 
 static char *describe_end(const struct instance *in)
@@ -135,9 +158,10 @@ static void start_probe(struct instance *in)
 static void ask_to_stop(struct instance *in)
 {
     upstream_drop_idle(in);
-    if (in->model->stop_argv.count && instance_run_stop(in))
-        return;
-    child_signal(in->child, SIGTERM);
+    if (in->model->stop_argv.count)
+        instance_run_stop(in);
+    else
+        child_signal(in->child, SIGTERM);
 }
 
 static void act(struct instance *in, enum process_action action, uint64_t delay_ns)
@@ -168,7 +192,9 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
         break;
     case PROCESS_DO_LOAD_FAILED:
         remember_failure(in);
-        complete(in, EVENT_MODEL_LOAD_FAILED, in->load_op, REASON_LOAD_FAILED, false);
+        /* What cannot be ended may still be there; the model is rid of it. */
+        in->server->roster.entries[in->slot].instance = NULL;
+        complete(in, EVENT_MODEL_LOAD_FAILED, in->load_op, why_it_failed(in), false);
         break;
     case PROCESS_DO_UNLOADED:
         complete(in, EVENT_MODEL_UNLOADED, in->unload_op, REASON_NONE, false);
@@ -230,7 +256,7 @@ static void on_gone(void *owner, struct child *c)
     /* It is no longer the model's when the core hears of it: the core may load anew at once. */
     in->server->roster.entries[in->slot].instance = NULL;
     feed(in, PROCESS_GONE);
-    instance_free(in);
+    instance_release(in);
 }
 
 const struct child_ops instance_child_ops = {.on_spawned = on_spawned,

@@ -29,6 +29,7 @@ struct instance {
     struct process process;
     uint64_t load_op, unload_op;
     struct child *child;   /* NULL before the spawn and after it has gone */
+    struct child *stop;    /* cmdStop, while it runs; ended with the instance */
     struct prober *prober; /* NULL: no probe under way */
     uv_timer_t *timer;     /* owned; freed when closed */
     uint16_t port;
@@ -58,8 +59,10 @@ int instance_pid(const struct instance *in);
  * instance_cannot_start (which takes why), never at once. */
 void instance_spawn(struct instance *in);
 void instance_cannot_start(struct instance *in, char *why);
-/* Runs cmdStop; false when it cannot be run. */
-bool instance_run_stop(struct instance *in);
+/* Runs cmdStop. */
+void instance_run_stop(struct instance *in);
+/* Frees it once its processes, cmdStop's too, have gone. */
+void instance_release(struct instance *in);
 extern const struct child_ops instance_child_ops;
 
 #endif

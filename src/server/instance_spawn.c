@@ -149,12 +149,14 @@ static void on_stop_exited(void *owner, struct child *c, int wait_status)
 
 static void on_stop_gone(void *owner, struct child *c)
 {
-    (void)owner;
+    struct instance *in = owner;
     (void)c;
+    in->stop = NULL;
+    if (in->process.phase == PROCESS_OVER)
+        instance_release(in);
 }
 
-/* The stop command outlives the instance if it must, and ends on its own; its owner is nobody. */
-bool instance_run_stop(struct instance *in)
+void instance_run_stop(struct instance *in)
 {
     static const struct child_ops ops = {on_stop_spawned, on_stop_failed, on_stop_exited,
                                          on_stop_gone};
@@ -164,10 +166,9 @@ bool instance_run_stop(struct instance *in)
                               .env = (const char *const *)env,
                               .name = name,
                               .log_path = in->log_path};
-    bool ok = children_spawn(in->server->children, &spec, &ops, NULL) != NULL;
+    in->stop = children_spawn(in->server->children, &spec, &ops, in);
     free_list(argv);
     free_list(env);
     free(name);
     free(id);
-    return ok;
 }

@@ -96,7 +96,7 @@ void roster_retire(struct roster *r, uint32_t slot)
 static uint32_t device_mask(const struct config *c, const struct config_model *m)
 {
     uint32_t all = c->gpu_count >= 32 ? UINT32_MAX : (1U << c->gpu_count) - 1, mask = 0;
-    if (c->planner != CONFIG_PLAN_FIT || (m->vram == CONFIG_VRAM_UNSET && m->gpus.count == 0))
+    if (c->planner != CONFIG_PLAN_FIT || (m->vram == CONFIG_VRAM_BYTES && m->vram_bytes == 0))
         return 0;
     if (m->gpus.count == 0)
         return all;
@@ -131,6 +131,15 @@ static void fill_model(const struct config *c, const struct config_model *m,
                                     .unload_ns_max = m->unload_timeout_ns};
 }
 
+/* Bytes can only be planned where a device says how many there are. */
+bool roster_fits(const struct config *c)
+{
+    bool known = false;
+    for (uint32_t i = 0; i < c->gpu_count; i++)
+        known |= c->gpus[i].sim;
+    return c->planner == CONFIG_PLAN_FIT && known;
+}
+
 void roster_configure(const struct roster *r,
                       void (*step)(void *arg, const struct core_config *config), void *arg)
 {
@@ -149,7 +158,7 @@ void roster_configure(const struct roster *r,
             (struct core_device_policy){c->gpus[i].reserve_bytes, c->gpus[i].limit_permille};
     struct core_config config = {
         .sched = c->scheduler == CONFIG_SCHED_SERIAL ? SCHEDULER_SERIAL : SCHEDULER_FIFO,
-        .plan = c->planner == CONFIG_PLAN_FIT ? PLAN_FIT : PLAN_GROUP,
+        .plan = roster_fits(c) ? PLAN_FIT : PLAN_GROUP,
         .models = models,
         .model_count = r->count,
         .groups = groups,

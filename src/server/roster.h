@@ -44,6 +44,9 @@ void roster_retire(struct roster *r, uint32_t slot);
 void roster_configure(const struct roster *r,
                       void (*step)(void *arg, const struct core_config *config), void *arg);
 
+/* Whether the planner fit is in force: asked for, and with a device whose memory is known. */
+bool roster_fits(const struct config *c);
+
 struct config_ref *config_ref_get(struct config_ref *ref);
 void config_ref_put(struct config_ref *ref);
 /* Slot by id or alias; CORE_SLOT_NONE when unknown. */

@@ -36,14 +36,15 @@ struct route {
 struct problem {
     int error;              /* enum error_code */
     const char *detail;     /* a sentence; NULL: the error's own text */
-    uint32_t retry_after_s; /* 0: no Retry-After */
+    uint32_t retry_after_s; /* 0: 1 s where a retry can help, else no Retry-After */
+    const char *allow;      /* 405: the methods that the path has */
 };
 
 struct server_api {
-    /* The route for a request, or NULL; then *ret_known says that the path exists for another
-     * method. */
+    /* The route for a request, or NULL; then *ret_allow names the methods that the path has, or is
+     * NULL for an unknown path. */
     const struct route *(*find)(const char *method, size_t method_len, const char *path,
-                                size_t path_len, bool *ret_known);
+                                size_t path_len, const char **ret_allow);
     /* Answers any OPTIONS request. */
     void (*preflight)(struct server *s, struct exchange *ex);
     /* Appends the JSON body that says what is wrong. */

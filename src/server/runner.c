@@ -14,7 +14,8 @@
 #include "server/server.h"
 #include "server/trace.h"
 
-#define COMMANDS_MAX 256
+/* One for each model, and more. */
+#define COMMANDS_MAX (ROSTER_MODELS_MAX + 1024)
 #define GROUPS_MAX (ROSTER_MODELS_MAX + 1)
 #define GATES_MAX 256
 /* All invariants are checked every so many steps: linear work, spread thin. */

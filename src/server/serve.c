@@ -28,6 +28,8 @@
 #define LOG_BYTES_MAX (256 * 1024)
 /* A second signal to stop cuts what runs after this. */
 #define HURRY_NS (100 * NS_PER_MS)
+/* After everything has been told to go, this long until the daemon goes alone. */
+#define LAST_RESORT_MS 5000
 /* Descriptors that are not client connections: listeners, logs, models' pipes, the store. */
 #define FDS_RESERVED 256
 
@@ -89,6 +91,10 @@ static void warn_of_fixed(const struct config *old, const struct config *new)
                   old->listens[i].port != new->listens[i].port;
     if (gpus)
         log_warn(NULL, "a change of gpus takes effect at the next start");
+    if (old->connections_max != new->connections_max)
+        log_warn(NULL, "a change of maxConnections takes effect at the next start");
+    if (strcmp(old->state, new->state) != 0)
+        log_warn(NULL, "a change of state takes effect at the next start");
     if (listens)
         log_warn(NULL, "a change of listen takes effect at the next start");
 }
@@ -151,6 +157,7 @@ static void close_all(struct server *s)
     for (size_t i = 0; i < countof(s->signals); i++)
         uv_close((uv_handle_t *)&s->signals[i], NULL);
     uv_close((uv_handle_t *)&s->check, NULL);
+    uv_close((uv_handle_t *)&s->last_resort, NULL);
     children_close(s->children, on_children_closed, s);
 }
 
@@ -165,9 +172,20 @@ static void on_check(uv_check_t *check)
     }
 }
 
+/* What even SIGKILL does not end must not keep the daemon: the kernel will be done with it some
+ * time. */
+static void on_last_resort(uv_timer_t *timer)
+{
+    struct server *s = container_of(timer, struct server, last_resort);
+    log_error(NULL, "leaving %u processes behind that cannot be ended",
+              children_count(s->children));
+    exit(1);
+}
+
 void server_drained(struct server *s)
 {
     s->drained = true;
+    uv_timer_start(&s->last_resort, on_last_resort, LAST_RESORT_MS, 0);
 }
 
 void server_preload_next(struct server *s)
@@ -290,6 +308,7 @@ static void start_signals(struct server *s)
         s->signals[i].data = s;
         uv_signal_start(&s->signals[i], on_signal, signums[i]);
     }
+    uv_timer_init(s->loop, &s->last_resort);
     uv_check_init(s->loop, &s->check);
     uv_check_start(&s->check, on_check);
 }
@@ -331,7 +350,9 @@ static int start(struct server *s, struct err *err)
         return -1;
     log_info(NULL, "scheduler=%s (%s) planner=%s (%s) models=%u",
              c->scheduler == CONFIG_SCHED_SERIAL ? "serial" : "fifo", c->scheduler_why,
-             c->planner == CONFIG_PLAN_FIT ? "fit" : "group", c->planner_why, c->model_count);
+             roster_fits(c) ? "fit" : "group", c->planner_why, c->model_count);
+    if (c->planner == CONFIG_PLAN_FIT && !roster_fits(c))
+        log_warn(NULL, "real GPUs cannot be read yet and none is simulated: planner=group holds");
     roster_configure(&s->roster, step_config, s);
     devices_start(s->devices);
     runner_event(&s->runner, (struct event){.type = EVENT_BOOT_DONE});

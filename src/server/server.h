@@ -52,6 +52,7 @@ struct server {
     bool preload_running, stopping, drained, closed;
     uv_signal_t signals[3];
     uv_check_t check;
+    uv_timer_t last_resort;
 };
 
 /* Wall-clock time as RFC 3339 with milliseconds. Returns out. */

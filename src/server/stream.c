@@ -97,7 +97,7 @@ static void set_queued(struct stream *s, size_t bytes)
 {
     s->hub->queued_bytes = s->hub->queued_bytes - s->queued_bytes + bytes;
     s->queued_bytes = bytes;
-    if (bytes && !link_linked(&s->stalled))
+    if (bytes && !s->closing && !link_linked(&s->stalled))
         list_push(&s->hub->stalled, &s->stalled);
     if (!bytes && link_linked(&s->stalled))
         list_remove(&s->hub->stalled, &s->stalled);
@@ -122,6 +122,7 @@ static void on_written(uv_write_t *req, int status)
         left -= s->out_first->to - s->out_first->from;
         drop_first_block(s);
     }
+    s->progress++;
     set_queued(s, left);
     if (s->closing)
         return;
@@ -265,16 +266,12 @@ void stream_reset(struct stream *s)
 
 void stream_hub_relieve(struct stream_hub *hub)
 {
-    while (hub->queued_bytes > STREAM_QUEUED_MAX && hub->stalled.count) {
+    size_t reclaimed = 0; /* goes with the close callbacks, later */
+    while (hub->queued_bytes - reclaimed > STREAM_QUEUED_MAX && hub->stalled.count) {
         struct stream *victim = list_entry(list_first(&hub->stalled), struct stream, stalled);
-        size_t before = hub->queued_bytes;
+        list_remove(&hub->stalled, &victim->stalled);
+        reclaimed += victim->queued_bytes;
         if (!victim->closing)
             victim->ops->on_end(victim, UV_ENOBUFS);
-        /* Its bytes go with its close callback; until then it must not be picked again. */
-        list_remove(&hub->stalled, &victim->stalled);
-        hub->queued_bytes -= victim->queued_bytes;
-        victim->queued_bytes = 0;
-        if (hub->queued_bytes == before)
-            return;
     }
 }

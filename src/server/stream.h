@@ -65,6 +65,7 @@ struct stream {
     struct stream_block *out_first, *out_last; /* owned */
     struct link stalled;
     size_t queued_bytes;
+    uint32_t progress;         /* counts writes that the peer has taken */
     uint32_t in_flight_blocks; /* handed to libuv, from out_first on */
     bool open, closing, reading, full, close_when_drained;
 };

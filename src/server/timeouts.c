@@ -1,10 +1,25 @@
 #include "server/timeouts.h"
 
+static void shift(struct timeouts *ts, uint64_t ms)
+{
+    struct link *n;
+    for (int kind = 0; kind < TIMEOUT__COUNT; kind++) {
+        list_each(n, &ts->armed[kind]) {
+            list_entry(n, struct timeout, link)->at_ms += ms;
+        }
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct timeouts *ts = container_of(timer, struct timeouts, timer);
-    uint64_t now = uv_now(ts->loop);
+    uint64_t now = uv_now(ts->loop), gap = now - ts->ticked_ms;
     uint32_t left = 0;
+    ts->ticked_ms = now;
+    /* The machine or the daemon stood still: what has arrived meanwhile is read first, and the time
+     * counts against nobody. */
+    if (gap > TIMEOUTS_GAP_MS)
+        shift(ts, gap - TIMEOUTS_TICK_MS);
     for (int kind = 0; kind < TIMEOUT__COUNT; kind++) {
         struct link *n;
         while ((n = list_first(&ts->armed[kind]))) {
@@ -49,6 +64,7 @@ void timeouts_arm_ms(struct timeouts *ts, struct timeout *t, enum timeout_kind k
     list_insert_before(&ts->armed[kind], at->next, &t->link);
     if (!ts->running) {
         ts->running = true;
+        ts->ticked_ms = uv_now(ts->loop);
         uv_timer_start(&ts->timer, on_tick, TIMEOUTS_TICK_MS, TIMEOUTS_TICK_MS);
     }
 }

@@ -13,6 +13,8 @@
 #include "base/pure/list.h"
 
 #define TIMEOUTS_TICK_MS 100
+/* A tick that is later than this was slept through. */
+#define TIMEOUTS_GAP_MS 2000
 
 enum timeout_kind {
     TIMEOUT_NONE,
@@ -38,6 +40,7 @@ struct timeouts {
     uv_loop_t *loop;
     uv_timer_t timer;
     bool running;
+    uint64_t ticked_ms;                 /* when the timer last ran */
     uint64_t length_ms[TIMEOUT__COUNT]; /* 0: that kind never expires */
     struct list armed[TIMEOUT__COUNT];
     void (*on_expired)(struct timeout *t, enum timeout_kind kind); /* unarmed by then */

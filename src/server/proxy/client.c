@@ -21,6 +21,13 @@ static struct client *of(struct stream *s)
     return container_of(s, struct client, stream);
 }
 
+/* Expires when the peer takes nothing; looked at again when it took something. */
+static void arm_write(struct client *c)
+{
+    c->progress = c->stream.progress;
+    timeouts_arm(&c->server->timeouts, &c->timeout, TIMEOUT_WRITE);
+}
+
 static void close_now(struct client *c)
 {
     c->state = CLIENT_CLOSING;
@@ -256,7 +263,7 @@ void client_answered(struct client *c, bool keep_open)
         begin_linger(c);
     } else {
         c->state = CLIENT_CLOSING;
-        timeouts_arm(&c->server->timeouts, &c->timeout, TIMEOUT_WRITE);
+        arm_write(c);
         stream_close_drained(&c->stream);
     }
 }
@@ -268,7 +275,7 @@ bool client_write(struct client *c, const uv_buf_t *bufs, unsigned count)
         return false;
     }
     if (stream_full(&c->stream) && c->timeout.kind != TIMEOUT_WRITE && c->state == CLIENT_ANSWER)
-        timeouts_arm(&c->server->timeouts, &c->timeout, TIMEOUT_WRITE);
+        arm_write(c);
     return true;
 }
 
@@ -281,7 +288,7 @@ void client_truncate(struct client *c, bool reset)
         stream_reset(&c->stream);
         return;
     }
-    timeouts_arm(&c->server->timeouts, &c->timeout, TIMEOUT_WRITE);
+    arm_write(c);
     stream_close_drained(&c->stream);
 }
 
@@ -314,7 +321,9 @@ void client_resume(struct client *c)
 void client_on_timeout(struct client *c, enum timeout_kind kind)
 {
     log_debug(NULL, "client timed out kind=%d", (int)kind);
-    if (kind == TIMEOUT_HEAD)
+    if (kind == TIMEOUT_WRITE && c->progress != c->stream.progress)
+        arm_write(c);
+    else if (kind == TIMEOUT_HEAD)
         reject(c, -ERR_TIMEOUT);
     else if (kind == TIMEOUT_BODY && c->exchange)
         exchange_fail(c->exchange, &(struct problem){.error = ERR_TIMEOUT});

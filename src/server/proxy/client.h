@@ -37,6 +37,7 @@ struct client {
     bool feeding, close_after;
     struct buf ahead; /* an incomplete head, or pipelined bytes */
     size_t scan;
+    uint32_t progress; /* of the stream, when TIMEOUT_WRITE was armed */
     enum http_framing framing;
     uint64_t body_left;
     struct chunk_decoder chunks;

@@ -168,8 +168,9 @@ static int error_of(enum reason why)
     case REASON_QUEUE_FULL:
         return ERR_QUEUE_FULL;
     case REASON_NO_ROOM:
-    case REASON_NO_ROOM_NOW:
         return ERR_NO_ROOM;
+    case REASON_NO_ROOM_NOW:
+        return ERR_NO_ROOM_NOW;
     case REASON_LOAD_TIMEOUT:
         return ERR_LOAD_TIMEOUT;
     case REASON_PAUSED:
@@ -222,7 +223,7 @@ void exchange_describe(struct server *s, const struct effect *e, struct problem 
     const char *id = roster_id(&s->roster, e->model);
     int error = error_of(e->reason);
     const char *last = e->model < s->roster.count ? s->roster.entries[e->model].last_error : NULL;
-    if (error == ERR_NO_ROOM)
+    if (error == ERR_NO_ROOM || error == ERR_NO_ROOM_NOW)
         describe_room(s, e, text);
     else if ((error == ERR_LOAD_FAILED || error == ERR_LOAD_TIMEOUT || error == ERR_LOAD_PAUSED) &&
              last)

@@ -70,18 +70,17 @@ static bool withheld(const struct exchange *ex, const struct http_field *f)
 static void put_fields(struct writer *w, struct exchange *ex)
 {
     const struct http_head *h = ex->head;
-    const struct http_field *forwarded = NULL;
     for (uint32_t i = 0; i < h->field_count; i++) {
         const struct http_field *f = &h->fields[i];
-        if (f->known == HTTP_FIELD_X_FORWARDED_FOR && !forwarded)
-            forwarded = f;
         if (!withheld(ex, f))
             put_field(w, ex, f);
     }
     if (ex->client->peer[0]) {
         put_text(w, "X-Forwarded-For: ");
-        if (forwarded) {
-            put_span(w, ex, forwarded->value);
+        for (uint32_t i = 0; i < h->field_count; i++) {
+            if (h->fields[i].known != HTTP_FIELD_X_FORWARDED_FOR)
+                continue;
+            put_span(w, ex, h->fields[i].value);
             put(w, ", ", 2);
         }
         put_text(w, ex->client->peer);

@@ -78,8 +78,12 @@ void exchange_fail(struct exchange *ex, const struct problem *p)
         return;
     }
     char fields[128] = "";
-    if (p->retry_after_s)
-        snprintf(fields, sizeof(fields), "Retry-After: %u\r\n", p->retry_after_s);
+    bool later = info->retryable && (info->http_status == 503 || info->http_status == 429);
+    if (p->retry_after_s || later)
+        snprintf(fields, sizeof(fields), "Retry-After: %u\r\n",
+                 p->retry_after_s ? p->retry_after_s : 1);
+    if (p->allow)
+        snprintf(fields, sizeof(fields), "Allow: %.64s\r\n", p->allow);
     if (p->error == ERR_UNAUTHORIZED)
         snprintf(fields, sizeof(fields), "WWW-Authenticate: Basic realm=\"wharf\"\r\n");
     struct buf body = {0};

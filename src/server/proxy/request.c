@@ -151,12 +151,13 @@ bool exchange_authorized(const struct exchange *ex)
     return auth_allows(ex->config->config, ex->head, ex->bytes);
 }
 
-static bool admissible(struct exchange *ex, bool known)
+static bool admissible(struct exchange *ex, const char *allow)
 {
     const struct http_head *h = ex->head;
     struct server *s = ex->server;
     if (!ex->route) {
-        fail(ex, known ? ERR_METHOD_INVALID : ERR_ROUTE_UNKNOWN, NULL);
+        exchange_fail(ex, &(struct problem){.error = allow ? ERR_METHOD_INVALID : ERR_ROUTE_UNKNOWN,
+                                            .allow = allow});
         return false;
     }
     if (!ex->route->open && !exchange_authorized(ex)) {
@@ -178,14 +179,14 @@ void exchange_route(struct exchange *ex)
 {
     const struct http_head *h = ex->head;
     struct server *s = ex->server;
-    bool known = false;
+    const char *allow = NULL;
     if (http_span_equal(ex->bytes, h->method, "OPTIONS")) {
         s->api->preflight(s, ex);
         return;
     }
     ex->route = s->api->find(ex->bytes + h->method.off, h->method.len, ex->bytes + h->path.off,
-                             h->path.len, &known);
-    if (!admissible(ex, known))
+                             h->path.len, &allow);
+    if (!admissible(ex, allow))
         return;
     switch (ex->route->kind) {
     case ROUTE_LOCAL:

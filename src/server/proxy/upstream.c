@@ -128,7 +128,10 @@ void upstream_put(struct upstream *up, bool keep)
     }
     up->scan = 0;
     list_push_front(&in->idle, &up->idle);
-    timeouts_arm(&up->server->timeouts, &up->timeout, TIMEOUT_POOL);
+    uint64_t idle_ms = in->model->idle_timeout_ns / NS_PER_MS;
+    if (idle_ms == 0 || idle_ms > UPSTREAM_IDLE_MS)
+        idle_ms = UPSTREAM_IDLE_MS;
+    timeouts_arm_ms(&up->server->timeouts, &up->timeout, TIMEOUT_POOL, idle_ms);
     stream_read_start(&up->stream);
 }
 
