@@ -21,6 +21,10 @@ struct config_strings {
 
 struct arena;
 
+/* What the daemon has room for; more is a configuration error. */
+#define CONFIG_MODELS_MAX 4096
+#define CONFIG_GROUPS_MAX 4096
+
 enum config_vram { CONFIG_VRAM_UNSET, CONFIG_VRAM_AUTO, CONFIG_VRAM_BYTES };
 
 /* Defaults stand in the settings table (settings.def), which is also their documentation. */

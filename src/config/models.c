@@ -293,6 +293,8 @@ void resolve_models(struct resolver *r)
         r->models[i] = v->children[i];
     if (v->count)
         qsort(r->models, v->count, sizeof(r->models[0]), by_id);
+    if (v->count > CONFIG_MODELS_MAX)
+        diag_error(r->diag, v->at, "more than %d models", CONFIG_MODELS_MAX);
     c->models = arena_alloc(r->arena, v->count, sizeof(*c->models));
     c->model_count = v->count;
     for (uint32_t i = 0; i < v->count; i++)

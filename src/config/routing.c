@@ -61,6 +61,8 @@ static void resolve_groups(struct resolver *r, const struct value *given)
         sorted[i] = given->children[i];
     if (given->count)
         qsort(sorted, given->count, sizeof(*sorted), by_id);
+    if (given->count > CONFIG_GROUPS_MAX)
+        diag_error(r->diag, given->at, "more than %d groups", CONFIG_GROUPS_MAX);
     c->groups = arena_alloc(r->arena, given->count + 1, sizeof(*c->groups));
     c->group_count = given->count;
     for (uint32_t i = 0; i < given->count; i++) {

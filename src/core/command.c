@@ -58,10 +58,8 @@ static void start_load(struct core *c, const struct event *ev)
         answer(c, ev->command.tag, slot, REASON_STUCK);
         return;
     }
-    if (m->state == MODEL_ERROR) {
-        heap_remove(&c->deadlines, deadline_slot(slot, DEADLINE_ERROR));
-        model_set_state(c, slot, MODEL_UNLOADED, REASON_COMMAND);
-    }
+    if (m->state == MODEL_ERROR)
+        model_end_error(c, slot, REASON_COMMAND);
     if (keep(c, ev))
         model_refresh(c, slot);
 }
@@ -106,8 +104,7 @@ void command_start(struct core *c, const struct event *ev)
 void command_cancel(struct core *c, uint64_t tag)
 {
     struct link *n;
-    list_each(n, &c->commands)
-    {
+    list_each(n, &c->commands) {
         struct command_waiting *cmd = link_command(n);
         if (cmd->tag != tag)
             continue;
@@ -122,8 +119,7 @@ void command_cancel(struct core *c, uint64_t tag)
 void command_finish(struct core *c, uint32_t model, bool loads, enum reason why)
 {
     struct link *n, *next;
-    list_each_safe(n, next, &c->commands)
-    {
+    list_each_safe(n, next, &c->commands) {
         struct command_waiting *cmd = link_command(n);
         if (cmd->model != model || (cmd->what == COMMAND_LOAD) != loads)
             continue;

@@ -147,6 +147,8 @@ static void start_drain(struct core *c, uint64_t grace_ns)
             queue_doom(c, i, REASON_SHUTDOWN);
             command_finish(c, i, true, REASON_SHUTDOWN);
         }
+    /* Asked for again: what runs and what does not go by itself gets no more time. */
+    c->drain_hurried = c->draining;
     c->draining = true;
     for (uint32_t i = 0; i < c->model_count; i++)
         model_refresh(c, i);
@@ -164,6 +166,8 @@ static void advance_drain(struct core *c)
             model_abort_load(c, i, REASON_SHUTDOWN);
         if (m->state == MODEL_LOADED && (m->running.count == 0 || c->drain_expired))
             model_start_unload(c, i, REASON_SHUTDOWN);
+        if (m->state == MODEL_UNLOADING && c->drain_hurried && c->drain_expired)
+            model_kill(c, i);
         resident += model_resident(m) && m->state != MODEL_STUCK;
     }
     if (resident || c->more || c->drained || c->doom.count || c->answers.count)

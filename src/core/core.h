@@ -12,8 +12,8 @@
 
 struct core_limits {
     uint32_t models_max, groups_max, gates_max; /* at least what any CONFIG brings */
-    uint32_t waiters_max;  /* requests and leases, waiting or running */
-    uint32_t commands_max; /* commands waiting for their end */
+    uint32_t waiters_max;                       /* requests and leases, waiting or running */
+    uint32_t commands_max;                      /* commands waiting for their end */
 };
 
 /* Bytes that core_init wants. Slots never used cost only address space. */
@@ -30,11 +30,11 @@ void core_check(const struct core *c);
 /* What there is to see of a model. */
 struct core_model_view {
     enum model_state state;
-    enum reason reason;      /* of the last change */
+    enum reason reason; /* of the last change */
     uint32_t running, waiting;
-    uint32_t device;         /* CORE_SLOT_NONE: none */
+    uint32_t device; /* CORE_SLOT_NONE: none */
     uint64_t charged_bytes;
-    bool settling;           /* unloaded, its bytes not yet seen to be free */
+    bool settling; /* unloaded, its bytes not yet seen to be free */
     struct mono last_used, state_since;
     struct mono idle_deadline; /* 0: none */
     uint64_t load_ns_mean;     /* 0: never measured */

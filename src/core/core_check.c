@@ -15,8 +15,7 @@ static uint32_t check_list(const struct core *c, const struct list *l, enum wait
     uint32_t count = 0;
     uint64_t seq = 0;
     const struct link *n;
-    list_each(n, l)
-    {
+    list_each(n, l) {
         const struct waiter *w = list_entry(n, const struct waiter, link);
         check_waiter(c, w, state, model);
         /* First come first served within a class. */
@@ -31,8 +30,8 @@ static uint32_t check_list(const struct core *c, const struct list *l, enum wait
 static void check_places(const struct core *c, uint32_t slot)
 {
     const struct model *m = &c->models[slot];
-    bool runnable = model_admits(c, m) && m->waiting_count &&
-                    m->running.count < m->policy.slots_max;
+    bool runnable =
+        model_admits(c, m) && m->waiting_count && m->running.count < m->policy.slots_max;
     must(link_linked(&m->runnable) == runnable);
     bool wanted = (m->waiting_count || m->loads_wanted) && m->state == MODEL_UNLOADED &&
                   !m->settling && !m->plan.active && !c->draining && !m->removed;
@@ -51,8 +50,7 @@ static void check_op(const struct core *c, uint32_t slot)
     must((m->op.kind == OP_UNLOAD) == (m->state == MODEL_UNLOADING));
     must(heap_has(&c->deadlines, deadline_slot(slot, DEADLINE_OP)) ==
          (m->op.kind != OP_NONE && !m->op.escalated));
-    must(heap_has(&c->deadlines, deadline_slot(slot, DEADLINE_ERROR)) ==
-         (m->state == MODEL_ERROR));
+    must(heap_has(&c->deadlines, deadline_slot(slot, DEADLINE_ERROR)) == (m->state == MODEL_ERROR));
     must(heap_has(&c->deadlines, deadline_slot(slot, DEADLINE_SETTLE)) == m->settling);
     must(!m->settling || !model_resident(m));
     must(m->charged_bytes == 0 || model_resident(m) || m->settling);
@@ -85,7 +83,7 @@ static void check_model(const struct core *c, uint32_t slot, uint32_t *waiting, 
 {
     const struct model *m = &c->models[slot];
     uint32_t count = 0;
-    for (int class = 0; class < CLASS__COUNT; class++)
+    for (int class = 0; class < CLASS__COUNT; class ++)
         count += check_list(c, &m->waiting[class], WAITER_WAITING, slot);
     must(count == m->waiting_count);
     *waiting += count;

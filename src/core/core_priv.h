@@ -53,6 +53,10 @@ void model_refresh(struct core *c, uint32_t slot);
 void model_start_load(struct core *c, uint32_t slot);
 void model_start_unload(struct core *c, uint32_t slot, enum reason why);
 void model_abort_load(struct core *c, uint32_t slot, enum reason why);
+/* The grace of its unload is over, or cut short. */
+void model_kill(struct core *c, uint32_t slot);
+/* A failed load is forgotten: it may be tried again. */
+void model_end_error(struct core *c, uint32_t slot, enum reason why);
 void model_leave(struct core *c, uint32_t slot, enum reason why);
 void model_on_loaded(struct core *c, const struct event *ev);
 void model_on_load_failed(struct core *c, const struct event *ev);

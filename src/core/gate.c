@@ -3,14 +3,14 @@
 void gate_init(struct gate *g, uint32_t limit)
 {
     *g = (struct gate){.limit = limit};
-    for (int class = 0; class < CLASS__COUNT; class++)
+    for (int class = 0; class < CLASS__COUNT; class ++)
         list_init(&g->waiting[class]);
 }
 
 uint32_t gate_waiting(const struct gate *g)
 {
     uint32_t count = 0;
-    for (int class = 0; class < CLASS__COUNT; class++)
+    for (int class = 0; class < CLASS__COUNT; class ++)
         count += g->waiting[class].count;
     return count;
 }
@@ -45,7 +45,7 @@ struct gate_entrant *gate_next(struct gate *g)
 {
     if (g->inside >= g->limit)
         return NULL;
-    for (int class = 0; class < CLASS__COUNT; class++) {
+    for (int class = 0; class < CLASS__COUNT; class ++) {
         struct link *n = list_pop(&g->waiting[class]);
         if (!n)
             continue;
@@ -59,11 +59,10 @@ struct gate_entrant *gate_next(struct gate *g)
 
 void gate_check(const struct gate *g)
 {
-    for (int class = 0; class < CLASS__COUNT; class++) {
+    for (int class = 0; class < CLASS__COUNT; class ++) {
         const struct link *n;
         uint32_t count = 0;
-        list_each(n, &g->waiting[class])
-        {
+        list_each(n, &g->waiting[class]) {
             const struct gate_entrant *e = list_entry(n, const struct gate_entrant, link);
             must(e->place == GATE_WAITING && (int)e->class == class);
             count++;

@@ -1,9 +1,9 @@
 /* gate.h: a named limit on how many may be inside at once. A leaf: it knows nothing of the core.
  *
  * With limit 1 it is a priority gate: foreground goes before background, first come first served
- * within a class, nobody inside is ever put out, a waiter that left is never served. The caller owns
- * the entrants and the memory of everything; nothing is called back: gate_leave says who comes in.
- * The rules are those of the priority gate that wharf was asked to implement. */
+ * within a class, nobody inside is ever put out, a waiter that left is never served. The caller
+ * owns the entrants and the memory of everything; nothing is called back: gate_leave says who comes
+ * in. The rules are those of the priority gate that wharf was asked to implement. */
 #ifndef CORE_GATE_H
 #define CORE_GATE_H
 

@@ -41,7 +41,7 @@ void lease_ask(struct core *c, const struct event *ev)
     struct effect *e = core_emit(c, EFFECT_LEASE_WAIT, CORE_SLOT_NONE);
     e->waiter = id;
     e->tag = w->tag;
-    for (int class = 0; class <= (int)w->class; class++)
+    for (int class = 0; class <= (int)w->class; class ++)
         e->position += g->waiting[class].count;
 }
 
@@ -68,7 +68,7 @@ void lease_refuse_waiting(struct core *c)
 {
     for (uint32_t i = 0; i < c->gate_count; i++) {
         struct gate *g = &c->gates[i];
-        for (int class = 0; class < CLASS__COUNT; class++) {
+        for (int class = 0; class < CLASS__COUNT; class ++) {
             struct link *n;
             while ((n = list_first(&g->waiting[class])) && core_has_room(c)) {
                 struct waiter *w = entrant_waiter(list_entry(n, struct gate_entrant, link));

@@ -40,8 +40,7 @@ static uint64_t promised(const struct core *c, uint32_t device, uint32_t except)
 {
     uint64_t sum = 0;
     const struct link *n;
-    list_each(n, &c->active)
-    {
+    list_each(n, &c->active) {
         const struct model *t = list_entry(n, const struct model, active);
         uint32_t slot = (uint32_t)(t - c->models);
         if (slot == except || t->plan.device != device || t->state != MODEL_UNLOADED)
@@ -67,12 +66,11 @@ uint64_t ledger_room(const struct core *c, uint32_t device, uint32_t except)
         unseen += minus(m->charged_bytes, m->measured_bytes);
     }
     uint64_t claimed = promised(c, device, except);
-    uint64_t by_ledger =
-        minus(ledger_capacity(c, device), charged + d->foreign_bytes + claimed);
+    uint64_t by_ledger = minus(ledger_capacity(c, device), charged + d->foreign_bytes + claimed);
     if (d->sampled.ns == 0)
         return by_ledger;
-    uint64_t by_sample = minus(minus(d->total_bytes, d->used_bytes),
-                               unseen + claimed + d->policy.reserve_bytes);
+    uint64_t by_sample =
+        minus(minus(d->total_bytes, d->used_bytes), unseen + claimed + d->policy.reserve_bytes);
     return by_ledger < by_sample ? by_ledger : by_sample;
 }
 

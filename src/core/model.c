@@ -28,7 +28,7 @@ static const bool allowed[MODEL__COUNT][MODEL__COUNT] = {
 void model_init(struct model *m)
 {
     *m = (struct model){.victim_of = CORE_SLOT_NONE, .device = CORE_SLOT_NONE};
-    for (int class = 0; class < CLASS__COUNT; class++)
+    for (int class = 0; class < CLASS__COUNT; class ++)
         list_init(&m->waiting[class]);
     list_init(&m->running);
     list_init(&m->doomed);
@@ -57,8 +57,8 @@ void model_set_state(struct core *c, uint32_t slot, enum model_state to, enum re
 
 bool model_admits(const struct core *c, const struct model *m)
 {
-    return m->state == MODEL_LOADED && m->victim_of == CORE_SLOT_NONE && !m->leaving &&
-           c->booted && !c->draining;
+    return m->state == MODEL_LOADED && m->victim_of == CORE_SLOT_NONE && !m->leaving && c->booted &&
+           !c->draining;
 }
 
 /* Lower comes first: rank, then priority, then arrival. A command counts as foreground. */
@@ -69,7 +69,7 @@ static struct heap_key want_key(const struct core *c, uint32_t slot)
     enum class class = head ? head->class : CLASS_FOREGROUND;
     uint64_t seq = head ? head->seq : 0;
     uint64_t priority = (uint64_t)((int64_t)INT32_MAX - m->policy.priority);
-    return (struct heap_key){((uint64_t)class << 33) | priority, seq};
+    return (struct heap_key){((uint64_t) class << 33) | priority, seq};
 }
 
 /* A model that is leaving goes as soon as nothing runs, and as there is room for the orders. */
@@ -322,16 +322,22 @@ void model_on_broken(struct core *c, const struct event *ev)
     model_start_unload(c, slot, ev->model.why == REASON_NONE ? REASON_BROKEN : ev->model.why);
 }
 
-static void run_op_deadline(struct core *c, uint32_t slot)
+void model_kill(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
-    if (m->op.kind == OP_LOAD) {
-        model_abort_load(c, slot, REASON_LOAD_TIMEOUT);
+    must(m->op.kind == OP_UNLOAD);
+    if (m->op.escalated)
         return;
-    }
-    must(m->op.kind == OP_UNLOAD && !m->op.escalated);
     m->op.escalated = true;
+    heap_remove(&c->deadlines, deadline_slot(slot, DEADLINE_OP));
     core_emit(c, EFFECT_KILL, slot)->op = m->op.id;
+}
+
+void model_end_error(struct core *c, uint32_t slot, enum reason why)
+{
+    heap_remove(&c->deadlines, deadline_slot(slot, DEADLINE_ERROR));
+    model_set_state(c, slot, MODEL_UNLOADED, why);
+    core_notice(c, NOTICE_ERROR_OVER, slot, why);
 }
 
 void model_run_deadline(struct core *c, uint32_t slot, enum deadline which)
@@ -339,7 +345,10 @@ void model_run_deadline(struct core *c, uint32_t slot, enum deadline which)
     struct model *m = &c->models[slot];
     switch (which) {
     case DEADLINE_OP:
-        run_op_deadline(c, slot);
+        if (m->op.kind == OP_LOAD)
+            model_abort_load(c, slot, REASON_LOAD_TIMEOUT);
+        else
+            model_kill(c, slot);
         break;
     case DEADLINE_IDLE:
         must(m->state == MODEL_LOADED && m->running.count == 0 && m->waiting_count == 0);
@@ -348,8 +357,7 @@ void model_run_deadline(struct core *c, uint32_t slot, enum deadline which)
         model_start_unload(c, slot, REASON_IDLE);
         break;
     case DEADLINE_ERROR:
-        model_set_state(c, slot, MODEL_UNLOADED, m->reason);
-        core_notice(c, NOTICE_ERROR_OVER, slot, m->reason);
+        model_end_error(c, slot, m->reason);
         model_refresh(c, slot);
         break;
     case DEADLINE_SETTLE:

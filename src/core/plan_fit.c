@@ -11,8 +11,7 @@ bool plan_evictable(const struct core *c, uint32_t slot)
 
 /* The idle model on the device that was used longest ago and is not among the first `taken`
  * entries of c->victims. */
-static uint32_t least_recent(const struct core *c, uint32_t device, uint32_t target,
-                             uint32_t taken)
+static uint32_t least_recent(const struct core *c, uint32_t device, uint32_t target, uint32_t taken)
 {
     uint32_t best = CORE_SLOT_NONE;
     for (uint32_t i = 0; i < c->model_count; i++) {
@@ -108,7 +107,8 @@ static enum plan_verdict plan(struct core *c, uint32_t target, struct plan *ret_
         return possible ? PLAN_WAIT : PLAN_NEVER;
     }
     choose_victims(c, target, best, ret_victims);
-    *ret_plan = (struct plan){.device = best, .bytes = ledger_need(c, target, best), .why = REASON_LRU};
+    *ret_plan =
+        (struct plan){.device = best, .bytes = ledger_need(c, target, best), .why = REASON_LRU};
     return PLAN_GO;
 }
 

@@ -14,8 +14,7 @@ static bool conflicts(const struct core *c, uint32_t target, uint32_t other)
 static bool in_the_way(const struct core *c, uint32_t target, uint32_t other)
 {
     const struct model *m = &c->models[other];
-    return other != target && (model_resident(m) || m->plan.active) &&
-           conflicts(c, target, other);
+    return other != target && (model_resident(m) || m->plan.active) && conflicts(c, target, other);
 }
 
 static enum plan_verdict plan(struct core *c, uint32_t target, struct plan *ret_plan,

@@ -9,17 +9,17 @@ enum sched_kind { SCHEDULER_FIFO, SCHEDULER_SERIAL };
 enum plan_kind { PLAN_GROUP, PLAN_FIT };
 
 struct core_model_policy {
-    bool present;             /* false: a slot without a model, or one that was removed */
-    uint64_t hash_process;    /* a change means a new process */
-    uint32_t slots_max;       /* requests served at once, >= 1 */
-    uint32_t queue_max;       /* requests waiting */
-    int32_t priority;         /* higher goes first, among waiting models */
+    bool present;          /* false: a slot without a model, or one that was removed */
+    uint64_t hash_process; /* a change means a new process */
+    uint32_t slots_max;    /* requests served at once, >= 1 */
+    uint32_t queue_max;    /* requests waiting */
+    int32_t priority;      /* higher goes first, among waiting models */
     uint32_t group;
-    uint32_t device_mask;     /* bit i: may sit on device i; 0: takes no device memory */
-    uint64_t bytes;           /* declared footprint on the one device that is chosen; 0: unknown */
-    uint64_t ttl_ns;          /* idle time until it is unloaded; 0: never */
-    uint64_t load_ns_max;     /* then the load is aborted */
-    uint64_t unload_ns_max;   /* then its processes are killed */
+    uint32_t device_mask;   /* bit i: may sit on device i; 0: takes no device memory */
+    uint64_t bytes;         /* declared footprint on the one device that is chosen; 0: unknown */
+    uint64_t ttl_ns;        /* idle time until it is unloaded; 0: never */
+    uint64_t load_ns_max;   /* then the load is aborted */
+    uint64_t unload_ns_max; /* then its processes are killed */
 };
 
 struct core_group_policy {

@@ -18,7 +18,7 @@ static struct waiter *link_waiter(struct link *n)
 struct waiter *queue_head(const struct core *c, uint32_t model)
 {
     const struct model *m = &c->models[model];
-    for (int class = 0; class < CLASS__COUNT; class++)
+    for (int class = 0; class < CLASS__COUNT; class ++)
         if (m->waiting[class].count)
             return link_waiter(list_first(&m->waiting[class]));
     return NULL;
@@ -166,7 +166,7 @@ void queue_report_wait(struct core *c)
     e->waiter = id;
     e->tag = w->tag;
     /* It is the last of its class, and under serial the last of all. */
-    for (int class = 0; class <= (int)w->class; class++)
+    for (int class = 0; class <= (int)w->class; class ++)
         e->position += c->models[w->model].waiting[class].count;
     if (c->sched == SCHEDULER_SERIAL)
         e->position = c->arrivals.count;
@@ -256,14 +256,12 @@ static void enqueue_in_place(struct core *c, struct waiter *w)
 {
     struct model *m = &c->models[w->model];
     struct link *at;
-    list_each(at, &m->waiting[w->class])
-    {
+    list_each(at, &m->waiting[w->class]) {
         if (link_waiter(at)->seq > w->seq)
             break;
     }
     list_insert_before(&m->waiting[w->class], at, &w->link);
-    list_each(at, &c->arrivals)
-    {
+    list_each(at, &c->arrivals) {
         if (list_entry(at, struct waiter, order)->seq > w->seq)
             break;
     }
@@ -297,9 +295,8 @@ void queue_doom(struct core *c, uint32_t model, enum reason why)
         return;
     if (m->doomed.count == 0)
         list_push(&c->doom, &m->doom);
-    for (int class = 0; class < CLASS__COUNT; class++) {
-        list_each(n, &m->waiting[class])
-        {
+    for (int class = 0; class < CLASS__COUNT; class ++) {
+        list_each(n, &m->waiting[class]) {
             struct waiter *w = link_waiter(n);
             w->state = WAITER_DOOMED;
             w->doom = why;

@@ -9,10 +9,9 @@ static void change_model(struct core *c, uint32_t slot, const struct core_model_
     struct model *m = &c->models[slot];
     if (m->policy.hash_process == policy->hash_process || !model_resident(m)) {
         m->policy = *policy;
-        if (m->state == MODEL_ERROR) {
-            heap_remove(&c->deadlines, deadline_slot(slot, DEADLINE_ERROR));
-            model_set_state(c, slot, MODEL_UNLOADED, REASON_CONFIG);
-        }
+        /* It may be mended: the pause ends with the next tick, which bounds its effects. */
+        if (m->state == MODEL_ERROR)
+            core_set_deadline(c, deadline_slot(slot, DEADLINE_ERROR), c->now);
         m->next = false;
         heap_remove(&c->deadlines, deadline_slot(slot, DEADLINE_IDLE)); /* the ttl may be new */
         return;
@@ -27,10 +26,8 @@ static void retire(struct core *c, uint32_t slot)
     struct model *m = &c->models[slot];
     m->policy.present = false;
     m->removed = false;
-    if (m->state == MODEL_ERROR) {
-        heap_remove(&c->deadlines, deadline_slot(slot, DEADLINE_ERROR));
-        model_set_state(c, slot, MODEL_UNLOADED, REASON_REMOVED);
-    }
+    if (m->state == MODEL_ERROR)
+        model_end_error(c, slot, REASON_REMOVED);
     core_emit(c, EFFECT_MODEL_RETIRED, slot);
 }
 
@@ -92,8 +89,7 @@ static void apply_model(struct core *c, uint32_t slot, const struct core_model_p
 static void outdate_plans(struct core *c)
 {
     const struct link *n;
-    list_each(n, &c->active)
-    {
+    list_each(n, &c->active) {
         struct model *t = list_entry(n, struct model, active);
         t->plan.stale = t->state == MODEL_UNLOADED;
     }

@@ -5,10 +5,10 @@
 
 #include "core/plan.h"
 
-static const struct sched *const scheds[] = {[SCHEDULER_FIFO] = &sched_fifo,
-                                             [SCHEDULER_SERIAL] = &sched_serial};
-static const struct planner *const planners[] = {[PLAN_GROUP] = &plan_group,
-                                                 [PLAN_FIT] = &plan_fit};
+static const struct sched *const scheds[] = {
+    [SCHEDULER_FIFO] = &sched_fifo, [SCHEDULER_SERIAL] = &sched_serial};
+static const struct planner *const planners[] = {
+    [PLAN_GROUP] = &plan_group, [PLAN_FIT] = &plan_fit};
 
 const struct planner *plan_current(const struct core *c)
 {

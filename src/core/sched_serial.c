@@ -9,13 +9,11 @@ static uint32_t next_model(const struct core *c, struct waiter **ret_waiter)
 {
     struct waiter *w = NULL;
     struct link *n;
-    list_each(n, &c->arrivals)
-    {
+    list_each(n, &c->arrivals) {
         w = list_entry(n, struct waiter, order);
         break;
     }
-    list_each(n, &c->commands)
-    {
+    list_each(n, &c->commands) {
         const struct command_waiting *cmd = list_entry(n, struct command_waiting, link);
         if (cmd->what != COMMAND_LOAD || c->models[cmd->model].state == MODEL_LOADED)
             continue;
@@ -53,7 +51,8 @@ static uint32_t choose_device(const struct core *c, uint32_t target)
         uint64_t capacity = ledger_capacity(c, d), need = ledger_need(c, target, d);
         if (!(c->models[target].policy.device_mask & (1U << d)) || need > capacity)
             continue;
-        if (c->devices[d].foreign_bytes < capacity && need <= capacity - c->devices[d].foreign_bytes)
+        if (c->devices[d].foreign_bytes < capacity &&
+            need <= capacity - c->devices[d].foreign_bytes)
             return d;
         if (second == CORE_SLOT_NONE)
             second = d;

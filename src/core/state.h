@@ -118,7 +118,7 @@ struct device {
 struct core {
     struct core_limits limits;
     struct mono now;
-    bool stepping, booted, draining, drain_expired, drained;
+    bool stepping, booted, draining, drain_hurried, drain_expired, drained;
     bool sweep; /* something was left over for lack of room: models that must leave or retire,
                    leases that may enter */
     enum sched_kind sched;

@@ -132,8 +132,7 @@ static void advance(struct core *c, uint32_t target)
 void transition_advance_all(struct core *c)
 {
     struct link *n, *next;
-    list_each_safe(n, next, &c->active)
-    {
+    list_each_safe(n, next, &c->active) {
         if (!core_has_room(c))
             return;
         advance(c, (uint32_t)(list_entry(n, struct model, active) - c->models));

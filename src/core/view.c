@@ -53,18 +53,16 @@ static uint32_t place_of(const struct core *c, const struct waiter *w)
     const struct link *n;
     uint32_t place = 0;
     if (c->sched == SCHEDULER_SERIAL) {
-        list_each(n, &c->arrivals)
-        {
+        list_each(n, &c->arrivals) {
             place++;
             if (n == &w->order)
                 break;
         }
         return place;
     }
-    for (int class = 0; class < (int)w->class; class++)
+    for (int class = 0; class < (int)w->class; class ++)
         place += m->waiting[class].count;
-    list_each(n, &m->waiting[w->class])
-    {
+    list_each(n, &m->waiting[w->class]) {
         place++;
         if (n == &w->link)
             break;

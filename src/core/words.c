@@ -1,6 +1,6 @@
+#include "core/words.h"
 #include "core/effect.h"
 #include "core/event.h"
-#include "core/words.h"
 
 static const char *const state_texts[MODEL__COUNT] = {
 #define STATE(name, text, resident, settled) [MODEL_##name] = text,

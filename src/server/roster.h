@@ -11,7 +11,7 @@
 #include "config/config.h"
 #include "core/core.h"
 
-#define ROSTER_MODELS_MAX 4096
+#define ROSTER_MODELS_MAX (2 * CONFIG_MODELS_MAX) /* a reload may replace them all */
 
 struct instance;
 

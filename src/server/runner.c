@@ -16,7 +16,7 @@
 
 /* One for each model, and more. */
 #define COMMANDS_MAX (ROSTER_MODELS_MAX + 1024)
-#define GROUPS_MAX (ROSTER_MODELS_MAX + 1)
+#define GROUPS_MAX (CONFIG_GROUPS_MAX + 1)
 #define GATES_MAX 256
 /* All invariants are checked every so many steps: linear work, spread thin. */
 #define STEPS_PER_CHECK 4096

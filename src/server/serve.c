@@ -107,7 +107,11 @@ bool server_reload(struct server *s)
     if (report.text.len)
         log_warn(NULL, "configuration:\n%s", report.text.data);
     config_report_fini(&report);
-    if (!config || !roster_apply(&s->roster, config)) {
+    if (config && !roster_apply(&s->roster, config)) {
+        log_error(NULL, "too many models are still leaving");
+        config = NULL;
+    }
+    if (!config) {
         log_error(NULL, "the configuration was not reloaded; the old one stays in force");
         server_publish(s, "config_rejected", "{}");
         config_ref_put(old);

@@ -20,7 +20,8 @@ SEEDS = int(os.environ.get("WHARF_CHAOS_SEEDS", 2))
 
 
 def config(scheduler, ttl=0):
-    return {"routing": {"scheduler": {"use": scheduler}}, "gpus": [{"sim": {"name": "s", "memory": "8GiB"}, "sample": "20ms"}], "models": {
+    gpu = {"sim": {"name": "s", "memory": "8GiB"}, "sample": "20ms"}
+    return {"routing": {"scheduler": {"use": scheduler}}, "gpus": [gpu], "models": {
         "a": demo("a", vram="3GiB", ttl=ttl),
         "b": demo("b", "--fork-grandchildren", "1", vram="3GiB"),
         "c": demo("c", "--token-delay", "3ms", vram="4GiB", concurrencyLimit=2),

@@ -67,7 +67,8 @@ BAD = {
     "wrong type": ("startPort: soon\n", [(1, "startPort")]),
     "below range": ("startPort: 0\n", [(1, "startPort")]),
     "negative ttl": ("models:\n  a:\n    cmd: x ${PORT}\n    ttl: -5\n", [(4, "ttl")]),
-    "duplicate alias": ("models:\n  a: {cmd: 'x ${PORT}', aliases: [z]}\n  b: {cmd: 'x ${PORT}', aliases: [z]}\n",
+    "duplicate alias": ("models:\n  a: {cmd: 'x ${PORT}', aliases: [z]}\n"
+                        "  b: {cmd: 'x ${PORT}', aliases: [z]}\n",
                         [(3, "z")]),
     "unknown macro": ("models:\n  a:\n    cmd: ${nothing} --port ${PORT}\n", [(3, "nothing")]),
     "port in proxy only": ("models:\n  a:\n    cmd: serve\n    proxy: http://127.0.0.1:${PORT}\n",
@@ -75,8 +76,10 @@ BAD = {
     "unset environment": ("models:\n  a:\n    cmd: ${env.WHARF_SURELY_UNSET}\n",
                           [(3, "WHARF_SURELY_UNSET")]),
     "bad proxy": ("models:\n  a:\n    cmd: x ${PORT}\n    proxy: 'ftp://x'\n", [(4, "proxy")]),
-    "member of nothing": ("models:\n  a: {cmd: 'x ${PORT}'}\ngroups:\n  g:\n    members: [b]\n", [(5, "b")]),
-    "member twice": ("models:\n  a: {cmd: 'x ${PORT}'}\ngroups:\n  g: {members: [a]}\n  h: {members: [a]}\n",
+    "member of nothing": ("models:\n  a: {cmd: 'x ${PORT}'}\n"
+                          "groups:\n  g:\n    members: [b]\n", [(5, "b")]),
+    "member twice": ("models:\n  a: {cmd: 'x ${PORT}'}\n"
+                     "groups:\n  g: {members: [a]}\n  h: {members: [a]}\n",
                      [(5, "a")]),
     "both places": ("models:\n  a: {cmd: 'x ${PORT}'}\ngroups: {g: {members: [a]}}\n"
                     "routing: {router: {use: group}}\n", [(None, "routing")]),

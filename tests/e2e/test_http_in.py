@@ -62,7 +62,8 @@ def test_a_request_in_single_bytes(echo):
         c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         data = (b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
                 b"Transfer-Encoding: chunked\r\n\r\n"
-                b"5\r\n{\"mod\r\n1b;x=y\r\nel\":\"m\",\"input\":\"some text\"\r\n1\r\n}\r\n0\r\nT: v\r\n\r\n")
+                b"5\r\n{\"mod\r\n1b;x=y\r\nel\":\"m\",\"input\":\"some text\"\r\n1\r\n}\r\n"
+                b"0\r\nT: v\r\n\r\n")
         for byte in data:
             c.send(bytes([byte]))
         answer = c.answer()
@@ -324,7 +325,7 @@ def test_wrong_method(wharf, method, path):
 @pytest.mark.slice
 def test_unix_socket(wharf, tmp_path):
     path = str(tmp_path / "s")
-    d = wharf(models("m"), listen=["127.0.0.1:0", f"unix:{path}"])
+    wharf(models("m"), listen=["127.0.0.1:0", f"unix:{path}"])
     with Connection(path) as c:
         assert c.ask("POST", CHAT, chat_body("m")).status == 200
         assert c.ask("GET", "/running").json()["running"][0]["model"] == "m"

@@ -74,7 +74,8 @@ def test_crash_on_load_is_told_to_every_waiter(wharf, containment):
         assert answer.status == 502, answer
         assert answer.error["code"] == "load_failed"
         assert "status 3" in answer.message, answer.message
-        assert "error: failed to load the model" in answer.message, f"without the log's last lines: {answer.message}"
+        assert "error: failed to load the model" in answer.message, \
+            f"without the log's last lines: {answer.message}"
     assert events.wait_for("load_failed", model="m")
     assert events.count("model_loading") == 1, "ten waiters, one attempt"
     m = d.model("m")
@@ -326,8 +327,8 @@ def test_logs_of_an_engine_are_kept(wharf):
 
 
 def test_an_engine_that_writes_without_end_does_no_harm(wharf):
-    d = wharf({"models": {"m": {"cmd": "/bin/sh -c 'yes a long line of log & exec " + demo("m")["cmd"] + "'",
-                                "proxy": "http://127.0.0.1:${PORT}"}}})
+    cmd = "/bin/sh -c 'yes a long line of log & exec " + demo("m")["cmd"] + "'"
+    d = wharf({"models": {"m": {"cmd": cmd, "proxy": "http://127.0.0.1:${PORT}"}}})
     d.load("m")
     for i in range(20):
         d.ok(d.chat("m", f"n{i}"))
