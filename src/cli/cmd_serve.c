@@ -126,8 +126,8 @@ static const struct cli_option options[] = {
      .kind = CLI_TEXT,
      .is_required = true,
      .value = "FILE",
-     .help = "The configuration: which models there are and how they are started. Any llama-swap "
-             "config.yaml will do."},
+     .help = "The configuration: which models there are and how they are started. A llama-swap "
+             "config.yaml will do, but for its matrix."},
     {.name = "listen",
      .kind = CLI_TEXT,
      .repeats = true,
