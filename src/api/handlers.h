@@ -8,6 +8,8 @@
 #include "server/route.h"
 #include "server/server.h"
 
+#define API_NAME_MAX 512
+
 /* llamaswap.c */
 void api_health(struct server *s, struct exchange *ex);
 void api_root(struct server *s, struct exchange *ex);
@@ -36,12 +38,14 @@ void api_model_log_stream(struct server *s, struct exchange *ex);
 void api_format_problem(const struct problem *p, enum route_face face, struct buf *out);
 /* Answers with the problem that a core's reason stands for. */
 void api_fail_reason(struct exchange *ex, uint32_t slot, enum reason why);
-void api_fail_unknown(struct exchange *ex, const char *name);
 
 /* text.c */
 /* What changes state is refused (and answered) to pages of other sites: browsers say where a
  * request comes from. */
 bool api_refuse_cross_site(struct exchange *ex);
+/* The model that the path names behind the route's prefix; false (and answered) when there is none.
+ */
+bool api_path_model(struct exchange *ex, uint32_t *ret_slot);
 /* The part of the path behind the route's prefix, decoded; false (and answered) when it cannot be.
  */
 bool api_path_tail(struct exchange *ex, char *out, size_t size);

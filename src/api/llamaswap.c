@@ -183,13 +183,9 @@ void api_unload_all_json(struct server *s, struct exchange *ex)
 
 void api_unload_one(struct server *s, struct exchange *ex)
 {
-    char name[512];
-    if (api_refuse_cross_site(ex) || !api_path_tail(ex, name, sizeof(name)))
-        return;
-    uint32_t slot = roster_find(&s->roster, name);
-    if (slot == CORE_SLOT_NONE)
-        api_fail_unknown(ex, name);
-    else
+    uint32_t slot;
+    (void)s;
+    if (!api_refuse_cross_site(ex) && api_path_model(ex, &slot))
         exchange_command(ex, slot, COMMAND_UNLOAD_NOW, answer_text);
 }
 

@@ -118,14 +118,9 @@ void api_models(struct server *s, struct exchange *ex)
 
 void api_model(struct server *s, struct exchange *ex)
 {
-    char name[512];
-    if (!api_path_tail(ex, name, sizeof(name)))
+    uint32_t slot;
+    if (!api_path_model(ex, &slot))
         return;
-    uint32_t slot = roster_find(&s->roster, name);
-    if (slot == CORE_SLOT_NONE) {
-        api_fail_unknown(ex, name);
-        return;
-    }
     struct buf json = {0};
     put_model(s, slot, &json);
     buf_char(&json, '\n');
@@ -172,7 +167,7 @@ void api_model_op(struct server *s, struct exchange *ex)
         enum command what, forced;
     } ops[] = {{"/load", COMMAND_LOAD, COMMAND_LOAD},
                {"/unload", COMMAND_UNLOAD, COMMAND_UNLOAD_NOW}};
-    char name[512];
+    char name[API_NAME_MAX];
     if (api_refuse_cross_site(ex) || !api_path_tail(ex, name, sizeof(name)))
         return;
     for (size_t i = 0; i < countof(ops); i++) {
@@ -183,7 +178,7 @@ void api_model_op(struct server *s, struct exchange *ex)
         uint32_t slot = roster_find(&s->roster, name);
         enum command what = query_flag(ex, "force", false) ? ops[i].forced : ops[i].what;
         if (slot == CORE_SLOT_NONE) {
-            api_fail_unknown(ex, name);
+            exchange_fail_unknown(ex, name);
         } else if (query_flag(ex, "wait", true)) {
             ex->slot = slot;
             exchange_command(ex, slot, what, answer_op);

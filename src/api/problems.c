@@ -70,16 +70,3 @@ void api_fail_reason(struct exchange *ex, uint32_t slot, enum reason why)
     exchange_fail(ex, &p);
     buf_fini(&text);
 }
-
-void api_fail_unknown(struct exchange *ex, const char *name)
-{
-    struct buf text = {0};
-    const char *near[3];
-    uint32_t count = config_nearest_models(ex->server->roster.current->config, name, near, 3);
-    buf_text(&text, "no model is called ");
-    buf_json_text(&text, name);
-    for (uint32_t i = 0; i < count; i++)
-        buf_printf(&text, "%s%s", i == 0 ? "; the nearest names are " : ", ", near[i]);
-    exchange_fail(ex, &(struct problem){.error = ERR_MODEL_UNKNOWN, .detail = text.data});
-    buf_fini(&text);
-}

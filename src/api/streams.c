@@ -213,15 +213,10 @@ void api_log_stream(struct server *s, struct exchange *ex)
 
 void api_model_log_stream(struct server *s, struct exchange *ex)
 {
-    char name[512];
     struct stat st = {0};
-    if (!api_path_tail(ex, name, sizeof(name)))
+    uint32_t slot;
+    if (!api_path_model(ex, &slot))
         return;
-    uint32_t slot = roster_find(&s->roster, name);
-    if (slot == CORE_SLOT_NONE) {
-        api_fail_unknown(ex, name);
-        return;
-    }
     bool skip = asks_for(ex, "no-history"), once = asks_for(ex, "no-follow");
     char *path = server_log_path(s, roster_id(&s->roster, slot));
     int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);

@@ -36,3 +36,16 @@ bool api_refuse_cross_site(struct exchange *ex)
                                         .detail = "refused to a page of another site"});
     return true;
 }
+
+bool api_path_model(struct exchange *ex, uint32_t *ret_slot)
+{
+    char name[API_NAME_MAX];
+    if (!api_path_tail(ex, name, sizeof(name)))
+        return false;
+    uint32_t slot = roster_find(&ex->server->roster, name);
+    if (slot == CORE_SLOT_NONE)
+        exchange_fail_unknown(ex, name);
+    else
+        *ret_slot = slot;
+    return slot != CORE_SLOT_NONE;
+}

@@ -8,7 +8,6 @@
 #define CONFIG_CONFIG_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -21,8 +20,7 @@ struct config_strings {
 
 struct arena;
 
-/* What the daemon has room for; more is a configuration error. */
-#define CONFIG_MODELS_MAX 4096
+#define CONFIG_MODELS_MAX 4096 /* more is a configuration error */
 #define CONFIG_GROUPS_MAX 4096
 
 enum config_vram { CONFIG_VRAM_UNSET, CONFIG_VRAM_AUTO, CONFIG_VRAM_BYTES };

@@ -3,7 +3,10 @@
 
 #include "generate.h"
 
-static const char *finish_reason(const struct generation *g) { return g->cut ? "length" : "stop"; }
+static const char *finish_reason(const struct generation *g)
+{
+    return g->cut ? "length" : "stop";
+}
 
 static void put_usage(const struct generation *g, struct buf *out)
 {

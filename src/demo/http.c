@@ -46,7 +46,10 @@ static bool receive_most(struct http_conn *c, size_t most)
     return true;
 }
 
-bool http_receive(struct http_conn *c) { return receive_most(c, RECEIVE_BYTES); }
+bool http_receive(struct http_conn *c)
+{
+    return receive_most(c, RECEIVE_BYTES);
+}
 
 static bool receive_body(struct http_conn *c)
 {

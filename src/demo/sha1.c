@@ -4,7 +4,10 @@
 
 #define BLOCK_BYTES 64
 
-static uint32_t rotate(uint32_t x, int n) { return x << n | x >> (32 - n); }
+static uint32_t rotate(uint32_t x, int n)
+{
+    return x << n | x >> (32 - n);
+}
 
 static void expand(const uint8_t *block, uint32_t w[80])
 {

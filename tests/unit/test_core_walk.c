@@ -349,6 +349,18 @@ static void make_peace(struct world *w)
     }
 }
 
+static void shut_down(struct world *w)
+{
+    uint64_t orders = 1 + w->seed % 2; /* a second one hurries */
+    w->draining = true;
+    for (uint64_t k = 0; k < orders; k++) {
+        world_step(w, &(struct event){.type = EVENT_DRAIN,
+                                      .drain.grace_ns = world_below(w, 20) * NS_PER_S});
+        for (uint32_t i = 0; i < w->seed % 3 * 20; i++)
+            do_something(w);
+    }
+}
+
 static uint64_t walk(uint64_t seed, bool trace, uint64_t *ret_steps)
 {
     struct world *w = new_world(seed, trace);
@@ -356,13 +368,8 @@ static uint64_t walk(uint64_t seed, bool trace, uint64_t *ret_steps)
         w->faults = true;
         for (uint32_t i = 0; i < CHAOS_STEPS / 2; i++)
             do_something(w);
-        if (round == 1) {
-            w->draining = true;
-            world_step(w, &(struct event){.type = EVENT_DRAIN,
-                                          .drain.grace_ns = world_below(w, 20) * NS_PER_S});
-            for (uint32_t i = 0; i < seed % 3 * 20; i++)
-                do_something(w);
-        }
+        if (round == 1)
+            shut_down(w);
         make_peace(w);
     }
     for (uint32_t i = 0; i < WORLD_MODELS; i++)

@@ -113,6 +113,10 @@ void exchange_tunnel_in(struct exchange *ex, const char *data, size_t n);
 /* reply.c: answers of wharf's own */
 /* The problem as an answer, or, when an answer has begun, a visibly cut one. Ends the exchange. */
 void exchange_fail(struct exchange *ex, const struct problem *p);
+/* Same for what the model's server did; why may be NULL. */
+void exchange_fail_upstream(struct exchange *ex, int error, const char *why);
+/* 404, with the nearest names. */
+void exchange_fail_unknown(struct exchange *ex, const char *name);
 /* A whole answer. fields: further header lines, each with CRLF, or NULL. Ends the exchange. */
 void exchange_reply(struct exchange *ex, int status, const char *content_type, const char *fields,
                     const char *body, size_t n);

@@ -159,21 +159,13 @@ static bool bounce(struct exchange *ex)
     return true;
 }
 
-static void fail_upstream(struct exchange *ex, int error, const char *why)
-{
-    char text[256];
-    snprintf(text, sizeof(text), "model %s: %s%s%s", roster_id(&ex->server->roster, ex->slot),
-             error_info(error)->text, why ? ": " : "", why ? why : "");
-    exchange_fail(ex, &(struct problem){.error = error, .detail = text});
-}
-
 static void send_request(struct exchange *ex)
 {
     struct instance *in = instance_of(ex);
     size_t n = in ? format_head(ex, in) : 0;
     if (n == 0) {
         if (in || !bounce(ex))
-            fail_upstream(ex, in ? ERR_HEAD_TOO_LARGE : ERR_UPSTREAM_CLOSED, NULL);
+            exchange_fail_upstream(ex, in ? ERR_HEAD_TOO_LARGE : ERR_UPSTREAM_CLOSED, NULL);
         return;
     }
     uv_buf_t out[3] = {uv_buf_init(ex->server->scratch, (unsigned)n)};
@@ -205,7 +197,7 @@ void exchange_forward(struct exchange *ex)
     ex->upstream = in ? upstream_get(in, ex, fresh) : NULL;
     if (!ex->upstream) {
         if (in || !bounce(ex))
-            fail_upstream(ex, ERR_UPSTREAM_ERROR, NULL);
+            exchange_fail_upstream(ex, ERR_UPSTREAM_ERROR, NULL);
         return;
     }
     if (ex->expects_continue) {
@@ -230,8 +222,9 @@ void exchange_upstream_connected(struct exchange *ex, int error)
                      (struct event){.type = EVENT_UPSTREAM_BROKEN,
                                     .model = {.model = ex->slot, .why = REASON_BROKEN}});
     if (error != UV_ECONNREFUSED || !bounce(ex))
-        fail_upstream(ex, error == UV_ECONNREFUSED ? ERR_UPSTREAM_REFUSED : ERR_UPSTREAM_ERROR,
-                      uv_strerror(error));
+        exchange_fail_upstream(ex,
+                               error == UV_ECONNREFUSED ? ERR_UPSTREAM_REFUSED : ERR_UPSTREAM_ERROR,
+                               uv_strerror(error));
 }
 
 static int send_piece(struct exchange *ex, const char *data, size_t n)
@@ -291,6 +284,6 @@ void exchange_upstream_drained(struct exchange *ex)
 
 void exchange_upstream_timeout(struct exchange *ex, enum timeout_kind kind)
 {
-    fail_upstream(ex, ERR_UPSTREAM_TIMEOUT,
-                  kind == TIMEOUT_CONNECT ? "no connection in time" : "no answer in time");
+    exchange_fail_upstream(ex, ERR_UPSTREAM_TIMEOUT,
+                           kind == TIMEOUT_CONNECT ? "no connection in time" : "no answer in time");
 }

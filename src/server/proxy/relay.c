@@ -22,17 +22,6 @@ struct batch {
     bool ended, malformed;
 };
 
-static void fail_upstream(struct exchange *ex, int error, const char *why)
-{
-    char text[256];
-    snprintf(text, sizeof(text), "model %s: %s%s%s", roster_id(&ex->server->roster, ex->slot),
-             error_info(error)->text, why ? ": " : "", why ? why : "");
-    if (ex->answer_begun)
-        log_warn(roster_id(&ex->server->roster, ex->slot), "answer cut short: %s",
-                 why ? why : error_info(error)->text);
-    exchange_fail(ex, &(struct problem){.error = error, .detail = text});
-}
-
 static bool span_has(const char *data, struct http_span s, const char *word)
 {
     size_t n = strlen(word);
@@ -197,7 +186,7 @@ static void relay(struct exchange *ex, size_t head, const char *data, size_t n)
         if (!write_batch(ex, &b))
             return;
         if (b.malformed) {
-            fail_upstream(ex, ERR_UPSTREAM_INVALID, "malformed chunk");
+            exchange_fail_upstream(ex, ERR_UPSTREAM_INVALID, "malformed chunk");
             return;
         }
         if (b.ended) {
@@ -240,7 +229,7 @@ static void begin_answer(struct exchange *ex, const struct http_head *h, const c
     bool tunnel = h->status == 101;
     timeouts_disarm(&ex->server->timeouts, &ex->upstream->timeout);
     if (tunnel && !ex->head->upgrade) {
-        fail_upstream(ex, ERR_UPSTREAM_INVALID, "it switched protocols unasked");
+        exchange_fail_upstream(ex, ERR_UPSTREAM_INVALID, "it switched protocols unasked");
         return;
     }
     size_t head = format_head(ex, h, data, tunnel);
@@ -269,7 +258,7 @@ static ssize_t take_head(struct exchange *ex, const char *data, size_t n)
     struct http_head *h = &ex->server->head;
     int rc = http_head_parse(HTTP_RESPONSE, ex->is_head_method, data, n, &ex->upstream->scan, h);
     if (rc < 0) {
-        fail_upstream(ex, ERR_UPSTREAM_INVALID, "malformed head");
+        exchange_fail_upstream(ex, ERR_UPSTREAM_INVALID, "malformed head");
         return -1;
     }
     if (rc == 0)
@@ -288,7 +277,7 @@ static void read_heads(struct exchange *ex, const char *data, size_t n)
     if (up->in.len) {
         buf_append(&up->in, data, n);
         if (up->in.overflow) {
-            fail_upstream(ex, ERR_UPSTREAM_INVALID, "its head is too large");
+            exchange_fail_upstream(ex, ERR_UPSTREAM_INVALID, "its head is too large");
             return;
         }
         kept = up->in;
@@ -339,7 +328,8 @@ void exchange_upstream_end(struct exchange *ex, int error)
             if (write_batch(ex, &b))
                 finish(ex, true);
         } else {
-            fail_upstream(ex, ERR_UPSTREAM_CLOSED, why ? why : "the connection was closed");
+            exchange_fail_upstream(ex, ERR_UPSTREAM_CLOSED,
+                                   why ? why : "the connection was closed");
         }
         return;
     }
@@ -357,7 +347,7 @@ void exchange_upstream_end(struct exchange *ex, int error)
         exchange_forward(ex);
         return;
     }
-    fail_upstream(ex, ERR_UPSTREAM_CLOSED, why);
+    exchange_fail_upstream(ex, ERR_UPSTREAM_CLOSED, why);
 }
 
 void exchange_tunnel_in(struct exchange *ex, const char *data, size_t n)

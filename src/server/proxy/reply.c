@@ -95,6 +95,17 @@ void exchange_fail(struct exchange *ex, const struct problem *p)
     buf_fini(&body);
 }
 
+void exchange_fail_upstream(struct exchange *ex, int error, const char *why)
+{
+    const char *id = roster_id(&ex->server->roster, ex->slot), *text = error_info(error)->text;
+    struct buf detail = {0};
+    buf_printf(&detail, "model %s: %s%s%s", id, text, why ? ": " : "", why ? why : "");
+    if (ex->answer_begun)
+        log_warn(id, "answer cut short: %s", why ? why : text);
+    exchange_fail(ex, &(struct problem){.error = error, .detail = detail.data});
+    buf_fini(&detail);
+}
+
 bool exchange_stream_begin(struct exchange *ex, const char *content_type)
 {
     struct buf head = {0};

@@ -44,7 +44,7 @@ static void submit(struct exchange *ex)
                                             .wait_ns_max = UINT64_MAX}});
 }
 
-static void fail_unknown(struct exchange *ex, const char *name)
+void exchange_fail_unknown(struct exchange *ex, const char *name)
 {
     const char *near[3];
     uint32_t count = config_nearest_models(ex->config->config, name, near, 3);
@@ -63,7 +63,7 @@ static void identify(struct exchange *ex, const char *name)
     const struct config *config = ex->config->config;
     const struct config_model *m = config_find_model(config, name);
     if (!m) {
-        fail_unknown(ex, name);
+        exchange_fail_unknown(ex, name);
         return;
     }
     ex->slot = ex->config->slots[m - config->models];
@@ -118,7 +118,7 @@ static void route_path(struct exchange *ex)
             end++;
         if (!url_decode(path + from, end - from, false, name, sizeof(name)))
             name[0] = '\0';
-        fail_unknown(ex, name);
+        exchange_fail_unknown(ex, name);
         return;
     }
     if (best == len) {
