@@ -158,16 +158,16 @@ static void learn(struct core *c, struct model *m)
     }
 }
 
-/* Bytes that models on their way out may still hold though nobody is seen to hold them: a process
- * that has ended cannot be asked whose it was, and a sample taken before the end shows them still.
- * They are not somebody else's. */
-static uint64_t leaving_unseen(const struct core *c, uint32_t device, struct mono taken)
+/* Bytes that models on their way in or out may hold though nobody is seen to hold them: a process
+ * that has just begun or just ended cannot be told whose it is, and a sample taken before the end
+ * shows it still. They are not somebody else's. */
+static uint64_t passing_unseen(const struct core *c, uint32_t device, struct mono taken)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < c->model_count; i++) {
         const struct model *m = &c->models[i];
-        if (m->device == device &&
-            (m->state == MODEL_UNLOADING || (m->settling && taken.ns <= m->gone_at.ns)))
+        if (m->device == device && (m->state == MODEL_LOADING || m->state == MODEL_UNLOADING ||
+                                    (m->settling && taken.ns <= m->gone_at.ns)))
             sum += minus(m->charged_bytes, m->measured_bytes);
     }
     return sum;
@@ -192,7 +192,7 @@ void ledger_sample(struct core *c, const struct event *ev)
     }
     d->used_bytes = ev->sample.used_bytes;
     d->sampled = ev->sample.taken;
-    set_foreign(d, minus(d->used_bytes, own + leaving_unseen(c, device, ev->sample.taken)));
+    set_foreign(d, minus(d->used_bytes, own + passing_unseen(c, device, ev->sample.taken)));
     bool again = false;
     for (uint32_t i = 0; i < c->model_count && core_has_room(c); i++) {
         struct model *m = &c->models[i];
