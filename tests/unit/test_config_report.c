@@ -232,10 +232,10 @@ static const struct {
      TEXT("macros:\n"
           "  a: [x]\n"
           "  b: {c: d}\n"
-          "  e:\n"),
+          "  e: ~\n"),
      "c:2:6: error: macro 'a' must be a text, a number, true or false, not a list\n"
      "c:3:6: error: macro 'b' must be a text, a number, true or false, not a mapping\n"
-     "c:4:3: error: macro 'e' must be a text, a number, true or false, not empty\n"},
+     "c:4:6: error: macro 'e' must be a text, a number, true or false, not empty\n"},
     {"contains itself", TEXT("macros: {a: \"x ${a}\"}\n"),
      "c:1:13: error: macro 'a' contains itself\n"},
     {"unknown",
