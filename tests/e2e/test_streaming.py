@@ -228,9 +228,9 @@ def test_a_multipart_upload_of_100_mb_is_spooled(wharf):
 def test_a_body_is_kept_while_its_request_waits(wharf):
     """2 MiB for a model that has yet to load: the body is read to its end, and arrives whole."""
     d = wharf({"models": {"m": demo("m", "--load-time", "300ms")}})
-    text = "word " * (400 * 1024)
-    answer = d.ok(d.post("/v1/embeddings", {"model": "m", "input": text}))
-    assert answer.json()["usage"]["prompt_tokens"] == 400 * 1024
+    body = json.dumps({"prompt": "word " * (400 * 1024), "model": "m"}).encode()
+    answer = d.ok(d.post("/sdapi/v1/txt2img", body, {"Content-Type": "application/json"}))
+    assert answer.json()["body_bytes"] == len(body)
 
 
 def test_a_body_over_the_limit(wharf):
