@@ -1,0 +1,525 @@
+/* Models: one op at a time, bytes within what a device can give, and who may be made to leave. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "judge_priv.h"
+
+bool seat_passes(enum seat s)
+{
+    return s == SEAT_LOADING || s == SEAT_UNLOADING || s == SEAT_MOVING || s == SEAT_SUSPENDING ||
+           s == SEAT_RESUMING;
+}
+
+/* Bytes */
+
+uint64_t judge_capacity(const struct judge *j, uint32_t device)
+{
+    if (!j->found[device])
+        return 0;
+    uint64_t limited = j->total[device] / 1000 * j->devices[device].limit_permille +
+                       j->total[device] % 1000 * j->devices[device].limit_permille / 1000;
+    uint64_t reserve = j->devices[device].reserve_bytes;
+    return limited > reserve ? limited - reserve : 0;
+}
+
+void hand_out(struct judge *j, const struct spot *s, const char *to_whom)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        if (!(s->devices >> d & 1))
+            continue;
+        if (!j->found[d] || d >= j->config.device_count)
+            judge_break(j, RULE_PLACE, "%s on device %u, which is not there", to_whom, d);
+        j->handed[d] += s->bytes;
+        if (s->bytes && j->handed[d] > judge_capacity(j, d))
+            judge_break(j, RULE_OVERCOMMIT,
+                        "%s: %" PRIu64 " of %" PRIu64 " bytes are handed out on device %u",
+                        to_whom, j->handed[d], judge_capacity(j, d), d);
+    }
+}
+
+void hand_anyway(struct judge *j, const struct spot *s)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (s->devices >> d & 1)
+            j->handed[d] += s->bytes;
+}
+
+void hand_back(struct judge *j, const struct spot *s)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (s->devices >> d & 1) {
+            must(j->handed[d] >= s->bytes);
+            j->handed[d] -= s->bytes;
+        }
+}
+
+static void loaders(struct judge *j, uint32_t devices, bool takes)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        if (!(devices >> d & 1))
+            continue;
+        if (takes && j->loading[d])
+            judge_break(j, RULE_LOADER, "a second load on device %u", d);
+        j->loading[d] += takes ? 1U : (uint32_t)-1;
+    }
+}
+
+/* Orders */
+
+/* Groups and matrices know no bytes, and hence no devices. */
+static bool knows_devices(const struct judge *j)
+{
+    return j->config.plan == PLAN_FIT || j->config.sched == SCHEDULER_SERIAL;
+}
+
+static bool placed_well(const struct judge *j, const struct judge_model *m, const struct spot *s)
+{
+    if (!knows_devices(j) && !s->devices)
+        return true;
+    if (m->policy.placement_count == 0)
+        return s->devices == 0;
+    if (s->placement >= m->policy.placement_count)
+        return false;
+    const struct core_placement *pl = &m->policy.placements[s->placement];
+    if (pl->device_mask == 0)
+        return s->devices == 0;
+    return (s->devices & ~pl->device_mask) == 0 &&
+           mask_count(s->devices) == (pl->device_count ? pl->device_count : 1);
+}
+
+static void check_spot(struct judge *j, uint32_t slot, const struct spot *s, bool whole)
+{
+    const struct judge_model *m = &j->models[slot];
+    if (!placed_well(j, m, s))
+        judge_break(j, RULE_PLACE, "m%u goes to placement %u on devices %x", slot, s->placement,
+                    s->devices);
+    else if (whole && j->terms.declared && s->devices &&
+             s->bytes != m->policy.placements[s->placement].bytes)
+        judge_break(j, RULE_BYTES, "m%u gets %" PRIu64 " bytes, and declares %" PRIu64, slot,
+                    s->bytes, m->policy.placements[s->placement].bytes);
+}
+
+static bool in_one_set(const struct judge *j, uint32_t target)
+{
+    for (uint32_t s = 0, at = 0; s < j->config.matrix.set_count; at = j->ends[s++]) {
+        bool has[JUDGE_MODELS_MAX] = {0}, all = true;
+        for (uint32_t i = at; i < j->ends[s]; i++)
+            has[j->members[i]] = true;
+        for (uint32_t i = 0; i < j->model_count && all; i++)
+            all = has[i] || (i != target && j->models[i].seat == SEAT_GONE);
+        if (all)
+            return true;
+    }
+    return false;
+}
+
+/* Pinned, or perhaps so. */
+static bool may_stay(const struct judge_model *m)
+{
+    return m->policy.pinned || m->pinned;
+}
+
+static bool apart(const struct judge *j, uint32_t target, uint32_t other)
+{
+    uint32_t tg = j->models[target].policy.group, og = j->models[other].policy.group;
+    if (j->config.sched == SCHEDULER_SERIAL)
+        return !may_stay(&j->models[other]);
+    if (j->config.plan != PLAN_GROUP)
+        return false;
+    if (tg == og)
+        return j->groups[tg].swap;
+    return j->groups[tg].exclusive && !j->groups[og].persistent;
+}
+
+static void check_company(struct judge *j, uint32_t target)
+{
+    uint32_t others = 0;
+    for (uint32_t i = 0; i < j->model_count; i++) {
+        if (i == target || j->models[i].seat == SEAT_GONE || j->models[i].seat == SEAT_ASLEEP)
+            continue;
+        others++;
+        if (apart(j, target, i))
+            judge_break(j, RULE_GROUP, "m%u comes in while m%u is there", target, i);
+    }
+    if (others && j->config.plan == PLAN_MATRIX && j->config.sched != SCHEDULER_SERIAL &&
+        !in_one_set(j, target))
+        judge_break(j, RULE_GROUP, "m%u comes in beside models that no set holds with it", target);
+}
+
+static void open_op(struct judge *j, const struct effect *e, enum seat seat)
+{
+    struct judge_model *m = &j->models[e->model];
+    if (e->op <= j->last_op)
+        judge_break(j, RULE_ID, "op %" PRIu64 " was there before", e->op);
+    if (m->policy.backend && j->backend_down[m->policy.backend])
+        judge_break(j, RULE_BACKEND, "%s of m%u, whose backend is down", effect_type_text(e->type),
+                    e->model);
+    j->last_op = e->op;
+    m->seat = seat;
+    m->op = e->op;
+    m->op_since_ns = j->now_ns;
+    m->escalated = false;
+}
+
+static void may_come(struct judge *j, const struct effect *e)
+{
+    if (!j->booted)
+        judge_break(j, RULE_BOOT, "m%u is loaded before the start is over", e->model);
+    if (j->draining)
+        judge_break(j, RULE_DRAIN, "m%u is loaded during the shutdown", e->model);
+}
+
+static void load(struct judge *j, const struct effect *e)
+{
+    struct judge_model *m = &j->models[e->model];
+    if (m->seat != SEAT_GONE || !m->policy.present) {
+        judge_break(j, RULE_OP, "LOAD of m%u, which is %s", e->model,
+                    m->policy.present ? "there" : "not configured");
+        return;
+    }
+    may_come(j, e);
+    if (m->ghost && m->at.devices)
+        judge_break(j, RULE_OP, "LOAD of m%u before what it had is free", e->model);
+    m->ghost = false;
+    m->at = (struct spot){e->placement, e->devices, e->bytes};
+    check_spot(j, e->model, &m->at, true);
+    check_company(j, e->model);
+    hand_out(j, &m->at, "a load");
+    loaders(j, m->at.devices, true);
+    open_op(j, e, SEAT_LOADING);
+    m->hash_running = m->policy.hash_process;
+    m->ordered = m->forced = false;
+    m->blocked_ns = 0;
+}
+
+/* Reasons for which a pinned model never leaves. */
+static bool makes_room(enum reason why)
+{
+    switch ((int)why) {
+    case REASON_EVICTED:
+    case REASON_IDLE:
+    case REASON_GROUP:
+    case REASON_EXCLUSIVE:
+    case REASON_LRU:
+    case REASON_CHEAPEST:
+    case REASON_MATRIX:
+    case REASON_OVERDUE:
+    case REASON_OUTRANKED:
+    case REASON_YIELDS:
+    case REASON_DEMAND:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void may_leave(struct judge *j, const struct effect *e)
+{
+    struct judge_model *m = &j->models[e->model];
+    bool cut = j->draining && (judge_over(j, j->drain_cut_ns, 0) || j->drains > 1);
+    if (m->seat != SEAT_HERE && !(m->seat == SEAT_ASLEEP && e->type == EFFECT_UNLOAD))
+        judge_break(j, RULE_OP, "%s of m%u, which is not there", effect_type_text(e->type),
+                    e->model);
+    if (m->running > m->quiet && !m->forced && !cut)
+        judge_break(j, RULE_PREEMPT, "%s of m%u, which serves %u", effect_type_text(e->type),
+                    e->model, m->running);
+    if (makes_room(e->reason) && may_stay(m))
+        judge_break(j, RULE_PINNED, "%s of m%u, which is pinned: %s", effect_type_text(e->type),
+                    e->model, reason_text(e->reason));
+    if (e->reason != REASON_IDLE)
+        return;
+    if (!m->policy.ttl_ns || m->running || j->now_ns < m->used_ns + m->policy.ttl_ns)
+        judge_break(j, RULE_IDLE, "m%u is unloaded as idle %" PRIu64 " ns after its last use",
+                    e->model, j->now_ns - m->used_ns);
+    if (j->event->type != EVENT_TICK)
+        judge_break(j, RULE_TICK_ONLY, "m%u is idle in a step that is no TICK", e->model);
+}
+
+static void leave(struct judge *j, const struct effect *e)
+{
+    struct judge_model *m = &j->models[e->model];
+    may_leave(j, e);
+    if (e->type == EFFECT_UNLOAD) {
+        open_op(j, e, SEAT_UNLOADING);
+        return;
+    }
+    if (e->type == EFFECT_SUSPEND) {
+        if (!m->policy.suspends)
+            judge_break(j, RULE_OP, "m%u is suspended, which it cannot be", e->model);
+        open_op(j, e, SEAT_SUSPENDING);
+        return;
+    }
+    m->to = (struct spot){e->placement, e->devices, e->bytes};
+    if (!m->policy.movable || (m->to.placement == m->at.placement && m->to.devices == m->at.devices))
+        judge_break(j, RULE_OP, "m%u is moved, %s", e->model,
+                    m->policy.movable ? "to where it is" : "which it cannot be");
+    may_come(j, e);
+    check_spot(j, e->model, &m->to, true);
+    hand_out(j, &m->to, "a move");
+    open_op(j, e, SEAT_MOVING);
+}
+
+static void resume(struct judge *j, const struct effect *e)
+{
+    struct judge_model *m = &j->models[e->model];
+    if (m->seat != SEAT_ASLEEP) {
+        judge_break(j, RULE_OP, "RESUME of m%u, which is not suspended", e->model);
+        return;
+    }
+    may_come(j, e);
+    m->to = (struct spot){e->placement, e->devices, e->bytes};
+    check_spot(j, e->model, &m->to, false);
+    check_company(j, e->model);
+    hand_back(j, &m->at); /* what stayed is part of what it gets */
+    m->at.bytes = 0;
+    hand_out(j, &m->to, "a resume");
+    loaders(j, m->to.devices, true);
+    open_op(j, e, SEAT_RESUMING);
+}
+
+static void escalate(struct judge *j, const struct effect *e)
+{
+    struct judge_model *m = &j->models[e->model];
+    bool fits = e->type == EFFECT_ABORT ? m->seat == SEAT_LOADING
+                                        : seat_passes(m->seat) && m->seat != SEAT_LOADING;
+    if (!fits || m->op != e->op || m->escalated)
+        judge_break(j, RULE_ESCALATION, "%s of m%u, op %" PRIu64, effect_type_text(e->type),
+                    e->model, e->op);
+    m->escalated = true;
+}
+
+static void retired(struct judge *j, const struct effect *e)
+{
+    const struct judge_model *m = &j->models[e->model];
+    if (m->policy.present || m->seat != SEAT_GONE || m->waiting_count || m->running)
+        judge_break(j, RULE_RETIRED, "m%u is retired, and still there, wanted or configured",
+                    e->model);
+}
+
+/* What a lost backend may still hold is free. */
+static void lay_ghost(struct judge *j, struct judge_model *m)
+{
+    if (!m->ghost)
+        return;
+    hand_back(j, &m->at);
+    hand_back(j, &m->to);
+    m->at = m->to = (struct spot){CORE_SLOT_NONE, 0, 0};
+    m->ghost = false;
+}
+
+static void here(struct judge *j, struct judge_model *m)
+{
+    m->seat = SEAT_HERE;
+    m->used_ns = j->now_ns;
+    m->blocked_ns = 0;
+}
+
+/* The core takes it, or drops it as stale: which of both is known by its notice alone. */
+static void adopted(struct judge *j, const struct effect *e)
+{
+    struct judge_model *m = &j->models[e->model];
+    const struct event *ev = j->event;
+    if (ev->type != EVENT_MODEL_ADOPTED || ev->model.model != e->model || m->seat != SEAT_GONE) {
+        judge_break(j, RULE_OP, "m%u is said to have been adopted", e->model);
+        return;
+    }
+    const struct core_placement *pl = ev->model.placement < CORE_PLACEMENTS_MAX
+                                          ? &m->policy.placements[ev->model.placement]
+                                          : NULL;
+    m->at = (struct spot){ev->model.placement, pl ? ev->model.devices : 0, pl ? pl->bytes : 0};
+    hand_anyway(j, &m->at);
+    m->hash_running = m->policy.hash_process;
+    here(j, m);
+}
+
+void judge_model_effect(struct judge *j, const struct effect *e)
+{
+    if (e->model == CORE_SLOT_NONE)
+        return;
+    if (e->model >= j->model_count) {
+        judge_break(j, RULE_ID, "%s of a model that there never was", effect_type_text(e->type));
+        return;
+    }
+    j->touched = e->model;
+    switch ((int)e->type) {
+    case EFFECT_LOAD:
+        load(j, e);
+        break;
+    case EFFECT_UNLOAD:
+    case EFFECT_MOVE:
+    case EFFECT_SUSPEND:
+        leave(j, e);
+        break;
+    case EFFECT_RESUME:
+        resume(j, e);
+        break;
+    case EFFECT_ABORT:
+    case EFFECT_KILL:
+        escalate(j, e);
+        break;
+    case EFFECT_MODEL_RETIRED:
+        retired(j, e);
+        break;
+    case EFFECT_NOTICE:
+        if (e->notice == NOTICE_BLOCKED)
+            j->models[e->model].blocked_ns = j->now_ns;
+        if (e->notice == NOTICE_SETTLED)
+            lay_ghost(j, &j->models[e->model]);
+        if (e->notice == NOTICE_MODEL_LOADED && e->reason == REASON_ADOPTED)
+            adopted(j, e);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Facts */
+
+static void gone(struct judge *j, struct judge_model *m)
+{
+    if (m->seat == SEAT_LOADING)
+        loaders(j, m->at.devices, false);
+    if (m->seat == SEAT_RESUMING)
+        loaders(j, m->to.devices, false);
+    hand_back(j, &m->at);
+    hand_back(j, &m->to);
+    m->at = m->to = (struct spot){CORE_SLOT_NONE, 0, 0};
+    m->seat = SEAT_GONE;
+    m->ordered = m->forced = false;
+    m->blocked_ns = 0;
+}
+
+static void moved(struct judge *j, struct judge_model *m, enum outcome how)
+{
+    if (how == OUTCOME_GONE) {
+        gone(j, m);
+        return;
+    }
+    if (how == OUTCOME_AT_SOURCE) {
+        hand_back(j, &m->to);
+    } else {
+        hand_back(j, &m->at);
+        m->at = m->to;
+    }
+    m->to = (struct spot){CORE_SLOT_NONE, 0, 0};
+    m->seat = SEAT_HERE;
+}
+
+static void suspended(struct judge *j, struct judge_model *m, const struct event *ev)
+{
+    if (ev->model.outcome == OUTCOME_GONE) {
+        gone(j, m);
+    } else if (ev->model.outcome == OUTCOME_AT_SOURCE) {
+        m->seat = SEAT_HERE;
+    } else {
+        uint64_t left = ev->model.residue_bytes ? ev->model.residue_bytes
+                                                : m->policy.suspended_bytes;
+        hand_back(j, &m->at);
+        m->at.bytes = left < m->at.bytes ? left : m->at.bytes;
+        hand_anyway(j, &m->at);
+        m->seat = SEAT_ASLEEP;
+    }
+}
+
+static void resumed(struct judge *j, struct judge_model *m, enum outcome how)
+{
+    if (how == OUTCOME_GONE) {
+        gone(j, m);
+        return;
+    }
+    loaders(j, m->to.devices, false);
+    if (how == OUTCOME_AT_SOURCE) {
+        m->at.bytes = m->to.bytes; /* all of it, until it has been unloaded */
+        m->seat = SEAT_ASLEEP;
+    } else {
+        m->at = m->to;
+        here(j, m);
+    }
+    m->to = (struct spot){CORE_SLOT_NONE, 0, 0};
+}
+
+static void completed(struct judge *j, struct judge_model *m, const struct event *ev)
+{
+    switch ((int)ev->type) {
+    case EVENT_MODEL_LOADED:
+        loaders(j, m->at.devices, false);
+        here(j, m);
+        break;
+    case EVENT_MODEL_LOAD_FAILED:
+        gone(j, m);
+        break;
+    case EVENT_MODEL_UNLOADED:
+        if (ev->model.stuck)
+            m->seat = SEAT_STUCK;
+        else
+            gone(j, m);
+        break;
+    case EVENT_MODEL_MOVED:
+        moved(j, m, ev->model.outcome);
+        break;
+    case EVENT_MODEL_SUSPENDED:
+        suspended(j, m, ev);
+        break;
+    case EVENT_MODEL_RESUMED:
+        resumed(j, m, ev->model.outcome);
+        break;
+    default:
+        break;
+    }
+}
+
+/* What was under way there will not complete; its bytes stay charged. */
+static void backend_event(struct judge *j, const struct event *ev)
+{
+    uint32_t b = ev->backend.backend;
+    j->backend_down[b] = ev->type == EVENT_BACKEND_DOWN;
+    for (uint32_t i = 0; i < j->model_count && j->backend_down[b]; i++) {
+        struct judge_model *m = &j->models[i];
+        if (m->policy.backend != b || !seat_passes(m->seat))
+            continue;
+        if (m->seat == SEAT_LOADING)
+            loaders(j, m->at.devices, false);
+        if (m->seat == SEAT_RESUMING)
+            loaders(j, m->to.devices, false);
+        m->ghost = true;
+        m->seat = SEAT_GONE;
+    }
+}
+
+void judge_model_event(struct judge *j, const struct event *ev)
+{
+    if (ev->type == EVENT_BACKEND_DOWN || ev->type == EVENT_BACKEND_UP) {
+        backend_event(j, ev);
+        return;
+    }
+    struct judge_model *m = &j->models[ev->model.model];
+    j->touched = ev->model.model;
+    if (ev->type == EVENT_UPSTREAM_BROKEN)
+        m->forced |= m->seat == SEAT_HERE;
+    else if (ev->type == EVENT_MODEL_ADOPTED)
+        return;
+    else if (ev->type != EVENT_MODEL_EXITED && seat_passes(m->seat) && m->op == ev->model.op)
+        completed(j, m, ev);
+    else if (ev->type == EVENT_MODEL_EXITED && !seat_passes(m->seat) && m->seat != SEAT_GONE)
+        gone(j, m);
+}
+
+void judge_model_config(struct judge *j, const struct core_config *config)
+{
+    for (uint32_t i = 0; i < config->model_count || i < j->model_count; i++) {
+        struct judge_model *m = &j->models[i];
+        struct core_model_policy none = {0};
+        bool was = m->policy.present;
+        m->policy = i < config->model_count ? config->models[i] : none;
+        m->pinned = m->pinned && was;
+    }
+    if (config->model_count > j->model_count)
+        j->model_count = config->model_count;
+}
+
+void judge_model_peace(struct judge *j)
+{
+    for (uint32_t i = 0; i < j->model_count; i++)
+        if (seat_passes(j->models[i].seat))
+            judge_break(j, RULE_LIVENESS, "an op of m%u is open at the end", i);
+}

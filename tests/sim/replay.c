@@ -1,0 +1,366 @@
+#include "replay.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "peace.h"
+
+struct telling {
+    struct run run;
+    const struct tape *tape;
+    const struct replay_how *how;
+};
+
+/* Each deadline on the way gets its TICK. */
+static void pass_to(struct run *r, uint64_t to_ns, bool ticks)
+{
+    struct mono at;
+    while (ticks && core_deadline(r->core, &at) && at.ns <= to_ns) {
+        if (at.ns > r->now_ns)
+            r->now_ns = at.ns;
+        run_tick(r);
+    }
+    if (to_ns > r->now_ns)
+        r->now_ns = to_ns;
+}
+
+static bool refers_well(struct judge *j, const struct note *n)
+{
+    const struct party *p = n->tag ? judge_party(j, n->tag) : NULL;
+    switch ((int)n->ev.type) {
+    case EVENT_REQUEST_ENDED:
+        return p && !p->lease;
+    case EVENT_REQUEST_BOUNCED:
+        return p && !p->lease && p->state == PARTY_GRANTED && !p->bounced;
+    case EVENT_REQUEST_QUIET:
+        return p && !p->lease && p->state == PARTY_GRANTED;
+    case EVENT_LEASE_RENEWED:
+    case EVENT_LEASE_ENDED:
+        return p && p->lease;
+    case EVENT_REQUEST_ARRIVED:
+        return !n->lease_tag || judge_party(j, n->lease_tag);
+    default:
+        return true;
+    }
+}
+
+static void tell(struct telling *t, const struct tape_item *item)
+{
+    struct note n = item->note;
+    struct sample_use uses[JUDGE_MODELS_MAX + JUDGE_PARTIES_MAX];
+    struct judge *j = t->run.judge;
+    pass_to(&t->run, n.ev.now.ns, t->how->ticks);
+    if (n.ev.type == EVENT_TICK && !n.ev.tick.gap_ns && t->how->ticks)
+        return;
+    if (n.ev.type == EVENT_LEASE_ASKED || n.ev.type == EVENT_LEASE_RESTORED)
+        n.ev.lease.ask = &n.ask;
+    if (!judge_legal(j, &n.ev) || !refers_well(j, &n))
+        return;
+    if (n.ev.type == EVENT_DEVICE_SAMPLE) {
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < n.ev.sample.use_count; i++) {
+            const struct party *p = item->use_tags[i] ? judge_party(j, item->use_tags[i]) : NULL;
+            if (item->use_tags[i] && (!p || !p->lease))
+                continue;
+            uses[count] = n.ev.sample.uses[i];
+            if (p)
+                uses[count].lease = p->id;
+            count++;
+        }
+        n.ev.sample.uses = uses;
+        n.ev.sample.use_count = count;
+    }
+    run_tell(&t->run, &n);
+}
+
+static void tell_all(void *arg)
+{
+    struct telling *t = arg;
+    for (size_t i = 0; i < t->tape->count; i++)
+        if (!t->how->keep || t->how->keep[i])
+            tell(t, &t->tape->items[i]);
+    if (t->how->peace)
+        peace_make(&t->run);
+}
+
+void replay_tape(const struct tape *t, const struct replay_how *how, struct replay *ret)
+{
+    struct telling telling = {.tape = t, .how = how};
+    *ret = (struct replay){.heard = {.limits = t->limits, .terms = t->terms}};
+    telling.run.check_every = 1;
+    telling.run.tape = &ret->heard;
+    telling.run.trace = how->trace;
+    run_init(&telling.run, &t->limits, &t->terms);
+    ret->broken = run_guarded(&telling.run, tell_all, &telling);
+    memcpy(ret->text, telling.run.judge->text, sizeof(ret->text));
+    run_fini(&telling.run);
+}
+
+void replay_fini(struct replay *r)
+{
+    tape_fini(&r->heard);
+}
+
+/* Shrinking */
+
+struct shrink {
+    struct tape *tape;
+    enum rule rule;
+    char text[200];
+    struct replay_how how;
+    unsigned tries;
+};
+
+static bool same(const struct shrink *s, const struct replay *r)
+{
+    return r->broken == s->rule && (s->rule != RULE_CHECK || strcmp(r->text, s->text) == 0);
+}
+
+/* Whether it still breaks the rule with these items; then the tape becomes what was heard. */
+static bool attempt(struct shrink *s, const bool *keep)
+{
+    struct replay r;
+    s->how.keep = keep;
+    s->tries++;
+    replay_tape(s->tape, &s->how, &r);
+    s->how.keep = NULL;
+    bool still = same(s, &r);
+    if (!still) {
+        replay_fini(&r);
+        return false;
+    }
+    if (s->how.peace) {
+        /* What the peace told is not part of the tape. */
+        replay_fini(&r);
+        return true;
+    }
+    tape_fini(s->tape);
+    *s->tape = r.heard;
+    return true;
+}
+
+static void drop_items(struct tape *t, const bool *keep)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        if (keep[i]) {
+            t->items[count++] = t->items[i];
+            continue;
+        }
+        free(t->items[i].payload);
+        free(t->items[i].use_tags);
+    }
+    t->count = count;
+}
+
+/* One sweep with chunks of this size. */
+static bool sweep(struct shrink *s, size_t chunk)
+{
+    bool shorter = false;
+    for (size_t at = s->tape->count; at > 1;) {
+        size_t from = at > chunk + 1 ? at - chunk : 1; /* the first, a CONFIG, always stays */
+        bool *keep = malloc(s->tape->count * sizeof(bool));
+        if (!keep)
+            abort();
+        for (size_t i = 0; i < s->tape->count; i++)
+            keep[i] = i < from || i >= at;
+        size_t before = s->tape->count;
+        if (attempt(s, keep)) {
+            shorter = true;
+            if (s->how.peace)
+                drop_items(s->tape, keep);
+        }
+        free(keep);
+        /* What was heard may be shorter still; go on below the chunk. */
+        at = from < s->tape->count ? from : s->tape->count;
+        if (s->tape->count > before)
+            abort();
+    }
+    return shorter;
+}
+
+static void drop_events(struct shrink *s)
+{
+    size_t chunk = s->tape->count / 2 + 1;
+    for (;;) {
+        bool shorter = sweep(s, chunk);
+        if (chunk == 1 && !shorter)
+            return;
+        if (chunk > 1)
+            chunk /= 2;
+    }
+}
+
+/* Values: a change to all configurations of the tape at once, undone if it matters. */
+
+static bool try_value(struct shrink *s, void *place, size_t bytes, const void *value)
+{
+    char old[512];
+    if (bytes > sizeof(old) || memcmp(place, value, bytes) == 0)
+        return false;
+    memcpy(old, place, bytes);
+    memcpy(place, value, bytes);
+    struct replay r;
+    s->tries++;
+    replay_tape(s->tape, &s->how, &r);
+    bool still = same(s, &r);
+    replay_fini(&r);
+    if (!still)
+        memcpy(place, old, bytes);
+    return still;
+}
+
+#define TRY(s, field, value)                                                                       \
+    do {                                                                                           \
+        __typeof__(field) try_new = (value);                                                       \
+        try_value((s), &(field), sizeof(field), &try_new);                                         \
+    } while (0)
+
+/* Policies are the tape's own copies, which nobody else sees. */
+static struct core_model_policy *own_models(const struct core_config *c)
+{
+    return (struct core_model_policy *)(uintptr_t)c->models;
+}
+
+static void simplify_model(struct shrink *s, struct core_model_policy *m)
+{
+    const struct core_model_policy none = {0};
+    if (!m->present || try_value(s, m, sizeof(*m), &none))
+        return;
+    TRY(s, m->movable, false);
+    TRY(s, m->yields, false);
+    TRY(s, m->suspends, false);
+    TRY(s, m->pinned, false);
+    TRY(s, m->ttl_ns, 0);
+    TRY(s, m->backend, 0);
+    TRY(s, m->priority, 0);
+    TRY(s, m->slots_max, 1);
+    TRY(s, m->queue_max, 100);
+    TRY(s, m->group, 0);
+    TRY(s, m->evict_cost, 0);
+    TRY(s, m->hash_process, 1);
+    TRY(s, m->load_retries_max, 0);
+    TRY(s, m->suspended_bytes, 0);
+    TRY(s, m->placement_count, m->placement_count ? 1U : 0U);
+    TRY(s, m->placement_count, 0);
+    TRY(s, m->load_ns_max, 60 * NS_PER_S);
+    TRY(s, m->unload_ns_max, 10 * NS_PER_S);
+    for (uint32_t k = 0; k < m->placement_count; k++) {
+        TRY(s, m->placements[k].free_bytes_min, 0);
+        TRY(s, m->placements[k].device_mask, 1);
+        TRY(s, m->placements[k].device_count, 1);
+        TRY(s, m->placements[k].bytes, m->placements[k].bytes / GIB * GIB);
+        TRY(s, m->placements[k].bytes, GIB);
+    }
+}
+
+static void simplify_config(struct shrink *s, const struct tape_item *item)
+{
+    struct core_config *c = tape_config(item);
+    for (uint32_t i = c->model_count; i-- > 0;)
+        simplify_model(s, &own_models(c)[i]);
+    while (c->model_count && !c->models[c->model_count - 1].present) {
+        uint32_t before = c->model_count;
+        TRY(s, c->model_count, before - 1);
+        if (c->model_count == before)
+            break;
+    }
+    for (int class = 0; class < CLASS__COUNT; class ++)
+        TRY(s, c->fair.wait_ns_max[class], 0);
+    TRY(s, c->fair.min_resident_ns, 0);
+    TRY(s, c->matrix.set_count, 0);
+    TRY(s, c->suspend_bytes_max, 0);
+    TRY(s, c->victims, VICTIMS_LRU);
+    TRY(s, c->sched, SCHEDULER_FIFO);
+    TRY(s, c->plan, PLAN_FIT);
+    TRY(s, c->plan, PLAN_GROUP);
+    for (uint32_t d = 0; d < c->device_count; d++) {
+        struct core_device_policy *p = (struct core_device_policy *)(uintptr_t)&c->devices[d];
+        TRY(s, p->reserve_bytes, 0);
+        TRY(s, p->limit_permille, 1000);
+        TRY(s, p->stale_ns, 0);
+    }
+}
+
+static void simplify_event(struct shrink *s, struct tape_item *item)
+{
+    struct event *ev = &item->note.ev;
+    if (ev->type == EVENT_REQUEST_ARRIVED) {
+        TRY(s, ev->request.class, CLASS_NORMAL);
+        TRY(s, ev->request.wait_ns_max, UINT64_MAX);
+        TRY(s, ev->request.key, 0);
+        TRY(s, item->note.lease_tag, 0);
+    } else if (ev->type == EVENT_LEASE_ASKED || ev->type == EVENT_LEASE_RESTORED) {
+        struct core_lease_ask *a = &item->note.ask;
+        TRY(s, a->wait_ns_max, UINT64_MAX);
+        TRY(s, a->gate_count, 0);
+        TRY(s, a->gate_count, a->gate_count ? 1U : 0U);
+        TRY(s, a->ttl_ns, 0);
+        TRY(s, a->run_ns_max, 0);
+        TRY(s, a->revocable, false);
+        TRY(s, a->device_mask, 0);
+        TRY(s, a->device_mask, 1);
+        TRY(s, a->device_count, 1);
+        TRY(s, a->bytes, a->bytes / GIB * GIB);
+        TRY(s, a->class, CLASS_NORMAL);
+    } else if (ev->type == EVENT_DEVICE_SAMPLE) {
+        TRY(s, ev->sample.use_count, 0);
+        TRY(s, ev->sample.used_unknown, false);
+        TRY(s, ev->sample.uses_unknown, false);
+    }
+}
+
+/* All times in whole steps, if that changes nothing. */
+static void round_times(struct shrink *s)
+{
+    static const uint64_t units[] = {NS_PER_S, 100 * NS_PER_MS, NS_PER_MS};
+    size_t bytes = s->tape->count * sizeof(uint64_t);
+    uint64_t *old = malloc(bytes);
+    if (!old)
+        abort();
+    for (size_t i = 0; i < s->tape->count; i++)
+        old[i] = s->tape->items[i].note.ev.now.ns;
+    for (size_t u = 0; u < countof(units); u++) {
+        struct replay r;
+        for (size_t i = 0; i < s->tape->count; i++)
+            s->tape->items[i].note.ev.now.ns = old[i] / units[u] * units[u];
+        s->tries++;
+        replay_tape(s->tape, &s->how, &r);
+        bool still = same(s, &r);
+        replay_fini(&r);
+        if (still)
+            break;
+        for (size_t i = 0; i < s->tape->count; i++)
+            s->tape->items[i].note.ev.now.ns = old[i];
+    }
+    free(old);
+}
+
+static void simplify(struct shrink *s)
+{
+    for (size_t i = 0; i < s->tape->count; i++) {
+        if (s->tape->items[i].note.ev.type == EVENT_CONFIG)
+            simplify_config(s, &s->tape->items[i]);
+        else
+            simplify_event(s, &s->tape->items[i]);
+    }
+    round_times(s);
+}
+
+bool shrink_tape(struct tape *t, enum rule rule, const char *text, struct replay_how *how)
+{
+    struct shrink s = {.tape = t, .rule = rule};
+    snprintf(s.text, sizeof(s.text), "%s", text);
+    s.how = (struct replay_how){.ticks = true, .peace = how->peace};
+    if (!attempt(&s, NULL)) {
+        s.how.ticks = false;
+        if (!attempt(&s, NULL))
+            return false;
+    }
+    drop_events(&s);
+    simplify(&s);
+    drop_events(&s);
+    how->ticks = s.how.ticks;
+    return true;
+}
