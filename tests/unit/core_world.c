@@ -185,7 +185,8 @@ static void world_check_load(struct world *w, const struct effect *e)
         if (i == e->model || w->m[i].known == WORLD_GONE)
             continue;
         hold(w->config.sched != SCHEDULER_SERIAL || w->m[i].policy.pinned);
-        hold(w->config.plan != PLAN_GROUP || !world_conflicts(w, e->model, i));
+        hold(w->config.plan != PLAN_GROUP || w->config.sched == SCHEDULER_SERIAL ||
+             !world_conflicts(w, e->model, i));
     }
     if (e->device == CORE_SLOT_NONE)
         return;
