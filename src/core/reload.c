@@ -136,6 +136,7 @@ static void apply_matrix(struct core *c, const struct core_matrix_policy *matrix
 static void outdate_targets(struct core *c)
 {
     uint32_t count = c->limits.models_max + c->lease_pool.high_water;
+    want_unpark_all(c);
     for (uint32_t t = 0; t < count; t++) {
         if (t >= c->model_count && t < c->limits.models_max)
             continue;

@@ -333,6 +333,10 @@ static bool quiet(const struct world *w)
 static void make_peace(struct world *w)
 {
     w->faults = false;
+    /* What is pinned may keep others out for ever. */
+    for (uint32_t i = 0; i < WORLD_MODELS; i++)
+        w->policies[i].pinned = false;
+    send_config(w);
     for (uint32_t d = 0; d < WORLD_DEVICES; d++) {
         w->foreign_bytes[d] = 0;
         bool lost = !w->found[d];
