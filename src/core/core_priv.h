@@ -136,6 +136,7 @@ void op_on_adopted(struct core *c, const struct event *ev);
 
 /* backend.c */
 void backend_down(struct core *c, uint32_t backend);
+void backend_sweep(struct core *c); /* its models, as far as this step reaches */
 void backend_up(struct core *c, uint32_t backend);
 void backend_probe(struct core *c, uint32_t backend);
 

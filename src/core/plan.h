@@ -33,6 +33,8 @@ extern const struct planner plan_fit;
 const struct planner *plan_for(const struct core *c, uint32_t target);
 /* How the target comes in: LOAD, RESUME, MOVE; NONE for a lease. */
 enum op_kind plan_how(const struct core *c, uint32_t target);
+/* Where a model goes if bytes do not matter. */
+uint32_t plan_placement(const struct core *c, uint32_t target);
 
 /* victim.c: whether something may be told to go for the claim's sake, now or once it has finished
  * its work, how, and at what cost. */

@@ -45,7 +45,8 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
             why = REASON_EXCLUSIVE;
         ret->victims++;
     }
-    ret->plan = (struct plan){.how = plan_how(c, target), .why = why};
+    ret->plan = (struct plan){
+        .how = plan_how(c, target), .placement = plan_placement(c, target), .why = why};
     return PLAN_GO;
 }
 

@@ -78,7 +78,8 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
         v->action = ACTION_UNLOAD;
         ret->victims++;
     }
-    ret->plan = (struct plan){.how = plan_how(c, target), .why = REASON_MATRIX};
+    ret->plan = (struct plan){
+        .how = plan_how(c, target), .placement = plan_placement(c, target), .why = REASON_MATRIX};
     return PLAN_GO;
 }
 

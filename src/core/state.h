@@ -45,6 +45,7 @@ struct waiter {
     bool bounced, quiet;
     enum reason doom;
     uint32_t model;
+    uint32_t key, weight; /* who asks, and how much that counts: for schedulers to come */
     struct id lease;
     uint64_t tag, seq;
     uint64_t stood_ns; /* by how much its target's clock had stood still when it began to wait */
@@ -97,9 +98,10 @@ struct plan {
 /* One that may want bytes. */
 struct target {
     struct plan plan;
-    struct link active; /* on c->active while it has a plan */
-    struct link parked; /* on c->parked, tried in vain */
-    bool blocked;       /* not servable: its waiters' clocks stand */
+    struct link active;  /* on c->active while it has a plan */
+    struct link parked;  /* on c->parked, tried in vain */
+    uint32_t tried_rank; /* by a claim of this rank */
+    bool blocked;        /* not servable: its waiters' clocks stand */
     struct mono blocked_since;
     uint64_t stood_ns; /* stood still in all, before that */
     uint32_t anchor;   /* devices kept free for it, as far as they come free */

@@ -154,8 +154,12 @@ void want_set(struct core *c, uint32_t target, bool wanted)
     else if (!heap_has(&c->deadlines, slot) ||
              heap_find(&c->deadlines, slot)->key.major != deadline.ns)
         deadline_set(c, slot, deadline);
-    if (parked)
-        return; /* a better place is no reason to try again; version says when there is one */
+    if (parked) {
+        /* Who outranks more may have more put out; else only a change is a reason to try again. */
+        if (want_claim(c, target).rank < t->tried_rank)
+            c->version++;
+        return;
+    }
     if (!old)
         c->version++;
     if (!old || old->key.major != key.major || old->key.minor != key.minor)
@@ -166,6 +170,7 @@ void want_park(struct core *c, uint32_t target)
 {
     heap_remove(&c->wants, target);
     list_push(&c->parked, &c->targets[target].parked);
+    c->targets[target].tried_rank = want_claim(c, target).rank;
 }
 
 void want_unpark_all(struct core *c)
