@@ -98,18 +98,19 @@ static uint64_t return_ns(const struct model *m, enum core_action action)
 static uint64_t cost_of(const struct core *c, uint32_t slot, enum core_action action)
 {
     const struct model *m = &c->models[slot];
-    uint64_t us = return_ns(m, action) / 1000 + 1, cost;
+    /* In tenths of a second: what differs by less is the same. */
+    uint64_t reload = return_ns(m, action) / (100 * NS_PER_MS) + 1, cost;
     switch (c->victim_kind) {
     case VICTIMS_LRU:
         return m->last_used.ns;
     case VICTIMS_FORESEEN:
         if (m->foreseen.ns == UINT64_MAX)
             return 1;
-        cost = us * REUSE_ONE / (minus(m->foreseen.ns, c->now.ns) / 1000000 + 1) + 1;
+        cost = reload * REUSE_ONE * 1000 / (minus(m->foreseen.ns, c->now.ns) / NS_PER_MS + 1) + 1;
         break;
     case VICTIMS_COST:
     default:
-        cost = us * reuse_probability(&c->reuse, &m->reuse, slot) + 1;
+        cost = reload * reuse_probability(&c->reuse, &m->reuse, slot);
         break;
     }
     return cost < COST_MAX ? cost : COST_MAX;
