@@ -61,7 +61,8 @@ static void report(struct device_reader *r)
     for (uint32_t i = 0; i < r->reading.claim_count; i++) {
         uint32_t model = owner_of(s, r->reading.claims[i].pid);
         if (model != CORE_SLOT_NONE)
-            uses[count++] = (struct sample_use){model, r->reading.claims[i].bytes};
+            uses[count++] =
+                (struct sample_use){.model = model, .bytes = r->reading.claims[i].bytes};
     }
     runner_event(&s->runner, (struct event){.type = EVENT_DEVICE_SAMPLE,
                                             .sample = {.device = r->index,

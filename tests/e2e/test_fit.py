@@ -69,7 +69,7 @@ def test_an_eviction_says_for_whom(wharf):
     d.ok(d.chat("a"))
     d.ok(d.chat("b"))
     evicted = events.wait_for("evicted", model="a")["details"]
-    assert evicted["for_model"] == "b" and evicted["reason"] == "least recently used"
+    assert evicted["for_model"] == "b" and evicted["reason"] == "it costs least to lose"
 
 
 @pytest.mark.slice
