@@ -28,7 +28,7 @@ enum rule {
 
 /* What the world promises; rules that need more than events and effects hold only then. */
 struct terms {
-    bool declared; /* every placement declares its bytes, and nothing is learned */
+    bool declared; /* every placement declares its bytes, and nothing else is measured */
     bool calm;     /* nothing fails or hangs; ops and requests keep the times below */
     uint64_t load_ns_max, unload_ns_max, settle_ns_max;
     uint32_t waiters_max, leases_max;

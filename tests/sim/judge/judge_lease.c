@@ -112,7 +112,7 @@ static void check_turn(struct judge *j, const struct party *p)
     const struct link *n;
     list_each(n, &j->gates[g].waiting) {
         const struct party *o = list_entry(n, const struct party, mates);
-        if (o != p && (p->state == PARTY_ASKED || before(j, g, o, p)))
+        if (o != p && before(j, g, o, p))
             judge_break(j, RULE_GATE_ORDER, "#%" PRIu64 " came into gate %u before #%" PRIu64,
                         p->tag, g, o->tag);
     }

@@ -151,10 +151,8 @@ static void carry_out(void *world, const struct effect *e)
         engine_effect(w, e);
         break;
     case EFFECT_SAMPLE_NOW:
-        if (!chance(w, ODDS_SAMPLE_LAGS))
-            sampler_take(w, e->device);
-        else
-            world_set_timer(w, TIMER_SAMPLE, e->device, world_soon(w, 2 * NS_PER_S));
+        world_set_timer(w, TIMER_SAMPLE, e->device,
+                        world_soon(w, chance(w, ODDS_SAMPLE_LAGS) ? 2 * NS_PER_S : 20 * NS_PER_MS));
         break;
     default:
         break;
@@ -226,7 +224,7 @@ struct world *world_new(uint64_t seed, struct counts *counts)
         limits.waiters_max = 1 + (uint32_t)below(w, w->swarm.clients);
         limits.leases_max = 1 + (uint32_t)below(w, w->swarm.clients);
     }
-    struct terms terms = {.declared = w->swarm.declared,
+    struct terms terms = {.declared = w->swarm.honest,
                           .calm = w->swarm.calm,
                           .load_ns_max = w->swarm.load_ns,
                           .unload_ns_max = w->swarm.end_ns,
@@ -298,11 +296,12 @@ static void make_peace(struct world *w)
     wake_up(w);
 }
 
+/* Where nothing can happen any more it ends early. */
 static void do_some(struct world *w, uint64_t steps)
 {
     uint64_t until = w->run.steps + steps;
     w->chaos = true;
-    while (w->run.steps < until)
+    for (uint64_t acts = 0; w->run.steps < until && acts < steps * 8; acts++)
         acts_do_one(w);
 }
 
