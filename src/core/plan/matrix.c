@@ -1,7 +1,7 @@
 /* Matrix, as in llama-swap: models that stand together in one set may be loaded together. Of the
  * sets with the target, the one that costs least to get to is taken: the sum of the eviction costs
  * of what runs and is not in it; the first such set wins a tie. In no set: it runs alone. */
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 static uint32_t set_begin(const struct core *c, uint32_t set)
 {

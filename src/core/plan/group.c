@@ -1,6 +1,6 @@
 /* Groups, as in llama-swap: a swap group runs one member at a time, an exclusive group puts all
  * others out except persistent ones. Bytes do not matter here. */
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 static bool conflicts(const struct core *c, uint32_t target, uint32_t other)
 {

@@ -1,9 +1,9 @@
 /* Which scheduler and planner hold; and the one behind fifo and fair: ready models serve at once,
  * and the targets that wait are tried in their order. What the two differ in stands in want.c (who
  * is overdue) and victim.c (who may be put out). */
-#include "core/sched.h"
+#include "core/sched/sched.h"
 
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 /* Models that are overdue and could not come in: what they cannot run beside has to wait, under
  * planners that know no bytes. */

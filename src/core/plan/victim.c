@@ -1,5 +1,5 @@
 /* Who may be told to go, how, and what that would cost. */
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 /* Sorts behind everything idle. */
 #define COST_BUSY (UINT64_C(1) << 46)
