@@ -152,7 +152,8 @@ static void bind_size(struct binder *b, const struct setting *s, struct value *v
         return;
     }
     v->number = (int64_t)bytes;
-    check_range(b, s, v);
+    if (s->type != TYPE_VRAM || bytes > 0) /* 0: it takes none */
+        check_range(b, s, v);
 }
 
 static void bind_duration(struct binder *b, const struct setting *s, struct value *v,

@@ -78,6 +78,8 @@ static const struct {
     {"checkEndpoint, absolute", MODEL(", checkEndpoint: \"http://h:9/ready?x\""),
      "checkEndpoint: \"/ready?x\""},
     {"vram", MODEL(", vram: 10.5GiB"), "vram: 10752MiB"},
+    {"vram, none", MODEL(", vram: 0"), "vram: 0"},
+    {"vram, least", MODEL(", vram: 1MiB"), "vram: 1MiB"},
     {"vram, auto", MODEL(", vram: auto"), "vram: auto"},
     {"gpus of a model", MODEL(", gpus: [0, A]"), "gpus: [\"0\", \"A\"]"},
     {"aliases", MODEL(", aliases: [a, 7]"), "aliases: [\"a\", \"7\"]"},
