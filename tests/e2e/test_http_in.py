@@ -198,6 +198,7 @@ def malformed_target(tmp_path_factory):
     d.finish()
 
 
+@pytest.mark.valgrind
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_http_gets_400_and_the_connection_is_closed(malformed_target, name):
     d = malformed_target
