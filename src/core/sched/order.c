@@ -138,7 +138,7 @@ static void try_target(struct core *c, struct scan *scan, uint32_t target)
         break;
     case PLAN_NEVER:
         want_refuse(c, target, planned.plan.why);
-        c->version++; /* those behind it come into view */
+        /* Nobody should want it any more; if somebody does, that must not go round for ever. */
         if (heap_has(&c->wants, target))
             want_park(c, target);
         break;
