@@ -36,6 +36,8 @@ bool want_deadline(const struct core *c, uint32_t target, struct mono *ret_at);
 /* When a request becomes overdue; false: never. */
 bool want_waiter_deadline(const struct core *c, const struct waiter *w, struct mono *ret_at);
 bool want_anyone(const struct core *c, uint32_t target); /* somebody wants it still */
+/* Both must be wanted by somebody. */
+bool want_precedes(const struct core *c, uint32_t target, uint32_t other);
 /* Puts the target into c->wants or takes it out. */
 void want_set(struct core *c, uint32_t target, bool wanted);
 /* Tried in vain: not again before something changes. */

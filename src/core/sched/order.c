@@ -81,8 +81,12 @@ static void hold_up_others(struct core *c, struct scan *scan, const struct claim
     if (c->targets[claim->target].anchor)
         return; /* chosen once */
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
-        if ((devices & (1U << d)) && c->devices[d].anchor != CORE_SLOT_NONE)
+        if ((devices & (1U << d)) && c->devices[d].anchor != CORE_SLOT_NONE &&
+            !want_precedes(c, claim->target, c->devices[d].anchor))
             return;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((devices & (1U << d)) && c->devices[d].anchor != CORE_SLOT_NONE)
+            want_set_anchor(c, c->devices[d].anchor, 0); /* of one behind: it has to choose anew */
     want_set_anchor(c, claim->target, devices);
 }
 
