@@ -1,6 +1,6 @@
 /* The step driver: records one fact, decides once, hands out what was decided. */
 #include "core/core_priv.h"
-#include "core/sched.h"
+#include "core/sched/sched.h"
 
 #include <string.h>
 

@@ -137,6 +137,8 @@ static uint64_t anchored(const struct core *c, uint32_t device, uint32_t except)
     uint32_t anchor = c->devices[device].anchor;
     if (anchor == CORE_SLOT_NONE || anchor == except || c->targets[anchor].plan.active)
         return 0;
+    if (except != CORE_SLOT_NONE && want_anyone(c, except) && want_precedes(c, except, anchor))
+        return 0; /* it is kept from those behind */
     if (ends_before(c, device, except, ledger_need(c, anchor, 0, device)))
         return 0;
     uint32_t placement = 0;

@@ -125,6 +125,15 @@ static struct heap_key key_of(const struct core *c, uint32_t target, bool *ret_o
     return (struct heap_key){NOT_OVERDUE | (uint64_t)claim.rank << 33 | order, seq};
 }
 
+bool want_precedes(const struct core *c, uint32_t target, uint32_t other)
+{
+    bool overdue;
+    struct mono deadline;
+    struct heap_key a = key_of(c, target, &overdue, &deadline);
+    struct heap_key b = key_of(c, other, &overdue, &deadline);
+    return a.major != b.major ? a.major < b.major : a.minor < b.minor;
+}
+
 static uint32_t overdue_slot(const struct core *c, uint32_t target)
 {
     return want_is_lease(c, target)

@@ -1,5 +1,5 @@
 /* Who may be told to go, how, and what that would cost. */
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 /* Sorts behind everything idle. */
 #define COST_BUSY (UINT64_C(1) << 46)
@@ -134,6 +134,26 @@ bool victim_consider(struct core *c, uint32_t slot, const struct claim *claim, s
     choose_action(c, &c->models[slot], ret);
     ret->cost = cost_of(c, slot, ret->action) + (busy ? COST_BUSY : 0);
     return true;
+}
+
+enum plan_verdict victim_put_out(struct core *c, uint32_t slot, const struct claim *claim,
+                                 struct planned *ret)
+{
+    const struct model *m = &c->models[slot];
+    struct victim *v = &c->victims[ret->victims];
+    ret->by = slot;
+    ret->plan.why = m->state == MODEL_STUCK ? REASON_STUCK : REASON_PINNED;
+    if (m->state == MODEL_STUCK)
+        return PLAN_NEVER;
+    if (model_pinned(m) && model_resident(m))
+        return PLAN_BLOCKED;
+    *v = (struct victim){.target = slot};
+    bool leaving = m->state == MODEL_UNLOADING && m->victim_of == CORE_SLOT_NONE;
+    if (!leaving && !victim_consider(c, slot, claim, v))
+        return PLAN_WAIT;
+    v->action = ACTION_UNLOAD;
+    ret->victims++;
+    return PLAN_GO;
 }
 
 uint64_t victim_fixed_bytes(const struct core *c, uint32_t device, uint32_t *ret_by,

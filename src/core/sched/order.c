@@ -1,9 +1,9 @@
 /* Which scheduler and planner hold; and the one behind fifo and fair: ready models serve at once,
  * and the targets that wait are tried in their order. What the two differ in stands in want.c (who
  * is overdue) and victim.c (who may be put out). */
-#include "core/sched.h"
+#include "core/sched/sched.h"
 
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 /* Models that are overdue and could not come in: what they cannot run beside has to wait, under
  * planners that know no bytes. */
@@ -81,8 +81,12 @@ static void hold_up_others(struct core *c, struct scan *scan, const struct claim
     if (c->targets[claim->target].anchor)
         return; /* chosen once */
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
-        if ((devices & (1U << d)) && c->devices[d].anchor != CORE_SLOT_NONE)
+        if ((devices & (1U << d)) && c->devices[d].anchor != CORE_SLOT_NONE &&
+            !want_precedes(c, claim->target, c->devices[d].anchor))
             return;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((devices & (1U << d)) && c->devices[d].anchor != CORE_SLOT_NONE)
+            want_set_anchor(c, c->devices[d].anchor, 0); /* of one behind: it has to choose anew */
     want_set_anchor(c, claim->target, devices);
 }
 
@@ -138,7 +142,7 @@ static void try_target(struct core *c, struct scan *scan, uint32_t target)
         break;
     case PLAN_NEVER:
         want_refuse(c, target, planned.plan.why);
-        c->version++; /* those behind it come into view */
+        /* Nobody should want it any more; if somebody does, that must not go round for ever. */
         if (heap_has(&c->wants, target))
             want_park(c, target);
         break;

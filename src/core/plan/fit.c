@@ -1,7 +1,7 @@
 /* Fit: by bytes. For each allowed placement, each set of devices that it could take is looked at;
  * the one whose room costs least is chosen, where room costs what the models that must leave for it
  * will cost to bring back, times the likelihood of that. */
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 /* Up to so many candidates the cheapest set is found exactly, within a budget of nodes. */
 #define EXACT_MAX 16
