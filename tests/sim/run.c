@@ -189,13 +189,28 @@ static void print_event(const struct run *r, const struct event *ev, uint64_t ta
         fprintf(r->trace, " !%" PRIu64 " m%u %d placement %u", ev->command.tag, ev->command.model,
                 (int)ev->command.what, ev->command.placement);
     if (ev->type == EVENT_DEVICE_SAMPLE)
-        fprintf(r->trace, " device %u used %" PRIu64 " taken %" PRIu64, ev->sample.device,
-                ev->sample.used_bytes, ev->sample.taken.ns);
+        fprintf(r->trace, " device %u used %" PRIu64 "%s taken %" PRIu64 " uses %u%s",
+                ev->sample.device, ev->sample.used_bytes, ev->sample.used_unknown ? "?" : "",
+                ev->sample.taken.ns, ev->sample.use_count, ev->sample.uses_unknown ? "?" : "");
+    for (uint32_t i = 0; ev->type == EVENT_DEVICE_SAMPLE && i < ev->sample.use_count; i++)
+        fprintf(r->trace, " m%d=%" PRIu64, (int)ev->sample.uses[i].model, ev->sample.uses[i].bytes);
     if (ev->type == EVENT_TICK && ev->tick.gap_ns)
         fprintf(r->trace, " gap %" PRIu64, ev->tick.gap_ns);
     if (ev->type == EVENT_DEVICE_FOUND || ev->type == EVENT_DEVICE_LOST)
         fprintf(r->trace, " device %u %" PRIu64, ev->found.device, ev->found.total_bytes);
     fputc('\n', r->trace);
+}
+
+static void print_devices(const struct run *r)
+{
+    for (uint32_t d = 0; d < r->judge->config.device_count; d++) {
+        struct core_device_view v;
+        core_view_device(r->core, d, &v);
+        fprintf(r->trace,
+                "      [device %u: own %" PRIu64 " leased %" PRIu64 " settling %" PRIu64
+                " foreign %" PRIu64 " room %" PRIu64 "]\n",
+                d, v.own_bytes, v.leased_bytes, v.settling_bytes, v.foreign_bytes, v.room_bytes);
+    }
 }
 
 void run_tell(struct run *r, struct note *n)
@@ -221,6 +236,8 @@ void run_tell(struct run *r, struct note *n)
     if (!core_deadline(r->core, &at))
         at.ns = 0;
     judge_settle(r->judge, at.ns);
+    if (r->trace && n->ev.type == EVENT_DEVICE_SAMPLE)
+        print_devices(r);
     compare(r);
     run_stop_if_broken(r);
 }

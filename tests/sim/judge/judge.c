@@ -122,6 +122,13 @@ static void other_event(struct judge *j, const struct event *ev)
     case EVENT_DEVICE_LOST:
         device_event(j, ev);
         break;
+    case EVENT_LEARNED:
+    case EVENT_FOOTPRINT:
+        judge_model_learned(j, ev->learned.model, ev->learned.placement, ev->learned.bytes);
+        break;
+    case EVENT_DEVICE_SAMPLE:
+        judge_model_sampled(j, ev);
+        break;
     case EVENT_DRAIN:
         drain_event(j, ev->drain.grace_ns);
         break;
@@ -224,8 +231,8 @@ void judge_effect(struct judge *j, const struct effect *e)
         break;
     case EFFECT_SAMPLE_NOW:
     case EFFECT_BACKEND_PROBE:
-    case EFFECT_LEARNED:
         break;
+    case EFFECT_LEARNED:
     case EFFECT_LOAD:
     case EFFECT_ABORT:
     case EFFECT_UNLOAD:
@@ -307,7 +314,8 @@ void judge_view_model(struct judge *j, uint32_t model, const struct core_model_v
     if (v->running != m->running || v->waiting != m->waiting_count)
         judge_break(j, RULE_VIEW, "m%u: running %u waiting %u by core_view, %u %u by the effects",
                     model, v->running, v->waiting, m->running, m->waiting_count);
-    if (m->seat == SEAT_HERE && (v->devices != m->at.devices))
+    if (m->seat == SEAT_HERE && (m->at.devices & ~v->devices ||
+                                 (m->at.devices != v->devices && !v->settling)))
         judge_break(j, RULE_VIEW, "m%u sits on %x by core_view, on %x by the effects", model,
                     v->devices, m->at.devices);
 }

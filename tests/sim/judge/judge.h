@@ -64,7 +64,8 @@ struct judge_model {
     uint32_t waiting_count, running, quiet;
     bool forced;   /* it may be cut: an order to stop at once, a broken server */
     bool ordered;  /* an order to unload: it admits nothing more */
-    bool pinned;   /* by command */
+    bool pinned, was_pinned; /* by command; since it came in */
+    uint32_t learned;        /* placements for which something is known of its bytes */
     uint64_t used_ns;       /* when it was last used, or came in */
     uint64_t blocked_ns;    /* when BLOCKED was last said; 0: not since it came in */
     enum wish wish;
@@ -125,6 +126,7 @@ struct judge {
     bool found[CORE_DEVICES_MAX];
     uint64_t total[CORE_DEVICES_MAX], handed[CORE_DEVICES_MAX];
     uint32_t loading[CORE_DEVICES_MAX]; /* loads that are open */
+    uint32_t alone[CORE_DEVICES_MAX];   /* one above a model of unknown size, not yet measured */
     bool backend_down[CORE_BACKENDS_MAX + 1];
     uint64_t suspended_bytes;
     struct judge_gate gates[JUDGE_GATES_MAX];

@@ -24,8 +24,10 @@ static void started(struct judge *j, const struct event *ev)
     j->touched = c->model;
     if (c->what == COMMAND_UNLOAD_NOW && m->seat != SEAT_GONE)
         m->forced = true;
-    if (c->what == COMMAND_PIN || c->what == COMMAND_UNPIN)
-        m->pinned = c->what == COMMAND_PIN;
+    if (c->what != COMMAND_PIN && c->what != COMMAND_UNPIN)
+        return;
+    m->was_pinned |= m->pinned;
+    m->pinned = c->what == COMMAND_PIN;
 }
 
 void judge_command_event(struct judge *j, const struct event *ev)

@@ -30,6 +30,9 @@ void hand_out(struct judge *j, const struct spot *s, const char *to_whom)
         if (!j->found[d] || d >= j->config.device_count)
             judge_break(j, RULE_PLACE, "%s on device %u, which is not there", to_whom, d);
         j->handed[d] += s->bytes;
+        if (s->bytes && j->alone[d])
+            judge_break(j, RULE_UNKNOWN, "%s on device %u, beside m%u", to_whom, d,
+                        j->alone[d] - 1);
         if (s->bytes && j->handed[d] > judge_capacity(j, d))
             judge_break(j, RULE_OVERCOMMIT,
                         "%s: %" PRIu64 " of %" PRIu64 " bytes are handed out on device %u",
@@ -87,13 +90,13 @@ static bool placed_well(const struct judge *j, const struct judge_model *m, cons
            mask_count(s->devices) == (pl->device_count ? pl->device_count : 1);
 }
 
-static void check_spot(struct judge *j, uint32_t slot, const struct spot *s, bool whole)
+static void check_spot(struct judge *j, uint32_t slot, const struct spot *s)
 {
     const struct judge_model *m = &j->models[slot];
     if (!placed_well(j, m, s))
         judge_break(j, RULE_PLACE, "m%u goes to placement %u on devices %x", slot, s->placement,
                     s->devices);
-    else if (whole && j->terms.declared && s->devices &&
+    else if (j->terms.declared && s->devices &&
              s->bytes != m->policy.placements[s->placement].bytes)
         judge_break(j, RULE_BYTES, "m%u gets %" PRIu64 " bytes, and declares %" PRIu64, slot,
                     s->bytes, m->policy.placements[s->placement].bytes);
@@ -113,10 +116,15 @@ static bool in_one_set(const struct judge *j, uint32_t target)
     return false;
 }
 
-/* Pinned, or perhaps so. */
-static bool may_stay(const struct judge_model *m)
+static bool pinned(const struct judge_model *m)
 {
     return m->policy.pinned || m->pinned;
+}
+
+/* A plan stands though a pin was taken off after it was made. */
+static bool may_stay(const struct judge_model *m)
+{
+    return pinned(m) || m->was_pinned;
 }
 
 static bool apart(const struct judge *j, uint32_t target, uint32_t other)
@@ -129,6 +137,13 @@ static bool apart(const struct judge *j, uint32_t target, uint32_t other)
     if (tg == og)
         return j->groups[tg].swap;
     return j->groups[tg].exclusive && !j->groups[og].persistent;
+}
+
+/* Nobody has said what it takes there. */
+static bool unsized(const struct judge_model *m, const struct spot *s)
+{
+    return s->placement < CORE_PLACEMENTS_MAX && !m->policy.placements[s->placement].bytes &&
+           !(m->learned >> s->placement & 1);
 }
 
 static void check_company(struct judge *j, uint32_t target)
@@ -182,13 +197,18 @@ static void load(struct judge *j, const struct effect *e)
         judge_break(j, RULE_OP, "LOAD of m%u before what it had is free", e->model);
     m->ghost = false;
     m->at = (struct spot){e->placement, e->devices, e->bytes};
-    check_spot(j, e->model, &m->at, true);
+    check_spot(j, e->model, &m->at);
     check_company(j, e->model);
+    if (unsized(m, &m->at))
+        m->at.bytes = 0;
     hand_out(j, &m->at, "a load");
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((m->at.devices >> d & 1) && unsized(m, &m->at))
+            j->alone[d] = e->model + 1;
     loaders(j, m->at.devices, true);
     open_op(j, e, SEAT_LOADING);
     m->hash_running = m->policy.hash_process;
-    m->ordered = m->forced = false;
+    m->ordered = m->forced = m->was_pinned = false;
     m->blocked_ns = 0;
 }
 
@@ -223,7 +243,7 @@ static void may_leave(struct judge *j, const struct effect *e)
     if (m->running > m->quiet && !m->forced && !cut)
         judge_break(j, RULE_PREEMPT, "%s of m%u, which serves %u", effect_type_text(e->type),
                     e->model, m->running);
-    if (makes_room(e->reason) && may_stay(m))
+    if (makes_room(e->reason) && pinned(m))
         judge_break(j, RULE_PINNED, "%s of m%u, which is pinned: %s", effect_type_text(e->type),
                     e->model, reason_text(e->reason));
     if (e->reason != REASON_IDLE)
@@ -254,7 +274,7 @@ static void leave(struct judge *j, const struct effect *e)
         judge_break(j, RULE_OP, "m%u is moved, %s", e->model,
                     m->policy.movable ? "to where it is" : "which it cannot be");
     may_come(j, e);
-    check_spot(j, e->model, &m->to, true);
+    check_spot(j, e->model, &m->to);
     hand_out(j, &m->to, "a move");
     open_op(j, e, SEAT_MOVING);
 }
@@ -268,7 +288,9 @@ static void resume(struct judge *j, const struct effect *e)
     }
     may_come(j, e);
     m->to = (struct spot){e->placement, e->devices, e->bytes};
-    check_spot(j, e->model, &m->to, false);
+    if (m->to.devices != m->at.devices)
+        judge_break(j, RULE_PLACE, "m%u wakes on devices %x, and slept on %x", e->model,
+                    m->to.devices, m->at.devices);
     check_company(j, e->model);
     hand_back(j, &m->at); /* what stayed is part of what it gets */
     m->at.bytes = 0;
@@ -360,6 +382,9 @@ void judge_model_effect(struct judge *j, const struct effect *e)
     case EFFECT_MODEL_RETIRED:
         retired(j, e);
         break;
+    case EFFECT_LEARNED:
+        judge_model_learned(j, e->model, e->placement, e->bytes);
+        break;
     case EFFECT_NOTICE:
         if (e->notice == NOTICE_BLOCKED)
             j->models[e->model].blocked_ns = j->now_ns;
@@ -377,6 +402,9 @@ void judge_model_effect(struct judge *j, const struct effect *e)
 
 static void gone(struct judge *j, struct judge_model *m)
 {
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (j->alone[d] == (uint32_t)(m - j->models) + 1)
+            j->alone[d] = 0;
     if (m->seat == SEAT_LOADING)
         loaders(j, m->at.devices, false);
     if (m->seat == SEAT_RESUMING)
@@ -468,6 +496,28 @@ static void completed(struct judge *j, struct judge_model *m, const struct event
     }
 }
 
+/* One of unknown size is alone with its bytes until it has been measured. */
+static void leave_alone(struct judge *j, uint32_t slot, uint32_t devices)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((devices >> d & 1) && j->alone[d] == slot + 1)
+            j->alone[d] = 0;
+}
+
+void judge_model_sampled(struct judge *j, const struct event *ev)
+{
+    uint32_t d = ev->sample.device, slot = j->alone[d] - 1;
+    if (!j->alone[d] || j->models[slot].seat == SEAT_LOADING)
+        return;
+    leave_alone(j, slot, 1U << d); /* perhaps it could not be measured */
+}
+
+void judge_model_learned(struct judge *j, uint32_t slot, uint32_t placement, uint64_t bytes)
+{
+    if (slot < j->model_count && placement < CORE_PLACEMENTS_MAX && bytes)
+        j->models[slot].learned |= 1U << placement;
+}
+
 /* What was under way there will not complete; its bytes stay charged. */
 static void backend_event(struct judge *j, const struct event *ev)
 {
@@ -482,6 +532,7 @@ static void backend_event(struct judge *j, const struct event *ev)
         if (m->seat == SEAT_RESUMING)
             loaders(j, m->to.devices, false);
         m->ghost = true;
+        leave_alone(j, i, m->at.devices);
         m->seat = SEAT_GONE;
     }
 }
@@ -510,6 +561,7 @@ void judge_model_config(struct judge *j, const struct core_config *config)
         struct judge_model *m = &j->models[i];
         struct core_model_policy none = {0};
         bool was = m->policy.present;
+        m->was_pinned |= m->policy.pinned;
         m->policy = i < config->model_count ? config->models[i] : none;
         m->pinned = m->pinned && was;
     }

@@ -25,6 +25,8 @@ void judge_queue_settle(struct judge *j);
 void judge_model_event(struct judge *j, const struct event *ev);
 void judge_model_effect(struct judge *j, const struct effect *e);
 void judge_model_config(struct judge *j, const struct core_config *config);
+void judge_model_learned(struct judge *j, uint32_t slot, uint32_t placement, uint64_t bytes);
+void judge_model_sampled(struct judge *j, const struct event *ev);
 void judge_model_peace(struct judge *j);
 void hand_out(struct judge *j, const struct spot *s, const char *to_whom);
 /* It has them already: whatever room there is. */

@@ -148,6 +148,8 @@ static void bounced(struct judge *j, struct party *p)
     p->state = PARTY_WAITING;
     j->granted_count--;
     p->bound_ns = 0;
+    p->since_ns = j->now_ns; /* its patience begins anew, at the latest */
+    p->gap_ns = j->gap_ns;
     enqueue(j, p);
 }
 
