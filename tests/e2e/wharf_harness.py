@@ -401,6 +401,12 @@ def demo(name, /, *flags, vram=None, **keys):
             "proxy": "http://127.0.0.1:${PORT}", **keys}
 
 
+def held(model, flag):
+    """That model, with an engine that only begins when the file is there."""
+    return {**model, "cmd": f"/bin/sh -c 'until test -e {flag}; do sleep 0.02; done; "
+                            f"exec {model['cmd']}'"}
+
+
 def models(*names, **keys):
     return {"models": {name: demo(name, **keys) for name in names}}
 
