@@ -17,6 +17,8 @@ import time
 
 import pytest
 
+from wharf_harness import until
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("WHARF_BUILD_DIR", ROOT / "build")) / "wharf-demo-model"
 SECONDS_MAX = 10
@@ -401,7 +403,8 @@ def test_speech_and_image(model):
 def test_models_props_slots(model):
     assert json.loads(model.get("/v1/models")[1])["data"][0]["id"] == "tug"
     assert json.loads(model.get("/props")[1])["total_slots"] == 1
-    assert json.loads(model.get("/slots")[1])[0]["in_flight"] == 1  # this very request
+    # This very request; one before it has been answered a moment before it is over.
+    until(lambda: json.loads(model.get("/slots")[1])[0]["in_flight"] == 1, "one request in flight")
 
 
 def fnv1a(data):
