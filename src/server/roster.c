@@ -162,6 +162,7 @@ void roster_configure(const struct roster *r,
         devices[i] = (struct core_device_policy){.reserve_bytes = c->gpus[i].reserve_bytes,
                                                  .limit_permille = c->gpus[i].limit_permille};
     struct core_config config = {
+        /* The core has neither fair nor matrix yet: fifo, and one model at a time. */
         .sched = c->scheduler == CONFIG_SCHED_SERIAL ? SCHEDULER_SERIAL : SCHEDULER_FIFO,
         .plan = roster_fits(c) ? PLAN_FIT : PLAN_GROUP,
         .models = models,

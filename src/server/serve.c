@@ -353,7 +353,7 @@ static int start(struct server *s, struct err *err)
     if (!(s->devices = devices_new(s, err)) || !(s->listeners = listeners_new(s, err)))
         return -1;
     log_info(NULL, "scheduler=%s (%s) planner=%s (%s) models=%u",
-             c->scheduler == CONFIG_SCHED_SERIAL ? "serial" : "fifo", c->scheduler_why,
+             config_scheduler_words[c->scheduler], c->scheduler_why,
              roster_fits(c) ? "fit" : "group", c->planner_why, c->model_count);
     if (c->planner == CONFIG_PLAN_FIT && !roster_fits(c))
         log_warn(NULL, "real GPUs cannot be read yet and none is simulated: planner=group holds");
