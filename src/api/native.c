@@ -243,7 +243,7 @@ void api_status(struct server *s, struct exchange *ex)
                "\"loaded\":%u,\"in_flight\":%u,\"waiting\":%u,\"connections\":%u,"
                "\"degraded\":",
                s->stopping ? "stopping" : "serving", config_scheduler_words[c->scheduler],
-               roster_fits(c) ? "fit" : "group", c->model_count, v.loaded, v.running, v.waiting,
+               roster_planner(c), c->model_count, v.loaded, v.running, v.waiting,
                s->clients.count);
     put_string_or_null(&json, devices_problem(s->devices));
     buf_char(&json, ',');
