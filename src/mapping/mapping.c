@@ -43,15 +43,16 @@ static uint32_t wished_mask(const struct config *c, uint32_t model)
 }
 
 /* The first placement is all that the model may use; behind it comes one for each device that a
- * mode wants it on, as far as there is room. */
+ * mode wants it on. */
 static uint32_t placement_of(const struct config *c, uint32_t model, uint32_t gpu)
 {
+    _Static_assert(CONFIG_WISHED_GPUS_MAX + 1 <= CORE_PLACEMENTS_MAX, "a placement for each");
     uint32_t wished = wished_mask(c, model), placement = 1;
     if (gpu == CONFIG_GPU_ANY || !(wished & 1U << gpu))
         return CORE_SLOT_NONE;
     for (uint32_t g = 0; g < gpu; g++)
         placement += (wished >> g) & 1;
-    return placement < CORE_PLACEMENTS_MAX ? placement : CORE_SLOT_NONE;
+    return placement;
 }
 
 static void fill_placements(const struct config *c, uint32_t model, struct core_model_policy *p)
@@ -64,7 +65,7 @@ static void fill_placements(const struct config *c, uint32_t model, struct core_
     if (m->vram == CONFIG_VRAM_BYTES && m->vram_bytes == 0)
         return;
     p->placements[p->placement_count++] = any;
-    for (uint32_t g = 0; g < CORE_DEVICES_MAX && p->placement_count < CORE_PLACEMENTS_MAX; g++) {
+    for (uint32_t g = 0; g < CORE_DEVICES_MAX; g++) {
         if (!(wished & 1U << g))
             continue;
         any.device_mask = 1U << g;
