@@ -88,8 +88,7 @@ struct json_t *api_read_json(struct exchange *ex)
         buf_printf(&detail, "the body is not one valid JSON object, at byte offset %d",
                    json ? 0 : where.position);
         json_decref(json);
-        exchange_fail(ex,
-                      &(struct problem){.error = ERR_JSON_INVALID, .detail = detail.data});
+        exchange_fail(ex, &(struct problem){.error = ERR_JSON_INVALID, .detail = detail.data});
         buf_fini(&detail);
         return NULL;
     }
@@ -120,9 +119,9 @@ bool api_read_class(struct exchange *ex, const struct json_t *body, enum class *
     if (!text)
         return true;
     for (int class = 0; class < CLASS__COUNT; class ++) {
-        if (strcmp(text, class_text((enum class)class)) != 0)
+        if (strcmp(text, class_text((enum class) class)) != 0)
             continue;
-        *ret = (enum class)class;
+        *ret = (enum class) class;
         return true;
     }
     api_fail_body(ex, "\"class\" must be foreground, normal or background");

@@ -8,7 +8,8 @@
 #include "http/url.h"
 #include "server/devices.h"
 
-/* What it takes, on all of its devices together where it is there, else on each; and who says so. */
+/* What it takes, on all of its devices together where it is there, else on each; and who says so.
+ */
 static void put_footprint(struct server *s, const struct core_model_view *v, struct buf *b)
 {
     uint64_t known = v->declared_bytes > v->learned_bytes ? v->declared_bytes : v->learned_bytes;
@@ -259,8 +260,7 @@ void api_status(struct server *s, struct exchange *ex)
                ",\"state\":\"%s\",\"scheduler\":\"%s\",\"planner\":\"%s\",\"models\":%u,"
                "\"loaded\":%u,\"in_flight\":%u,\"waiting\":%u,\"connections\":%u,\"mode\":",
                s->stopping ? "stopping" : "serving", config_scheduler_words[c->scheduler],
-               roster_planner(c), c->model_count, v.loaded, v.running, v.waiting,
-               s->clients.count);
+               roster_planner(c), c->model_count, v.loaded, v.running, v.waiting, s->clients.count);
     buf_json_text(&json, s->modes.name);
     buf_text(&json, ",\"degraded\":");
     api_put_text(&json, devices_problem(s->devices));

@@ -154,8 +154,8 @@ static bool read_bytes(struct exchange *ex, const json_t *lease, struct core_lea
     const struct config *c = ex->server->roster.current->config;
     if (json_is_integer(vram) && json_integer_value(vram) >= 0) {
         ask->bytes = (uint64_t)json_integer_value(vram);
-    } else if (vram && !(json_is_string(vram) &&
-                         units_parse_bytes(json_string_value(vram), &ask->bytes))) {
+    } else if (vram &&
+               !(json_is_string(vram) && units_parse_bytes(json_string_value(vram), &ask->bytes))) {
         api_fail_body(ex, "\"vram\" must be a size such as \"6GiB\", or a number of bytes");
         return false;
     }
@@ -166,8 +166,8 @@ static bool read_bytes(struct exchange *ex, const json_t *lease, struct core_lea
     }
     if (ask->bytes) {
         ask->device_count = gpus ? (uint32_t)json_integer_value(gpus) : 1;
-        ask->device_mask = (1U << (c->gpu_count < CORE_DEVICES_MAX ? c->gpu_count
-                                                                   : CORE_DEVICES_MAX)) - 1;
+        ask->device_mask =
+            (1U << (c->gpu_count < CORE_DEVICES_MAX ? c->gpu_count : CORE_DEVICES_MAX)) - 1;
     }
     return true;
 }

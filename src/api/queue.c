@@ -67,10 +67,7 @@ static void put_request(struct listing *l, const struct core_waiting *w, struct 
 
 static const char *lease_state(const struct core_lease_view *v)
 {
-    return v->ended     ? "ended"
-           : v->revoked ? "revoked"
-           : v->granted ? "granted"
-                        : "waiting";
+    return v->ended ? "ended" : v->revoked ? "revoked" : v->granted ? "granted" : "waiting";
 }
 
 static void put_lease(const struct server *s, const struct core_lease_view *v, struct buf *b)

@@ -139,9 +139,7 @@ static struct core_fair_policy map_fair(const struct config *c)
 
 static enum plan_kind map_planner(const struct config *c, bool fits)
 {
-    return fits                               ? PLAN_FIT
-           : c->planner == CONFIG_PLAN_MATRIX ? PLAN_MATRIX
-                                              : PLAN_GROUP;
+    return fits ? PLAN_FIT : c->planner == CONFIG_PLAN_MATRIX ? PLAN_MATRIX : PLAN_GROUP;
 }
 
 void mapping_init(struct mapping *ret, const struct config *c, const uint32_t *slots,
@@ -197,11 +195,10 @@ struct core_wish *mapping_wishes(const struct config *c, const struct config_mod
     for (uint32_t i = 0; i < mode->wish_count; i++) {
         const struct config_wish *w = &mode->wishes[i];
         bool loaded = w->kind == CONFIG_WISH_LOADED;
-        wishes[i] =
-            (struct core_wish){.model = slot_of(slots, w->model),
-                               .what = loaded ? WISH_LOADED : WISH_UNLOADED,
-                               .placement = loaded ? placement_of(c, w->model, w->gpu)
-                                                   : CORE_SLOT_NONE};
+        wishes[i] = (struct core_wish){.model = slot_of(slots, w->model),
+                                       .what = loaded ? WISH_LOADED : WISH_UNLOADED,
+                                       .placement = loaded ? placement_of(c, w->model, w->gpu)
+                                                           : CORE_SLOT_NONE};
     }
     return wishes;
 }

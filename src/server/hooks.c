@@ -108,10 +108,8 @@ static void start(struct hook *h)
                    alloc_printf("WHARF_EVENT_JSON=%s", h->json), NULL};
     h->output = alloc_printf("%s/hook.%d", s->state_dir, (int)(h - s->hooks.running));
     unlink(h->output);
-    struct child_spec spec = {.argv = argv,
-                              .env = (const char *const *)env,
-                              .name = "hook",
-                              .log_path = h->output};
+    struct child_spec spec = {
+        .argv = argv, .env = (const char *const *)env, .name = "hook", .log_path = h->output};
     h->killed_at_ns = uv_hrtime() + HOOK_SECONDS_MAX * NS_PER_S;
     h->child = children_spawn(s->children, &spec, &ops, h);
     if (!uv_is_active((uv_handle_t *)&s->hooks.timer))

@@ -27,9 +27,8 @@ void modes_flush(struct server *s)
     must(mode);
     struct core_wish *wishes = mapping_wishes(ref->config, mode, ref->slots);
     s->modes.due = false;
-    runner_event(&s->runner,
-                 (struct event){.type = EVENT_MODE,
-                                .mode = {.wishes = wishes, .count = mode->wish_count}});
+    runner_event(&s->runner, (struct event){.type = EVENT_MODE,
+                                            .mode = {.wishes = wishes, .count = mode->wish_count}});
     free(wishes);
 }
 

@@ -359,8 +359,8 @@ static int start(struct server *s, struct err *err)
     if (!(s->devices = devices_new(s, err)) || !(s->listeners = listeners_new(s, err)))
         return -1;
     log_info(NULL, "scheduler=%s (%s) planner=%s (%s) models=%u",
-             config_scheduler_words[c->scheduler], c->scheduler_why,
-             roster_planner(c), c->planner_why, c->model_count);
+             config_scheduler_words[c->scheduler], c->scheduler_why, roster_planner(c),
+             c->planner_why, c->model_count);
     if (c->planner == CONFIG_PLAN_FIT && !roster_fits(c))
         log_warn(NULL, "real GPUs cannot be read yet and none is simulated: planner=group holds");
     roster_configure(&s->roster, step_config, s);

@@ -70,8 +70,7 @@ static size_t decode_base64(const char *text, size_t n, char out[CREDENTIAL_MAX]
     return len;
 }
 
-static bool basic_allows(const struct config *config, const char *text, size_t n,
-                         uint32_t *ret_key)
+static bool basic_allows(const struct config *config, const char *text, size_t n, uint32_t *ret_key)
 {
     char decoded[CREDENTIAL_MAX];
     size_t len = decode_base64(text, n, decoded);

@@ -155,8 +155,8 @@ bool exchange_authorized(struct exchange *ex)
     return auth_allows(ex->config->config, ex->head, ex->bytes, &ex->key);
 }
 
-/* The value of the only field of that name, "" where there is none. False: there are several, or its value is too long
- * for any that can be meant. */
+/* The value of the only field of that name, "" where there is none. False: there are several, or
+ * its value is too long for any that can be meant. */
 static bool find_once(const struct exchange *ex, const char *name, char value[FIELD_TEXT_MAX])
 {
     const struct http_head *h = ex->head;
@@ -180,9 +180,9 @@ static bool read_wishes(struct exchange *ex)
     char text[FIELD_TEXT_MAX];
     bool is_class = find_once(ex, "x-wharf-class", text) && !*text;
     for (int class = 0; !is_class && *text && class < CLASS__COUNT; class ++) {
-        is_class = strcmp(text, class_text((enum class)class)) == 0;
+        is_class = strcmp(text, class_text((enum class) class)) == 0;
         if (is_class)
-            ex->class = (enum class)class;
+            ex->class = (enum class) class;
     }
     if (!is_class) {
         fail(ex, ERR_FIELD_INVALID, "X-Wharf-Class is foreground, normal or background");
