@@ -192,6 +192,7 @@ static void open_gate(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
     m->gate_seq = c->seq;
+    m->last_class = CLASS_BACKGROUND; /* nobody has used it yet */
     m->loaded_at = m->last_used = c->now;
 }
 
