@@ -115,19 +115,27 @@ static uint64_t seq_of(const struct core *c, uint32_t target, uint32_t rank)
     return list_entry(list_first(&m->waiting[rank]), const struct waiter, link)->seq;
 }
 
+/* In milliseconds, and by arrival within one. */
+static uint64_t place_at(uint64_t ns, uint64_t seq)
+{
+    return ns / NS_PER_MS << 24 | (seq & 0xffffff);
+}
+
 /* Among equals in rank and priority. */
 static uint64_t place_of(const struct core *c, uint32_t target, uint32_t rank)
 {
+    uint64_t seq = seq_of(c, target, rank);
     if (c->sched != SCHEDULER_FAIR || rank >= CLASS__COUNT)
-        return seq_of(c, target, rank);
+        return seq;
     if (want_is_lease(c, target))
-        return want_lease(c, target)->since.ns;
+        return place_at(want_lease(c, target)->since.ns, seq);
     const struct model *m = &c->models[target];
     if (!m->waiting[rank].count || m->loads_wanted || m->leaving == LEAVE_MOVE)
-        return seq_of(c, target, rank);
+        return seq;
     const struct waiter *head =
         list_entry(list_first(&m->waiting[rank]), const struct waiter, link);
-    return minus(head->since.ns + model_load_ns(m, 0), (m->waiting_count - 1) * PER_WAITER_NS);
+    uint64_t ns = head->since.ns + model_load_ns(m, 0);
+    return place_at(minus(ns, (m->waiting_count - 1) * PER_WAITER_NS), seq);
 }
 
 static struct heap_key key_of(const struct core *c, uint32_t target)
