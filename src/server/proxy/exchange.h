@@ -41,8 +41,8 @@ enum exchange_state {
 
 struct exchange {
     struct server *server;
-    struct client *client;     /* lives at least as long; NULL while ending, and when it has left and
-                                  the answer is read to its end all the same */
+    struct client *client; /* lives at least as long; NULL while ending, and when it has left and
+                              the answer is read to its end all the same */
     struct upstream *upstream; /* from FORWARDING on; owned until put back */
     struct config_ref *config; /* counted */
     const struct route *route;
