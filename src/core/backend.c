@@ -25,12 +25,24 @@ static void lose(struct core *c, uint32_t slot)
         return;
     m->op = (struct op){0};
     deadline_clear(c, deadline_model(slot, DEADLINE_OP));
-    if (m->state == MODEL_UNLOADING || m->state == MODEL_LOADING || m->state == MODEL_MOVING ||
-        m->state == MODEL_SUSPENDING || m->state == MODEL_RESUMING)
-        model_set_state(c, slot, MODEL_UNLOADED, REASON_BACKEND_DOWN);
+    model_set_state(c, slot, MODEL_UNLOADED, REASON_BACKEND_DOWN);
     core_notice(c, NOTICE_MODEL_UNLOADED, slot, REASON_BACKEND_DOWN);
     model_gone(c, slot);
     deadline_clear(c, deadline_model(slot, DEADLINE_SETTLE));
+}
+
+void backend_sweep(struct core *c)
+{
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        if (!c->backend_down[c->models[i].policy.backend])
+            continue;
+        if (!core_has_room(c)) {
+            c->sweep = true;
+            return;
+        }
+        lose(c, i);
+        model_refresh(c, i);
+    }
 }
 
 void backend_down(struct core *c, uint32_t backend)
@@ -40,14 +52,9 @@ void backend_down(struct core *c, uint32_t backend)
         return;
     c->backend_down[backend] = true;
     say(c, EFFECT_NOTICE, backend, NOTICE_BACKEND_DOWN);
-    for (uint32_t i = 0; i < c->model_count; i++) {
-        if (c->models[i].policy.backend != backend)
-            continue;
-        lose(c, i);
-        model_refresh(c, i);
-    }
-    c->version++;
     deadline_set(c, deadline_backend(c, backend), (struct mono){c->now.ns + PROBE_NS});
+    c->version++;
+    backend_sweep(c);
 }
 
 void backend_up(struct core *c, uint32_t backend)

@@ -1,6 +1,6 @@
 /* The step driver: records one fact, decides once, hands out what was decided. */
 #include "core/core_priv.h"
-#include "core/sched.h"
+#include "core/sched/sched.h"
 
 #include <string.h>
 
@@ -170,149 +170,126 @@ static void learn(struct core *c, const struct event *ev)
     c->version++;
 }
 
-static void record_model(struct core *c, const struct event *ev)
+static void on_config(struct core *c, const struct event *ev)
 {
-    switch ((int)ev->type) {
-    case EVENT_MODEL_ADOPTED:
-        op_on_adopted(c, ev);
-        break;
-    case EVENT_MODEL_LOADED:
-        op_on_loaded(c, ev);
-        break;
-    case EVENT_MODEL_LOAD_FAILED:
-        op_on_load_failed(c, ev);
-        break;
-    case EVENT_MODEL_UNLOADED:
-        op_on_unloaded(c, ev);
-        break;
-    case EVENT_MODEL_MOVED:
-        op_on_moved(c, ev);
-        break;
-    case EVENT_MODEL_SUSPENDED:
-        op_on_suspended(c, ev);
-        break;
-    case EVENT_MODEL_RESUMED:
-        op_on_resumed(c, ev);
-        break;
-    case EVENT_MODEL_EXITED:
-        op_on_exited(c, ev);
-        break;
-    case EVENT_UPSTREAM_BROKEN:
-        op_on_broken(c, ev);
-        break;
-    default:
-        never("not an event");
-    }
+    reload_apply(c, ev->config);
 }
 
-static void record_lease(struct core *c, const struct event *ev)
+static void on_mode(struct core *c, const struct event *ev)
 {
-    switch ((int)ev->type) {
-    case EVENT_LEASE_ASKED:
-        lease_ask(c, ev);
-        break;
-    case EVENT_LEASE_RESTORED:
-        lease_restore(c, ev);
-        break;
-    case EVENT_LEASE_RENEWED:
-        lease_renew(c, ev->lease_id.lease);
-        break;
-    case EVENT_LEASE_ENDED:
-        lease_end(c, ev->lease_id.lease);
-        break;
-    default:
-        never("not an event");
-    }
+    mode_set(c, ev->mode.wishes, ev->mode.count);
 }
 
-static void foresee(struct core *c, const struct event *ev)
+static void on_boot_done(struct core *c, const struct event *ev)
+{
+    (void)ev;
+    c->booted = c->sweep = true;
+    c->version++;
+    for (uint32_t i = 0; i < c->model_count; i++)
+        model_refresh(c, i);
+}
+
+static void on_tick(struct core *c, const struct event *ev)
+{
+    deadline_run_due(c, ev->tick.gap_ns);
+}
+
+static void on_ended(struct core *c, const struct event *ev)
+{
+    queue_end(c, ev->ended.waiter, ev->ended.how);
+}
+
+static void on_bounced(struct core *c, const struct event *ev)
+{
+    queue_bounce(c, ev->ended.waiter);
+}
+
+static void on_quiet(struct core *c, const struct event *ev)
+{
+    queue_quiet(c, ev->quiet.waiter, ev->quiet.quiet);
+}
+
+static void on_renewed(struct core *c, const struct event *ev)
+{
+    lease_renew(c, ev->lease_id.lease);
+}
+
+static void on_lease_ended(struct core *c, const struct event *ev)
+{
+    lease_end(c, ev->lease_id.lease);
+}
+
+static void on_backend_down(struct core *c, const struct event *ev)
+{
+    backend_down(c, ev->backend.backend);
+}
+
+static void on_backend_up(struct core *c, const struct event *ev)
+{
+    backend_up(c, ev->backend.backend);
+}
+
+static void on_found(struct core *c, const struct event *ev)
+{
+    ledger_device_found(c, ev->found.device, ev->found.total_bytes);
+}
+
+static void on_lost(struct core *c, const struct event *ev)
+{
+    ledger_device_lost(c, ev->found.device);
+}
+
+static void on_cancelled(struct core *c, const struct event *ev)
+{
+    command_cancel(c, ev->command.tag);
+}
+
+static void on_foreseen(struct core *c, const struct event *ev)
 {
     must(ev->foreseen.model < c->model_count);
     c->models[ev->foreseen.model].foreseen = ev->foreseen.at;
 }
 
-static void record(struct core *c, const struct event *ev)
+static void on_drain(struct core *c, const struct event *ev)
 {
-    switch (ev->type) {
-    case EVENT_CONFIG:
-        reload_apply(c, ev->config);
-        break;
-    case EVENT_MODE:
-        mode_set(c, ev->mode.wishes, ev->mode.count);
-        break;
-    case EVENT_LEARNED:
-    case EVENT_FOOTPRINT:
-        learn(c, ev);
-        break;
-    case EVENT_BOOT_DONE:
-        c->booted = true;
-        c->version++;
-        for (uint32_t i = 0; i < c->model_count; i++)
-            model_refresh(c, i);
-        break;
-    case EVENT_TICK:
-        deadline_run_due(c, ev->tick.gap_ns);
-        break;
-    case EVENT_REQUEST_ARRIVED:
-        queue_arrive(c, ev);
-        break;
-    case EVENT_REQUEST_ENDED:
-        queue_end(c, ev->ended.waiter, ev->ended.how);
-        break;
-    case EVENT_REQUEST_BOUNCED:
-        queue_bounce(c, ev->ended.waiter);
-        break;
-    case EVENT_REQUEST_QUIET:
-        queue_quiet(c, ev->quiet.waiter, ev->quiet.quiet);
-        break;
-    case EVENT_LEASE_ASKED:
-    case EVENT_LEASE_RESTORED:
-    case EVENT_LEASE_RENEWED:
-    case EVENT_LEASE_ENDED:
-        record_lease(c, ev);
-        break;
-    case EVENT_MODEL_ADOPTED:
-    case EVENT_MODEL_LOADED:
-    case EVENT_MODEL_LOAD_FAILED:
-    case EVENT_MODEL_UNLOADED:
-    case EVENT_MODEL_MOVED:
-    case EVENT_MODEL_SUSPENDED:
-    case EVENT_MODEL_RESUMED:
-    case EVENT_MODEL_EXITED:
-    case EVENT_UPSTREAM_BROKEN:
-        record_model(c, ev);
-        break;
-    case EVENT_BACKEND_DOWN:
-        backend_down(c, ev->backend.backend);
-        break;
-    case EVENT_BACKEND_UP:
-        backend_up(c, ev->backend.backend);
-        break;
-    case EVENT_DEVICE_FOUND:
-        ledger_device_found(c, ev->found.device, ev->found.total_bytes);
-        break;
-    case EVENT_DEVICE_LOST:
-        ledger_device_lost(c, ev->found.device);
-        break;
-    case EVENT_DEVICE_SAMPLE:
-        ledger_sample(c, ev);
-        break;
-    case EVENT_COMMAND:
-        command_start(c, ev);
-        break;
-    case EVENT_COMMAND_CANCELLED:
-        command_cancel(c, ev->command.tag);
-        break;
-    case EVENT_FORESEEN:
-        foresee(c, ev);
-        break;
-    case EVENT_DRAIN:
-        start_drain(c, ev->drain.grace_ns);
-        break;
-    case EVENT__COUNT:
-        never("not an event");
-    }
+    start_drain(c, ev->drain.grace_ns);
 }
+
+static void (*const handlers[])(struct core *c, const struct event *ev) = {
+    [EVENT_CONFIG] = on_config,
+    [EVENT_MODE] = on_mode,
+    [EVENT_LEARNED] = learn,
+    [EVENT_FOOTPRINT] = learn,
+    [EVENT_MODEL_ADOPTED] = op_on_adopted,
+    [EVENT_LEASE_RESTORED] = lease_restore,
+    [EVENT_BOOT_DONE] = on_boot_done,
+    [EVENT_TICK] = on_tick,
+    [EVENT_REQUEST_ARRIVED] = queue_arrive,
+    [EVENT_REQUEST_ENDED] = on_ended,
+    [EVENT_REQUEST_BOUNCED] = on_bounced,
+    [EVENT_REQUEST_QUIET] = on_quiet,
+    [EVENT_LEASE_ASKED] = lease_ask,
+    [EVENT_LEASE_RENEWED] = on_renewed,
+    [EVENT_LEASE_ENDED] = on_lease_ended,
+    [EVENT_MODEL_LOADED] = op_on_loaded,
+    [EVENT_MODEL_LOAD_FAILED] = op_on_load_failed,
+    [EVENT_MODEL_UNLOADED] = op_on_unloaded,
+    [EVENT_MODEL_MOVED] = op_on_moved,
+    [EVENT_MODEL_SUSPENDED] = op_on_suspended,
+    [EVENT_MODEL_RESUMED] = op_on_resumed,
+    [EVENT_MODEL_EXITED] = op_on_exited,
+    [EVENT_UPSTREAM_BROKEN] = op_on_broken,
+    [EVENT_BACKEND_DOWN] = on_backend_down,
+    [EVENT_BACKEND_UP] = on_backend_up,
+    [EVENT_DEVICE_FOUND] = on_found,
+    [EVENT_DEVICE_LOST] = on_lost,
+    [EVENT_DEVICE_SAMPLE] = ledger_sample,
+    [EVENT_COMMAND] = command_start,
+    [EVENT_COMMAND_CANCELLED] = on_cancelled,
+    [EVENT_FORESEEN] = on_foreseen,
+    [EVENT_DRAIN] = on_drain,
+};
+_Static_assert(countof(handlers) == EVENT__COUNT, "a handler for each event");
 
 struct effects core_step(struct core *c, const struct event *ev)
 {
@@ -322,7 +299,8 @@ struct effects core_step(struct core *c, const struct event *ev)
     c->now = ev->now;
     c->effect_count = 0;
     c->more = false;
-    record(c, ev);
+    must(ev->type < EVENT__COUNT);
+    handlers[ev->type](c, ev);
     command_drain_answers(c);
     queue_drain_doomed(c);
     if (c->sweep)

@@ -68,6 +68,7 @@ struct event {
             uint64_t wait_ns_max; /* refused after waiting this long; 0: unless served at once;
                                      UINT64_MAX: never */
             uint32_t key;         /* who asks, as far as that is known; 0: unknown */
+            uint32_t weight;      /* of that key; no scheduler looks at it yet */
             struct id lease;      /* under which it is made; zero: none */
         } request;
         struct {

@@ -106,11 +106,40 @@ static bool charged_already(const struct core *c, uint32_t target)
     return !want_is_lease(c, target) && c->models[target].op.kind != OP_NONE;
 }
 
+/* Bytes that are held there at the time by leases that end later, as far as that is known. One that
+ * does not say when it ends may end at any time. */
+static uint64_t leased_at(const struct core *c, uint32_t device, uint64_t ns)
+{
+    uint64_t sum = 0;
+    for (uint32_t s = 0; s < c->lease_pool.high_water; s++) {
+        const struct lease *l = &c->leases[s];
+        if (l->hold.charged[device] && l->ask.run_ns_max &&
+            l->granted_at.ns + l->ask.run_ns_max > ns)
+            sum += l->hold.charged[device];
+    }
+    return sum;
+}
+
+/* Backfill: a lease that must end before the anchor could start, whoever else leaves, may pass it.
+ */
+static bool ends_before(const struct core *c, uint32_t device, uint32_t target, uint64_t need)
+{
+    if (target == CORE_SLOT_NONE || !want_is_lease(c, target) ||
+        !want_lease(c, target)->ask.run_ns_max)
+        return false;
+    uint64_t end = c->now.ns + want_lease(c, target)->ask.run_ns_max;
+    return minus(ledger_capacity(c, device), leased_at(c, device, end)) < need;
+}
+
 /* What the anchor there will take that no plan of its own claims yet. */
 static uint64_t anchored(const struct core *c, uint32_t device, uint32_t except)
 {
     uint32_t anchor = c->devices[device].anchor;
     if (anchor == CORE_SLOT_NONE || anchor == except || c->targets[anchor].plan.active)
+        return 0;
+    if (except != CORE_SLOT_NONE && want_anyone(c, except) && want_precedes(c, except, anchor))
+        return 0; /* it is kept from those behind */
+    if (ends_before(c, device, except, ledger_need(c, anchor, 0, device)))
         return 0;
     uint32_t placement = 0;
     if (!want_is_lease(c, anchor) && c->models[anchor].policy.placement_count == 0)

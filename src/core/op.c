@@ -238,10 +238,9 @@ void op_on_loaded(struct core *c, const struct event *ev)
     }
     m->failures = 0;
     m->wish_failed = false;
-    if (op.placement < CORE_PLACEMENTS_MAX) {
-        average(&m->load_ns_mean[op.placement], took);
-        emit_learned(c, slot, op.placement);
-    }
+    uint32_t placement = op.placement < CORE_PLACEMENTS_MAX ? op.placement : 0;
+    average(&m->load_ns_mean[placement], took);
+    emit_learned(c, slot, placement);
     command_finish(c, slot, COMMAND_LOAD, REASON_NONE);
     model_refresh(c, slot);
 }

@@ -180,6 +180,8 @@ void queue_arrive(struct core *c, const struct event *ev)
     struct waiter *w = &c->waiters[id.slot];
     *w = (struct waiter){.class = ev->request.class,
                          .model = model,
+                         .key = ev->request.key,
+                         .weight = ev->request.weight,
                          .lease = ev->request.lease,
                          .tag = ev->request.tag,
                          .seq = ++c->seq,

@@ -65,6 +65,7 @@ void reload_sweep(struct core *c)
             retire(c, i);
         model_refresh(c, i);
     }
+    backend_sweep(c);
     lease_sweep(c);
 }
 

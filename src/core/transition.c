@@ -61,6 +61,8 @@ static void order(struct core *c, uint32_t victim, uint32_t target)
         return;
     }
     const struct model *m = &c->models[victim];
+    if (m->policy.yields && m->victim_action == ACTION_MOVE)
+        why = REASON_YIELDS;
     struct effect *e = core_emit(c, EFFECT_DECISION, victim);
     name_target(c, e, target);
     e->reason = why;

@@ -1,6 +1,6 @@
 /* Looking at the core from outside; nothing here changes anything that matters. */
 #include "core/core_priv.h"
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 void core_view(const struct core *c, struct core_view *ret)
 {

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from wharf_harness import (ROOT, WHARF, Connection, Later, chat_body, check_config, content, demo,
-                           is_alive, models, until)
+                           held, is_alive, models, until)
 
 GOOD = {
     "empty": "",
@@ -293,11 +293,14 @@ def test_a_stream_survives_a_reload(wharf, change):
         until(lambda: not d.tree(), "the removed model's end")
 
 
-def test_a_waiting_request_survives_a_reload(wharf):
-    d = wharf({"models": {"m": demo("m", "--load-time", "500ms")}})
+def test_a_waiting_request_survives_a_reload(wharf, tmp_path):
+    m = held(demo("m"), tmp_path / "flag")
+    d = wharf({"models": {"m": m}})
     call = Later(d.chat, "m")
     d.until_model("m", state="loading", waiting=1)
-    d.reload({"models": {"m": demo("m", "--load-time", "500ms"), "other": demo("other")}})
+    d.reload({"models": {"m": m, "other": demo("other")}})
+    assert d.model("m")["waiting"] == 1
+    (tmp_path / "flag").touch()
     d.ok(call.result())
 
 

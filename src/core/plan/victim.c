@@ -1,5 +1,5 @@
 /* Who may be told to go, how, and what that would cost. */
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 /* Sorts behind everything idle. */
 #define COST_BUSY (UINT64_C(1) << 46)
@@ -98,18 +98,19 @@ static uint64_t return_ns(const struct model *m, enum core_action action)
 static uint64_t cost_of(const struct core *c, uint32_t slot, enum core_action action)
 {
     const struct model *m = &c->models[slot];
-    uint64_t us = return_ns(m, action) / 1000 + 1, cost;
+    /* In tenths of a second: what differs by less is the same. */
+    uint64_t reload = return_ns(m, action) / (100 * NS_PER_MS) + 1, cost;
     switch (c->victim_kind) {
     case VICTIMS_LRU:
         return m->last_used.ns;
     case VICTIMS_FORESEEN:
         if (m->foreseen.ns == UINT64_MAX)
             return 1;
-        cost = us * REUSE_ONE / (minus(m->foreseen.ns, c->now.ns) / 1000000 + 1) + 1;
+        cost = reload * REUSE_ONE * 1000 / (minus(m->foreseen.ns, c->now.ns) / NS_PER_MS + 1) + 1;
         break;
     case VICTIMS_COST:
     default:
-        cost = us * reuse_probability(&c->reuse, &m->reuse, slot) + 1;
+        cost = reload * reuse_probability(&c->reuse, &m->reuse, slot);
         break;
     }
     return cost < COST_MAX ? cost : COST_MAX;
@@ -133,6 +134,26 @@ bool victim_consider(struct core *c, uint32_t slot, const struct claim *claim, s
     choose_action(c, &c->models[slot], ret);
     ret->cost = cost_of(c, slot, ret->action) + (busy ? COST_BUSY : 0);
     return true;
+}
+
+enum plan_verdict victim_put_out(struct core *c, uint32_t slot, const struct claim *claim,
+                                 struct planned *ret)
+{
+    const struct model *m = &c->models[slot];
+    struct victim *v = &c->victims[ret->victims];
+    ret->by = slot;
+    ret->plan.why = m->state == MODEL_STUCK ? REASON_STUCK : REASON_PINNED;
+    if (m->state == MODEL_STUCK)
+        return PLAN_NEVER;
+    if (model_pinned(m) && model_resident(m))
+        return PLAN_BLOCKED;
+    *v = (struct victim){.target = slot};
+    bool leaving = m->state == MODEL_UNLOADING && m->victim_of == CORE_SLOT_NONE;
+    if (!leaving && !victim_consider(c, slot, claim, v))
+        return PLAN_WAIT;
+    v->action = ACTION_UNLOAD;
+    ret->victims++;
+    return PLAN_GO;
 }
 
 uint64_t victim_fixed_bytes(const struct core *c, uint32_t device, uint32_t *ret_by,

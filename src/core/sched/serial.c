@@ -1,9 +1,9 @@
 /* serial: exact arrival order, one at a time, and one model in memory: every other model leaves
  * before a switch. Nothing is reordered, batched, or kept beside. A lease of bytes counts as a
  * model; one of gates alone is outside it. */
-#include "core/sched.h"
+#include "core/sched/sched.h"
 
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 /* What is next: a request, a LOAD command, or a lease of bytes. */
 struct turn {

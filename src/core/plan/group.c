@@ -1,6 +1,6 @@
 /* Groups, as in llama-swap: a swap group runs one member at a time, an exclusive group puts all
  * others out except persistent ones. Bytes do not matter here. */
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 static bool conflicts(const struct core *c, uint32_t target, uint32_t other)
 {
@@ -29,23 +29,14 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
             return PLAN_WAIT;
         if (!in_the_way(c, target, i))
             continue;
-        ret->by = i;
-        ret->plan.why = m->state == MODEL_STUCK ? REASON_STUCK : REASON_PINNED;
-        if (m->state == MODEL_STUCK)
-            return PLAN_NEVER;
-        if (model_pinned(m))
-            return PLAN_BLOCKED;
-        struct victim *v = &c->victims[ret->victims];
-        *v = (struct victim){.target = i, .action = ACTION_UNLOAD};
-        bool leaving = m->state == MODEL_UNLOADING && m->victim_of == CORE_SLOT_NONE;
-        if (!leaving && !victim_consider(c, i, claim, v))
-            return PLAN_WAIT;
-        v->action = ACTION_UNLOAD;
+        enum plan_verdict verdict = victim_put_out(c, i, claim, ret);
+        if (verdict != PLAN_GO)
+            return verdict;
         if (m->policy.group != c->models[target].policy.group)
             why = REASON_EXCLUSIVE;
-        ret->victims++;
     }
-    ret->plan = (struct plan){.how = plan_how(c, target), .why = why};
+    ret->plan = (struct plan){
+        .how = plan_how(c, target), .placement = plan_placement(c, target), .why = why};
     return PLAN_GO;
 }
 

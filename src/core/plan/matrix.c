@@ -1,7 +1,7 @@
 /* Matrix, as in llama-swap: models that stand together in one set may be loaded together. Of the
  * sets with the target, the one that costs least to get to is taken: the sum of the eviction costs
  * of what runs and is not in it; the first such set wins a tie. In no set: it runs alone. */
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 static uint32_t set_begin(const struct core *c, uint32_t set)
 {
@@ -61,24 +61,14 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
     uint32_t target = claim->target, set = cheapest_set(c, target);
     ret->victims = 0;
     for (uint32_t i = 0; i < c->model_count; i++) {
-        const struct model *m = &c->models[i];
         if (i == target || !there(c, i) || (set != CORE_SLOT_NONE && set_has(c, set, i)))
             continue;
-        ret->by = i;
-        ret->plan.why = m->state == MODEL_STUCK ? REASON_STUCK : REASON_PINNED;
-        if (m->state == MODEL_STUCK)
-            return PLAN_NEVER;
-        if (model_pinned(m) && model_resident(m))
-            return PLAN_BLOCKED;
-        struct victim *v = &c->victims[ret->victims];
-        *v = (struct victim){.target = i, .action = ACTION_UNLOAD};
-        bool leaving = m->state == MODEL_UNLOADING && m->victim_of == CORE_SLOT_NONE;
-        if (!leaving && !victim_consider(c, i, claim, v))
-            return PLAN_WAIT;
-        v->action = ACTION_UNLOAD;
-        ret->victims++;
+        enum plan_verdict verdict = victim_put_out(c, i, claim, ret);
+        if (verdict != PLAN_GO)
+            return verdict;
     }
-    ret->plan = (struct plan){.how = plan_how(c, target), .why = REASON_MATRIX};
+    ret->plan = (struct plan){
+        .how = plan_how(c, target), .placement = plan_placement(c, target), .why = REASON_MATRIX};
     return PLAN_GO;
 }
 

@@ -1,9 +1,9 @@
 /* Which scheduler and planner hold; and the one behind fifo and fair: ready models serve at once,
  * and the targets that wait are tried in their order. What the two differ in stands in want.c (who
  * is overdue) and victim.c (who may be put out). */
-#include "core/sched.h"
+#include "core/sched/sched.h"
 
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 /* Models that are overdue and could not come in: what they cannot run beside has to wait, under
  * planners that know no bytes. */
@@ -39,6 +39,19 @@ enum op_kind plan_how(const struct core *c, uint32_t target)
     }
 }
 
+uint32_t plan_placement(const struct core *c, uint32_t target)
+{
+    const struct model *m = &c->models[target];
+    switch ((int)plan_how(c, target)) {
+    case OP_MOVE:
+        return m->leaving == LEAVE_MOVE ? m->move_to : mode_wants_move(c, target);
+    case OP_RESUME:
+        return m->placement;
+    default:
+        return m->policy.placement_count ? 0 : CORE_SLOT_NONE;
+    }
+}
+
 void sched_dispatch(struct core *c)
 {
     scheds[c->sched]->dispatch(c);
@@ -68,9 +81,30 @@ static void hold_up_others(struct core *c, struct scan *scan, const struct claim
     if (c->targets[claim->target].anchor)
         return; /* chosen once */
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
-        if ((devices & (1U << d)) && c->devices[d].anchor != CORE_SLOT_NONE)
+        if ((devices & (1U << d)) && c->devices[d].anchor != CORE_SLOT_NONE &&
+            !want_precedes(c, claim->target, c->devices[d].anchor))
             return;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((devices & (1U << d)) && c->devices[d].anchor != CORE_SLOT_NONE)
+            want_set_anchor(c, c->devices[d].anchor, 0); /* of one behind: it has to choose anew */
     want_set_anchor(c, claim->target, devices);
+}
+
+/* A load that nobody wants any more goes on, unless somebody else needs its room. */
+static void call_off_unwanted(struct core *c, uint32_t target, uint32_t devices)
+{
+    const struct link *n;
+    list_each(n, &c->active) {
+        uint32_t other = (uint32_t)(list_entry(n, const struct target, active) - c->targets);
+        if (want_is_lease(c, other) || c->models[other].state != MODEL_LOADING ||
+            c->models[other].op.escalated || want_anyone(c, other) || !core_has_room(c))
+            continue;
+        bool in_the_way =
+            (c->targets[other].plan.devices & devices) ||
+            (!want_is_lease(c, target) && plan_for(c, target)->conflicts(c, target, other));
+        if (in_the_way)
+            op_abort_load(c, other, REASON_ABORTED);
+    }
 }
 
 static enum plan_verdict make_plan(struct core *c, const struct scan *scan,
@@ -98,6 +132,7 @@ static void try_target(struct core *c, struct scan *scan, uint32_t target)
         break;
     case PLAN_WAIT:
         want_park(c, target);
+        call_off_unwanted(c, target, planned.plan.devices);
         hold_up_others(c, scan, &claim, planned.plan.devices);
         break;
     case PLAN_BLOCKED:
@@ -107,7 +142,7 @@ static void try_target(struct core *c, struct scan *scan, uint32_t target)
         break;
     case PLAN_NEVER:
         want_refuse(c, target, planned.plan.why);
-        c->version++; /* those behind it come into view */
+        /* Nobody should want it any more; if somebody does, that must not go round for ever. */
         if (heap_has(&c->wants, target))
             want_park(c, target);
         break;

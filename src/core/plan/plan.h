@@ -33,10 +33,15 @@ extern const struct planner plan_fit;
 const struct planner *plan_for(const struct core *c, uint32_t target);
 /* How the target comes in: LOAD, RESUME, MOVE; NONE for a lease. */
 enum op_kind plan_how(const struct core *c, uint32_t target);
+/* Where a model goes if bytes do not matter. */
+uint32_t plan_placement(const struct core *c, uint32_t target);
 
 /* victim.c: whether something may be told to go for the claim's sake, now or once it has finished
  * its work, how, and at what cost. */
 bool victim_consider(struct core *c, uint32_t slot, const struct claim *claim, struct victim *ret);
+/* Adds a model that excludes the claim's target, and so has to be unloaded. */
+enum plan_verdict victim_put_out(struct core *c, uint32_t slot, const struct claim *claim,
+                                 struct planned *ret);
 /* Charged there by what will not leave: pinned and stuck models, leases that cannot be revoked. */
 uint64_t victim_fixed_bytes(const struct core *c, uint32_t device, uint32_t *ret_by,
                             enum reason *ret_why);
