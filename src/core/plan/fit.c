@@ -92,7 +92,8 @@ static uint32_t gather(struct core *c, const struct claim *claim, const struct s
 }
 
 /* Takes candidates in order until nothing is missing, then drops those that are not needed after
- * all, dearest first; but plain LRU, which others are compared with, has no second thoughts. Returns a bit mask over c->trial, or 0. */
+ * all, dearest first; but plain LRU, which others are compared with, has no second thoughts.
+ * Returns a bit mask over c->trial, or 0. */
 static uint64_t greedy(const struct core *c, const struct site *site, uint32_t count)
 {
     int64_t missing[CORE_DEVICES_MAX];
