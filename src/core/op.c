@@ -327,8 +327,11 @@ static void say_failed(struct core *c, uint32_t slot)
 static void retry_as_unload(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
-    if (m->victim_of != CORE_SLOT_NONE)
-        m->victim_action = ACTION_UNLOAD;
+    if (m->victim_of == CORE_SLOT_NONE)
+        return;
+    m->victim_action = ACTION_UNLOAD;
+    c->targets[m->victim_of].plan.ordering = true;
+    c->version++;
 }
 
 static void finish_move(struct core *c, uint32_t slot, const struct op *op, const uint64_t *there)
@@ -472,7 +475,7 @@ void op_on_adopted(struct core *c, const struct event *ev)
 {
     uint32_t slot = ev->model.model, placement = ev->model.placement;
     if (slot >= c->model_count || c->models[slot].state != MODEL_UNLOADED ||
-        c->targets[slot].plan.active || c->models[slot].hold.settling_devices) {
+        c->targets[slot].plan.active) {
         c->stale_ids++;
         return;
     }
@@ -480,6 +483,7 @@ void op_on_adopted(struct core *c, const struct event *ev)
     must(placement == CORE_SLOT_NONE || placement < m->policy.placement_count);
     m->placement = placement;
     m->home = ev->model.devices;
+    ledger_take_back(c, slot);
     m->hold.restored = true;
     for (uint32_t d = 0; d < CORE_DEVICES_MAX && placement != CORE_SLOT_NONE; d++) {
         if (!(ev->model.devices & (1U << d)))

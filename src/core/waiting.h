@@ -26,6 +26,8 @@ bool want_is_lease(const struct core *c, uint32_t target);
 struct lease *want_lease(const struct core *c, uint32_t target);
 uint32_t want_of_lease(const struct core *c, uint32_t lease_slot);
 struct claim want_claim(const struct core *c, uint32_t target);
+/* How long its clock has stood still so far, whoever looks at it. */
+uint64_t want_stood_ns(const struct core *c, uint32_t target);
 /* When the one that waits longest for it is overdue; false: never, or its clock stands. */
 bool want_deadline(const struct core *c, uint32_t target, struct mono *ret_at);
 /* When a request becomes overdue; false: never. */

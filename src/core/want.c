@@ -31,9 +31,10 @@ uint32_t want_of_lease(const struct core *c, uint32_t lease_slot)
     return c->limits.models_max + lease_slot;
 }
 
-static uint64_t stood_still(const struct core *c, uint32_t target, uint64_t before)
+uint64_t want_stood_ns(const struct core *c, uint32_t target)
 {
-    return c->gap_ns + c->targets[target].stood_ns - before;
+    const struct target *t = &c->targets[target];
+    return c->gap_ns + t->stood_ns + (t->blocked ? c->now.ns - t->blocked_since.ns : 0);
 }
 
 bool want_waiter_deadline(const struct core *c, const struct waiter *w, struct mono *ret_at)
@@ -41,7 +42,7 @@ bool want_waiter_deadline(const struct core *c, const struct waiter *w, struct m
     uint64_t max = c->sched == SCHEDULER_FAIR ? c->fair.wait_ns_max[w->class] : 0;
     if (!max || c->targets[w->model].blocked)
         return false;
-    ret_at->ns = w->since.ns + max + stood_still(c, w->model, w->stood_ns);
+    ret_at->ns = w->since.ns + max + want_stood_ns(c, w->model) - w->stood_ns;
     return true;
 }
 
@@ -54,7 +55,7 @@ bool want_deadline(const struct core *c, uint32_t target, struct mono *ret_at)
         uint64_t max = c->sched == SCHEDULER_FAIR ? c->fair.wait_ns_max[l->ask.class] : 0;
         if (!max || c->targets[target].blocked)
             return false;
-        ret_at->ns = l->since.ns + max + stood_still(c, target, l->stood_ns);
+        ret_at->ns = l->since.ns + max + want_stood_ns(c, target) - l->stood_ns;
         return true;
     }
     const struct model *m = &c->models[target];
