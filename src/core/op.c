@@ -392,10 +392,10 @@ void op_on_suspended(struct core *c, const struct event *ev)
         end_gone(c, slot, op.why);
         return;
     }
-    bool ordered = m->leaving == LEAVE_SUSPEND;
-    if (ordered)
+    if (m->leaving == LEAVE_SUSPEND)
         m->leaving = LEAVE_NOT;
-    if (ev->model.outcome == OUTCOME_AT_SOURCE) {
+    bool suspended = ev->model.outcome != OUTCOME_AT_SOURCE;
+    if (!suspended) {
         c->suspended_bytes -= m->suspended_bytes;
         m->suspended_bytes = 0;
         m->cannot_suspend = true;
@@ -412,9 +412,7 @@ void op_on_suspended(struct core *c, const struct event *ev)
         say_here(c, NOTICE_SUSPENDED, slot, op.why)->duration_ns = c->now.ns - op.started.ns;
         transition_victim_gone(c, slot);
     }
-    if (ordered)
-        command_finish(c, slot, COMMAND_SUSPEND,
-                       m->state == MODEL_SUSPENDED ? REASON_NONE : REASON_OP_FAILED);
+    command_finish(c, slot, COMMAND_SUSPEND, suspended ? REASON_NONE : REASON_OP_FAILED);
     model_refresh(c, slot);
 }
 
@@ -474,12 +472,13 @@ void op_on_broken(struct core *c, const struct event *ev)
 void op_on_adopted(struct core *c, const struct event *ev)
 {
     uint32_t slot = ev->model.model, placement = ev->model.placement;
-    if (slot >= c->model_count || c->models[slot].state != MODEL_UNLOADED ||
-        c->targets[slot].plan.active) {
+    if (slot >= c->model_count || c->models[slot].state != MODEL_UNLOADED) {
         c->stale_ids++;
         return;
     }
     struct model *m = &c->models[slot];
+    if (c->targets[slot].plan.active)
+        transition_end(c, slot); /* there it is */
     must(placement == CORE_SLOT_NONE || placement < m->policy.placement_count);
     m->placement = placement;
     m->home = ev->model.devices;

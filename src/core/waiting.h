@@ -52,7 +52,8 @@ void lease_restore(struct core *c, const struct event *ev);
 void lease_renew(struct core *c, struct id id);
 void lease_end(struct core *c, struct id id);
 void lease_revoke(struct core *c, uint32_t slot, enum reason why, uint32_t other);
-void lease_grant(struct core *c, uint32_t slot, uint32_t devices);
+/* Gets all it asked for, on these devices. */
+void lease_come_in(struct core *c, uint32_t slot, uint32_t devices);
 void lease_doom(struct core *c, uint32_t slot, enum reason why);
 bool lease_gates_open(const struct core *c, const struct lease *l);
 void lease_refresh(struct core *c, uint32_t slot);
