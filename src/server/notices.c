@@ -29,7 +29,9 @@ static void put_details(struct server *s, const struct effect *e, struct buf *b)
     if (e->model != CORE_SLOT_NONE)
         put_text(b, "model", roster_id(&s->roster, e->model));
     if (e->other != CORE_SLOT_NONE)
-        put_text(b, "for_model", roster_id(&s->roster, e->other));
+        put_text(b,
+                 e->notice == NOTICE_BLOCKED && e->type == EFFECT_NOTICE ? "by_model" : "for_model",
+                 roster_id(&s->roster, e->other));
     if (e->reason != REASON_NONE)
         put_text(b, "reason", reason_text(e->reason));
     if (e->device != CORE_SLOT_NONE && e->device < c->gpu_count)
@@ -38,6 +40,8 @@ static void put_details(struct server *s, const struct effect *e, struct buf *b)
         put_number(b, "bytes", e->bytes);
     if (e->duration_ns)
         put_seconds(b, "seconds", e->duration_ns);
+    if (e->notice == NOTICE_MODE_REACHED)
+        put_text(b, "mode", s->modes.name);
     if (e->notice == NOTICE_LOAD_FAILED && s->roster.entries[e->model].last_error)
         put_text(b, "error", s->roster.entries[e->model].last_error);
     buf_char(b, '}');
@@ -57,7 +61,7 @@ void notices_publish(struct server *s, const struct effect *e)
 void notices_waiter(struct server *s, const char *type, const struct effect *e)
 {
     struct buf details = {0};
-    if (s->events.followers.count == 0)
+    if (s->events.followers.count == 0 && !hooks_want(s, type))
         return;
     put_details(s, e, &details);
     /* Before the closing brace. */

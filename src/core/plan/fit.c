@@ -92,7 +92,8 @@ static uint32_t gather(struct core *c, const struct claim *claim, const struct s
 }
 
 /* Takes candidates in order until nothing is missing, then drops those that are not needed after
- * all, dearest first. Returns a bit mask over c->trial, or 0. */
+ * all, dearest first; but plain LRU, which others are compared with, has no second thoughts.
+ * Returns a bit mask over c->trial, or 0. */
 static uint64_t greedy(const struct core *c, const struct site *site, uint32_t count)
 {
     int64_t missing[CORE_DEVICES_MAX];
@@ -106,8 +107,8 @@ static uint64_t greedy(const struct core *c, const struct site *site, uint32_t c
         take(c, &c->trial[taken], missing, false);
         chosen |= UINT64_C(1) << taken;
     }
-    if (lacks(missing))
-        return 0;
+    if (lacks(missing) || c->victim_kind == VICTIMS_LRU)
+        return lacks(missing) ? 0 : chosen;
     for (uint32_t i = taken; i-- > 0;) {
         if (!(chosen >> i & 1))
             continue;

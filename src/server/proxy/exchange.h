@@ -41,7 +41,8 @@ enum exchange_state {
 
 struct exchange {
     struct server *server;
-    struct client *client;     /* lives at least as long; NULL only while ending */
+    struct client *client; /* lives at least as long; NULL while ending, and when it has left and
+                              the answer is read to its end all the same */
     struct upstream *upstream; /* from FORWARDING on; owned until put back */
     struct config_ref *config; /* counted */
     const struct route *route;
@@ -53,8 +54,11 @@ struct exchange {
     struct body body;
     struct scanner *scanner; /* owned while the model is looked for in the body */
     uint64_t body_sent;
-    uint32_t slot;      /* the model's; CORE_SLOT_NONE: not known yet */
-    uint32_t path_skip; /* characters of the path that the model's server does not see */
+    uint32_t slot;        /* the model's; CORE_SLOT_NONE: not known yet */
+    uint32_t key;         /* a number for the API key that it came with; 0: none */
+    enum class class;     /* X-Wharf-Class; CLASS__COUNT: not given */
+    uint64_t wait_ns_max; /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
+    uint32_t path_skip;   /* characters of the path that the model's server does not see */
     bool body_complete, sent_all, bounced, fresh_only, is_head_method, client_keep_alive;
     bool send_chunked; /* the body goes upstream in chunks: its length is not known */
     bool client_http10, answer_begun, expects_continue;
@@ -82,7 +86,11 @@ void exchange_waiting(struct server *s, const struct effect *e);
 void exchange_granted(struct server *s, const struct effect *e);
 void exchange_refused(struct server *s, const struct effect *e);
 void exchange_command_done(struct server *s, const struct effect *e);
+/* Ends it, unless its model wants requests finished whose client has left. */
 void exchange_client_gone(struct exchange *ex);
+/* Ends those that were kept for that. */
+void exchange_end_drained(struct server *s);
+bool exchange_lives(const struct server *s, struct id self);
 void exchange_client_drained(struct exchange *ex);
 /* What a refusal tells the client: fills *ret, with its detail in text. */
 void exchange_describe(struct server *s, const struct effect *e, struct problem *ret,
@@ -95,8 +103,8 @@ void exchange_over(struct exchange *ex, enum ended how, bool keep);
 void exchange_route(struct exchange *ex);
 void exchange_body(struct exchange *ex, const char *data, size_t n);
 void exchange_body_end(struct exchange *ex);
-/* Whether the request carries one of the configured keys (or none is configured). */
-bool exchange_authorized(const struct exchange *ex);
+/* Whether the request carries one of the configured keys (or none is configured); notes which. */
+bool exchange_authorized(struct exchange *ex);
 
 /* forward.c: the request on its way to the model */
 void exchange_forward(struct exchange *ex);
