@@ -87,7 +87,7 @@ static uint64_t bytes_of(const struct judge_model *m, uint32_t device)
     if (m->seat == SEAT_GONE)
         return 0;
     if (m->at.devices >> device & 1)
-        bytes = declared || m->at.bytes < UNDECLARED_BYTES ? m->at.bytes : UNDECLARED_BYTES;
+        bytes = declared || m->seat == SEAT_ASLEEP ? m->at.bytes : UNDECLARED_BYTES;
     if ((m->seat == SEAT_MOVING || m->seat == SEAT_RESUMING) && (m->to.devices >> device & 1))
         bytes += m->to.bytes;
     return bytes;
@@ -146,6 +146,21 @@ static void pass(struct run *r, uint64_t *next_sample_ns)
         sample(r, d);
 }
 
+static void unpin_one(struct run *r, uint32_t model)
+{
+    for (uint32_t k = 0; k < JUDGE_COMMANDS_MAX; k++) {
+        struct event ev = {.type = EVENT_COMMAND,
+                           .command = {.tag = UINT64_C(1) << 40 | k,
+                                       .model = model,
+                                       .what = COMMAND_UNPIN,
+                                       .why = REASON_COMMAND}};
+        if (!judge_legal(r->judge, &ev))
+            continue;
+        tell(r, ev);
+        return;
+    }
+}
+
 /* Nothing holds its room for ever. */
 static void unpin(struct run *r)
 {
@@ -166,15 +181,8 @@ static void unpin(struct run *r)
     config.matrix.members = j->members;
     config.matrix.ends = j->ends;
     tell(r, (struct event){.type = EVENT_CONFIG, .config = &config});
-    for (uint32_t i = 0; i < config.model_count; i++) {
-        struct event ev = {.type = EVENT_COMMAND,
-                           .command = {.tag = UINT64_C(1) << 40 | (i % JUDGE_COMMANDS_MAX),
-                                       .model = i,
-                                       .what = COMMAND_UNPIN,
-                                       .why = REASON_COMMAND}};
-        if (judge_legal(j, &ev))
-            tell(r, ev);
-    }
+    for (uint32_t i = 0; i < config.model_count; i++)
+        unpin_one(r, i);
 }
 
 void peace_make(struct run *r)

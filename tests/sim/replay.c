@@ -80,6 +80,7 @@ static void tell_all(void *arg)
     for (size_t i = 0; i < t->tape->count; i++)
         if (!t->how->keep || t->how->keep[i])
             tell(t, &t->tape->items[i]);
+    t->run.trace = NULL; /* of the peace, that it does not help is all that counts */
     if (t->how->peace)
         peace_make(&t->run);
 }
@@ -88,7 +89,7 @@ void replay_tape(const struct tape *t, const struct replay_how *how, struct repl
 {
     struct telling telling = {.tape = t, .how = how};
     *ret = (struct replay){.heard = {.limits = t->limits, .terms = t->terms}};
-    telling.run.check_every = 1;
+    telling.run.check_every = how->unchecked ? 0 : 1;
     telling.run.tape = &ret->heard;
     telling.run.trace = how->trace;
     run_init(&telling.run, &t->limits, &t->terms);
@@ -154,6 +155,13 @@ static void drop_items(struct tape *t, const bool *keep)
     t->count = count;
 }
 
+/* Without a start nobody is ever served, and without devices nobody who wants some. */
+static bool essential(const struct shrink *s, size_t i)
+{
+    enum event_type t = s->tape->items[i].note.ev.type;
+    return s->how.peace && (t == EVENT_BOOT_DONE || t == EVENT_DEVICE_FOUND);
+}
+
 /* One sweep with chunks of this size. */
 static bool sweep(struct shrink *s, size_t chunk)
 {
@@ -164,18 +172,14 @@ static bool sweep(struct shrink *s, size_t chunk)
         if (!keep)
             abort();
         for (size_t i = 0; i < s->tape->count; i++)
-            keep[i] = i < from || i >= at;
+            keep[i] = i < from || i >= at || essential(s, i);
         size_t before = s->tape->count;
-        if (attempt(s, keep)) {
-            shorter = true;
-            if (s->how.peace)
-                drop_items(s->tape, keep);
-        }
+        if (attempt(s, keep) && s->how.peace)
+            drop_items(s->tape, keep);
+        shorter |= s->tape->count < before; /* TICKs come by themselves */
         free(keep);
         /* What was heard may be shorter still; go on below the chunk. */
         at = from < s->tape->count ? from : s->tape->count;
-        if (s->tape->count > before)
-            abort();
     }
     return shorter;
 }
@@ -302,7 +306,7 @@ static void simplify_event(struct shrink *s, struct tape_item *item)
         TRY(s, a->device_mask, 0);
         TRY(s, a->device_mask, 1);
         TRY(s, a->device_count, 1);
-        TRY(s, a->bytes, a->bytes / GIB * GIB);
+        TRY(s, a->bytes, a->bytes >= GIB ? a->bytes / GIB * GIB : a->bytes);
         TRY(s, a->class, CLASS_NORMAL);
     } else if (ev->type == EVENT_DEVICE_SAMPLE) {
         TRY(s, ev->sample.use_count, 0);
@@ -337,8 +341,65 @@ static void round_times(struct shrink *s)
     free(old);
 }
 
+/* The model that an event is about; CORE_SLOT_NONE: none. */
+static uint32_t model_of(const struct event *ev)
+{
+    if (ev->type == EVENT_REQUEST_ARRIVED)
+        return ev->request.model;
+    if (ev->type >= EVENT_MODEL_ADOPTED && ev->type <= EVENT_UPSTREAM_BROKEN)
+        return ev->model.model;
+    if (ev->type == EVENT_COMMAND)
+        return ev->command.model;
+    return ev->type == EVENT_LEARNED || ev->type == EVENT_FOOTPRINT ? ev->learned.model
+                                                                    : CORE_SLOT_NONE;
+}
+
+/* Models that no event is about go all at once, or, where that is too much, in halves. */
+static void drop_models(struct shrink *s, uint32_t from, uint32_t to, const bool *named)
+{
+    size_t count = s->tape->count;
+    struct core_model_policy *old = malloc(count * sizeof(*old) * JUDGE_MODELS_MAX);
+    if (!old)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        struct tape_item *item = &s->tape->items[i];
+        if (item->note.ev.type != EVENT_CONFIG)
+            continue;
+        struct core_model_policy *models = own_models(tape_config(item));
+        memcpy(&old[i * JUDGE_MODELS_MAX], models, JUDGE_MODELS_MAX * sizeof(*models));
+        for (uint32_t m = from; m < to; m++)
+            if (!named[m])
+                models[m] = (struct core_model_policy){0};
+    }
+    struct replay r;
+    s->tries++;
+    replay_tape(s->tape, &s->how, &r);
+    bool still = same(s, &r);
+    replay_fini(&r);
+    for (size_t i = 0; i < count && !still; i++)
+        if (s->tape->items[i].note.ev.type == EVENT_CONFIG)
+            memcpy(own_models(tape_config(&s->tape->items[i])), &old[i * JUDGE_MODELS_MAX],
+                   JUDGE_MODELS_MAX * sizeof(*old));
+    free(old);
+    if (still || to - from < 2)
+        return;
+    drop_models(s, from, from + (to - from) / 2, named);
+    drop_models(s, from + (to - from) / 2, to, named);
+}
+
+static void drop_unnamed(struct shrink *s)
+{
+    bool named[JUDGE_MODELS_MAX + 1] = {0};
+    for (size_t i = 0; i < s->tape->count; i++) {
+        uint32_t m = model_of(&s->tape->items[i].note.ev);
+        named[m < JUDGE_MODELS_MAX ? m : JUDGE_MODELS_MAX] = true;
+    }
+    drop_models(s, 0, JUDGE_MODELS_MAX, named);
+}
+
 static void simplify(struct shrink *s)
 {
+    drop_unnamed(s);
     for (size_t i = 0; i < s->tape->count; i++) {
         if (s->tape->items[i].note.ev.type == EVENT_CONFIG)
             simplify_config(s, &s->tape->items[i]);
@@ -352,7 +413,8 @@ bool shrink_tape(struct tape *t, enum rule rule, const char *text, struct replay
 {
     struct shrink s = {.tape = t, .rule = rule};
     snprintf(s.text, sizeof(s.text), "%s", text);
-    s.how = (struct replay_how){.ticks = true, .peace = how->peace};
+    s.how = (struct replay_how){
+        .ticks = true, .peace = how->peace, .unchecked = rule != RULE_CHECK};
     if (!attempt(&s, NULL)) {
         s.how.ticks = false;
         if (!attempt(&s, NULL))

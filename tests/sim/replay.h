@@ -15,6 +15,7 @@ struct replay {
  * out. peace: everything comes to its end after the last event. keep: which items; NULL: all. */
 struct replay_how {
     bool ticks, peace;
+    bool unchecked; /* the core does not check itself */
     const bool *keep;
     FILE *trace;
 };

@@ -52,7 +52,8 @@ struct spot { /* bytes on each of some devices */
 };
 
 struct judge_model {
-    struct core_model_policy policy; /* as last configured */
+    struct core_model_policy policy;   /* as last configured */
+    struct core_model_policy in_force; /* of the process that is there */
     uint64_t hash_running;           /* of the process that is there, or on its way */
     enum seat seat;
     uint64_t op; /* open while the seat is one that passes */
@@ -61,7 +62,8 @@ struct judge_model {
     uint64_t op_since_ns;
     struct spot at, to; /* to: of a move, or of a resume */
     struct list waiting[CLASS__COUNT];
-    uint32_t waiting_count, running, quiet;
+    uint32_t waiting_count, running;
+    uint32_t life, busy; /* busy: running ones of this life of its process that are not quiet */
     bool forced;   /* it may be cut: an order to stop at once, a broken server */
     bool ordered;  /* an order to unload: it admits nothing more */
     bool pinned, was_pinned; /* by command; since it came in */
@@ -81,7 +83,7 @@ struct party { /* a request, or a lease */
     enum trace traced;
     uint64_t tag, seq;
     struct id id;
-    uint32_t model;
+    uint32_t model, life;
     enum class class;
     uint64_t since_ns, granted_ns;
     uint64_t patience_ns; /* wait_ns_max; UINT64_MAX: none */

@@ -41,9 +41,12 @@ void judge_command_event(struct judge *j, const struct event *ev)
         c->open = false;
 }
 
+/* It was so in this step, if no longer: something else has been begun with the model. */
 static bool done_truly(const struct judge *j, const struct judge_command *c)
 {
     const struct judge_model *m = &j->models[c->model];
+    if (seat_passes(m->seat) && m->op_since_ns == j->now_ns)
+        return true;
     switch (c->what) {
     case COMMAND_LOAD:
         return m->seat == SEAT_HERE;

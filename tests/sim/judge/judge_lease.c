@@ -220,7 +220,7 @@ static void end(struct judge *j, struct party *p, const struct effect *e)
     if (e->reason == REASON_LEASE_EXPIRED)
         holds = ttl_over(j, p);
     else if (e->reason == REASON_REVOKED)
-        holds = grace_over(j, p);
+        holds = grace_over(j, p) || (p->revoked && ttl_over(j, p));
     else if (e->reason == REASON_SHUTDOWN)
         holds = j->draining;
     else if (e->reason == REASON_CONFIG || e->reason == REASON_REMOVED ||

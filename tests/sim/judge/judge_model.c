@@ -69,6 +69,13 @@ static void loaders(struct judge *j, uint32_t devices, bool takes)
 
 /* Orders */
 
+/* Nobody has said what it takes there. */
+static bool unsized(const struct judge_model *m, const struct spot *s)
+{
+    return s->placement < CORE_PLACEMENTS_MAX && !m->policy.placements[s->placement].bytes &&
+           !(m->learned >> s->placement & 1);
+}
+
 /* Groups and matrices know no bytes, and hence no devices. */
 static bool knows_devices(const struct judge *j)
 {
@@ -129,7 +136,7 @@ static bool may_stay(const struct judge_model *m)
 
 static bool apart(const struct judge *j, uint32_t target, uint32_t other)
 {
-    uint32_t tg = j->models[target].policy.group, og = j->models[other].policy.group;
+    uint32_t tg = j->models[target].in_force.group, og = j->models[other].in_force.group;
     if (j->config.sched == SCHEDULER_SERIAL)
         return !may_stay(&j->models[other]);
     if (j->config.plan != PLAN_GROUP)
@@ -137,13 +144,6 @@ static bool apart(const struct judge *j, uint32_t target, uint32_t other)
     if (tg == og)
         return j->groups[tg].swap;
     return j->groups[tg].exclusive && !j->groups[og].persistent;
-}
-
-/* Nobody has said what it takes there. */
-static bool unsized(const struct judge_model *m, const struct spot *s)
-{
-    return s->placement < CORE_PLACEMENTS_MAX && !m->policy.placements[s->placement].bytes &&
-           !(m->learned >> s->placement & 1);
 }
 
 static void check_company(struct judge *j, uint32_t target)
@@ -240,15 +240,15 @@ static void may_leave(struct judge *j, const struct effect *e)
     if (m->seat != SEAT_HERE && !(m->seat == SEAT_ASLEEP && e->type == EFFECT_UNLOAD))
         judge_break(j, RULE_OP, "%s of m%u, which is not there", effect_type_text(e->type),
                     e->model);
-    if (m->running > m->quiet && !m->forced && !cut)
+    if (m->busy && !m->forced && !cut)
         judge_break(j, RULE_PREEMPT, "%s of m%u, which serves %u", effect_type_text(e->type),
-                    e->model, m->running);
+                    e->model, m->busy);
     if (makes_room(e->reason) && pinned(m))
         judge_break(j, RULE_PINNED, "%s of m%u, which is pinned: %s", effect_type_text(e->type),
                     e->model, reason_text(e->reason));
     if (e->reason != REASON_IDLE)
         return;
-    if (!m->policy.ttl_ns || m->running || j->now_ns < m->used_ns + m->policy.ttl_ns)
+    if (!m->policy.ttl_ns || m->busy || j->now_ns < m->used_ns + m->policy.ttl_ns)
         judge_break(j, RULE_IDLE, "m%u is unloaded as idle %" PRIu64 " ns after its last use",
                     e->model, j->now_ns - m->used_ns);
     if (j->event->type != EVENT_TICK)
@@ -275,6 +275,8 @@ static void leave(struct judge *j, const struct effect *e)
                     m->policy.movable ? "to where it is" : "which it cannot be");
     may_come(j, e);
     check_spot(j, e->model, &m->to);
+    if (unsized(m, &m->to))
+        m->to.bytes = 0;
     hand_out(j, &m->to, "a move");
     open_op(j, e, SEAT_MOVING);
 }
@@ -294,6 +296,8 @@ static void resume(struct judge *j, const struct effect *e)
     check_company(j, e->model);
     hand_back(j, &m->at); /* what stayed is part of what it gets */
     m->at.bytes = 0;
+    if (unsized(m, &m->to))
+        m->to.bytes = 0;
     hand_out(j, &m->to, "a resume");
     loaders(j, m->to.devices, true);
     open_op(j, e, SEAT_RESUMING);
@@ -412,6 +416,9 @@ static void gone(struct judge *j, struct judge_model *m)
     hand_back(j, &m->at);
     hand_back(j, &m->to);
     m->at = m->to = (struct spot){CORE_SLOT_NONE, 0, 0};
+    m->life++;
+    m->busy = 0;
+    m->in_force = m->policy;
     m->seat = SEAT_GONE;
     m->ordered = m->forced = false;
     m->blocked_ns = 0;
@@ -532,6 +539,8 @@ static void backend_event(struct judge *j, const struct event *ev)
         if (m->seat == SEAT_RESUMING)
             loaders(j, m->to.devices, false);
         m->ghost = true;
+        m->life++;
+        m->busy = 0;
         leave_alone(j, i, m->at.devices);
         m->seat = SEAT_GONE;
     }
@@ -564,6 +573,11 @@ void judge_model_config(struct judge *j, const struct core_config *config)
         m->was_pinned |= m->policy.pinned;
         m->policy = i < config->model_count ? config->models[i] : none;
         m->pinned = m->pinned && was;
+        if (!was)
+            m->learned = 0; /* another model has the slot */
+        if (m->policy.present && (m->seat == SEAT_GONE ||
+                                  m->hash_running == m->policy.hash_process))
+            m->in_force = m->policy;
     }
     if (config->model_count > j->model_count)
         j->model_count = config->model_count;

@@ -124,7 +124,7 @@ static void stop_serving(struct judge *j, struct party *p)
     struct judge_model *m = &j->models[p->model];
     list_remove(&j->granted, &p->granted);
     m->running--;
-    m->quiet -= p->quiet;
+    m->busy -= p->life == m->life && !p->quiet;
     p->quiet = false;
     m->used_ns = j->now_ns;
     j->serving--;
@@ -169,7 +169,8 @@ void judge_queue_event(struct judge *j, const struct event *ev)
         bounced(j, p);
     else if (p->state == PARTY_GRANTED && p->quiet != ev->quiet.quiet) {
         p->quiet = ev->quiet.quiet;
-        j->models[p->model].quiet += p->quiet ? 1U : (uint32_t)-1;
+        if (p->life == j->models[p->model].life)
+            j->models[p->model].busy += p->quiet ? (uint32_t)-1 : 1U;
     }
 }
 
@@ -232,7 +233,9 @@ void judge_queue_grant(struct judge *j, const struct effect *e)
     p->state = PARTY_GRANTED;
     p->granted_ns = j->now_ns;
     list_push(&j->granted, &p->granted);
+    p->life = j->models[p->model].life;
     j->models[p->model].running++;
+    j->models[p->model].busy++;
     j->models[p->model].used_ns = j->now_ns;
     j->serving++;
     j->granted_count++;
@@ -274,6 +277,7 @@ static void check_reason(struct judge *j, const struct effect *e, const struct p
     else if (e->reason == REASON_QUEUE_FULL)
         holds = p->state == PARTY_ASKED &&
                 (m->waiting_count > m->policy.queue_max ||
+                 m->waiting_count > m->in_force.queue_max ||
                  j->arrivals[0].count + j->serving > j->terms.waiters_max);
     else if (e->reason == REASON_NO_ROOM)
         holds = !j->terms.declared || !fits_somewhere(j, m);

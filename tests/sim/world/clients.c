@@ -230,7 +230,7 @@ static void granted(struct world *w, struct client *c, const struct effect *e)
     else if (!c->lease && chance(w, ODDS_BOUNCES))
         client_bounce(w, slot);
     if (!c->lease && chance(w, ODDS_LEAKS))
-        w->engines[e->model].bytes += below(w, 200 * MIB);
+        engine_grow(w, e->model, below(w, 200 * MIB));
 }
 
 void client_effect(struct world *w, const struct effect *e)

@@ -27,6 +27,7 @@ static void let_go(struct world *w, struct engine *e, uint32_t devices, uint64_t
         return;
     e->linger_devices = devices;
     e->linger_bytes = bytes;
+    e->linger_seen = below(w, 2);
     e->linger_until_ns = w->run.now_ns + 1 + below(w, w->swarm.linger_ns);
 }
 
@@ -158,6 +159,24 @@ static void begin(struct world *w, uint32_t i, enum work work, uint64_t ns_max)
     world_set_timer(w, TIMER_ENGINE, i, hangs ? WORLD_NEVER : at);
 }
 
+/* Nobody holds what is not there. */
+static uint64_t bounded(const struct world *w, uint32_t devices, uint64_t bytes)
+{
+    for (uint32_t d = 0; d < w->swarm.devices; d++) {
+        if (!(devices >> d & 1))
+            continue;
+        uint64_t used = sampler_used(w, d);
+        uint64_t left = w->total[d] > used ? w->total[d] - used : 0;
+        bytes = bytes < left ? bytes : left;
+    }
+    return bytes;
+}
+
+void engine_grow(struct world *w, uint32_t i, uint64_t bytes)
+{
+    w->engines[i].bytes += bounded(w, w->engines[i].devices, bytes);
+}
+
 static uint64_t really(struct world *w, struct engine *e, const struct effect *ef)
 {
     uint64_t bytes = ef->bytes;
@@ -165,18 +184,20 @@ static uint64_t really(struct world *w, struct engine *e, const struct effect *e
     if (ef->placement < m->placement_count && !m->placements[ef->placement].bytes)
         bytes = bytes / 5; /* it declares nothing, and was charged what there was */
     e->honesty = chance(w, ODDS_LIES) ? 300 + (uint32_t)below(w, 1200) : 1000;
-    return bytes / 1000 * e->honesty + bytes % 1000 * e->honesty / 1000;
+    if (w->swarm.honest)
+        return bytes;
+    return bounded(w, ef->devices, bytes / 1000 * e->honesty + bytes % 1000 * e->honesty / 1000);
 }
 
 static void load(struct world *w, const struct effect *ef)
 {
     struct engine *e = &w->engines[ef->model];
     e->backend = w->run.judge->models[ef->model].policy.backend;
+    e->bytes = really(w, e, ef);
     e->alive = true;
     e->asleep = false;
     e->devices = ef->devices;
     e->placement = ef->placement;
-    e->bytes = really(w, e, ef);
     begin(w, ef->model, WORK_LOAD, w->swarm.load_ns);
 }
 

@@ -36,10 +36,9 @@ static uint32_t take_uses(struct world *w)
 
 static void list_uses(struct world *w, uint32_t device, struct sample_use *uses, uint32_t *count)
 {
-    bool lingering = below(w, 2);
     for (uint32_t i = 0; i < w->config.model_count; i++) {
         uint64_t bytes = engine_bytes(w, i, device);
-        if (lingering && engine_lingers(w, i, device))
+        if (w->engines[i].linger_seen && engine_lingers(w, i, device))
             bytes += w->engines[i].linger_bytes;
         if (bytes)
             uses[(*count)++] = (struct sample_use){.model = i, .bytes = bytes};

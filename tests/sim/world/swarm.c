@@ -48,8 +48,8 @@ static void draw_rates(struct world *w)
             s->weights[k] = between(w, acts[k].least, acts[k].most);
     if (s->calm)
         s->odds[ODDS_LEASE_BYTES] = 0;
-    if (s->honest)
-        s->odds[ODDS_LIES] = s->odds[ODDS_LEAKS] = s->odds[ODDS_LEASE_LIES] = 0;
+    if (s->honest) /* what does not say how much is used cannot be told from the truth */
+        s->odds[ODDS_SAMPLE_MUTE] = s->odds[ODDS_LIES] = s->odds[ODDS_LEAKS] = s->odds[ODDS_LEASE_LIES] = 0;
     if (s->declared)
         s->weights[ACT_teach] = 0;
     for (int k = 0; k < ACT__COUNT; k++)
@@ -136,7 +136,7 @@ void swarm_model(struct world *w, uint32_t i)
         .yields = !calm && percent(w, 15),
         .suspends = !calm && percent(w, 30),
         .pinned = !calm && percent(w, 6),
-        .hash_process = below(w, 3),
+        .hash_process = ++w->serial, /* another process, whatever else is the same */
         .slots_max = percent(w, 40) ? 1 : between(w, 1, 8),
         .queue_max = percent(w, 15) ? (uint32_t)below(w, 6) : 1000,
         .priority = (int32_t)below(w, 3) - 1,
@@ -269,6 +269,8 @@ void swarm_change_config(struct world *w)
         m->queue_max = (uint32_t)below(w, 30);
         break;
     case 12:
+        for (uint32_t k = 0; k < m->placement_count; k++)
+            m->placements[k].bytes = draw_bytes(w, m->placements[k].device_mask);
         m->ttl_ns = percent(w, 50) ? (1 + below(w, 20)) * NS_PER_S : 0;
         break;
     case 13:

@@ -44,7 +44,7 @@ enum work { WORK_NONE, WORK_LOAD, WORK_UNLOAD, WORK_MOVE, WORK_SUSPEND, WORK_RES
 struct engine { /* of a model: a process, or what a backend does for one */
     enum work work;
     bool posted, escalated; /* the end of its work is in the inbox; ABORT or KILL has come */
-    bool alive, asleep, exit_posted;
+    bool alive, asleep, exit_posted, linger_seen;
     uint32_t backend;
     uint32_t placement, to_placement, devices, to_devices, linger_devices;
     uint64_t bytes, to_bytes, linger_bytes, linger_until_ns; /* on each of devices */

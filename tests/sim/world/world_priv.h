@@ -33,6 +33,7 @@ void swarm_wishes(struct world *w);
 
 /* engine.c */
 void engine_effect(struct world *w, const struct effect *e);
+void engine_grow(struct world *w, uint32_t i, uint64_t bytes);
 void engine_due(struct world *w, uint32_t i);
 void engine_crash(struct world *w, uint32_t i);
 void engine_exit(struct world *w, uint32_t i);
