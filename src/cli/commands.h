@@ -13,6 +13,7 @@ extern const struct cli_command cmd_load;
 extern const struct cli_command cmd_logs;
 extern const struct cli_command cmd_ps;
 extern const struct cli_command cmd_serve;
+extern const struct cli_command cmd_simulate;
 extern const struct cli_command cmd_unload;
 extern const struct cli_command cmd_version;
 

@@ -1,0 +1,22 @@
+/* mapping.h: a configuration in the core's words. */
+#ifndef MAPPING_MAPPING_H
+#define MAPPING_MAPPING_H
+
+#include "config/config.h"
+#include "core/policy.h"
+
+/* All that the configuration event points to. */
+struct mapping {
+    struct core_config core;
+    struct core_model_policy *models; /* owned, as groups; by slot */
+    struct core_group_policy *groups;
+    struct core_device_policy devices[CORE_DEVICES_MAX];
+};
+
+/* slots: the slot of each of c's models, all below slot_count; NULL: its index. fits: plan by
+ * bytes, whatever the configuration says. ret borrows from c. */
+void mapping_init(struct mapping *ret, const struct config *c, const uint32_t *slots,
+                  uint32_t slot_count, bool fits);
+void mapping_fini(struct mapping *m);
+
+#endif
