@@ -242,8 +242,7 @@ void api_status(struct server *s, struct exchange *ex)
                ",\"state\":\"%s\",\"scheduler\":\"%s\",\"planner\":\"%s\",\"models\":%u,"
                "\"loaded\":%u,\"in_flight\":%u,\"waiting\":%u,\"connections\":%u,"
                "\"degraded\":",
-               s->stopping ? "stopping" : "serving",
-               c->scheduler == CONFIG_SCHED_SERIAL ? "serial" : "fifo",
+               s->stopping ? "stopping" : "serving", config_scheduler_words[c->scheduler],
                roster_fits(c) ? "fit" : "group", c->model_count, v.loaded, v.running, v.waiting,
                s->clients.count);
     put_string_or_null(&json, devices_problem(s->devices));

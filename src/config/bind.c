@@ -73,7 +73,7 @@ static const char *limit_text(struct binder *b, const struct setting *s, int64_t
     char text[UNITS_TEXT_MAX];
     if (s->type == TYPE_SIZE || s->type == TYPE_VRAM)
         return arena_text(b->arena, units_format_bytes((uint64_t)limit, text));
-    if (s->type == TYPE_DURATION || s->type == TYPE_SECONDS)
+    if (s->type == TYPE_DURATION || s->type == TYPE_SECONDS || s->type == TYPE_WAIT)
         return arena_text(b->arena, units_format_duration((uint64_t)limit, text));
     if (s->type == TYPE_SHARE)
         return limit >= 1000 ? "1 (or 100%)" : "0.001 (or 0.1%)";
@@ -152,7 +152,8 @@ static void bind_size(struct binder *b, const struct setting *s, struct value *v
         return;
     }
     v->number = (int64_t)bytes;
-    check_range(b, s, v);
+    if (s->type != TYPE_VRAM || bytes > 0) /* 0: it takes none */
+        check_range(b, s, v);
 }
 
 static void bind_duration(struct binder *b, const struct setting *s, struct value *v,
@@ -175,8 +176,8 @@ static void bind_duration(struct binder *b, const struct setting *s, struct valu
     } else {
         const char *example = s->type == TYPE_SECONDS ? "a number of seconds, or such as 90s or 5m"
                                                       : "a time with its unit, such as 30s or 5m";
-        diag_error(b->diag, n->at, "%s must be %s%s%s", s->key, example,
-                   n->kind == NODE_SCALAR ? ", not " : "",
+        diag_error(b->diag, n->at, "%s must be %s%s%s%s", s->key, example,
+                   s->type == TYPE_WAIT ? ", or never" : "", n->kind == NODE_SCALAR ? ", not " : "",
                    n->kind == NODE_SCALAR ? diag_quote(b->diag, n->text) : "");
         v->broken = true;
         return;
@@ -188,6 +189,49 @@ static void bind_duration(struct binder *b, const struct setting *s, struct valu
         return;
     }
     check_range(b, s, v);
+}
+
+/* Like a duration, with 0 and never for no bound. */
+static void bind_wait(struct binder *b, const struct setting *s, struct value *v,
+                      const struct node *n)
+{
+    if (n->kind == NODE_SCALAR && strcmp(n->text, "never") == 0)
+        v->number = 0;
+    else
+        bind_duration(b, s, v, n);
+}
+
+/* "foreground, normal or background" */
+static const char *choices(struct binder *b, const char *const *words)
+{
+    const char *list = words[0];
+    for (uint32_t i = 1; words[i]; i++)
+        list = arena_printf(b->arena, "%s%s%s", list, words[i + 1] ? ", " : " or ", words[i]);
+    return list;
+}
+
+static void bind_choice(struct binder *b, const struct setting *s, struct value *v,
+                        const struct node *n)
+{
+    if (n->kind != NODE_SCALAR) {
+        wrong_kind(b, v, n, s->key, choices(b, s->words));
+        return;
+    }
+    struct nearest near = nearest_to(n->text);
+    for (uint32_t i = 0; s->words[i]; i++) {
+        if (strcmp(n->text, s->words[i]) == 0) {
+            v->number = i;
+            return;
+        }
+        nearest_offer(&near, s->words[i]);
+    }
+    if (*n->text == '\0') {
+        v->given = false; /* as in llama-swap */
+        return;
+    }
+    diag_error(b->diag, n->at, "%s must be %s, not %s%s", s->key, choices(b, s->words),
+               diag_quote(b->diag, n->text), diag_hint(b->diag, near.best));
+    v->broken = true;
 }
 
 /* "0.95", "1" or "95%", in permille. */
@@ -274,6 +318,50 @@ static void bind_counts(struct binder *b, const struct setting *s, struct value 
     }
 }
 
+/* The texts of a name: one, or with `lists` any number of them. */
+static void bind_words(struct binder *b, const struct setting *s, struct value *v,
+                       const struct node_item *item, bool lists)
+{
+    const struct node *value = item->value;
+    bool list = lists && value->kind == NODE_LIST;
+    if (value->broken)
+        return;
+    for (uint32_t i = 0; i < (list ? value->count : 1); i++) {
+        const struct node *word = list ? value->items[i].value : value;
+        if (word->broken)
+            continue;
+        if (word->kind != NODE_SCALAR) {
+            const char *where =
+                setting_takes_names(s->scope) ? setting_scope_path(s->scope) : s->key;
+            diag_error(b->diag, word->at, "%s in %s must be a text%s, not %s",
+                       diag_quote(b->diag, item->key->text), where,
+                       lists && !list ? " or a list of texts" : "", kind_name(word));
+            v->broken = true;
+            continue;
+        }
+        v->texts[v->count++] = (struct bound_text){.text = item->key->text,
+                                                   .at = item->key->at,
+                                                   .word = node_is_null(word) ? "" : word->text,
+                                                   .word_at = word->at};
+    }
+}
+
+static void bind_pairs(struct binder *b, const struct setting *s, struct value *v,
+                       const struct node *n)
+{
+    bool lists = s->type == TYPE_EACH_TEXTS;
+    uint32_t room = 0;
+    if (n->kind != NODE_MAP) {
+        wrong_kind(b, v, n, s->key, "a mapping of names to texts");
+        return;
+    }
+    for (uint32_t i = 0; i < n->count; i++)
+        room += lists && n->items[i].value->kind == NODE_LIST ? n->items[i].value->count : 1;
+    v->texts = arena_alloc(b->arena, room, sizeof(*v->texts));
+    for (uint32_t i = 0; i < n->count; i++)
+        bind_words(b, s, v, &n->items[i], lists);
+}
+
 static void bind_children(struct binder *b, const struct setting *s, struct value *v,
                           const struct node *n)
 {
@@ -298,10 +386,7 @@ static void bind_children(struct binder *b, const struct setting *s, struct valu
 static void bind_later(struct binder *b, const struct setting *s, const struct node *key)
 {
     const char *path = setting_scope_path(s->scope);
-    if (s->type == TYPE_NOT_YET)
-        diag_error(b->diag, key->at,
-                   "%s is not supported yet; use groups, or routing.router.use: fit", s->key);
-    else if (!b->warned[s - settings])
+    if (!b->warned[s - settings])
         diag_warn(b->diag, key->at, "%s%s%s is not supported yet, ignored", path, *path ? "." : "",
                   s->key);
     b->warned[s - settings] = true;
@@ -325,8 +410,14 @@ static void bind_value(struct binder *b, const struct setting *s, struct value *
     case TYPE_SECONDS:
         bind_duration(b, s, v, n);
         break;
+    case TYPE_WAIT:
+        bind_wait(b, s, v, n);
+        break;
     case TYPE_SHARE:
         bind_share(b, s, v, n);
+        break;
+    case TYPE_CHOICE:
+        bind_choice(b, s, v, n);
         break;
     case TYPE_TEXT:
     case TYPE_TRIMMED:
@@ -339,6 +430,11 @@ static void bind_value(struct binder *b, const struct setting *s, struct value *
     case TYPE_COUNTS:
         bind_counts(b, s, v, n);
         break;
+    case TYPE_PAIRS:
+    case TYPE_EACH_TEXT:
+    case TYPE_EACH_TEXTS:
+        bind_pairs(b, s, v, n);
+        break;
     case TYPE_MAPS:
     case TYPE_LIST:
         bind_children(b, s, v, n);
@@ -346,7 +442,6 @@ static void bind_value(struct binder *b, const struct setting *s, struct value *
     case TYPE_MAP:
     case TYPE_MACROS:
     case TYPE_LATER:
-    case TYPE_NOT_YET:
         break;
     }
 }
@@ -411,13 +506,19 @@ static struct bound *bind_scope(struct binder *b, enum scope scope, const char *
     bound->id = id;
     bound->at = at;
     bound->values = arena_alloc(b->arena, end - first, sizeof(*bound->values));
+    if (setting_takes_names(scope)) {
+        bound->values[0].at = at;
+        if (n && n->kind == NODE_MAP)
+            bind_pairs(b, &settings[first], &bound->values[0], n);
+        return bound;
+    }
     for (uint32_t i = first; i < end; i++)
         bind_setting(b, &settings[i], &bound->values[i - first], node_find(n, settings[i].key), at);
     for (uint32_t i = 0; n && n->kind == NODE_MAP && i < n->count; i++) {
         const struct setting *s = setting_find(scope, n->items[i].key->text);
         if (!s)
             report_unknown(b, scope, &n->items[i]);
-        else if (s->type == TYPE_LATER || s->type == TYPE_NOT_YET)
+        else if (s->type == TYPE_LATER)
             bind_later(b, s, n->items[i].key);
     }
     return bound;

@@ -13,9 +13,11 @@
 #define BOUND_VRAM_AUTO INT64_C(-1)
 
 struct bound_text {
-    const char *text; /* of COUNTS: the name */
+    const char *text; /* of COUNTS, PAIRS and EACH types: the name */
     int64_t number;   /* of COUNTS */
     struct place at;
+    const char *word; /* of PAIRS and EACH types: what the name has; "" where nothing is given */
+    struct place word_at;
 };
 
 struct value {
@@ -23,11 +25,11 @@ struct value {
     bool broken; /* it was given, and an error has been reported */
     struct place at;
     bool flag;
-    int64_t number;   /* COUNT, SIZE (bytes), DURATION (ns), SHARE (permille), VRAM */
+    int64_t number;   /* COUNT, SIZE (bytes), DURATION (ns), SHARE (permille), CHOICE, VRAM */
     const char *text; /* TEXT, TRIMMED */
-    struct bound_text *texts;
-    struct bound **children; /* MAP: exactly one */
-    uint32_t count;          /* of texts or children */
+    struct bound_text *texts; /* of EACH_TEXTS: one for each text, so a name may come repeatedly */
+    struct bound **children;  /* MAP: exactly one */
+    uint32_t count;           /* of texts or children */
 };
 
 struct bound {

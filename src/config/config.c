@@ -24,6 +24,7 @@ static struct config *resolve(struct arena *scratch, struct diag *d, const struc
     resolve_models(&r);
     resolve_machine(&r);
     resolve_routing(&r);
+    resolve_policies(&r);
     resolve_hashes(&r);
     return c;
 }
@@ -95,6 +96,30 @@ const struct config_model *config_find_model(const struct config *c, const char 
     const struct config_name *found =
         bsearch(name, c->names, c->name_count, sizeof(c->names[0]), by_name);
     return found ? &c->models[found->model] : NULL;
+}
+
+uint32_t config_find_gpu(const struct config *c, const char *name)
+{
+    size_t digits = strspn(name, "0123456789");
+    if (digits && digits < 10 && name[digits] == '\0' && strtoul(name, NULL, 10) < c->gpu_count)
+        return (uint32_t)strtoul(name, NULL, 10);
+    for (uint32_t i = 0; i < c->gpu_count; i++)
+        if (*name && strcmp(c->gpus[i].name, name) == 0)
+            return i;
+    return UINT32_MAX;
+}
+
+bool config_model_may_use(const struct config *c, const struct config_model *m, uint32_t gpu)
+{
+    bool may = m->gpus.count == 0;
+    for (uint32_t i = 0; i < m->gpus.count; i++)
+        may |= config_find_gpu(c, m->gpus.items[i]) == gpu;
+    return may;
+}
+
+uint64_t config_model_share_bytes(const struct config_model *m)
+{
+    return m->vram_bytes / m->gpu_count + (m->vram_bytes % m->gpu_count != 0);
 }
 
 /* Keeps the best `max` in order by putting each into its place. */

@@ -12,56 +12,13 @@
 
 #include "base/buf.h"
 #include "base/pure/check.h"
-
-struct config_strings {
-    char **items;
-    uint32_t count;
-};
-
-struct arena;
+#include "config/model.h"
+#include "config/routing.h"
+#include "config/words.h"
 
 #define CONFIG_MODELS_MAX 4096 /* more is a configuration error */
-#define CONFIG_GROUPS_MAX 4096
 
-enum config_vram { CONFIG_VRAM_UNSET, CONFIG_VRAM_AUTO, CONFIG_VRAM_BYTES };
-
-/* Defaults stand in the settings table (settings.def), which is also their documentation. */
-struct config_model {
-    char *id;
-    char *name, *description; /* "" when not given */
-    struct config_strings aliases;
-    struct config_strings argv; /* cmd, split; may hold "${PORT}"; count 0: no cmd */
-    char *cmd;                  /* expanded, comments stripped; may hold "${PORT}" */
-    char *cmd_stop;             /* "" when not given; may hold "${PID}" and "${PORT}" */
-    struct config_strings stop_argv;
-    struct config_strings env; /* "K=V"; may hold "${PORT}" */
-    char *proxy;               /* http://host:port/base; may hold "${PORT}" */
-    char *check_endpoint;      /* path with leading '/'; "" when the check is switched off */
-    char *use_model_name;      /* "" when not given */
-    bool unlisted;
-    bool uses_port;              /* "${PORT}" stands in cmd: a free one is found at each start */
-    uint16_t port_preferred;     /* tried first; the next free one otherwise */
-    uint32_t concurrency_limit;  /* requests served at once */
-    uint32_t queue_max;          /* requests waiting, beyond those served */
-    int32_t priority;            /* scheduler.settings.fifo.priority; higher goes first */
-    uint64_t ttl_ns;             /* 0: never unloaded for idleness */
-    uint64_t load_timeout_ns;    /* healthCheckTimeout */
-    uint64_t unload_timeout_ns;  /* from SIGTERM to SIGKILL */
-    uint64_t connect_timeout_ns; /* timeouts.connect; 0: none */
-    uint64_t header_timeout_ns;  /* timeouts.responseHeader; 0: none */
-    uint64_t idle_timeout_ns;    /* timeouts.idleConn: idle pooled connections */
-    enum config_vram vram;
-    uint64_t vram_bytes;        /* with CONFIG_VRAM_BYTES */
-    struct config_strings gpus; /* names or indices of allowed devices; empty: any */
-    uint32_t group;             /* index into groups */
-    uint64_t hash_process;      /* over what needs a new process: cmd, env, proxy, gpus */
-    uint64_t hash_policy;       /* over everything else */
-};
-
-struct config_group {
-    char *id; /* "(default)" for models that are in no group */
-    bool swap, exclusive, persistent;
-};
+struct arena;
 
 struct config_gpu {
     bool sim; /* a simulated device; others are found on the machine */
@@ -73,8 +30,12 @@ struct config_gpu {
     uint64_t sample_ns;
 };
 
-enum config_scheduler { CONFIG_SCHED_FIFO, CONFIG_SCHED_SERIAL };
-enum config_planner { CONFIG_PLAN_GROUP, CONFIG_PLAN_FIT };
+/* A command that is to run when something happens. */
+struct config_hook {
+    char *event; /* the type of a public event, as in events.def */
+    char *command;
+    struct config_strings argv; /* the command, split; at least one word */
+};
 
 struct config_listen {
     bool is_unix;
@@ -98,11 +59,22 @@ struct config {
     uint32_t listen_count;
     struct config_strings api_keys;
     struct config_strings preload; /* model ids */
-    char *state;                   /* "" when not given */
+    struct config_gate *gates;     /* in ascending byte order of their ids */
+    uint32_t gate_count;
+    struct config_mode *modes; /* likewise; `idle` is always one of them */
+    uint32_t mode_count;
+    uint32_t start_mode; /* index into modes */
+    struct config_hook *hooks;
+    uint32_t hook_count;
+    char *state; /* "" when not given */
     char *log_level;
     enum config_scheduler scheduler;
     enum config_planner planner;
     char *planner_why, *scheduler_why; /* one clause for the start-up log */
+    struct config_matrix matrix;
+    struct config_fair fair;
+    enum config_exit on_exit;
+    uint64_t suspend_bytes_max; /* host memory for suspended models; 0: none is suspended */
     struct config_timeouts timeouts;
     uint64_t body_bytes_max;
     uint64_t spool_bytes_max;
@@ -135,6 +107,11 @@ void config_report_fini(struct config_report *report);
 
 /* The model of that id or alias (ids first), or NULL. O(log n). */
 const struct config_model *config_find_model(const struct config *c, const char *name);
+/* The index of a listed GPU, by its place in the list or its name; UINT32_MAX: there is none. The
+ * names of real ones are not known here. */
+uint32_t config_find_gpu(const struct config *c, const char *name);
+/* Whether the model may use that listed GPU. */
+bool config_model_may_use(const struct config *c, const struct config_model *m, uint32_t gpu);
 /* Up to max ids or aliases that are nearest to name by edit distance, best first, for error
  * messages. Returns how many were written; the texts are borrowed from c. */
 uint32_t config_nearest_models(const struct config *c, const char *name, const char **out,

@@ -40,6 +40,7 @@ static uint64_t hash_process(const struct config_model *m)
     add_texts(&hash, &m->env);
     add_text(&hash, m->proxy);
     add_texts(&hash, &m->gpus);
+    add_number(&hash, m->gpu_count);
     return hash;
 }
 
@@ -51,6 +52,12 @@ static uint64_t hash_policy(const struct config *c, const struct config_model *m
                                 m->concurrency_limit,
                                 m->queue_max,
                                 (uint64_t)m->priority,
+                                m->evict_cost,
+                                (uint64_t)m->class,
+                                m->pin,
+                                m->load_retries_max,
+                                (uint64_t)m->suspend,
+                                (uint64_t)m->on_abort,
                                 m->ttl_ns,
                                 m->load_timeout_ns,
                                 m->unload_timeout_ns,

@@ -153,34 +153,46 @@ static void resolve_gpus(struct resolver *r)
     }
 }
 
-static bool names_gpu(const struct config *c, const char *name)
+static void check_gpu_names(struct resolver *r, const struct value *v)
 {
-    size_t digits = strspn(name, "0123456789");
-    if (digits && name[digits] == '\0' && strtoul(name, NULL, 10) < c->gpu_count)
-        return true;
-    for (uint32_t i = 0; i < c->gpu_count; i++)
-        if (strcmp(c->gpus[i].name, name) == 0)
-            return true;
-    return false;
+    const struct config *c = r->config;
+    for (uint32_t k = 0; k < v->count; k++) {
+        struct nearest near = nearest_to(v->texts[k].text);
+        for (uint32_t g = 0; g < c->gpu_count; g++)
+            nearest_offer(&near, c->gpus[g].name);
+        if (config_find_gpu(c, v->texts[k].text) == UINT32_MAX)
+            diag_error(r->diag, v->texts[k].at, "unknown GPU %s%s",
+                       diag_quote(r->diag, v->texts[k].text), diag_hint(r->diag, near.best));
+    }
 }
 
-/* A model's gpus can be checked only where all of the devices are simulated. */
+/* How many GPUs a model may use, as far as that is known here. */
+static uint32_t usable_gpus(const struct config *c, const struct config_model *m, bool all_known)
+{
+    uint32_t usable = 0;
+    if (!all_known)
+        return m->gpus.count ? m->gpus.count : GPUS_MAX;
+    for (uint32_t g = 0; g < c->gpu_count; g++)
+        usable += config_model_may_use(c, m, g);
+    return usable;
+}
+
+/* Which GPUs there are is known only where all of them are simulated. */
 static void check_model_gpus(struct resolver *r)
 {
     const struct config *c = r->config;
+    bool all_known = c->gpu_count > 0;
     for (uint32_t i = 0; i < c->gpu_count; i++)
-        if (!c->gpus[i].sim)
-            return;
-    for (uint32_t i = 0; c->gpu_count && i < c->model_count; i++) {
-        const struct value *v = bound_value(r->models[i], SET_MODEL_gpus);
-        for (uint32_t k = 0; k < v->count; k++) {
-            struct nearest near = nearest_to(v->texts[k].text);
-            for (uint32_t g = 0; g < c->gpu_count; g++)
-                nearest_offer(&near, c->gpus[g].name);
-            if (!names_gpu(c, v->texts[k].text))
-                diag_error(r->diag, v->texts[k].at, "unknown GPU %s%s",
-                           diag_quote(r->diag, v->texts[k].text), diag_hint(r->diag, near.best));
-        }
+        all_known &= c->gpus[i].sim;
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        const struct value *wanted = bound_value(r->models[i], SET_MODEL_gpuCount);
+        uint32_t usable = usable_gpus(c, &c->models[i], all_known);
+        if (all_known)
+            check_gpu_names(r, bound_value(r->models[i], SET_MODEL_gpus));
+        if (c->models[i].gpu_count > 1 && c->models[i].gpu_count > usable && !wanted->broken)
+            diag_error(r->diag, wanted->at, "gpuCount is %u, but model %s may use only %u GPU%s",
+                       c->models[i].gpu_count, diag_quote(r->diag, c->models[i].id), usable,
+                       usable == 1 ? "" : "s");
     }
 }
 

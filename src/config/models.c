@@ -20,6 +20,19 @@ struct config_strings resolve_texts(struct resolver *r, const struct value *v)
     return s;
 }
 
+struct config_pairs resolve_pairs(struct resolver *r, const struct value *v)
+{
+    struct config_pairs p = {.items = NULL, .count = v->count};
+    p.items = arena_alloc(r->arena, v->count, sizeof(*p.items));
+    for (uint32_t i = 0; i < v->count; i++) {
+        const struct bound_text *t = &v->texts[i];
+        p.items[i].key = arena_text(r->arena, t->text);
+        p.items[i].text = t->word ? arena_text(r->arena, t->word)
+                                  : arena_printf(r->arena, "%lld", (long long)t->number);
+    }
+    return p;
+}
+
 static struct config_strings split(struct resolver *r, const struct bound *b, enum setting_id id)
 {
     struct config_strings argv = {0};
@@ -171,6 +184,8 @@ static void resolve_memory(struct resolver *r, const struct bound *b, struct con
 {
     const struct value *vram = bound_value(b, SET_MODEL_vram);
     m->gpus = resolve_texts(r, bound_value(b, SET_MODEL_gpus));
+    if (m->gpu_count == 0)
+        m->gpu_count = 1; /* refused already; vram is divided by it all the same */
     if (vram->given && !vram->broken) {
         bool is_auto = vram->number == BOUND_VRAM_AUTO;
         m->vram = is_auto ? CONFIG_VRAM_AUTO : CONFIG_VRAM_BYTES;
@@ -178,28 +193,29 @@ static void resolve_memory(struct resolver *r, const struct bound *b, struct con
     }
 }
 
-static void check_id(struct resolver *r, const struct bound *b)
+void resolve_check_name(struct resolver *r, const struct bound *b, const char *what)
 {
     bool control = false;
     for (const char *p = b->id; *p; p++)
         control |= (unsigned char)*p < 0x20;
     if (*b->id == '\0')
-        diag_error(r->diag, b->at, "a model needs an id");
+        diag_error(r->diag, b->at, "a %s needs an id", what);
     else if (control)
-        diag_error(r->diag, b->at, "model id %s holds a line break or a tab",
+        diag_error(r->diag, b->at, "%s id %s holds a line break or a tab", what,
                    diag_quote(r->diag, b->id));
 }
 
 static void resolve_model(struct resolver *r, const struct bound *b, struct config_model *m,
                           uint16_t port)
 {
-    check_id(r, b);
+    resolve_check_name(r, b, "model");
     m->id = arena_text(r->arena, b->id);
     bound_project(b, r->arena, m);
     bound_project(bound_child(b, SET_MODEL_timeouts), r->arena, m);
     m->proxy = arena_text(r->arena, bound_value(b, SET_MODEL_proxy)->text);
     m->aliases = resolve_texts(r, bound_value(b, SET_MODEL_aliases));
     m->group = UINT32_MAX;
+    m->evict_cost = 1;
     resolve_command(r, b, m, port);
     check_proxy(r, b, m);
     resolve_env(r, b, m);
@@ -214,6 +230,16 @@ static int by_id(const void *pa, const void *pb)
 {
     const struct bound *const *a = pa, *const *b = pb;
     return strcmp((*a)->id, (*b)->id);
+}
+
+const struct bound **resolve_sorted(struct resolver *r, const struct value *v)
+{
+    const struct bound **sorted = arena_alloc(r->scratch, v->count, sizeof(*sorted));
+    for (uint32_t i = 0; i < v->count; i++)
+        sorted[i] = v->children[i];
+    if (v->count)
+        qsort(sorted, v->count, sizeof(*sorted), by_id);
+    return sorted;
 }
 
 struct claim {
@@ -288,11 +314,7 @@ void resolve_models(struct resolver *r)
 {
     const struct value *v = bound_value(r->root, SET_ROOT_models);
     struct config *c = r->config;
-    r->models = arena_alloc(r->scratch, v->count, sizeof(*r->models));
-    for (uint32_t i = 0; i < v->count; i++)
-        r->models[i] = v->children[i];
-    if (v->count)
-        qsort(r->models, v->count, sizeof(r->models[0]), by_id);
+    r->models = resolve_sorted(r, v);
     if (v->count > CONFIG_MODELS_MAX)
         diag_error(r->diag, v->at, "more than %d models", CONFIG_MODELS_MAX);
     c->models = arena_alloc(r->arena, v->count, sizeof(*c->models));

@@ -3,8 +3,7 @@
 #include <strings.h>
 
 #include "base/pure/units.h"
-#include "config/config.h"
-#include "config/settings.h"
+#include "config/print.h"
 
 #define MASK "***"
 
@@ -13,7 +12,7 @@ static const char *const secret_options[] = {"--api-key", "--hf-token", "-hft",
                                              "--token",   "--password", "--secret"};
 static const char *const secret_words[] = {"KEY", "TOKEN", "SECRET", "PASS", "CREDENTIAL"};
 
-static void indent(struct buf *out, int depth)
+void print_indent(struct buf *out, int depth)
 {
     buf_printf(out, "%*s", depth * 2, "");
 }
@@ -63,17 +62,22 @@ static void mask_command(struct buf *out, const char *text)
     }
 }
 
-static void print_command(struct buf *out, int depth, const char *key, const char *text)
+void print_command(struct buf *out, const char *text)
 {
-    if (*text == '\0')
-        return;
     struct buf masked = {0};
     mask_command(&masked, text);
-    indent(out, depth);
-    buf_printf(out, "%s: ", key);
     buf_json(out, masked.data, masked.len);
     buf_char(out, '\n');
     buf_fini(&masked);
+}
+
+static void print_model_command(struct buf *out, const char *key, const char *text)
+{
+    if (*text == '\0')
+        return;
+    print_indent(out, 2);
+    buf_printf(out, "%s: ", key);
+    print_command(out, text);
 }
 
 /* Exact, unlike units_format_bytes. */
@@ -134,6 +138,15 @@ static void print_field(struct buf *out, const struct setting *s, const void *fr
     case TYPE_SECONDS:
         print_duration(out, load_number(from, s->size));
         break;
+    case TYPE_WAIT:
+        if (load_number(from, s->size) == 0)
+            buf_text(out, "never");
+        else
+            print_duration(out, load_number(from, s->size));
+        break;
+    case TYPE_CHOICE:
+        buf_text(out, s->words[load_number(from, s->size)]);
+        break;
     case TYPE_SHARE: {
         uint64_t permille = load_number(from, s->size);
         buf_printf(out, "%u.%03u", (unsigned)(permille / 1000), (unsigned)(permille % 1000));
@@ -145,36 +158,37 @@ static void print_field(struct buf *out, const struct setting *s, const void *fr
     case TYPE_TEXTS:
     case TYPE_ONE_OR_MORE:
     case TYPE_COUNTS:
+    case TYPE_PAIRS:
+    case TYPE_EACH_TEXT:
+    case TYPE_EACH_TEXTS:
     case TYPE_VRAM:
     case TYPE_MACROS:
     case TYPE_MAP:
     case TYPE_MAPS:
     case TYPE_LIST:
     case TYPE_LATER:
-    case TYPE_NOT_YET:
         never("a row of this type has no field");
     }
 }
 
-static void print_scope(struct buf *out, int depth, enum scope scope, const void *from)
+void print_scope(struct buf *out, int depth, enum scope scope, const void *from)
 {
     for (uint32_t i = setting_first(scope), end = setting_end(scope); i < end; i++) {
         const struct setting *s = &settings[i];
         if (!s->has_field)
             continue;
-        indent(out, depth);
+        print_indent(out, depth);
         buf_printf(out, "%s: ", s->key);
         print_field(out, s, (const char *)from + s->offset);
         buf_char(out, '\n');
     }
 }
 
-static void print_texts(struct buf *out, int depth, const char *key,
-                        const struct config_strings *texts)
+void print_texts(struct buf *out, int depth, const char *key, const struct config_strings *texts)
 {
     if (texts->count == 0)
         return;
-    indent(out, depth);
+    print_indent(out, depth);
     buf_printf(out, "%s: [", key);
     for (uint32_t i = 0; i < texts->count; i++) {
         buf_text(out, i ? ", " : "");
@@ -194,10 +208,10 @@ static void print_env(struct buf *out, int depth, const struct config_strings *e
             buf_text(&item, "=" MASK);
         else
             buf_text(&item, text + name);
-        indent(out, depth);
+        print_indent(out, depth);
         buf_text(out, i ? "  - " : "env:\n");
         if (i == 0) {
-            indent(out, depth);
+            print_indent(out, depth);
             buf_text(out, "  - ");
         }
         buf_json(out, item.data, item.len);
@@ -208,12 +222,12 @@ static void print_env(struct buf *out, int depth, const struct config_strings *e
 
 static void print_model(struct buf *out, const struct config_model *m)
 {
-    indent(out, 1);
+    print_indent(out, 1);
     buf_json_text(out, m->id);
     buf_text(out, ":\n");
-    print_command(out, 2, "cmd", m->cmd);
-    print_command(out, 2, "cmdStop", m->cmd_stop);
-    indent(out, 2);
+    print_model_command(out, "cmd", m->cmd);
+    print_model_command(out, "cmdStop", m->cmd_stop);
+    print_indent(out, 2);
     buf_text(out, "proxy: ");
     buf_json_text(out, m->proxy);
     buf_text(out, "\n    checkEndpoint: ");
@@ -223,7 +237,7 @@ static void print_model(struct buf *out, const struct config_model *m)
     print_texts(out, 2, "aliases", &m->aliases);
     print_texts(out, 2, "gpus", &m->gpus);
     if (m->vram != CONFIG_VRAM_UNSET) {
-        indent(out, 2);
+        print_indent(out, 2);
         buf_text(out, "vram: ");
         if (m->vram == CONFIG_VRAM_AUTO)
             buf_text(out, "auto");
@@ -232,7 +246,7 @@ static void print_model(struct buf *out, const struct config_model *m)
         buf_char(out, '\n');
     }
     print_scope(out, 2, SCOPE_MODEL, m);
-    indent(out, 2);
+    print_indent(out, 2);
     buf_text(out, "timeouts:\n");
     print_scope(out, 3, SCOPE_MODEL_TIMEOUTS, m);
 }
@@ -269,50 +283,6 @@ static void print_gpu(struct buf *out, const struct config_gpu *gpu)
     print_scope(out, 3, SCOPE_GPU_SIM, gpu);
 }
 
-static void print_group(struct buf *out, const struct config *c, uint32_t group)
-{
-    buf_text(out, "        ");
-    buf_json_text(out, c->groups[group].id);
-    buf_text(out, ":\n");
-    print_scope(out, 5, SCOPE_GROUP, &c->groups[group]);
-    buf_text(out, "          members: [");
-    bool first = true;
-    for (uint32_t i = 0; i < c->model_count; i++) {
-        if (c->models[i].group != group)
-            continue;
-        buf_text(out, first ? "" : ", ");
-        buf_json_text(out, c->models[i].id);
-        first = false;
-    }
-    buf_text(out, "]\n");
-}
-
-static void print_routing(struct buf *out, const struct config *c)
-{
-    bool groups = c->planner == CONFIG_PLAN_GROUP;
-    buf_printf(out, "routing:\n  router: # %s\n    use: %s\n", c->planner_why,
-               groups ? "group" : "fit");
-    if (groups && c->group_count)
-        buf_text(out, "    settings:\n      groups:\n");
-    for (uint32_t i = 0; groups && i < c->group_count; i++) {
-        /* The models in no group need no entry. */
-        if (strcmp(c->groups[i].id, "(default)") != 0)
-            print_group(out, c, i);
-    }
-    buf_printf(out, "  scheduler: # %s\n    use: %s\n", c->scheduler_why,
-               c->scheduler == CONFIG_SCHED_SERIAL ? "serial" : "fifo");
-    bool first = true;
-    for (uint32_t i = 0; i < c->model_count; i++) {
-        if (c->models[i].priority == 0)
-            continue;
-        buf_text(out, first ? "    settings:\n      fifo:\n        priority:\n" : "");
-        buf_text(out, "          ");
-        buf_json_text(out, c->models[i].id);
-        buf_printf(out, ": %d\n", c->models[i].priority);
-        first = false;
-    }
-}
-
 /* The ports count up from it, in the order of the models. */
 static void print_start_port(struct buf *out, const struct config *c)
 {
@@ -341,9 +311,7 @@ void config_print(const struct config *c, struct buf *out)
     for (uint32_t i = 0; i < c->gpu_count; i++)
         print_gpu(out, &c->gpus[i]);
     print_routing(out, c);
-    if (c->preload.count)
-        buf_text(out, "hooks:\n  on_startup:\n");
-    print_texts(out, 2, "preload", &c->preload);
+    print_policies(out, c);
     buf_text(out, c->model_count ? "models:\n" : "models: {}\n");
     for (uint32_t i = 0; i < c->model_count; i++)
         print_model(out, &c->models[i]);

@@ -22,15 +22,25 @@ struct resolver {
 };
 
 /* In this order. */
-void resolve_models(struct resolver *r);  /* models, names */
-void resolve_machine(struct resolver *r); /* listen, gpus, apiKeys, logLevel */
-void resolve_routing(struct resolver *r); /* groups, planner, scheduler, priorities, preload */
+void resolve_models(struct resolver *r);   /* models, names */
+void resolve_machine(struct resolver *r);  /* listen, gpus, apiKeys, logLevel */
+void resolve_routing(struct resolver *r);  /* groups, planner, scheduler, priorities, preload */
+void resolve_policies(struct resolver *r); /* classes, gates, modes, hooks, host */
 void resolve_hashes(struct resolver *r);
+
+/* Part of resolve_routing: the sets, compiled, and the models' costs. */
+void resolve_matrix(struct resolver *r, const struct bound *matrix);
 
 /* The index of the model with that id or alias, or UINT32_MAX. */
 uint32_t resolve_find(const struct resolver *r, const char *name);
 /* "; did you mean 'x'?" with the nearest model, or "". */
 const char *resolve_model_hint(const struct resolver *r, const char *name);
+/* An error where a name is empty or holds a line break or the like; `what` is such as "gate". */
+void resolve_check_name(struct resolver *r, const struct bound *b, const char *what);
+/* The children of a MAPS value in ascending byte order of their ids; in the scratch arena. */
+const struct bound **resolve_sorted(struct resolver *r, const struct value *v);
+/* PAIRS, or COUNTS with the numbers as texts. */
+struct config_pairs resolve_pairs(struct resolver *r, const struct value *v);
 struct config_strings resolve_texts(struct resolver *r, const struct value *v);
 
 #endif

@@ -1,19 +1,11 @@
 /* Which models may run together, who is served first, and what is loaded at start. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/pure/units.h"
-#include "config/nearest.h"
 #include "config/resolve.h"
 
 #define DEFAULT_GROUP "(default)"
 #define NO_GROUP UINT32_MAX
-
-static int by_id(const void *pa, const void *pb)
-{
-    const struct bound *const *a = pa, *const *b = pb;
-    return strcmp((*a)->id, (*b)->id);
-}
 
 static void add_members(struct resolver *r, const struct bound *b, uint32_t group)
 {
@@ -56,11 +48,7 @@ static void add_default_group(struct resolver *r)
 static void resolve_groups(struct resolver *r, const struct value *given)
 {
     struct config *c = r->config;
-    const struct bound **sorted = arena_alloc(r->scratch, given->count, sizeof(*sorted));
-    for (uint32_t i = 0; i < given->count; i++)
-        sorted[i] = given->children[i];
-    if (given->count)
-        qsort(sorted, given->count, sizeof(*sorted), by_id);
+    const struct bound **sorted = resolve_sorted(r, given);
     if (given->count > CONFIG_GROUPS_MAX)
         diag_error(r->diag, given->at, "more than %d groups", CONFIG_GROUPS_MAX);
     c->groups = arena_alloc(r->arena, given->count + 1, sizeof(*c->groups));
@@ -76,23 +64,44 @@ static void resolve_groups(struct resolver *r, const struct value *given)
     add_default_group(r);
 }
 
-static const struct bound *router_settings(const struct resolver *r)
+/* What the configuration says about the router. Groups and matrix each have an older place at the
+ * top level. */
+struct router {
+    const struct value *use, *groups, *old_groups, *matrix, *old_matrix;
+};
+
+static struct router find_router(const struct resolver *r)
 {
-    const struct bound *router =
-        bound_child(bound_child(r->root, SET_ROOT_routing), SET_ROUTING_router);
-    return bound_child(router, SET_ROUTER_settings);
+    const struct bound *routing = bound_child(r->root, SET_ROOT_routing);
+    const struct bound *router = bound_child(routing, SET_ROUTING_router);
+    const struct bound *inner = bound_child(router, SET_ROUTER_settings);
+    return (struct router){.use = bound_value(router, SET_ROUTER_use),
+                           .groups = bound_value(inner, SET_ROUTER_SETTINGS_groups),
+                           .old_groups = bound_value(r->root, SET_ROOT_groups),
+                           .matrix = bound_value(inner, SET_ROUTER_SETTINGS_matrix),
+                           .old_matrix = bound_value(r->root, SET_ROOT_matrix)};
 }
 
-/* The older place of the groups and the newer one cannot be mixed. */
-static const struct value *choose_groups(struct resolver *r, const char *use)
+/* The older places and the newer ones cannot be mixed. */
+static bool check_places(struct resolver *r, const struct router *router)
 {
-    const struct value *old = bound_value(r->root, SET_ROOT_groups);
-    const struct value *new = bound_value(router_settings(r), SET_ROUTER_SETTINGS_groups);
-    if (old->count && (*use || new->count))
-        diag_error(r->diag, old->at,
+    bool is_new = router->use->given || router->groups->count || router->matrix->given;
+    uint32_t errors = r->diag->errors;
+    if (router->old_groups->count && is_new)
+        diag_error(r->diag, router->old_groups->at,
                    "both 'groups' and 'routing.router' are there; move the groups to "
                    "routing.router.settings.groups");
-    return new->count ? new : old;
+    if (router->old_matrix->given && is_new)
+        diag_error(r->diag, router->old_matrix->at,
+                   "both 'matrix' and 'routing.router' are there; move the matrix to "
+                   "routing.router.settings.matrix");
+    if (router->old_groups->count && router->old_matrix->given)
+        diag_error(r->diag, router->old_matrix->at, "config cannot use both 'groups' and 'matrix'");
+    if (router->use->number == CONFIG_PLAN_MATRIX && router->use->given && !router->use->broken &&
+        !router->matrix->given)
+        diag_error(r->diag, router->use->at,
+                   "routing.router.use is 'matrix' but routing.router.settings.matrix is not set");
+    return r->diag->errors == errors;
 }
 
 /* What asks for the fit planner, or NULL. */
@@ -108,39 +117,60 @@ static char *fit_reason(struct resolver *r)
     return NULL;
 }
 
-static void resolve_planner(struct resolver *r, const struct value *use, const struct value *groups)
+static void choose_planner(struct resolver *r, const struct router *router)
 {
     struct config *c = r->config;
-    c->planner = CONFIG_PLAN_GROUP;
-    if (strcmp(use->text, "fit") == 0 || strcmp(use->text, "group") == 0) {
-        c->planner = use->text[0] == 'f' ? CONFIG_PLAN_FIT : CONFIG_PLAN_GROUP;
-        c->planner_why = arena_printf(r->arena, "routing.router.use is %s", use->text);
-    } else if (*use->text == '\0') {
-        c->planner_why = fit_reason(r);
-        c->planner = c->planner_why ? CONFIG_PLAN_FIT : CONFIG_PLAN_GROUP;
-    } else if (strcmp(use->text, "matrix") == 0) {
-        diag_error(r->diag, use->at,
-                   "routing.router.use: matrix is not supported yet; write group or fit");
-    } else if (!use->broken) {
-        struct nearest near = nearest_to(use->text);
-        nearest_offer(&near, "group");
-        nearest_offer(&near, "fit");
-        diag_error(r->diag, use->at, "routing.router.use: unknown router %s (group or fit)%s",
-                   diag_quote(r->diag, use->text), diag_hint(r->diag, near.best));
-    }
-    if (!c->planner_why)
+    if (router->use->given) {
+        c->planner = (enum config_planner)router->use->number;
+        c->planner_why =
+            arena_printf(r->arena, "routing.router.use is %s", config_planner_words[c->planner]);
+    } else if (router->old_matrix->given) {
+        c->planner = CONFIG_PLAN_MATRIX;
+        c->planner_why = arena_text(r->arena, "matrix is given");
+    } else if ((c->planner_why = fit_reason(r)) != NULL) {
+        c->planner = CONFIG_PLAN_FIT;
+    } else {
+        c->planner = CONFIG_PLAN_GROUP;
         c->planner_why =
             arena_text(r->arena, "no model gives vram or gpus, and no gpus are listed");
-    if (c->planner == CONFIG_PLAN_FIT && groups->count)
-        diag_warn(r->diag, groups->at,
-                  "groups have no effect with the fit router, in use because %s; write "
-                  "routing.router.use: group to keep them",
-                  c->planner_why);
+    }
 }
 
-static void resolve_priorities(struct resolver *r, const struct bound *scheduler)
+/* What another planner than the one in use would have read. */
+static void warn_of_others(struct resolver *r, const struct value *groups,
+                           const struct value *matrix)
 {
-    const struct bound *inner = bound_child(scheduler, SET_SCHEDULER_settings);
+    const struct config *c = r->config;
+    const char *planner = config_planner_words[c->planner];
+    if (c->planner != CONFIG_PLAN_GROUP && groups->count)
+        diag_warn(r->diag, groups->at,
+                  "groups have no effect with the %s router, in use because %s; write "
+                  "routing.router.use: group to keep them",
+                  planner, c->planner_why);
+    if (c->planner != CONFIG_PLAN_MATRIX && matrix->given)
+        diag_warn(r->diag, matrix->at,
+                  "the matrix has no effect with the %s router, in use because %s; write "
+                  "routing.router.use: matrix to keep it",
+                  planner, c->planner_why);
+}
+
+static void resolve_router(struct resolver *r)
+{
+    struct router router = find_router(r);
+    const struct value *groups = router.groups->count ? router.groups : router.old_groups;
+    const struct value *matrix = router.matrix->given ? router.matrix : router.old_matrix;
+    bool is_clear = check_places(r, &router) && !router.use->broken;
+    resolve_groups(r, groups);
+    choose_planner(r, &router);
+    if (is_clear)
+        warn_of_others(r, groups, matrix);
+    if (r->config->planner == CONFIG_PLAN_MATRIX && matrix->given)
+        resolve_matrix(r, matrix->children[0]);
+}
+
+/* They count for fair as well: llama-swap's files give them without naming a scheduler. */
+static void resolve_priorities(struct resolver *r, const struct bound *inner)
+{
     const struct bound *fifo = bound_child(inner, SET_SCHEDULER_SETTINGS_fifo);
     const struct value *v = bound_value(fifo, SET_FIFO_priority);
     for (uint32_t i = 0; i < v->count; i++) {
@@ -159,17 +189,19 @@ static void resolve_scheduler(struct resolver *r, const struct bound *scheduler)
 {
     struct config *c = r->config;
     const struct value *use = bound_value(scheduler, SET_SCHEDULER_use);
-    bool serial = strcmp(use->text, "serial") == 0;
-    c->scheduler = serial ? CONFIG_SCHED_SERIAL : CONFIG_SCHED_FIFO;
-    c->scheduler_why = *use->text ? arena_printf(r->arena, "routing.scheduler.use is %s", use->text)
-                                  : arena_text(r->arena, "it is the default");
-    if (!use->broken && *use->text && !serial && strcmp(use->text, "fifo") != 0) {
-        bool fair = strcmp(use->text, "fair") == 0;
-        diag_error(r->diag, use->at, "routing.scheduler.use: %s %s (fifo or serial)",
-                   fair ? "not supported yet:" : "unknown scheduler",
-                   diag_quote(r->diag, use->text));
-    }
-    resolve_priorities(r, scheduler);
+    const struct bound *inner = bound_child(scheduler, SET_SCHEDULER_settings);
+    const struct value *fair = bound_value(inner, SET_SCHEDULER_SETTINGS_fair);
+    bound_project(scheduler, r->arena, c);
+    bound_project(fair->children[0], r->arena, c);
+    if (use->given)
+        c->scheduler_why = arena_printf(r->arena, "routing.scheduler.use is %s",
+                                        config_scheduler_words[c->scheduler]);
+    else
+        c->scheduler_why = arena_text(r->arena, "it is the default");
+    if (fair->given && c->scheduler != CONFIG_SCHED_FAIR)
+        diag_warn(r->diag, fair->at, "settings of fair have no effect with the %s scheduler",
+                  config_scheduler_words[c->scheduler]);
+    resolve_priorities(r, inner);
 }
 
 static char *trimmed(struct resolver *r, const char *text)
@@ -214,31 +246,41 @@ static uint64_t usable_bytes(const struct config_gpu *gpu)
 static void warn_of_no_room(struct resolver *r)
 {
     const struct config *c = r->config;
-    uint64_t most = 0;
     char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX];
-    for (uint32_t i = 0; i < c->gpu_count; i++) {
+    for (uint32_t i = 0; i < c->gpu_count; i++)
         if (!c->gpus[i].sim)
             return;
-        uint64_t usable = usable_bytes(&c->gpus[i]);
-        most = usable > most ? usable : most;
-    }
-    for (uint32_t i = 0; c->gpu_count && i < c->model_count; i++)
-        if (c->models[i].vram == CONFIG_VRAM_BYTES && c->models[i].vram_bytes > most)
-            diag_warn(r->diag, bound_value(r->models[i], SET_MODEL_vram)->at,
+    for (uint32_t i = 0; c->gpu_count && i < c->model_count; i++) {
+        const struct config_model *m = &c->models[i];
+        struct place at = bound_value(r->models[i], SET_MODEL_vram)->at;
+        uint64_t most = 0, share = config_model_share_bytes(m);
+        uint32_t large = 0;
+        for (uint32_t g = 0; g < c->gpu_count; g++) {
+            uint64_t usable = config_model_may_use(c, m, g) ? usable_bytes(&c->gpus[g]) : 0;
+            most = usable > most ? usable : most;
+            large += usable >= share;
+        }
+        if (m->vram != CONFIG_VRAM_BYTES || large >= m->gpu_count)
+            continue;
+        if (m->gpu_count == 1)
+            diag_warn(r->diag, at,
                       "model %s can never be loaded: it takes %s, and no GPU has more than %s for "
                       "models",
-                      diag_quote(r->diag, c->models[i].id),
-                      units_format_bytes(c->models[i].vram_bytes, need),
+                      diag_quote(r->diag, m->id), units_format_bytes(m->vram_bytes, need),
                       units_format_bytes(most, have));
+        else
+            diag_warn(r->diag, at,
+                      "model %s can never be loaded: it takes %s on each of %u GPUs, and only %u "
+                      "can give that",
+                      diag_quote(r->diag, m->id), units_format_bytes(share, need), m->gpu_count,
+                      large);
+    }
 }
 
 void resolve_routing(struct resolver *r)
 {
     const struct bound *routing = bound_child(r->root, SET_ROOT_routing);
-    const struct value *use = bound_value(bound_child(routing, SET_ROUTING_router), SET_ROUTER_use);
-    const struct value *groups = choose_groups(r, use->text);
-    resolve_groups(r, groups);
-    resolve_planner(r, use, groups);
+    resolve_router(r);
     resolve_scheduler(r, bound_child(routing, SET_ROUTING_scheduler));
     resolve_preload(r);
     if (r->config->planner == CONFIG_PLAN_FIT)

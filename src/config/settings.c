@@ -13,12 +13,13 @@
 
 /* The field macro makes three members of one argument, hence the second round. */
 #define ROW(...) ROW_FIELDS(__VA_ARGS__)
-#define ROW_FIELDS(scope_, key_, type_, inner_, def_, min_, max_, low_, unit_, has_, offset_,      \
-                   size_, doc_)                                                                    \
+#define ROW_FIELDS(scope_, key_, type_, inner_, words_, def_, min_, max_, low_, unit_, has_,       \
+                   offset_, size_, doc_)                                                           \
     [SET_##scope_##_##key_] = {.scope = SCOPE_##scope_,                                            \
                                .key = #key_,                                                       \
                                .type = TYPE_##type_,                                               \
                                .inner = SCOPE_##inner_,                                            \
+                               .words = words_,                                                    \
                                .def = def_,                                                        \
                                .min = min_,                                                        \
                                .max = max_,                                                        \
@@ -31,10 +32,13 @@
 
 const struct setting settings[SETTING_COUNT] = {
 #define SETTING(scope, key, type, def, min, max, low, unit, field, doc)                            \
-    ROW(scope, key, type, NONE, def, min, max, low, unit, field, doc)
+    ROW(scope, key, type, NONE, NULL, def, min, max, low, unit, field, doc)
 #define NEST(scope, key, type, inner, doc)                                                         \
-    ROW(scope, key, type, inner, "", 0, 0, REFUSED, "", NO_FIELD, doc)
-#define LATER(scope, key, doc) ROW(scope, key, LATER, NONE, "", 0, 0, REFUSED, "", NO_FIELD, doc)
+    ROW(scope, key, type, inner, NULL, "", 0, 0, REFUSED, "", NO_FIELD, doc)
+#define CHOICE(scope, key, list, def, field, doc)                                                  \
+    ROW(scope, key, CHOICE, NONE, config_##list##_words, def, 0, 0, REFUSED, "", field, doc)
+#define LATER(scope, key, doc)                                                                     \
+    ROW(scope, key, LATER, NONE, NULL, "", 0, 0, REFUSED, "", NO_FIELD, doc)
 #include "config/settings.def"
 };
 
@@ -46,6 +50,12 @@ const char *setting_scope_path(enum scope scope)
     };
     must(scope < SCOPE_COUNT);
     return paths[scope];
+}
+
+bool setting_takes_names(enum scope scope)
+{
+    enum setting_type type = settings[setting_first(scope)].type;
+    return type == TYPE_EACH_TEXT || type == TYPE_EACH_TEXTS;
 }
 
 uint32_t setting_first(enum scope scope)
@@ -84,7 +94,8 @@ const char *setting_nearest(enum scope scope, const char *key)
 const char *setting_elsewhere(enum scope scope, const char *key)
 {
     for (uint32_t i = 0; i < SETTING_COUNT; i++)
-        if (settings[i].scope != scope && strcmp(settings[i].key, key) == 0)
+        if (settings[i].scope != scope && strcmp(settings[i].key, key) == 0 &&
+            !setting_takes_names(settings[i].scope))
             return settings[i].scope == SCOPE_ROOT ? "the top level"
                                                    : setting_scope_path(settings[i].scope);
     return NULL;

@@ -16,6 +16,7 @@ enum scope {
 enum setting_id {
 #define SETTING(scope, key, ...) SET_##scope##_##key,
 #define NEST(scope, key, ...) SET_##scope##_##key,
+#define CHOICE(scope, key, ...) SET_##scope##_##key,
 #define LATER(scope, key, ...) SET_##scope##_##key,
 #include "config/settings.def"
     SETTING_COUNT
@@ -27,19 +28,23 @@ enum setting_type {
     TYPE_SIZE,
     TYPE_DURATION,
     TYPE_SECONDS,
+    TYPE_WAIT,
     TYPE_SHARE,
+    TYPE_CHOICE,
     TYPE_TEXT,
     TYPE_TRIMMED,
     TYPE_TEXTS,
     TYPE_ONE_OR_MORE,
     TYPE_COUNTS,
+    TYPE_PAIRS,
+    TYPE_EACH_TEXT,
+    TYPE_EACH_TEXTS,
     TYPE_VRAM,
-    TYPE_MACROS,  /* handled before binding */
-    TYPE_MAP,     /* one mapping of the inner scope */
-    TYPE_MAPS,    /* id: mapping of the inner scope */
-    TYPE_LIST,    /* a list of mappings of the inner scope */
-    TYPE_LATER,   /* a warning */
-    TYPE_NOT_YET, /* an error: ignoring it would change what runs together */
+    TYPE_MACROS, /* handled before binding */
+    TYPE_MAP,    /* one mapping of the inner scope */
+    TYPE_MAPS,   /* id: mapping of the inner scope */
+    TYPE_LIST,   /* a list of mappings of the inner scope */
+    TYPE_LATER,  /* a warning */
 };
 
 enum setting_low { LOW_REFUSED, LOW_RAISED, LOW_UNSET, LOW_MINUS_1 };
@@ -48,8 +53,9 @@ struct setting {
     enum scope scope;
     const char *key;
     enum setting_type type;
-    enum scope inner; /* of MAP, MAPS and LIST */
-    const char *def;  /* as it would be written; "" where there is none */
+    enum scope inner;         /* of MAP, MAPS and LIST */
+    const char *const *words; /* of a CHOICE, by its number; NULL follows the last */
+    const char *def;          /* as it would be written; "" where there is none */
     int64_t min, max;
     enum setting_low low;
     const char *unit; /* of a COUNT */
@@ -62,6 +68,8 @@ extern const struct setting settings[SETTING_COUNT];
 
 /* "models.ID.timeouts" */
 const char *setting_scope_path(enum scope scope);
+/* Its keys are names that people choose: it has one row, of type EACH_TEXT or EACH_TEXTS. */
+bool setting_takes_names(enum scope scope);
 /* The rows of a scope: from the first, up to but not including the end. */
 uint32_t setting_first(enum scope scope);
 uint32_t setting_end(enum scope scope);

@@ -1,4 +1,4 @@
-/* Commands: load and unload on somebody's word. A command waits until what it asked for is so. */
+/* Commands: on somebody's word. A command waits until what it asked for is so. */
 #include "core/core_priv.h"
 
 static void answer(struct core *c, uint64_t tag, uint32_t model, enum reason why)
@@ -22,7 +22,8 @@ static void stop_waiting(struct core *c, struct command_waiting *cmd)
 {
     if (cmd->what == COMMAND_LOAD) {
         must(c->models[cmd->model].loads_wanted > 0);
-        c->models[cmd->model].loads_wanted--;
+        if (--c->models[cmd->model].loads_wanted == 0)
+            c->version++;
     }
     list_remove(&c->commands, &cmd->link);
 }
@@ -35,10 +36,11 @@ static bool keep(struct core *c, const struct event *ev)
         return false;
     }
     struct command_waiting *cmd = &c->command_slots[id.slot];
+    enum command what = ev->command.what == COMMAND_UNLOAD_NOW ? COMMAND_UNLOAD : ev->command.what;
     *cmd = (struct command_waiting){.tag = ev->command.tag,
                                     .seq = ++c->seq,
                                     .model = ev->command.model,
-                                    .what = ev->command.what,
+                                    .what = what,
                                     .why = ev->command.why};
     list_push(&c->commands, &cmd->link);
     if (cmd->what == COMMAND_LOAD)
@@ -46,59 +48,121 @@ static bool keep(struct core *c, const struct event *ev)
     return true;
 }
 
-static void start_load(struct core *c, const struct event *ev)
+static enum reason start_load(struct core *c, const struct event *ev)
 {
     uint32_t slot = ev->command.model;
     struct model *m = &c->models[slot];
-    if (m->state == MODEL_LOADED && !m->leaving && m->victim_of == CORE_SLOT_NONE) {
-        answer(c, ev->command.tag, slot, REASON_NONE);
-        return;
-    }
-    if (m->state == MODEL_STUCK) {
-        answer(c, ev->command.tag, slot, REASON_STUCK);
-        return;
-    }
+    if (m->state == MODEL_LOADED && m->leaving == LEAVE_NOT && m->victim_of == CORE_SLOT_NONE)
+        return REASON_NONE;
+    if (m->state == MODEL_STUCK)
+        return REASON_STUCK;
+    if (c->backend_down[m->policy.backend])
+        return REASON_BACKEND_DOWN;
     if (m->state == MODEL_ERROR)
         model_end_error(c, slot, REASON_COMMAND);
     if (keep(c, ev))
         model_refresh(c, slot);
+    return REASON__COUNT;
 }
 
 /* What waits for the model is told that it was unloaded: else it would bring it straight back.
  * Those that come later may. */
-static void start_unload(struct core *c, const struct event *ev)
+static enum reason start_unload(struct core *c, const struct event *ev)
 {
     uint32_t slot = ev->command.model;
     struct model *m = &c->models[slot];
     queue_doom(c, slot, REASON_UNLOADED);
-    command_finish(c, slot, true, REASON_UNLOADED);
-    if (!model_resident(m)) {
-        answer(c, ev->command.tag, slot, REASON_NONE);
-        return;
-    }
-    if (m->state == MODEL_STUCK) {
-        answer(c, ev->command.tag, slot, REASON_STUCK);
-        return;
-    }
+    command_finish(c, slot, COMMAND_LOAD, REASON_UNLOADED);
+    command_finish(c, slot, COMMAND_MOVE, REASON_UNLOADED);
+    m->wish_rests = true; /* the mode does not bring it straight back either */
+    if (!model_resident(m))
+        return REASON_NONE;
+    if (m->state == MODEL_STUCK)
+        return REASON_STUCK;
     if (!keep(c, ev))
-        return;
-    if (m->state == MODEL_LOADED && ev->command.what == COMMAND_UNLOAD_NOW)
-        model_start_unload(c, slot, REASON_COMMAND);
-    else if (m->state == MODEL_LOADED || m->state == MODEL_LOADING)
-        model_leave(c, slot, REASON_COMMAND);
+        return REASON__COUNT;
+    if ((m->state == MODEL_LOADED && ev->command.what == COMMAND_UNLOAD_NOW) ||
+        m->state == MODEL_SUSPENDED)
+        op_start_unload(c, slot, REASON_COMMAND);
+    else if (m->state != MODEL_UNLOADING)
+        model_leave(c, slot, LEAVE_UNLOAD, REASON_COMMAND);
+    return REASON__COUNT;
+}
+
+/* Neither is begun while something else is being done with the model. */
+static enum reason refusal_of_change(const struct core *c, uint32_t slot)
+{
+    const struct model *m = &c->models[slot];
+    if (m->op.kind != OP_NONE || m->leaving != LEAVE_NOT || m->victim_of != CORE_SLOT_NONE ||
+        c->targets[slot].plan.active)
+        return REASON_BUSY;
+    return m->state == MODEL_LOADED ? REASON_NONE : REASON_NOT_POSSIBLE;
+}
+
+static enum reason start_move(struct core *c, const struct event *ev)
+{
+    uint32_t slot = ev->command.model, to = ev->command.placement;
+    struct model *m = &c->models[slot];
+    enum reason why = refusal_of_change(c, slot);
+    if (!m->policy.movable || to >= m->policy.placement_count)
+        return REASON_NOT_POSSIBLE;
+    if (why != REASON_NONE)
+        return why;
+    if (m->placement == to)
+        return REASON_NONE;
+    if (!keep(c, ev))
+        return REASON__COUNT;
+    m->move_to = to;
+    model_leave(c, slot, LEAVE_MOVE, REASON_COMMAND);
+    return REASON__COUNT;
+}
+
+static enum reason start_suspend(struct core *c, const struct event *ev)
+{
+    uint32_t slot = ev->command.model;
+    struct model *m = &c->models[slot];
+    if (m->state == MODEL_SUSPENDED && !c->targets[slot].plan.active)
+        return REASON_NONE;
+    enum reason why = refusal_of_change(c, slot);
+    if (!m->policy.suspends)
+        return REASON_NOT_POSSIBLE;
+    if (why != REASON_NONE)
+        return why;
+    queue_doom(c, slot, REASON_UNLOADED);
+    if (keep(c, ev))
+        model_leave(c, slot, LEAVE_SUSPEND, REASON_COMMAND);
+    return REASON__COUNT;
+}
+
+static enum reason pin(struct core *c, const struct event *ev)
+{
+    c->models[ev->command.model].pinned = ev->command.what == COMMAND_PIN;
+    c->version++;
+    model_refresh(c, ev->command.model);
+    return REASON_NONE;
 }
 
 void command_start(struct core *c, const struct event *ev)
 {
+    static enum reason (*const starts[])(struct core * c, const struct event *ev) = {
+        [COMMAND_LOAD] = start_load,
+        [COMMAND_UNLOAD] = start_unload,
+        [COMMAND_UNLOAD_NOW] = start_unload,
+        [COMMAND_MOVE] = start_move,
+        [COMMAND_SUSPEND] = start_suspend,
+        [COMMAND_PIN] = pin,
+        [COMMAND_UNPIN] = pin,
+    };
     uint32_t slot = ev->command.model;
+    enum reason why;
     if (c->draining)
-        answer(c, ev->command.tag, slot, REASON_SHUTDOWN);
+        why = REASON_SHUTDOWN;
     else if (slot >= c->model_count || !c->models[slot].policy.present || c->models[slot].removed)
-        answer(c, ev->command.tag, slot, REASON_MODEL_UNKNOWN);
-    else if (ev->command.what == COMMAND_LOAD)
-        start_load(c, ev);
+        why = REASON_MODEL_UNKNOWN;
     else
-        start_unload(c, ev);
+        why = starts[ev->command.what](c, ev);
+    if (why != REASON__COUNT) /* that is: later */
+        answer(c, ev->command.tag, slot, why);
 }
 
 void command_cancel(struct core *c, uint64_t tag)
@@ -116,18 +180,33 @@ void command_cancel(struct core *c, uint64_t tag)
     c->stale_ids++; /* it has been answered, or is about to be */
 }
 
-void command_finish(struct core *c, uint32_t model, bool loads, enum reason why)
+static void finish(struct core *c, uint32_t model, enum command what, enum reason why)
 {
     struct link *n, *next;
     list_each_safe(n, next, &c->commands) {
         struct command_waiting *cmd = link_command(n);
-        if (cmd->model != model || (cmd->what == COMMAND_LOAD) != loads)
+        if (cmd->model != model || cmd->what != what)
             continue;
         stop_waiting(c, cmd);
         cmd->answer = why;
         list_push(&c->answers, &cmd->link);
     }
+}
+
+void command_finish(struct core *c, uint32_t model, enum command what, enum reason why)
+{
+    if (!c->commands.count)
+        return;
+    finish(c, model, what, why);
     model_refresh(c, model);
+}
+
+void command_finish_all(struct core *c, uint32_t model, enum reason why)
+{
+    command_finish(c, model, COMMAND_LOAD, why);
+    command_finish(c, model, COMMAND_UNLOAD, why);
+    command_finish(c, model, COMMAND_MOVE, why);
+    command_finish(c, model, COMMAND_SUSPEND, why);
 }
 
 void command_drain_answers(struct core *c)

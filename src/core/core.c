@@ -1,5 +1,6 @@
 /* The step driver: records one fact, decides once, hands out what was decided. */
 #include "core/core_priv.h"
+#include "core/sched/sched.h"
 
 #include <string.h>
 
@@ -8,28 +9,30 @@ static size_t align16(size_t n)
     return (n + 15) & ~(size_t)15;
 }
 
-static uint32_t deadline_slots(const struct core_limits *l)
-{
-    return l->models_max * DEADLINE__PER_MODEL + l->waiters_max + 1;
-}
-
 /* The memory's layout, once: with base NULL it only counts. */
 static size_t lay_out(struct core *c, char *base, const struct core_limits *l)
 {
     size_t at = align16(sizeof(struct core));
+    uint32_t targets = l->models_max + l->leases_max;
     struct {
         void **place;
         size_t bytes;
     } parts[] = {
         {c ? (void **)&c->models : NULL, l->models_max * sizeof(struct model)},
+        {c ? (void **)&c->targets : NULL, targets * sizeof(struct target)},
         {c ? (void **)&c->groups : NULL, l->groups_max * sizeof(struct core_group_policy)},
+        {c ? (void **)&c->set_ends : NULL, l->sets_max * sizeof(uint32_t)},
+        {c ? (void **)&c->set_members : NULL, l->set_members_max * sizeof(uint32_t)},
         {c ? (void **)&c->gates : NULL, l->gates_max * sizeof(struct gate)},
         {c ? (void **)&c->command_slots : NULL, l->commands_max * sizeof(struct command_waiting)},
         {c ? (void **)&c->waiters : NULL, l->waiters_max * sizeof(struct waiter)},
-        {c ? (void **)&c->victims : NULL, l->models_max * sizeof(uint32_t)},
+        {c ? (void **)&c->leases : NULL, l->leases_max * sizeof(struct lease)},
+        {c ? (void **)&c->victims : NULL, targets * sizeof(struct victim)},
+        {c ? (void **)&c->trial : NULL, targets * sizeof(struct victim)},
         {c ? (void **)&c->waiter_pool.gen : NULL, pool_bytes(l->waiters_max)},
+        {c ? (void **)&c->lease_pool.gen : NULL, pool_bytes(l->leases_max)},
         {c ? (void **)&c->command_pool.gen : NULL, pool_bytes(l->commands_max)},
-        {c ? (void **)&c->wants.items : NULL, heap_bytes(l->models_max)},
+        {c ? (void **)&c->wants.items : NULL, heap_bytes(targets)},
         {c ? (void **)&c->deadlines.items : NULL, heap_bytes(deadline_slots(l))},
     };
     for (size_t i = 0; i < countof(parts); i++) {
@@ -48,19 +51,21 @@ size_t core_size(const struct core_limits *limits)
 struct core *core_init(void *mem, const struct core_limits *limits, uint64_t seed)
 {
     struct core *c = mem;
-    (void)seed; /* nothing is random yet; callers already give one, so that replays stay whole */
+    (void)seed; /* nothing is random; callers give one all the same, so that replays stay whole */
     c->limits = *limits;
     lay_out(c, mem, limits);
     pool_init(&c->waiter_pool, c->waiter_pool.gen, limits->waiters_max);
+    pool_init(&c->lease_pool, c->lease_pool.gen, limits->leases_max);
     pool_init(&c->command_pool, c->command_pool.gen, limits->commands_max);
-    heap_init(&c->wants, c->wants.items, limits->models_max);
+    heap_init(&c->wants, c->wants.items, limits->models_max + limits->leases_max);
     heap_init(&c->deadlines, c->deadlines.items, deadline_slots(limits));
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
-        c->devices[d].loader = CORE_SLOT_NONE;
+        c->devices[d].loader = c->devices[d].anchor = CORE_SLOT_NONE;
     list_init(&c->arrivals);
     list_init(&c->runnable);
     list_init(&c->doom);
     list_init(&c->active);
+    list_init(&c->parked);
     list_init(&c->commands);
     list_init(&c->answers);
     return c;
@@ -70,8 +75,12 @@ struct effect *core_emit(struct core *c, enum effect_type type, uint32_t model)
 {
     must(c->effect_count < EFFECTS_MAX);
     struct effect *e = &c->effects[c->effect_count++];
-    *e = (struct effect){
-        .type = type, .model = model, .other = CORE_SLOT_NONE, .device = CORE_SLOT_NONE};
+    *e = (struct effect){.type = type,
+                         .model = model,
+                         .other = CORE_SLOT_NONE,
+                         .gate = CORE_SLOT_NONE,
+                         .placement = CORE_SLOT_NONE,
+                         .device = CORE_SLOT_NONE};
     return e;
 }
 
@@ -83,6 +92,12 @@ struct effect *core_notice(struct core *c, enum notice notice, uint32_t model, e
     return e;
 }
 
+void core_effect_devices(struct effect *e, uint32_t devices)
+{
+    e->devices = devices;
+    e->device = mask_first(devices);
+}
+
 bool core_has_room(struct core *c)
 {
     if (c->effect_count + EFFECTS_MARGIN <= EFFECTS_MAX)
@@ -91,68 +106,33 @@ bool core_has_room(struct core *c)
     return false;
 }
 
-void core_set_deadline(struct core *c, uint32_t slot, struct mono at)
-{
-    heap_set(&c->deadlines, slot, (struct heap_key){at.ns, ++c->seq});
-}
-
-uint32_t core_deadline_waiter(const struct core *c, uint32_t waiter_slot)
-{
-    return c->limits.models_max * DEADLINE__PER_MODEL + waiter_slot;
-}
-
-uint32_t core_deadline_drain(const struct core *c)
-{
-    return c->deadlines.slots_max - 1;
-}
-
-bool core_find_waiter(struct core *c, struct id id, struct waiter **ret)
-{
-    if (!pool_alive(&c->waiter_pool, id)) {
-        c->stale_ids++;
-        return false;
-    }
-    *ret = &c->waiters[id.slot];
-    return true;
-}
-
-/* Time in which the daemon stood still counts against nobody. */
-static void shift_deadlines(struct core *c, uint64_t gap_ns)
-{
-    for (uint32_t i = 0; i < c->deadlines.count; i++)
-        c->deadlines.items[i].key.major += gap_ns;
-}
-
-static void run_deadlines(struct core *c)
-{
-    const struct heap_item *due;
-    uint32_t drain = core_deadline_drain(c);
-    while ((due = heap_peek(&c->deadlines)) && due->key.major <= c->now.ns && core_has_room(c)) {
-        uint32_t slot = due->slot;
-        heap_remove(&c->deadlines, slot);
-        if (slot == drain)
-            c->drain_expired = true;
-        else if (slot >= c->limits.models_max * DEADLINE__PER_MODEL)
-            queue_expire(c, slot - c->limits.models_max * DEADLINE__PER_MODEL);
-        else
-            model_run_deadline(c, slot / DEADLINE__PER_MODEL,
-                               (enum deadline)(slot % DEADLINE__PER_MODEL));
-    }
-}
-
 static void start_drain(struct core *c, uint64_t grace_ns)
 {
     if (!c->draining)
         for (uint32_t i = 0; i < c->model_count; i++) {
             queue_doom(c, i, REASON_SHUTDOWN);
-            command_finish(c, i, true, REASON_SHUTDOWN);
+            command_finish(c, i, COMMAND_LOAD, REASON_SHUTDOWN);
+            command_finish(c, i, COMMAND_MOVE, REASON_SHUTDOWN);
         }
     /* Asked for again: what runs and what does not go by itself gets no more time. */
     c->drain_hurried = c->draining;
     c->draining = true;
     for (uint32_t i = 0; i < c->model_count; i++)
         model_refresh(c, i);
-    core_set_deadline(c, core_deadline_drain(c), (struct mono){c->now.ns + grace_ns});
+    deadline_set(c, deadline_drain(c), (struct mono){c->now.ns + grace_ns});
+}
+
+static void drain_model(struct core *c, uint32_t slot)
+{
+    const struct model *m = &c->models[slot];
+    bool hurried = c->drain_hurried && c->drain_expired;
+    if (m->state == MODEL_LOADING && !m->op.escalated)
+        op_abort_load(c, slot, REASON_SHUTDOWN);
+    if (m->state == MODEL_SUSPENDED ||
+        (m->state == MODEL_LOADED && (m->running.count == 0 || c->drain_expired)))
+        op_start_unload(c, slot, REASON_SHUTDOWN);
+    if (m->op.kind != OP_NONE && m->op.kind != OP_LOAD && hurried)
+        op_kill(c, slot);
 }
 
 /* Brings everything down, as far as this step's effects reach. */
@@ -161,14 +141,8 @@ static void advance_drain(struct core *c)
     uint32_t resident = 0;
     lease_refuse_waiting(c);
     for (uint32_t i = 0; i < c->model_count && core_has_room(c); i++) {
-        struct model *m = &c->models[i];
-        if (m->state == MODEL_LOADING && !m->op.escalated)
-            model_abort_load(c, i, REASON_SHUTDOWN);
-        if (m->state == MODEL_LOADED && (m->running.count == 0 || c->drain_expired))
-            model_start_unload(c, i, REASON_SHUTDOWN);
-        if (m->state == MODEL_UNLOADING && c->drain_hurried && c->drain_expired)
-            model_kill(c, i);
-        resident += model_resident(m) && m->state != MODEL_STUCK;
+        drain_model(c, i);
+        resident += model_resident(&c->models[i]) && c->models[i].state != MODEL_STUCK;
     }
     if (resident || c->more || c->drained || c->doom.count || c->answers.count)
         return;
@@ -178,73 +152,144 @@ static void advance_drain(struct core *c)
     core_notice(c, NOTICE_DRAINED, CORE_SLOT_NONE, REASON_SHUTDOWN);
 }
 
-static void record(struct core *c, const struct event *ev)
+static void learn(struct core *c, const struct event *ev)
 {
-    switch (ev->type) {
-    case EVENT_CONFIG:
-        reload_apply(c, ev->config);
-        break;
-    case EVENT_BOOT_DONE:
-        c->booted = true;
-        c->version++;
-        break;
-    case EVENT_TICK:
-        shift_deadlines(c, ev->tick.gap_ns);
-        run_deadlines(c);
-        break;
-    case EVENT_REQUEST_ARRIVED:
-        queue_arrive(c, ev);
-        break;
-    case EVENT_REQUEST_ENDED:
-    case EVENT_LEASE_ENDED:
-        queue_end(c, ev->ended.waiter, ev->ended.how);
-        break;
-    case EVENT_REQUEST_BOUNCED:
-        queue_bounce(c, ev->ended.waiter);
-        break;
-    case EVENT_LEASE_ASKED:
-        lease_ask(c, ev);
-        break;
-    case EVENT_MODEL_LOADED:
-        model_on_loaded(c, ev);
-        break;
-    case EVENT_MODEL_LOAD_FAILED:
-        model_on_load_failed(c, ev);
-        break;
-    case EVENT_MODEL_UNLOADED:
-        model_on_unloaded(c, ev);
-        break;
-    case EVENT_MODEL_EXITED:
-        model_on_exited(c, ev);
-        break;
-    case EVENT_UPSTREAM_BROKEN:
-        model_on_broken(c, ev);
-        break;
-    case EVENT_DEVICE_FOUND:
-        must(ev->found.device < CORE_DEVICES_MAX);
-        ledger_device_found(c, ev->found.device, ev->found.total_bytes);
-        break;
-    case EVENT_DEVICE_LOST:
-        must(ev->found.device < CORE_DEVICES_MAX);
-        c->devices[ev->found.device].present = false;
-        c->version++;
-        break;
-    case EVENT_DEVICE_SAMPLE:
-        ledger_sample(c, ev);
-        break;
-    case EVENT_COMMAND:
-        command_start(c, ev);
-        break;
-    case EVENT_COMMAND_CANCELLED:
-        command_cancel(c, ev->command.tag);
-        break;
-    case EVENT_DRAIN:
-        start_drain(c, ev->drain.grace_ns);
-        break;
-    case EVENT__COUNT:
-        never("not an event");
+    uint32_t slot = ev->learned.model, placement = ev->learned.placement;
+    must(placement < CORE_PLACEMENTS_MAX);
+    if (slot >= c->model_count) {
+        c->stale_ids++;
+        return;
     }
+    struct model *m = &c->models[slot];
+    if (ev->type == EVENT_FOOTPRINT) {
+        m->estimated_bytes[placement] = ev->learned.bytes;
+    } else {
+        m->learned_bytes[placement] = ev->learned.bytes;
+        m->load_ns_mean[placement] = ev->learned.load_ns;
+    }
+    c->version++;
 }
+
+static void on_config(struct core *c, const struct event *ev)
+{
+    reload_apply(c, ev->config);
+}
+
+static void on_mode(struct core *c, const struct event *ev)
+{
+    mode_set(c, ev->mode.wishes, ev->mode.count);
+}
+
+static void on_boot_done(struct core *c, const struct event *ev)
+{
+    (void)ev;
+    c->booted = c->sweep = true;
+    c->version++;
+    for (uint32_t i = 0; i < c->model_count; i++)
+        model_refresh(c, i);
+}
+
+static void on_tick(struct core *c, const struct event *ev)
+{
+    deadline_run_due(c, ev->tick.gap_ns);
+}
+
+static void on_ended(struct core *c, const struct event *ev)
+{
+    queue_end(c, ev->ended.waiter, ev->ended.how);
+}
+
+static void on_bounced(struct core *c, const struct event *ev)
+{
+    queue_bounce(c, ev->ended.waiter);
+}
+
+static void on_quiet(struct core *c, const struct event *ev)
+{
+    queue_quiet(c, ev->quiet.waiter, ev->quiet.quiet);
+}
+
+static void on_renewed(struct core *c, const struct event *ev)
+{
+    lease_renew(c, ev->lease_id.lease);
+}
+
+static void on_lease_ended(struct core *c, const struct event *ev)
+{
+    lease_end(c, ev->lease_id.lease);
+}
+
+static void on_backend_down(struct core *c, const struct event *ev)
+{
+    backend_down(c, ev->backend.backend);
+}
+
+static void on_backend_up(struct core *c, const struct event *ev)
+{
+    backend_up(c, ev->backend.backend);
+}
+
+static void on_found(struct core *c, const struct event *ev)
+{
+    ledger_device_found(c, ev->found.device, ev->found.total_bytes);
+}
+
+static void on_lost(struct core *c, const struct event *ev)
+{
+    ledger_device_lost(c, ev->found.device);
+}
+
+static void on_cancelled(struct core *c, const struct event *ev)
+{
+    command_cancel(c, ev->command.tag);
+}
+
+static void on_foreseen(struct core *c, const struct event *ev)
+{
+    must(ev->foreseen.model < c->model_count);
+    c->models[ev->foreseen.model].foreseen = ev->foreseen.at;
+}
+
+static void on_drain(struct core *c, const struct event *ev)
+{
+    start_drain(c, ev->drain.grace_ns);
+}
+
+static void (*const handlers[])(struct core *c, const struct event *ev) = {
+    [EVENT_CONFIG] = on_config,
+    [EVENT_MODE] = on_mode,
+    [EVENT_LEARNED] = learn,
+    [EVENT_FOOTPRINT] = learn,
+    [EVENT_MODEL_ADOPTED] = op_on_adopted,
+    [EVENT_LEASE_RESTORED] = lease_restore,
+    [EVENT_BOOT_DONE] = on_boot_done,
+    [EVENT_TICK] = on_tick,
+    [EVENT_REQUEST_ARRIVED] = queue_arrive,
+    [EVENT_REQUEST_ENDED] = on_ended,
+    [EVENT_REQUEST_BOUNCED] = on_bounced,
+    [EVENT_REQUEST_QUIET] = on_quiet,
+    [EVENT_LEASE_ASKED] = lease_ask,
+    [EVENT_LEASE_RENEWED] = on_renewed,
+    [EVENT_LEASE_ENDED] = on_lease_ended,
+    [EVENT_MODEL_LOADED] = op_on_loaded,
+    [EVENT_MODEL_LOAD_FAILED] = op_on_load_failed,
+    [EVENT_MODEL_UNLOADED] = op_on_unloaded,
+    [EVENT_MODEL_MOVED] = op_on_moved,
+    [EVENT_MODEL_SUSPENDED] = op_on_suspended,
+    [EVENT_MODEL_RESUMED] = op_on_resumed,
+    [EVENT_MODEL_EXITED] = op_on_exited,
+    [EVENT_UPSTREAM_BROKEN] = op_on_broken,
+    [EVENT_BACKEND_DOWN] = on_backend_down,
+    [EVENT_BACKEND_UP] = on_backend_up,
+    [EVENT_DEVICE_FOUND] = on_found,
+    [EVENT_DEVICE_LOST] = on_lost,
+    [EVENT_DEVICE_SAMPLE] = ledger_sample,
+    [EVENT_COMMAND] = command_start,
+    [EVENT_COMMAND_CANCELLED] = on_cancelled,
+    [EVENT_FORESEEN] = on_foreseen,
+    [EVENT_DRAIN] = on_drain,
+};
+_Static_assert(countof(handlers) == EVENT__COUNT, "a handler for each event");
 
 struct effects core_step(struct core *c, const struct event *ev)
 {
@@ -254,12 +299,14 @@ struct effects core_step(struct core *c, const struct event *ev)
     c->now = ev->now;
     c->effect_count = 0;
     c->more = false;
-    record(c, ev);
+    must(ev->type < EVENT__COUNT);
+    handlers[ev->type](c, ev);
     command_drain_answers(c);
     queue_drain_doomed(c);
     if (c->sweep)
         reload_sweep(c);
     if (c->booted && !c->draining) {
+        mode_advance(c);
         transition_advance_all(c);
         sched_dispatch(c);
     }

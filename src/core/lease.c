@@ -1,85 +1,424 @@
-/* Leases: for now of gate slots alone. They share ids and arrival order with requests. */
+/* Leases: memory and gate slots for somebody who is no model. A lease that waits holds nothing; it
+ * stands in the queue of each of its gates, and once it is at the head of all of them, with room in
+ * each, it is a target like a model: a plan makes room for its bytes, and one grant gives it
+ * everything. */
 #include "core/core_priv.h"
 
-static struct waiter *entrant_waiter(struct gate_entrant *e)
+/* A background waiter at a gate that waits longer is worth a word. */
+#define STARVING_NS (300 * NS_PER_S)
+
+static struct lease *entrant_lease(const struct core *c, struct gate_entrant *e)
 {
-    return list_entry(e, struct waiter, gate);
+    size_t at = (size_t)((char *)e - (char *)c->leases);
+    return &c->leases[at / sizeof(struct lease)];
 }
 
-static void admit(struct core *c, struct waiter *w)
+static uint32_t slot_of(const struct core *c, const struct lease *l)
 {
-    w->state = WAITER_GRANTED;
-    w->granted = c->now;
-    struct effect *e = core_emit(c, EFFECT_LEASE_GRANT, CORE_SLOT_NONE);
-    e->waiter = pool_id(&c->waiter_pool, (uint32_t)(w - c->waiters));
-    e->tag = w->tag;
-    e->duration_ns = c->now.ns - w->since.ns;
+    return (uint32_t)(l - c->leases);
 }
 
-void lease_ask(struct core *c, const struct event *ev)
+static struct effect *say(struct core *c, enum effect_type type, const struct lease *l)
 {
-    struct id id;
-    must(ev->lease.gate < c->gate_count);
-    if (c->draining || !pool_get(&c->waiter_pool, &id)) {
-        struct effect *e = core_emit(c, EFFECT_REFUSE, CORE_SLOT_NONE);
-        e->tag = ev->lease.tag;
-        e->reason = c->draining ? REASON_SHUTDOWN : REASON_QUEUE_FULL;
-        return;
+    struct effect *e = core_emit(c, type, CORE_SLOT_NONE);
+    e->waiter = pool_id(&c->lease_pool, slot_of(c, l));
+    e->tag = l->tag;
+    e->class = l->ask.class;
+    e->gate = l->ask.gate_count ? l->ask.gates[0] : CORE_SLOT_NONE;
+    return e;
+}
+
+static void notice(struct core *c, enum notice what, const struct lease *l, enum reason why)
+{
+    struct effect *e = say(c, EFFECT_NOTICE, l);
+    e->notice = what;
+    e->reason = why;
+    e->bytes = l->ask.bytes;
+    core_effect_devices(e, l->hold.devices);
+}
+
+/* One line for each gate, as each gate sees it. */
+static void trace(struct core *c, const struct lease *l, enum trace what, uint64_t ns)
+{
+    for (uint32_t i = 0; i < l->ask.gate_count; i++) {
+        struct effect *e = say(c, EFFECT_TRACE, l);
+        e->trace = what;
+        e->gate = l->ask.gates[i];
+        e->duration_ns = ns;
     }
-    struct waiter *w = &c->waiters[id.slot];
-    *w = (struct waiter){.kind = WAITER_LEASE,
-                         .class = ev->lease.class,
-                         .model = ev->lease.gate,
-                         .tag = ev->lease.tag,
-                         .seq = ++c->seq,
-                         .since = c->now};
-    struct gate *g = &c->gates[ev->lease.gate];
-    if (gate_enter(g, &w->gate, w->class, c->now)) {
-        admit(c, w);
-        return;
+}
+
+static bool find(struct core *c, struct id id, struct lease **ret)
+{
+    if (!pool_alive(&c->lease_pool, id)) {
+        c->stale_ids++;
+        return false;
     }
-    struct effect *e = core_emit(c, EFFECT_LEASE_WAIT, CORE_SLOT_NONE);
-    e->waiter = id;
-    e->tag = w->tag;
-    for (int class = 0; class <= (int)w->class; class ++)
-        e->position += g->waiting[class].count;
+    *ret = &c->leases[id.slot];
+    return true;
+}
+
+static void free_lease(struct core *c, struct lease *l)
+{
+    uint32_t slot = slot_of(c, l);
+    for (int i = 0; i < LEASE_DEADLINE__PER_LEASE; i++)
+        deadline_clear(c, deadline_lease(c, slot, (enum lease_deadline)i));
+    c->targets[want_of_lease(c, slot)].stood_ns = 0;
+    pool_put(&c->lease_pool, slot);
+}
+
+/* The next thing that time brings: the end of its patience, its ttl, its grace, or being told of.
+ */
+static void set_time(struct core *c, const struct lease *l)
+{
+    uint64_t at = l->expires.ns;
+    bool may_starve = l->state == LEASE_WAITING && l->ask.gate_count && !l->starving &&
+                      l->ask.class == CLASS_BACKGROUND;
+    if (may_starve && (!at || at > l->since.ns + STARVING_NS))
+        at = l->since.ns + STARVING_NS;
+    uint32_t slot = deadline_lease(c, slot_of(c, l), LEASE_DEADLINE_TIME);
+    if (at)
+        deadline_set(c, slot, (struct mono){at});
+    else
+        deadline_clear(c, slot);
+}
+
+static void leave_gates(struct core *c, struct lease *l)
+{
+    for (uint32_t i = 0; i < l->ask.gate_count; i++)
+        gate_leave(&c->gates[l->ask.gates[i]], &l->entrants[i]);
+}
+
+static void admit_all(struct core *c, const struct lease *l)
+{
+    for (uint32_t i = 0; i < l->ask.gate_count; i++)
+        lease_admit(c, l->ask.gates[i]);
+}
+
+bool lease_gates_open(const struct core *c, const struct lease *l)
+{
+    for (uint32_t i = 0; i < l->ask.gate_count; i++) {
+        const struct gate *g = &c->gates[l->ask.gates[i]];
+        if (!gate_has_room(g) || gate_head(g, c->now) != &l->entrants[i])
+            return false;
+    }
+    return true;
+}
+
+void lease_refresh(struct core *c, uint32_t slot)
+{
+    const struct lease *l = &c->leases[slot];
+    uint32_t target = want_of_lease(c, slot);
+    bool wanted = pool_used(&c->lease_pool, slot) && l->state == LEASE_WAITING && !l->doomed &&
+                  l->ask.bytes && !c->targets[target].plan.active && !c->draining &&
+                  lease_gates_open(c, l);
+    want_set(c, target, wanted);
+    if (!wanted && !c->targets[target].plan.active)
+        c->targets[target].plan.growths = 0;
+}
+
+void lease_grant(struct core *c, uint32_t slot, uint32_t devices)
+{
+    struct lease *l = &c->leases[slot];
+    uint32_t target = want_of_lease(c, slot);
+    must(l->state == LEASE_WAITING && lease_gates_open(c, l));
+    if (c->targets[target].plan.active)
+        transition_end(c, target);
+    for (uint32_t i = 0; i < l->ask.gate_count; i++)
+        gate_admit(&c->gates[l->ask.gates[i]], &l->entrants[i]);
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (devices & (1U << d))
+            ledger_charge(c, &l->hold, d, l->ask.bytes);
+    l->state = LEASE_GRANTED;
+    l->granted_at = c->now;
+    l->expires.ns = l->ask.ttl_ns ? c->now.ns + l->ask.ttl_ns : 0;
+    c->leases_waiting--;
+    c->leases_granted++;
+    c->byte_leases += l->ask.bytes != 0;
+    trace(c, l, TRACE_ACQUIRED, c->now.ns - l->since.ns);
+    struct effect *e = say(c, EFFECT_LEASE_GRANT, l);
+    e->duration_ns = c->now.ns - l->since.ns;
+    e->bytes = l->ask.bytes;
+    core_effect_devices(e, devices);
+    notice(c, NOTICE_LEASE_GRANTED, l, REASON_NONE);
+    set_time(c, l);
+    lease_refresh(c, slot);
 }
 
 void lease_admit(struct core *c, uint32_t gate)
 {
     struct gate *g = &c->gates[gate];
-    while (g->inside < g->limit && gate_waiting(g) > 0) {
+    struct gate_entrant *e;
+    while (gate_has_room(g) && (e = gate_head(g, c->now))) {
+        struct lease *l = entrant_lease(c, e);
         if (!core_has_room(c)) {
             c->sweep = true;
             return;
         }
-        admit(c, entrant_waiter(gate_next(g)));
+        if (!c->booted || c->draining || !lease_gates_open(c, l))
+            return;
+        if (l->ask.bytes) {
+            lease_refresh(c, slot_of(c, l)); /* it is a target now */
+            return;
+        }
+        lease_grant(c, slot_of(c, l), 0);
     }
 }
 
-void lease_end(struct core *c, uint32_t slot)
+void lease_sweep(struct core *c)
 {
-    struct waiter *w = &c->waiters[slot];
-    gate_leave(&c->gates[w->model], &w->gate);
-    lease_admit(c, w->model);
+    for (uint32_t i = 0; i < c->gate_count; i++)
+        lease_admit(c, i);
+    for (uint32_t s = 0; s < c->lease_pool.high_water && c->booted; s++) {
+        struct lease *l = &c->leases[s];
+        if (!pool_used(&c->lease_pool, s) || l->state != LEASE_WAITING)
+            continue;
+        if (!core_has_room(c)) {
+            c->sweep = true;
+            return;
+        }
+        if (l->doomed)
+            lease_doom(c, s, l->doom);
+        else if (l->ask.bytes)
+            lease_refresh(c, s);
+        else if (!l->ask.gate_count)
+            lease_grant(c, s, 0);
+    }
+}
+
+/* Whether there are devices at all that could ever hold it. */
+static bool can_ever_fit(const struct core *c, const struct core_lease_ask *ask)
+{
+    uint32_t count = 0;
+    for (uint32_t d = 0; d < c->device_count; d++)
+        count += (ask->device_mask & (1U << d)) && ledger_capacity(c, d) >= ask->bytes;
+    return !ask->bytes || count >= (ask->device_count ? ask->device_count : 1);
+}
+
+static void refuse_ask(struct core *c, const struct event *ev, enum reason why)
+{
+    struct effect *e = core_emit(c, EFFECT_REFUSE, CORE_SLOT_NONE);
+    e->tag = ev->lease.tag;
+    e->class = ev->lease.ask->class;
+    e->bytes = ev->lease.ask->bytes;
+    e->reason = why;
+}
+
+static struct lease *new_lease(struct core *c, const struct event *ev)
+{
+    struct id id;
+    if (!pool_get(&c->lease_pool, &id))
+        return NULL;
+    struct lease *l = &c->leases[id.slot];
+    must(l->hold.devices == 0 && l->hold.settling_devices == 0);
+    *l = (struct lease){.ask = *ev->lease.ask,
+                        .tag = ev->lease.tag,
+                        .seq = ++c->seq,
+                        .since = c->now,
+                        .stood_ns = c->gap_ns,
+                        .victim_of = CORE_SLOT_NONE};
+    must(l->ask.gate_count <= CORE_LEASE_GATES_MAX);
+    for (uint32_t i = 0; i < l->ask.gate_count; i++)
+        must(l->ask.gates[i] < c->gate_count);
+    return l;
+}
+
+void lease_ask(struct core *c, const struct event *ev)
+{
+    enum reason why = c->draining ? REASON_SHUTDOWN : REASON_NONE;
+    if (why == REASON_NONE && !can_ever_fit(c, ev->lease.ask))
+        why = REASON_NO_ROOM;
+    struct lease *l = why == REASON_NONE ? new_lease(c, ev) : NULL;
+    if (!l) {
+        refuse_ask(c, ev, why == REASON_NONE ? REASON_QUEUE_FULL : why);
+        return;
+    }
+    c->leases_waiting++;
+    uint32_t before = 0;
+    for (uint32_t i = 0; i < l->ask.gate_count; i++) {
+        struct gate *g = &c->gates[l->ask.gates[i]];
+        gate_queue(g, &l->entrants[i], l->ask.class, c->now);
+        for (int class = 0; i == 0 && class <= (int)l->ask.class; class ++)
+            before += g->waiting[class].count;
+    }
+    if (l->ask.wait_ns_max != UINT64_MAX)
+        l->expires.ns = c->now.ns + l->ask.wait_ns_max;
+    bool may_enter = c->booted && lease_gates_open(c, l);
+    if (may_enter && !l->ask.bytes) {
+        lease_grant(c, slot_of(c, l), 0);
+        return;
+    }
+    trace(c, l, TRACE_ENQUEUED, 0);
+    struct effect *e = say(c, EFFECT_LEASE_WAIT, l);
+    e->position = before;
+    e->bytes = l->ask.bytes;
+    set_time(c, l);
+    if (may_enter)
+        lease_refresh(c, slot_of(c, l));
+}
+
+void lease_restore(struct core *c, const struct event *ev)
+{
+    struct lease *l = new_lease(c, ev);
+    if (!l) {
+        refuse_ask(c, ev, REASON_QUEUE_FULL);
+        return;
+    }
+    for (uint32_t i = 0; i < l->ask.gate_count; i++)
+        gate_restore(&c->gates[l->ask.gates[i]], &l->entrants[i], l->ask.class, c->now);
+    l->hold.restored = true;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX && l->ask.bytes; d++)
+        if (ev->lease.devices & (1U << d))
+            ledger_charge(c, &l->hold, d, l->ask.bytes);
+    l->state = LEASE_GRANTED;
+    l->granted_at = c->now;
+    l->expires.ns = c->now.ns + ev->lease.grace_ns;
+    c->leases_granted++;
+    c->byte_leases += l->ask.bytes != 0;
+    struct effect *e = say(c, EFFECT_LEASE_GRANT, l);
+    e->bytes = l->ask.bytes;
+    core_effect_devices(e, l->hold.devices);
+    set_time(c, l);
+}
+
+void lease_renew(struct core *c, struct id id)
+{
+    struct lease *l;
+    if (!find(c, id, &l) || l->state != LEASE_GRANTED || l->revoked)
+        return;
+    l->expires.ns = l->ask.ttl_ns ? c->now.ns + l->ask.ttl_ns : 0;
+    set_time(c, l);
+}
+
+/* A granted lease is over. Its gates are free at once, its bytes when they are seen to be. */
+static void end_granted(struct core *c, struct lease *l, enum reason why)
+{
+    uint32_t slot = slot_of(c, l);
+    l->state = LEASE_ENDED;
+    l->expires.ns = 0;
+    set_time(c, l);
+    c->leases_granted--;
+    c->byte_leases -= l->ask.bytes != 0;
+    leave_gates(c, l);
+    trace(c, l, TRACE_RELEASED, c->now.ns - l->granted_at.ns);
+    notice(c, NOTICE_LEASE_ENDED, l, why);
+    ledger_release(c, &l->hold);
+    transition_victim_gone(c, want_of_lease(c, slot));
+    c->version++;
+    admit_all(c, l);
+    if (!l->hold.settling_devices)
+        free_lease(c, l);
+}
+
+/* It waits no more. */
+static void end_waiting(struct core *c, struct lease *l)
+{
+    uint32_t target = want_of_lease(c, slot_of(c, l));
+    leave_gates(c, l);
+    c->leases_waiting--;
+    l->state = LEASE_ENDED;
+    if (c->targets[target].plan.active)
+        transition_end(c, target);
+    want_set(c, target, false);
+    admit_all(c, l);
+    free_lease(c, l);
+}
+
+void lease_end(struct core *c, struct id id)
+{
+    struct lease *l;
+    if (!find(c, id, &l) || l->state == LEASE_ENDED)
+        return;
+    if (l->state == LEASE_GRANTED) {
+        end_granted(c, l, REASON_NONE);
+        return;
+    }
+    trace(c, l, TRACE_CANCELLED, c->now.ns - l->since.ns);
+    end_waiting(c, l);
+}
+
+void lease_settled(struct core *c, uint32_t slot)
+{
+    struct lease *l = &c->leases[slot];
+    deadline_clear(c, deadline_lease(c, slot, LEASE_DEADLINE_SETTLE));
+    if (l->state == LEASE_ENDED)
+        free_lease(c, l);
+}
+
+void lease_revoke(struct core *c, uint32_t slot, enum reason why, uint32_t other)
+{
+    struct lease *l = &c->leases[slot];
+    must(l->state == LEASE_GRANTED);
+    if (l->revoked)
+        return;
+    l->revoked = true;
+    l->expires.ns = c->now.ns + l->ask.grace_ns;
+    struct effect *e = say(c, EFFECT_LEASE_REVOKE, l);
+    e->reason = why;
+    e->duration_ns = l->ask.grace_ns;
+    if (other != CORE_SLOT_NONE && !want_is_lease(c, other))
+        e->other = other;
+    notice(c, NOTICE_LEASE_REVOKED, l, why);
+    set_time(c, l);
+}
+
+void lease_doom(struct core *c, uint32_t slot, enum reason why)
+{
+    struct lease *l = &c->leases[slot];
+    must(l->state == LEASE_WAITING);
+    l->doomed = true;
+    l->doom = why;
+    if (!core_has_room(c)) {
+        c->sweep = true;
+        want_set(c, want_of_lease(c, slot), false);
+        return;
+    }
+    struct effect *e = say(c, EFFECT_REFUSE, l);
+    e->reason = why;
+    e->bytes = l->ask.bytes;
+    end_waiting(c, l);
 }
 
 void lease_refuse_waiting(struct core *c)
 {
-    for (uint32_t i = 0; i < c->gate_count; i++) {
-        struct gate *g = &c->gates[i];
-        for (int class = 0; class < CLASS__COUNT; class ++) {
-            struct link *n;
-            while ((n = list_first(&g->waiting[class])) && core_has_room(c)) {
-                struct waiter *w = entrant_waiter(list_entry(n, struct gate_entrant, link));
-                uint32_t slot = (uint32_t)(w - c->waiters);
-                struct effect *e = core_emit(c, EFFECT_REFUSE, CORE_SLOT_NONE);
-                e->waiter = pool_id(&c->waiter_pool, slot);
-                e->tag = w->tag;
-                e->reason = REASON_SHUTDOWN;
-                gate_leave(g, &w->gate);
-                pool_put(&c->waiter_pool, slot);
-            }
-        }
+    for (uint32_t s = 0; s < c->lease_pool.high_water && core_has_room(c); s++)
+        if (pool_used(&c->lease_pool, s) && c->leases[s].state == LEASE_WAITING)
+            lease_doom(c, s, REASON_SHUTDOWN);
+}
+
+static void run_time(struct core *c, struct lease *l)
+{
+    if (l->state == LEASE_GRANTED) {
+        say(c, EFFECT_LEASE_END, l)->reason = l->revoked ? REASON_REVOKED : REASON_LEASE_EXPIRED;
+        end_granted(c, l, l->revoked ? REASON_REVOKED : REASON_LEASE_EXPIRED);
+        return;
+    }
+    if (l->expires.ns && l->expires.ns <= c->now.ns) {
+        lease_doom(c, slot_of(c, l), REASON_WAIT_EXPIRED);
+        return;
+    }
+    l->starving = true;
+    struct effect *e = say(c, EFFECT_NOTICE, l);
+    e->notice = NOTICE_STARVING;
+    e->duration_ns = c->now.ns - l->since.ns;
+    set_time(c, l);
+}
+
+void lease_run_deadline(struct core *c, uint32_t slot, enum lease_deadline which)
+{
+    struct lease *l = &c->leases[slot];
+    switch (which) {
+    case LEASE_DEADLINE_TIME:
+        run_time(c, l);
+        break;
+    case LEASE_DEADLINE_SETTLE:
+        ledger_settle(c, want_of_lease(c, slot));
+        break;
+    case LEASE_DEADLINE_OVERDUE:
+        c->version++;
+        lease_refresh(c, slot);
+        break;
+    case LEASE_DEADLINE__PER_LEASE:
+        never("not a deadline");
     }
 }

@@ -1,18 +1,39 @@
-/* The ledger: whose bytes are where (own, settling, foreign), and how many are left.
+/* The ledger: whose bytes are where (own, leased, settling, foreign), and how many are left.
  *
  * room = min(total × limit − reserve − Σ charged − foreign − promised,
  *            free − Σ unseen − promised − reserve)
- * where unseen_i = max(0, charged_i − measured_i) and promised is what committed plans will take of
- * the room that is there, beyond what their own victims give back. A sample proves only what was
- * over before it was taken; without one, the first line alone holds. */
+ * where charged counts settling too, unseen_i = max(0, charged_i − measured_i), and promised is
+ * what committed plans and anchors will take of the room that is there, beyond what their own
+ * victims give back. A sample proves only what was over before it was taken; without one, or with
+ * one that is too old or says nothing, the first line alone holds. */
 #include "core/core_priv.h"
 
 /* Foreign use rises at once and falls after this many lower samples in a row. */
 #define FOREIGN_LOWER_SAMPLES 3
+/* A process that cannot be measured is taken to use its charge after so many samples. */
+#define BLIND_SAMPLES 2
+/* Bytes given back count as taken until a sample shows otherwise, or this long. */
+#define SETTLE_NS_MAX (3 * NS_PER_S)
 
-static uint64_t minus(uint64_t a, uint64_t b)
+static uint32_t holdings(const struct core *c)
 {
-    return a > b ? a - b : 0;
+    return c->model_count + c->lease_pool.high_water;
+}
+
+/* All of them, in index order: models, then leases. */
+static struct holding *holding_at(const struct core *c, uint32_t i)
+{
+    return i < c->model_count ? &c->models[i].hold : &c->leases[i - c->model_count].hold;
+}
+
+static uint32_t target_at(const struct core *c, uint32_t i)
+{
+    return i < c->model_count ? i : want_of_lease(c, i - c->model_count);
+}
+
+struct holding *ledger_holding(const struct core *c, uint32_t target)
+{
+    return want_is_lease(c, target) ? &want_lease(c, target)->hold : &c->models[target].hold;
 }
 
 uint64_t ledger_capacity(const struct core *c, uint32_t device)
@@ -26,107 +47,265 @@ uint64_t ledger_capacity(const struct core *c, uint32_t device)
     return minus(limited, d->policy.reserve_bytes);
 }
 
-uint64_t ledger_need(const struct core *c, uint32_t model, uint32_t device)
+static uint64_t known_need(const struct core *c, uint32_t target, uint32_t placement)
 {
+    if (want_is_lease(c, target))
+        return want_lease(c, target)->ask.bytes;
+    const struct model *m = &c->models[target];
+    uint64_t declared = m->policy.placements[placement].bytes;
+    uint64_t learned = m->learned_bytes[placement];
+    if (declared || learned)
+        return declared > learned ? declared : learned;
+    return m->estimated_bytes[placement];
+}
+
+bool ledger_need_unknown(const struct core *c, uint32_t target, uint32_t placement)
+{
+    return known_need(c, target, placement) == 0;
+}
+
+uint64_t ledger_need(const struct core *c, uint32_t target, uint32_t placement, uint32_t device)
+{
+    uint64_t known = known_need(c, target, placement);
+    if (known)
+        return known;
     uint64_t whole = minus(ledger_capacity(c, device), c->devices[device].foreign_bytes);
-    if (c->models[model].policy.bytes)
-        return c->models[model].policy.bytes;
     return whole ? whole : 1; /* never nothing: with no byte to be had it has to wait */
 }
 
-/* What a committed plan still has to get from the free room: its need, less what its victims hold
- * and will give back. */
-static uint64_t promised(const struct core *c, uint32_t device, uint32_t except)
+uint64_t ledger_given(const struct core *c, uint32_t victim, enum core_action how, uint32_t device)
+{
+    uint64_t charged = ledger_holding(c, victim)->charged[device];
+    if (how == ACTION_SUSPEND)
+        return minus(charged, c->models[victim].policy.suspended_bytes);
+    return charged;
+}
+
+/* What a target still has to get from the free room there, for its plan: its need, less what it has
+ * already and what its victims will give back. */
+static uint64_t promised_to(const struct core *c, uint32_t target, uint32_t device)
+{
+    const struct plan *p = &c->targets[target].plan;
+    uint64_t held = ledger_holding(c, target)->charged[device];
+    if (p->how == OP_MOVE)
+        held = 0; /* what it has now goes only after the move */
+    for (uint32_t i = 0; p->victims_left && i < holdings(c); i++) {
+        uint32_t v = target_at(c, i);
+        uint32_t of =
+            i < c->model_count ? c->models[i].victim_of : c->leases[i - c->model_count].victim_of;
+        if (of != target)
+            continue;
+        enum core_action how = i < c->model_count ? c->models[i].victim_action : ACTION_REVOKE;
+        held += ledger_given(c, v, how, device);
+    }
+    return minus(p->bytes[device], held);
+}
+
+static bool charged_already(const struct core *c, uint32_t target)
+{
+    return !want_is_lease(c, target) && c->models[target].op.kind != OP_NONE;
+}
+
+/* Bytes that are held there at the time by leases that end later, as far as that is known. One that
+ * does not say when it ends may end at any time. */
+static uint64_t leased_at(const struct core *c, uint32_t device, uint64_t ns)
 {
     uint64_t sum = 0;
-    const struct link *n;
-    list_each(n, &c->active) {
-        const struct model *t = list_entry(n, const struct model, active);
-        uint32_t slot = (uint32_t)(t - c->models);
-        if (slot == except || t->plan.device != device || t->state != MODEL_UNLOADED)
-            continue;
-        uint64_t held = 0;
-        for (uint32_t i = 0; t->plan.victims_left && i < c->model_count; i++)
-            if (c->models[i].victim_of == slot && c->models[i].device == device)
-                held += c->models[i].charged_bytes;
-        sum += minus(t->plan.bytes, held);
+    for (uint32_t s = 0; s < c->lease_pool.high_water; s++) {
+        const struct lease *l = &c->leases[s];
+        if (l->hold.charged[device] && l->ask.run_ns_max &&
+            l->granted_at.ns + l->ask.run_ns_max > ns)
+            sum += l->hold.charged[device];
     }
     return sum;
 }
 
-uint64_t ledger_room(const struct core *c, uint32_t device, uint32_t except)
+/* Backfill: a lease that must end before the anchor could start, whoever else leaves, may pass it.
+ */
+static bool ends_before(const struct core *c, uint32_t device, uint32_t target, uint64_t need)
+{
+    if (target == CORE_SLOT_NONE || !want_is_lease(c, target) ||
+        !want_lease(c, target)->ask.run_ns_max)
+        return false;
+    uint64_t end = c->now.ns + want_lease(c, target)->ask.run_ns_max;
+    return minus(ledger_capacity(c, device), leased_at(c, device, end)) < need;
+}
+
+/* What the anchor there will take that no plan of its own claims yet. */
+static uint64_t anchored(const struct core *c, uint32_t device, uint32_t except)
+{
+    uint32_t anchor = c->devices[device].anchor;
+    if (anchor == CORE_SLOT_NONE || anchor == except || c->targets[anchor].plan.active)
+        return 0;
+    if (except != CORE_SLOT_NONE && want_anyone(c, except) && want_precedes(c, except, anchor))
+        return 0; /* it is kept from those behind */
+    if (ends_before(c, device, except, ledger_need(c, anchor, 0, device)))
+        return 0;
+    uint32_t placement = 0;
+    if (!want_is_lease(c, anchor) && c->models[anchor].policy.placement_count == 0)
+        return 0;
+    return minus(ledger_need(c, anchor, placement, device),
+                 ledger_holding(c, anchor)->charged[device]);
+}
+
+static uint64_t promised(const struct core *c, uint32_t device, uint32_t except)
+{
+    uint64_t sum = anchored(c, device, except);
+    const struct link *n;
+    list_each(n, &c->active) {
+        uint32_t target = (uint32_t)(list_entry(n, const struct target, active) - c->targets);
+        if (target != except && (c->targets[target].plan.devices & (1U << device)) &&
+            !charged_already(c, target))
+            sum += promised_to(c, target, device);
+    }
+    return sum;
+}
+
+static bool sample_counts(const struct core *c, const struct device *d)
+{
+    return d->sampled.ns && d->used_known &&
+           (!d->policy.stale_ns || c->now.ns - d->sampled.ns <= d->policy.stale_ns);
+}
+
+int64_t ledger_room(const struct core *c, uint32_t device, uint32_t target)
 {
     const struct device *d = &c->devices[device];
-    uint64_t charged = 0, unseen = 0;
-    for (uint32_t i = 0; i < c->model_count; i++) {
-        const struct model *m = &c->models[i];
-        if (m->device != device)
-            continue;
-        charged += m->charged_bytes;
-        unseen += minus(m->charged_bytes, m->measured_bytes);
-    }
-    uint64_t claimed = promised(c, device, except);
-    uint64_t by_ledger = minus(ledger_capacity(c, device), charged + d->foreign_bytes + claimed);
-    if (d->sampled.ns == 0)
+    uint64_t claimed = promised(c, device, target);
+    int64_t by_ledger = (int64_t)ledger_capacity(c, device) -
+                        (int64_t)(d->charged_bytes + d->foreign_bytes + claimed);
+    if (!sample_counts(c, d))
         return by_ledger;
-    uint64_t by_sample =
-        minus(minus(d->total_bytes, d->used_bytes), unseen + claimed + d->policy.reserve_bytes);
+    int64_t by_sample = (int64_t)minus(d->total_bytes, d->used_bytes) -
+                        (int64_t)(d->unseen_bytes + claimed + d->policy.reserve_bytes);
     return by_ledger < by_sample ? by_ledger : by_sample;
 }
 
 uint64_t ledger_settling(const struct core *c, uint32_t device)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < c->model_count; i++)
-        if (c->models[i].settling && c->models[i].device == device)
-            sum += c->models[i].charged_bytes;
+    for (uint32_t i = 0; i < holdings(c); i++)
+        sum += holding_at(c, i)->settling[device];
     return sum;
 }
 
-void ledger_charge(struct core *c, uint32_t model, uint32_t device, uint64_t bytes)
+static uint64_t unseen(const struct holding *h, uint32_t device)
 {
-    struct model *m = &c->models[model];
-    must(m->charged_bytes == 0 && !m->settling);
-    m->device = device;
-    m->charged_bytes = bytes;
-    m->measured_bytes = 0;
-    m->measured = false;
-    m->unsized = m->policy.bytes == 0;
+    return minus(h->charged[device] + h->settling[device], h->measured[device]);
+}
+
+/* The one place that changes a holding, so that the device's sums follow. */
+static void put(struct core *c, struct holding *h, uint32_t device, uint64_t charged,
+                uint64_t settling, uint64_t measured)
+{
+    struct device *d = &c->devices[device];
+    uint32_t bit = 1U << device;
+    d->charged_bytes -= h->charged[device] + h->settling[device];
+    d->unseen_bytes -= unseen(h, device);
+    h->charged[device] = charged;
+    h->settling[device] = settling;
+    h->measured[device] = measured;
+    d->charged_bytes += charged + settling;
+    d->unseen_bytes += unseen(h, device);
+    h->devices = charged ? h->devices | bit : h->devices & ~bit;
+    h->settling_devices = settling ? h->settling_devices | bit : h->settling_devices & ~bit;
+}
+
+void ledger_charge(struct core *c, struct holding *h, uint32_t device, uint64_t bytes)
+{
+    if (!h->devices) {
+        h->peak_bytes = 0;
+        h->blind_samples = 0;
+    }
+    put(c, h, device, h->charged[device] + bytes, h->settling[device], h->measured[device]);
+    core_emit(c, EFFECT_SAMPLE_NOW, CORE_SLOT_NONE)->device = device;
+    c->version++;
+}
+
+static void set_settle_deadline(struct core *c, const struct holding *h)
+{
+    struct mono at = {c->now.ns + SETTLE_NS_MAX};
+    const char *p = (const char *)h;
+    if (p >= (const char *)c->leases && p < (const char *)(c->leases + c->limits.leases_max)) {
+        const struct lease *l = container_of(h, struct lease, hold);
+        deadline_set(c, deadline_lease(c, (uint32_t)(l - c->leases), LEASE_DEADLINE_SETTLE), at);
+    } else {
+        const struct model *m = container_of(h, struct model, hold);
+        deadline_set(c, deadline_model((uint32_t)(m - c->models), DEADLINE_SETTLE), at);
+    }
+}
+
+void ledger_reduce(struct core *c, struct holding *h, uint32_t device, uint64_t bytes)
+{
+    uint64_t freed = minus(h->charged[device], bytes);
+    if (!freed)
+        return;
+    put(c, h, device, bytes, h->settling[device] + freed, h->measured[device]);
+    h->gone_at = c->now;
+    c->version++;
+    set_settle_deadline(c, h);
     core_emit(c, EFFECT_SAMPLE_NOW, CORE_SLOT_NONE)->device = device;
 }
 
-void ledger_release(struct core *c, uint32_t model)
+void ledger_release(struct core *c, struct holding *h)
 {
-    struct model *m = &c->models[model];
-    if (m->device == CORE_SLOT_NONE)
-        return;
-    m->settling = true;
-    m->gone_at = c->now;
-    core_emit(c, EFFECT_SAMPLE_NOW, CORE_SLOT_NONE)->device = m->device;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        ledger_reduce(c, h, d, 0);
+    h->measured_once = h->unsized = h->restored = false;
 }
 
-void ledger_settle(struct core *c, uint32_t model)
+static void settle_device(struct core *c, struct holding *h, uint32_t device)
 {
-    struct model *m = &c->models[model];
-    must(m->settling);
-    struct effect *e = core_notice(c, NOTICE_SETTLED, model, REASON_NONE);
-    e->bytes = m->charged_bytes;
-    e->device = m->device;
-    m->settling = false;
-    m->charged_bytes = m->measured_bytes = 0;
-    m->device = CORE_SLOT_NONE;
-    heap_remove(&c->deadlines, deadline_slot(model, DEADLINE_SETTLE));
+    put(c, h, device, h->charged[device], 0, h->charged[device] ? h->measured[device] : 0);
     c->version++;
-    model_refresh(c, model);
+}
+
+/* What follows once nothing of it settles any more. */
+static void settled(struct core *c, uint32_t target, uint32_t devices, uint64_t bytes)
+{
+    if (want_is_lease(c, target)) {
+        lease_settled(c, target - c->limits.models_max);
+        return;
+    }
+    deadline_clear(c, deadline_model(target, DEADLINE_SETTLE));
+    struct effect *e = core_notice(c, NOTICE_SETTLED, target, REASON_NONE);
+    core_effect_devices(e, devices);
+    e->bytes = bytes;
+    model_refresh(c, target);
+}
+
+void ledger_settle(struct core *c, uint32_t target)
+{
+    struct holding *h = ledger_holding(c, target);
+    uint64_t bytes = 0;
+    uint32_t devices = h->settling_devices;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        bytes += h->settling[d];
+        if (h->settling[d])
+            settle_device(c, h, d);
+    }
+    settled(c, target, devices, bytes);
 }
 
 void ledger_device_found(struct core *c, uint32_t device, uint64_t total_bytes)
 {
+    must(device < CORE_DEVICES_MAX);
     struct device *d = &c->devices[device];
     d->present = true;
     d->total_bytes = total_bytes;
     if (total_bytes > d->total_bytes_most)
         d->total_bytes_most = total_bytes;
+    c->version++;
+}
+
+void ledger_device_lost(struct core *c, uint32_t device)
+{
+    must(device < CORE_DEVICES_MAX);
+    c->devices[device].present = false;
+    const struct link *n;
+    list_each(n, &c->active) {
+        struct target *t = list_entry(n, struct target, active);
+        t->plan.stale |= (t->plan.devices & (1U << device)) != 0;
+    }
     c->version++;
 }
 
@@ -145,15 +324,22 @@ static void set_foreign(struct device *d, uint64_t bytes)
     }
 }
 
-/* A model without a declared footprint was charged the whole device until it can be measured. */
-static void learn(struct core *c, struct model *m)
+/* What is measured of a model that is there: its peak, and, where it was charged the whole device
+ * for want of a footprint, its charge. */
+static void follow(struct core *c, struct model *m, uint32_t device)
 {
-    if (!m->unsized || m->state != MODEL_LOADED || !m->measured || !m->measured_bytes)
+    struct holding *h = &m->hold;
+    uint64_t measured = h->measured[device];
+    if (m->state != MODEL_LOADED || !h->measured_once || !measured || !h->charged[device])
         return;
+    if (measured > h->peak_bytes)
+        h->peak_bytes = measured;
     /* A size may have been declared meanwhile. */
-    uint64_t bytes = m->measured_bytes > m->policy.bytes ? m->measured_bytes : m->policy.bytes;
-    if (m->charged_bytes != bytes) {
-        m->charged_bytes = bytes;
+    uint64_t declared =
+        m->placement != CORE_SLOT_NONE ? m->policy.placements[m->placement].bytes : 0;
+    if (h->unsized && h->charged[device] != h->peak_bytes) {
+        put(c, h, device, h->peak_bytes > declared ? h->peak_bytes : declared, h->settling[device],
+            measured);
         c->version++;
     }
 }
@@ -164,13 +350,78 @@ static void learn(struct core *c, struct model *m)
 static uint64_t passing_unseen(const struct core *c, uint32_t device, struct mono taken)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < c->model_count; i++) {
-        const struct model *m = &c->models[i];
-        if (m->device == device && (m->state == MODEL_LOADING || m->state == MODEL_UNLOADING ||
-                                    (m->settling && taken.ns <= m->gone_at.ns)))
-            sum += minus(m->charged_bytes, m->measured_bytes);
+    for (uint32_t i = 0; i < holdings(c); i++) {
+        const struct holding *h = holding_at(c, i);
+        bool passing = h->settling[device] && taken.ns <= h->gone_at.ns;
+        if (i < c->model_count)
+            passing |= c->models[i].op.kind != OP_NONE;
+        if (passing)
+            sum += unseen(h, device);
     }
     return sum;
+}
+
+/* A lease whose processes are not known takes up growth that is nobody else's, up to its size. */
+static uint64_t absorb(struct core *c, uint32_t device, uint64_t unattributed)
+{
+    for (uint32_t s = 0; s < c->lease_pool.high_water && unattributed; s++) {
+        struct holding *h = &c->leases[s].hold;
+        if (!h->charged[device] || h->measured_once)
+            continue;
+        uint64_t take = unattributed < unseen(h, device) ? unattributed : unseen(h, device);
+        put(c, h, device, h->charged[device], h->settling[device], h->measured[device] + take);
+        unattributed -= take;
+    }
+    return unattributed;
+}
+
+static struct holding *used_by(const struct core *c, const struct sample_use *use, uint32_t device)
+{
+    struct holding *h = NULL;
+    if (use->model != CORE_SLOT_NONE && use->model < c->model_count)
+        h = &c->models[use->model].hold;
+    else if (use->model == CORE_SLOT_NONE && pool_alive(&c->lease_pool, use->lease))
+        h = &c->leases[use->lease.slot].hold;
+    return h && (h->charged[device] || h->settling[device]) ? h : NULL;
+}
+
+/* Writes down who was measured to use what. Returns the sum. */
+static uint64_t take_uses(struct core *c, const struct event *ev)
+{
+    uint32_t device = ev->sample.device;
+    uint64_t own = 0;
+    for (uint32_t i = 0; i < holdings(c); i++) {
+        struct holding *h = holding_at(c, i);
+        if (!h->charged[device] && !h->settling[device])
+            continue;
+        uint64_t measured = 0;
+        if (ev->sample.uses_unknown && h->charged[device]) {
+            bool coming = i < c->model_count && c->models[i].op.kind != OP_NONE;
+            h->blind_samples += h->blind_samples < BLIND_SAMPLES && !coming;
+            measured = h->blind_samples >= BLIND_SAMPLES ? h->charged[device] : 0;
+            own += measured;
+        }
+        put(c, h, device, h->charged[device], h->settling[device], measured);
+    }
+    for (uint32_t i = 0; i < ev->sample.use_count; i++) {
+        const struct sample_use *use = &ev->sample.uses[i];
+        struct holding *h = used_by(c, use, device);
+        if (!h)
+            continue;
+        put(c, h, device, h->charged[device], h->settling[device],
+            h->measured[device] + use->bytes);
+        h->measured_once = true;
+        own += use->bytes;
+    }
+    return own;
+}
+
+/* Whether what settles there is seen to be free. */
+static bool seen_free(const struct holding *h, uint32_t device, const struct event *ev)
+{
+    if (ev->sample.taken.ns <= h->gone_at.ns || ev->sample.uses_unknown)
+        return false;
+    return h->measured[device] <= h->charged[device];
 }
 
 void ledger_sample(struct core *c, const struct event *ev)
@@ -178,33 +429,28 @@ void ledger_sample(struct core *c, const struct event *ev)
     uint32_t device = ev->sample.device;
     must(device < CORE_DEVICES_MAX);
     struct device *d = &c->devices[device];
-    uint64_t before = ledger_room(c, device, CORE_SLOT_NONE), own = 0;
-    for (uint32_t i = 0; i < c->model_count; i++)
-        if (c->models[i].device == device)
-            c->models[i].measured_bytes = 0;
-    for (uint32_t i = 0; i < ev->sample.use_count; i++) {
-        const struct sample_use *use = &ev->sample.uses[i];
-        if (use->model >= c->model_count || c->models[use->model].device != device)
-            continue;
-        c->models[use->model].measured_bytes += use->bytes;
-        c->models[use->model].measured = true;
-        own += use->bytes;
-    }
-    d->used_bytes = ev->sample.used_bytes;
+    int64_t before = ledger_room(c, device, CORE_SLOT_NONE);
+    uint64_t own = take_uses(c, ev);
+    d->used_known = !ev->sample.used_unknown;
+    d->used_bytes = d->used_known ? ev->sample.used_bytes : 0;
     d->sampled = ev->sample.taken;
-    set_foreign(d, minus(d->used_bytes, own + passing_unseen(c, device, ev->sample.taken)));
+    uint64_t strange = minus(d->used_bytes, own + passing_unseen(c, device, ev->sample.taken));
+    set_foreign(d, absorb(c, device, strange));
     bool again = false;
-    for (uint32_t i = 0; i < c->model_count && core_has_room(c); i++) {
-        struct model *m = &c->models[i];
-        if (m->device != device)
+    for (uint32_t i = 0; i < holdings(c) && core_has_room(c); i++) {
+        struct holding *h = holding_at(c, i);
+        if (i < c->model_count)
+            follow(c, &c->models[i], device);
+        if (!h->settling[device])
             continue;
-        learn(c, m);
-        if (!m->settling)
+        if (!seen_free(h, device, ev)) {
+            again = !ev->sample.uses_unknown;
             continue;
-        if (ev->sample.taken.ns > m->gone_at.ns && m->measured_bytes == 0)
-            ledger_settle(c, i);
-        else
-            again = true;
+        }
+        uint64_t bytes = h->settling[device];
+        settle_device(c, h, device);
+        if (!h->settling_devices)
+            settled(c, target_at(c, i), 1U << device, bytes);
     }
     if (again)
         core_emit(c, EFFECT_SAMPLE_NOW, CORE_SLOT_NONE)->device = device;

@@ -1,10 +1,6 @@
 /* The one queue: who waits, who was granted, who left. */
 #include "core/core_priv.h"
 
-/* Refusals and waits carry an estimate within these bounds. */
-#define RETRY_S_MIN 1
-#define RETRY_S_MAX 600
-
 static uint32_t waiter_slot(const struct core *c, const struct waiter *w)
 {
     return (uint32_t)(w - c->waiters);
@@ -15,33 +11,54 @@ static struct waiter *link_waiter(struct link *n)
     return list_entry(n, struct waiter, link);
 }
 
-struct waiter *queue_head(const struct core *c, uint32_t model)
+static bool find(struct core *c, struct id id, struct waiter **ret)
 {
-    const struct model *m = &c->models[model];
-    for (int class = 0; class < CLASS__COUNT; class ++)
-        if (m->waiting[class].count)
-            return link_waiter(list_first(&m->waiting[class]));
-    return NULL;
+    if (!pool_alive(&c->waiter_pool, id)) {
+        c->stale_ids++;
+        return false;
+    }
+    *ret = &c->waiters[id.slot];
+    return true;
 }
 
-/* What is left of the load, or a whole one, and the work ahead shared by the slots. */
-uint32_t queue_estimate_s(const struct core *c, uint32_t model)
+/* The one that has been overdue longest, of the heads of all classes; NULL: none is. */
+static struct waiter *overdue_head(const struct core *c, const struct model *m, uint64_t seq_max)
+{
+    struct waiter *best = NULL;
+    struct mono at, best_at = {0};
+    for (int class = 0; class < CLASS__COUNT; class ++) {
+        if (!m->waiting[class].count)
+            continue;
+        struct waiter *w = link_waiter(list_first(&m->waiting[class]));
+        if (w->seq > seq_max || !want_waiter_deadline(c, w, &at) || at.ns > c->now.ns)
+            continue;
+        if (!best || at.ns < best_at.ns) {
+            best = w;
+            best_at = at;
+        }
+    }
+    return best;
+}
+
+struct waiter *queue_next(const struct core *c, uint32_t model)
 {
     const struct model *m = &c->models[model];
-    uint64_t load = m->load_ns_mean ? m->load_ns_mean
-                                    : 2 * NS_PER_S + m->policy.bytes; /* 1 GB/s: a byte a ns */
-    uint64_t serve = m->serve_ns_mean ? m->serve_ns_mean : NS_PER_S;
-    uint32_t slots = m->policy.slots_max ? m->policy.slots_max : 1;
-    uint64_t rounds = (m->waiting_count + m->running.count + slots) / slots;
-    uint64_t ns = rounds * serve;
-    if (m->state == MODEL_LOADING) {
-        uint64_t done = c->now.ns - m->op.started.ns;
-        ns += load > done ? load - done : 0;
-    } else if (m->state != MODEL_LOADED) {
-        ns += load;
+    if (!m->waiting_count)
+        return NULL;
+    if (m->victim_of != CORE_SLOT_NONE && c->sched != SCHEDULER_FAIR)
+        return NULL;
+    uint64_t seq_max = m->victim_of == CORE_SLOT_NONE ? UINT64_MAX : m->gate_seq;
+    struct waiter *overdue = overdue_head(c, m, seq_max);
+    if (overdue)
+        return overdue;
+    for (int class = 0; class < CLASS__COUNT; class ++) {
+        if (!m->waiting[class].count)
+            continue;
+        struct waiter *w = link_waiter(list_first(&m->waiting[class]));
+        if (w->seq <= seq_max)
+            return w;
     }
-    uint64_t s = (ns + NS_PER_S - 1) / NS_PER_S;
-    return (uint32_t)(s < RETRY_S_MIN ? RETRY_S_MIN : s > RETRY_S_MAX ? RETRY_S_MAX : s);
+    return NULL;
 }
 
 static struct effect *refuse(struct core *c, uint64_t tag, uint32_t model, enum reason why)
@@ -51,10 +68,10 @@ static struct effect *refuse(struct core *c, uint64_t tag, uint32_t model, enum 
     e->reason = why;
     if (model < c->model_count) {
         const struct model *m = &c->models[model];
-        e->bytes = m->policy.bytes;
-        e->retry_after_s = queue_estimate_s(c, model);
+        e->bytes = m->policy.placements[0].bytes;
+        e->retry_after_s = estimate_own_s(c, model);
         const struct heap_item *pause =
-            heap_find(&c->deadlines, deadline_slot(model, DEADLINE_ERROR));
+            heap_find(&c->deadlines, deadline_model(model, DEADLINE_ERROR));
         if (pause && pause->key.major > c->now.ns)
             e->retry_after_s = (uint32_t)((pause->key.major - c->now.ns) / NS_PER_S + 1);
     }
@@ -64,7 +81,7 @@ static struct effect *refuse(struct core *c, uint64_t tag, uint32_t model, enum 
 static void release(struct core *c, struct waiter *w)
 {
     uint32_t slot = waiter_slot(c, w);
-    heap_remove(&c->deadlines, core_deadline_waiter(c, slot));
+    deadline_clear(c, deadline_waiter(c, slot));
     pool_put(&c->waiter_pool, slot);
 }
 
@@ -83,7 +100,9 @@ static enum reason refusal_of_model(const struct core *c, uint32_t model)
     if (model >= c->model_count || !c->models[model].policy.present || c->models[model].removed)
         return REASON_MODEL_UNKNOWN;
     const struct model *m = &c->models[model];
-    if (m->state == MODEL_ERROR)
+    if (c->backend_down[m->policy.backend])
+        return REASON_BACKEND_DOWN;
+    if (m->state == MODEL_ERROR && m->failures > m->policy.load_retries_max)
         return REASON_PAUSED;
     if (m->state == MODEL_STUCK)
         return REASON_STUCK;
@@ -93,20 +112,32 @@ static enum reason refusal_of_model(const struct core *c, uint32_t model)
 /* Who is served at once does not wait, and needs no place in the queue. */
 static bool served_at_once(const struct core *c, const struct model *m)
 {
-    if (c->sched == SCHEDULER_SERIAL && (c->running_count || c->arrivals.count))
+    if (c->sched == SCHEDULER_SERIAL && (c->running_count || c->arrivals.count || c->byte_leases))
         return false;
-    return model_admits(c, m) && m->running.count < m->policy.slots_max && !m->waiting_count;
+    return model_serves(c, m) && m->victim_of == CORE_SLOT_NONE &&
+           m->running.count < m->policy.slots_max && !m->waiting_count;
 }
 
-static enum reason refusal_at_door(const struct core *c, uint32_t model)
+/* Under serial a lease of bytes is served like a model: what it asks for waits for its own end. */
+static bool waits_for_own_lease(const struct core *c, struct id lease)
 {
-    enum reason why = refusal_of_model(c, model);
+    return c->sched == SCHEDULER_SERIAL && pool_alive(&c->lease_pool, lease) &&
+           c->leases[lease.slot].state == LEASE_GRANTED && c->leases[lease.slot].hold.devices;
+}
+
+static enum reason refusal_at_door(const struct core *c, const struct event *ev)
+{
+    enum reason why = refusal_of_model(c, ev->request.model);
     if (why != REASON_NONE)
         return why;
-    const struct model *m = &c->models[model];
-    if (m->waiting_count >= m->policy.queue_max && !served_at_once(c, m))
-        return REASON_QUEUE_FULL;
-    return REASON_NONE;
+    const struct model *m = &c->models[ev->request.model];
+    if (served_at_once(c, m))
+        return REASON_NONE;
+    if (waits_for_own_lease(c, ev->request.lease))
+        return REASON_OWN_LEASE;
+    if (ev->request.wait_ns_max == 0)
+        return REASON_BUSY;
+    return m->waiting_count >= m->policy.queue_max ? REASON_QUEUE_FULL : REASON_NONE;
 }
 
 static void enqueue(struct core *c, struct waiter *w)
@@ -115,7 +146,8 @@ static void enqueue(struct core *c, struct waiter *w)
     list_push(&m->waiting[w->class], &w->link);
     list_push(&c->arrivals, &w->order);
     m->waiting_count++;
-    heap_remove(&c->deadlines, deadline_slot(w->model, DEADLINE_IDLE));
+    w->stood_ns = c->gap_ns + c->targets[w->model].stood_ns;
+    deadline_clear(c, deadline_model(w->model, DEADLINE_IDLE));
 }
 
 static void dequeue(struct core *c, struct waiter *w)
@@ -127,10 +159,17 @@ static void dequeue(struct core *c, struct waiter *w)
     m->waiting_count--;
 }
 
+/* It may have become idle, or nobody wants it any more: plans may change. */
+static void note_left(struct core *c, const struct model *m)
+{
+    if (m->waiting_count == 0)
+        c->version++;
+}
+
 void queue_arrive(struct core *c, const struct event *ev)
 {
     uint32_t model = ev->request.model;
-    enum reason why = refusal_at_door(c, model);
+    enum reason why = refusal_at_door(c, ev);
     struct id id;
     if (why == REASON_NONE && !pool_get(&c->waiter_pool, &id))
         why = REASON_QUEUE_FULL;
@@ -139,16 +178,21 @@ void queue_arrive(struct core *c, const struct event *ev)
         return;
     }
     struct waiter *w = &c->waiters[id.slot];
-    *w = (struct waiter){.kind = WAITER_REQUEST,
-                         .class = ev->request.class,
+    *w = (struct waiter){.class = ev->request.class,
                          .model = model,
+                         .key = ev->request.key,
+                         .weight = ev->request.weight,
+                         .lease = ev->request.lease,
                          .tag = ev->request.tag,
                          .seq = ++c->seq,
                          .since = c->now};
+    struct model *m = &c->models[model];
+    m->wish_new = m->wish_rests = false;
+    reuse_learn(&c->reuse, &m->reuse, model, ev->request.key);
     enqueue(c, w);
-    if (ev->request.wait_ns_max != UINT64_MAX)
-        core_set_deadline(c, core_deadline_waiter(c, id.slot),
-                          (struct mono){c->now.ns + ev->request.wait_ns_max});
+    if (ev->request.wait_ns_max != UINT64_MAX && ev->request.wait_ns_max != 0)
+        deadline_set(c, deadline_waiter(c, id.slot),
+                     (struct mono){c->now.ns + ev->request.wait_ns_max});
     c->arrived = id;
     model_refresh(c, model);
 }
@@ -159,9 +203,16 @@ void queue_report_wait(struct core *c)
     c->arrived = (struct id){0};
     if (id_none(id) || !pool_alive(&c->waiter_pool, id))
         return;
-    const struct waiter *w = &c->waiters[id.slot];
+    struct waiter *w = &c->waiters[id.slot];
     if (w->state != WAITER_WAITING)
         return;
+    if (c->targets[w->model].blocked && pool_alive(&c->lease_pool, w->lease)) {
+        uint32_t model = w->model;
+        dequeue(c, w);
+        dismiss(c, w, REASON_OWN_LEASE);
+        model_refresh(c, model);
+        return;
+    }
     struct effect *e = core_emit(c, EFFECT_WAIT, w->model);
     e->waiter = id;
     e->tag = w->tag;
@@ -170,18 +221,20 @@ void queue_report_wait(struct core *c)
         e->position += c->models[w->model].waiting[class].count;
     if (c->sched == SCHEDULER_SERIAL)
         e->position = c->arrivals.count;
-    e->retry_after_s = queue_estimate_s(c, w->model);
+    e->retry_after_s = estimate_own_s(c, w->model);
 }
 
 void queue_grant(struct core *c, uint32_t slot)
 {
     struct waiter *w = &c->waiters[slot];
     struct model *m = &c->models[w->model];
-    must(w->state == WAITER_WAITING && model_admits(c, m));
+    must(w->state == WAITER_WAITING && model_serves(c, m));
     must(m->running.count < m->policy.slots_max);
     dequeue(c, w);
-    heap_remove(&c->deadlines, core_deadline_waiter(c, slot));
+    deadline_clear(c, deadline_waiter(c, slot));
     w->state = WAITER_GRANTED;
+    m->running_class[w->class]++;
+    m->last_class = w->class;
     w->granted = c->now;
     list_push(&m->running, &w->link);
     c->running_count++;
@@ -191,13 +244,6 @@ void queue_grant(struct core *c, uint32_t slot)
     e->tag = w->tag;
     e->duration_ns = c->now.ns - w->since.ns;
     model_refresh(c, w->model);
-}
-
-void queue_grant_head(struct core *c, uint32_t model)
-{
-    struct waiter *w = queue_head(c, model);
-    must(w != NULL);
-    queue_grant(c, waiter_slot(c, w));
 }
 
 /* The slot of a removed model is free when the last that refers to it has gone. */
@@ -212,30 +258,29 @@ static void end_running(struct core *c, struct waiter *w, enum ended how)
     struct model *m = &c->models[w->model];
     uint64_t took = c->now.ns - w->granted.ns;
     list_remove(&m->running, &w->link);
-    must(c->running_count > 0);
+    must(c->running_count > 0 && m->running_class[w->class] > 0);
     c->running_count--;
+    m->running_class[w->class]--;
+    m->quiet_count -= w->quiet;
+    w->quiet = false;
     m->last_used = c->now;
     if (how == ENDED_DONE)
         m->serve_ns_mean = m->serve_ns_mean ? (m->serve_ns_mean * 7 + took) / 8 : took + 1;
-    if (m->running.count == 0)
-        c->version++;
+    if (m->running.count == m->quiet_count && (!m->waiting_count || m->victim_of != CORE_SLOT_NONE))
+        c->version++; /* idle, or drained */
     leave_removed(c, m);
 }
 
 void queue_end(struct core *c, struct id id, enum ended how)
 {
     struct waiter *w;
-    if (!core_find_waiter(c, id, &w))
+    if (!find(c, id, &w))
         return;
-    if (w->kind == WAITER_LEASE) {
-        lease_end(c, id.slot);
-        release(c, w);
-        return;
-    }
     uint32_t model = w->model;
     switch (w->state) {
     case WAITER_WAITING:
         dequeue(c, w);
+        note_left(c, &c->models[model]);
         break;
     case WAITER_DOOMED:
         list_remove(&c->models[model].doomed, &w->link);
@@ -267,14 +312,33 @@ static void enqueue_in_place(struct core *c, struct waiter *w)
     }
     list_insert_before(&c->arrivals, at, &w->order);
     m->waiting_count++;
+    w->stood_ns = c->gap_ns + c->targets[w->model].stood_ns;
+}
+
+void queue_quiet(struct core *c, struct id id, bool quiet)
+{
+    struct waiter *w;
+    if (!find(c, id, &w))
+        return;
+    struct model *m = &c->models[w->model];
+    if (w->state != WAITER_GRANTED || w->quiet == quiet)
+        return;
+    w->quiet = quiet;
+    if (quiet)
+        m->quiet_count++;
+    else
+        m->quiet_count--;
+    if (quiet && m->running.count == m->quiet_count)
+        c->version++;
+    model_refresh(c, w->model);
 }
 
 void queue_bounce(struct core *c, struct id id)
 {
     struct waiter *w;
-    if (!core_find_waiter(c, id, &w))
+    if (!find(c, id, &w))
         return;
-    must(w->kind == WAITER_REQUEST && w->state == WAITER_GRANTED && !w->bounced);
+    must(w->state == WAITER_GRANTED && !w->bounced);
     uint32_t model = w->model;
     end_running(c, w, ENDED_CUT);
     w->bounced = true;
@@ -305,6 +369,7 @@ void queue_doom(struct core *c, uint32_t model, enum reason why)
         list_splice(&m->doomed, &m->waiting[class]);
     }
     m->waiting_count = 0;
+    c->version++;
     model_refresh(c, model);
 }
 
@@ -320,23 +385,15 @@ void queue_drain_doomed(struct core *c)
     }
 }
 
-void queue_refuse_all(struct core *c, uint32_t model, enum reason why)
-{
-    queue_doom(c, model, why);
-    command_finish(c, model, true, why);
-    command_drain_answers(c);
-    queue_drain_doomed(c);
-}
-
 void queue_expire(struct core *c, uint32_t slot)
 {
     struct waiter *w = &c->waiters[slot];
-    must(w->kind == WAITER_REQUEST);
     if (w->state == WAITER_DOOMED)
         return; /* its refusal is already on its way */
     must(w->state == WAITER_WAITING);
     uint32_t model = w->model;
     dequeue(c, w);
+    note_left(c, &c->models[model]);
     dismiss(c, w, REASON_WAIT_EXPIRED);
     model_refresh(c, model);
 }

@@ -11,14 +11,14 @@ static void change_model(struct core *c, uint32_t slot, const struct core_model_
         m->policy = *policy;
         /* It may be mended: the pause ends with the next tick, which bounds its effects. */
         if (m->state == MODEL_ERROR)
-            core_set_deadline(c, deadline_slot(slot, DEADLINE_ERROR), c->now);
+            deadline_set(c, deadline_model(slot, DEADLINE_ERROR), c->now);
         m->next = false;
-        heap_remove(&c->deadlines, deadline_slot(slot, DEADLINE_IDLE)); /* the ttl may be new */
+        deadline_clear(c, deadline_model(slot, DEADLINE_IDLE)); /* the ttl may be new */
         return;
     }
     m->next_policy = *policy;
     m->next = true;
-    model_leave(c, slot, REASON_CONFIG);
+    model_leave(c, slot, LEAVE_UNLOAD, REASON_CONFIG);
 }
 
 static void retire(struct core *c, uint32_t slot)
@@ -36,9 +36,9 @@ static void remove_model(struct core *c, uint32_t slot)
     struct model *m = &c->models[slot];
     m->removed = c->sweep = true;
     queue_doom(c, slot, REASON_MODEL_UNKNOWN);
-    command_finish(c, slot, true, REASON_MODEL_UNKNOWN);
+    command_finish(c, slot, COMMAND_LOAD, REASON_MODEL_UNKNOWN);
     if (model_resident(m))
-        model_leave(c, slot, REASON_REMOVED);
+        model_leave(c, slot, LEAVE_UNLOAD, REASON_REMOVED);
 }
 
 void reload_take_next(struct core *c, uint32_t slot)
@@ -65,8 +65,22 @@ void reload_sweep(struct core *c)
             retire(c, i);
         model_refresh(c, i);
     }
-    for (uint32_t i = 0; i < c->gate_count; i++)
-        lease_admit(c, i);
+    backend_sweep(c);
+    lease_sweep(c);
+}
+
+/* Another model has the slot now. */
+static void forget(struct model *m)
+{
+    memset(m->load_ns_mean, 0, sizeof(m->load_ns_mean));
+    memset(m->learned_bytes, 0, sizeof(m->learned_bytes));
+    memset(m->estimated_bytes, 0, sizeof(m->estimated_bytes));
+    m->resume_ns_mean = m->serve_ns_mean = 0;
+    m->failures = 0;
+    m->reuse = (struct reuse_model){0};
+    m->pinned = m->cannot_suspend = false;
+    m->wish = WISH_NONE;
+    m->wish_placement = CORE_SLOT_NONE;
 }
 
 static void apply_model(struct core *c, uint32_t slot, const struct core_model_policy *policy)
@@ -75,8 +89,7 @@ static void apply_model(struct core *c, uint32_t slot, const struct core_model_p
     bool want = policy && policy->present;
     if (want && !m->policy.present) {
         m->policy = *policy;
-        m->load_ns_mean = m->serve_ns_mean = 0;
-        m->failures = 0;
+        forget(m);
     } else if (want) {
         m->removed = false;
         change_model(c, slot, policy);
@@ -90,8 +103,8 @@ static void outdate_plans(struct core *c)
 {
     const struct link *n;
     list_each(n, &c->active) {
-        struct model *t = list_entry(n, struct model, active);
-        t->plan.stale = t->state == MODEL_UNLOADED;
+        struct target *t = list_entry(n, struct target, active);
+        t->plan.stale = true;
     }
 }
 
@@ -101,24 +114,63 @@ static void apply_gates(struct core *c, const struct core_config *config)
         if (i >= c->gate_count)
             gate_init(&c->gates[i], config->gates[i].limit);
         c->gates[i].limit = config->gates[i].limit;
+        memcpy(c->gates[i].wait_ns_max, config->gates[i].wait_ns_max,
+               sizeof(c->gates[i].wait_ns_max));
     }
     if (config->gate_count > c->gate_count)
         c->gate_count = config->gate_count;
     c->sweep = true; /* a limit may have grown */
 }
 
-void reload_apply(struct core *c, const struct core_config *config)
+static void apply_matrix(struct core *c, const struct core_matrix_policy *matrix)
+{
+    uint32_t members = matrix->set_count ? matrix->ends[matrix->set_count - 1] : 0;
+    must(matrix->set_count <= c->limits.sets_max && members <= c->limits.set_members_max);
+    if (members)
+        memcpy(c->set_members, matrix->members, members * sizeof(*c->set_members));
+    if (matrix->set_count)
+        memcpy(c->set_ends, matrix->ends, matrix->set_count * sizeof(*c->set_ends));
+    c->set_count = matrix->set_count;
+}
+
+/* Anchors and blocks were found under other rules. */
+static void outdate_targets(struct core *c)
+{
+    uint32_t count = c->limits.models_max + c->lease_pool.high_water;
+    want_unpark_all(c);
+    for (uint32_t t = 0; t < count; t++) {
+        if (t >= c->model_count && t < c->limits.models_max)
+            continue;
+        want_set_anchor(c, t, 0);
+        want_unblock(c, t);
+    }
+}
+
+static void check_counts(const struct core *c, const struct core_config *config)
 {
     must(config->model_count <= c->limits.models_max);
     must(config->group_count <= c->limits.groups_max);
     must(config->gate_count <= c->limits.gates_max);
     must(config->device_count <= CORE_DEVICES_MAX);
+    for (uint32_t i = 0; i < config->model_count; i++) {
+        must(config->models[i].placement_count <= CORE_PLACEMENTS_MAX);
+        must(config->models[i].backend <= CORE_BACKENDS_MAX);
+    }
+}
+
+void reload_apply(struct core *c, const struct core_config *config)
+{
+    check_counts(c, config);
     for (uint32_t i = c->model_count; i < config->model_count; i++)
         model_init(&c->models[i]);
     if (config->model_count > c->model_count)
         c->model_count = config->model_count;
     c->sched = config->sched;
     c->plan = config->plan;
+    c->victim_kind = config->victims;
+    c->fair = config->fair;
+    c->suspend_bytes_max = config->suspend_bytes_max;
+    apply_matrix(c, &config->matrix);
     memcpy(c->groups, config->groups, config->group_count * sizeof(*c->groups));
     c->group_count = config->group_count;
     c->device_count = config->device_count;
@@ -128,6 +180,7 @@ void reload_apply(struct core *c, const struct core_config *config)
     for (uint32_t i = 0; i < c->model_count; i++)
         apply_model(c, i, i < config->model_count ? &config->models[i] : NULL);
     outdate_plans(c);
+    outdate_targets(c);
     c->version++;
     for (uint32_t i = 0; i < c->model_count; i++)
         model_refresh(c, i);

@@ -14,6 +14,9 @@
 #include "base/pure/units.h"
 
 #define CORE_DEVICES_MAX 8
+#define CORE_PLACEMENTS_MAX 4
+#define CORE_BACKENDS_MAX 8
+#define CORE_LEASE_GATES_MAX 4
 #define CORE_SLOT_NONE UINT32_MAX
 
 /* Who waits for whom; lower goes first. */
@@ -35,7 +38,21 @@ enum reason {
 };
 
 enum ended { ENDED_DONE, ENDED_GONE, ENDED_CUT };
-enum command { COMMAND_LOAD, COMMAND_UNLOAD, COMMAND_UNLOAD_NOW };
+enum command {
+    COMMAND_LOAD, /* of a suspended model: resume it */
+    COMMAND_UNLOAD,
+    COMMAND_UNLOAD_NOW,
+    COMMAND_MOVE,
+    COMMAND_SUSPEND,
+    COMMAND_PIN,
+    COMMAND_UNPIN,
+};
+
+/* What a mode wants of a model. */
+enum wish { WISH_NONE, WISH_LOADED, WISH_UNLOADED };
+
+/* How a move, a suspend or a resume ended. */
+enum outcome { OUTCOME_DONE, OUTCOME_AT_SOURCE, OUTCOME_AT_TARGET, OUTCOME_GONE };
 
 const char *model_state_text(enum model_state s);
 const char *reason_text(enum reason r);

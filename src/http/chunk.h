@@ -23,7 +23,8 @@ struct chunk_decoder {
 /* Takes bytes from data up to the end of one span of content, or up to where input ends.
  * *ret_used: bytes consumed. *ret_off and *ret_len: the content found within data (len may be 0).
  * Call again with the rest until used == n or it returns 1.
- * Returns 0: go on; 1: the body has ended (what follows is not part of it); -ERR_HTTP_INVALID. */
+ * Returns 0: go on; 1: the body has ended (what follows is not part of it); -ERR_HTTP_INVALID, and
+ * then nothing is set. */
 int chunk_decode(struct chunk_decoder *d, const char *data, size_t n, size_t *ret_used,
                  size_t *ret_off, size_t *ret_len) warn_unused;
 

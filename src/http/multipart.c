@@ -388,10 +388,12 @@ static bool find_boundary(const char *p, const char *end, struct text *ret_bound
 int multipart_scan_init(struct multipart_scan *s, const char *content_type, size_t n)
 {
     struct text boundary;
-    if (!find_boundary(content_type, content_type + n, &boundary))
-        return -ERR_FORM_INVALID;
     /* The header buffer comes last and needs no clearing. */
     memset(s, 0, offsetof(struct multipart_scan, head));
+    if (!find_boundary(content_type, content_type + n, &boundary)) {
+        s->state = FAILED;
+        return -ERR_FORM_INVALID;
+    }
     memcpy(s->delimiter, "\r\n--", 4);
     memcpy(s->delimiter + 4, boundary.at, boundary.n);
     s->delimiter_len = (uint8_t)(boundary.n + 4);

@@ -41,7 +41,7 @@ struct multipart_scan {
 };
 
 /* content_type: the Content-Type field's value, n bytes. -ERR_FORM_INVALID without a usable
- * boundary. */
+ * boundary: then the scan has failed at offset 0, and takes nothing. */
 int multipart_scan_init(struct multipart_scan *s, const char *content_type, size_t n) warn_unused;
 int multipart_scan_feed(struct multipart_scan *s, const char *data, size_t n) warn_unused;
 /* The body has ended: -ERR_FORM_INVALID unless the closing delimiter was seen. */

@@ -61,7 +61,8 @@ static void report(struct device_reader *r)
     for (uint32_t i = 0; i < r->reading.claim_count; i++) {
         uint32_t model = owner_of(s, r->reading.claims[i].pid);
         if (model != CORE_SLOT_NONE)
-            uses[count++] = (struct sample_use){model, r->reading.claims[i].bytes};
+            uses[count++] =
+                (struct sample_use){.model = model, .bytes = r->reading.claims[i].bytes};
     }
     runner_event(&s->runner, (struct event){.type = EVENT_DEVICE_SAMPLE,
                                             .sample = {.device = r->index,
@@ -107,35 +108,40 @@ static void on_timer(uv_timer_t *timer)
         start_reading(r);
 }
 
-static int add_sim(struct devices *d, const struct config_gpu *gpu, struct err *err)
-{
-    struct device_reader *r = &d->readers[d->count];
-    r->folder = gpu->folder[0] ? alloc_text(gpu->folder)
-                               : alloc_printf("%s/sim/%u", d->server->state_dir, d->count);
-    r->total_bytes = gpu->memory_bytes;
-    r->sample_ns = gpu->sample_ns;
-    return sim_create(r->folder, gpu->memory_bytes, err);
-}
-
-struct devices *devices_new(struct server *s, struct err *err)
+struct devices *devices_new(struct server *s)
 {
     const struct config *c = s->roster.current->config;
     struct devices *d = alloc_zeroed(1, sizeof(*d));
-    char *sim = alloc_printf("%s/sim", s->state_dir);
     d->server = s;
-    mkdir(sim, 0700);
-    free(sim);
-    for (uint32_t i = 0; i < c->gpu_count && i < CORE_DEVICES_MAX; i++) {
-        d->readers[i].devices = d;
-        d->readers[i].index = i;
-        uv_timer_init(s->loop, &d->readers[i].timer);
-        if (c->gpus[i].sim && add_sim(d, &c->gpus[i], err) < 0) {
-            err_wrap(err, "simulated GPU %s", c->gpus[i].name);
-            return NULL; /* the process ends */
-        }
-        d->count++;
+    d->count = c->gpu_count < CORE_DEVICES_MAX ? c->gpu_count : CORE_DEVICES_MAX;
+    for (uint32_t i = 0; i < d->count; i++) {
+        const struct config_gpu *gpu = &c->gpus[i];
+        struct device_reader *r = &d->readers[i];
+        r->devices = d;
+        r->index = i;
+        uv_timer_init(s->loop, &r->timer);
+        if (!gpu->sim)
+            continue;
+        r->folder =
+            gpu->folder[0] ? alloc_text(gpu->folder) : alloc_printf("%s/sim/%u", s->state_dir, i);
+        r->total_bytes = gpu->memory_bytes;
+        r->sample_ns = gpu->sample_ns;
     }
     return d;
+}
+
+int devices_open(struct devices *d, struct err *err)
+{
+    const struct config *c = d->server->roster.current->config;
+    char *sim = alloc_printf("%s/sim", d->server->state_dir);
+    mkdir(sim, 0700);
+    free(sim);
+    for (uint32_t i = 0; i < d->count; i++) {
+        const struct device_reader *r = &d->readers[i];
+        if (r->folder && sim_create(r->folder, r->total_bytes, err) < 0)
+            return err_wrap(err, "simulated GPU %s", c->gpus[i].name);
+    }
+    return 0;
 }
 
 void devices_start(struct devices *d)

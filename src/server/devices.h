@@ -11,8 +11,10 @@
 struct devices;
 struct server;
 
-/* Creates the simulated devices' folders. NULL, with *err set, when that fails. */
-struct devices *devices_new(struct server *s, struct err *err);
+/* Those of the configuration. */
+struct devices *devices_new(struct server *s);
+/* Creates the simulated devices' folders. */
+int devices_open(struct devices *d, struct err *err) warn_unused;
 /* Tells the core which devices there are, and begins to sample. */
 void devices_start(struct devices *d);
 /* Reads a device as soon as possible; again, if a reading is under way already. */

@@ -34,7 +34,8 @@ struct listener {
 struct listeners {
     struct server *server;
     struct listener items[LISTENERS_MAX];
-    uint32_t count;
+    uint32_t count; /* of those whose handle the loop knows, open or not */
+    bool closed;
     char *file; /* owned; STATE/listen */
 };
 
@@ -132,32 +133,38 @@ static int open_one(struct listeners *ls, const struct config_listen *want, stru
     return want->is_unix ? open_unix(l, want, err) : open_tcp(l, want, err);
 }
 
-struct listeners *listeners_new(struct server *s, struct err *err)
+struct listeners *listeners_new(struct server *s)
 {
-    const struct config *c = s->roster.current->config;
     struct listeners *ls = alloc_zeroed(1, sizeof(*ls));
     ls->server = s;
-    for (uint32_t i = 0; i < s->options.listen_count; i++) {
-        struct config_listen want;
-        if (config_parse_listen(s->options.listens[i], &want) < 0) {
-            err_set(err, "--listen %s: not HOST:PORT or unix:PATH", s->options.listens[i]);
-            return NULL;
-        }
-        int rc = open_one(ls, &want, err);
-        config_listen_fini(&want);
-        if (rc < 0)
-            return NULL;
-    }
-    if (s->options.listen_count)
-        return ls;
+    return ls;
+}
+
+static int open_option(struct listeners *ls, const char *text, struct err *err)
+{
+    struct config_listen want;
+    if (config_parse_listen(text, &want) < 0)
+        return err_set(err, "--listen %s: not HOST:PORT or unix:PATH", text);
+    int rc = open_one(ls, &want, err);
+    config_listen_fini(&want);
+    return rc;
+}
+
+int listeners_open(struct listeners *ls, struct err *err)
+{
+    const struct serve_options *options = &ls->server->options;
+    const struct config *c = ls->server->roster.current->config;
+    for (uint32_t i = 0; i < options->listen_count; i++)
+        if (open_option(ls, options->listens[i], err) < 0)
+            return -1;
+    if (options->listen_count)
+        return 0;
     for (uint32_t i = 0; i < c->listen_count; i++)
         if (open_one(ls, &c->listens[i], err) < 0)
-            return NULL;
+            return -1;
     char host[] = "127.0.0.1", none[] = "";
     struct config_listen loopback = {.host = host, .port = 8080, .path = none};
-    if (c->listen_count == 0 && open_one(ls, &loopback, err) < 0)
-        return NULL;
-    return ls;
+    return c->listen_count == 0 ? open_one(ls, &loopback, err) : 0;
 }
 
 /* Written whole under another name first: whoever waits for the file reads all of it. */
@@ -168,8 +175,11 @@ static int write_address(struct listeners *ls, struct err *err)
     FILE *f = fopen(tmp, "we");
     bool ok = f && fprintf(f, "%s\n", ls->items[0].text) > 0;
     ok = f && fclose(f) == 0 && ok && rename(tmp, ls->file) == 0;
+    int rc = ok ? 0 : err_set(err, "cannot write %s: %s", ls->file, strerror(errno));
+    if (f && !ok)
+        unlink(tmp);
     free(tmp);
-    return ok ? 0 : err_set(err, "cannot write %s: %s", ls->file, strerror(errno));
+    return rc;
 }
 
 int listeners_start(struct listeners *ls, struct err *err)
@@ -185,9 +195,11 @@ int listeners_start(struct listeners *ls, struct err *err)
 
 void listeners_close(struct listeners *ls)
 {
+    if (ls->closed)
+        return; /* by now another daemon may have taken the names */
+    ls->closed = true;
     for (uint32_t i = 0; i < ls->count; i++) {
-        if (!uv_is_closing(&ls->items[i].uv.handle))
-            uv_close(&ls->items[i].uv.handle, NULL);
+        uv_close(&ls->items[i].uv.handle, NULL);
         if (ls->items[i].path)
             unlink(ls->items[i].path);
     }

@@ -8,13 +8,16 @@
 struct listeners;
 struct server;
 
-/* Opens what the options or the configuration name; 127.0.0.1:8080 when neither does. NULL with
- * *err set on failure. Nothing is accepted before listeners_start. */
-struct listeners *listeners_new(struct server *s, struct err *err);
+/* None is open yet. */
+struct listeners *listeners_new(struct server *s);
+/* Opens what the options or the configuration name; 127.0.0.1:8080 when neither does. Nothing is
+ * accepted before listeners_start. After a failure of either, listeners_close still is to come. */
+int listeners_open(struct listeners *l, struct err *err) warn_unused;
 /* Starts accepting, and writes the first address to STATE/listen. */
 int listeners_start(struct listeners *l, struct err *err) warn_unused;
-/* Stops accepting and removes what was written. */
+/* Stops accepting and removes what was written; does nothing the second time. */
 void listeners_close(struct listeners *l);
+/* After the loop has ended. */
 void listeners_free(struct listeners *l);
 
 #endif

@@ -124,11 +124,16 @@ static void fill_model(const struct config *c, const struct config_model *m,
                                     .queue_max = m->queue_max,
                                     .priority = m->priority,
                                     .group = m->group,
-                                    .device_mask = device_mask(c, m),
-                                    .bytes = m->vram == CONFIG_VRAM_BYTES ? m->vram_bytes : 0,
                                     .ttl_ns = m->ttl_ns,
                                     .load_ns_max = m->load_timeout_ns,
                                     .unload_ns_max = m->unload_timeout_ns};
+    uint32_t devices = device_mask(c, m);
+    p->placement_count = devices != 0;
+    p->placements[0] = (struct core_placement){
+        .device_mask = devices,
+        .device_count = 1,
+        .bytes = m->vram == CONFIG_VRAM_BYTES ? m->vram_bytes : 0,
+    };
 }
 
 /* Bytes can only be planned where a device says how many there are. */
@@ -154,9 +159,10 @@ void roster_configure(const struct roster *r,
         groups[i] = (struct core_group_policy){c->groups[i].swap, c->groups[i].exclusive,
                                                c->groups[i].persistent};
     for (uint32_t i = 0; i < c->gpu_count && i < CORE_DEVICES_MAX; i++)
-        devices[i] =
-            (struct core_device_policy){c->gpus[i].reserve_bytes, c->gpus[i].limit_permille};
+        devices[i] = (struct core_device_policy){.reserve_bytes = c->gpus[i].reserve_bytes,
+                                                 .limit_permille = c->gpus[i].limit_permille};
     struct core_config config = {
+        /* The core has neither fair nor matrix yet: fifo, and one model at a time. */
         .sched = c->scheduler == CONFIG_SCHED_SERIAL ? SCHEDULER_SERIAL : SCHEDULER_FIFO,
         .plan = roster_fits(c) ? PLAN_FIT : PLAN_GROUP,
         .models = models,

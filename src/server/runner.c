@@ -18,6 +18,10 @@
 #define COMMANDS_MAX (ROSTER_MODELS_MAX + 1024)
 #define GROUPS_MAX (CONFIG_GROUPS_MAX + 1)
 #define GATES_MAX 256
+#define LEASES_MAX 1024
+/* As the configuration bounds them. */
+#define SETS_MAX 4096
+#define SET_MEMBERS_MAX 65536
 /* All invariants are checked every so many steps: linear work, spread thin. */
 #define STEPS_PER_CHECK 4096
 /* A deadline that comes later than this by more was slept through: the machine or the daemon stood
@@ -91,19 +95,35 @@ static void do_command_done(struct server *s, const struct effect *e)
     exchange_command_done(s, e);
 }
 
-/* The daemon has no leases yet; the core's gates are driven by tests and the library. */
-static void do_lease(struct server *s, const struct effect *e)
+/* The daemon has no leases and no backends that move or suspend yet, so that none of these comes.
+ */
+static void do_unexpected(struct server *s, const struct effect *e)
 {
     (void)s;
     log_error(NULL, "unexpected effect=%s", effect_type_text(e->type));
+}
+
+/* Kept in memory alone; a store that outlives the daemon comes later. */
+static void do_nothing(struct server *s, const struct effect *e)
+{
+    (void)s;
+    (void)e;
 }
 
 static void (*const actions[])(struct server *s, const struct effect *e) = {
     [EFFECT_WAIT] = do_wait,
     [EFFECT_GRANT] = do_grant,
     [EFFECT_REFUSE] = do_refuse,
-    [EFFECT_LEASE_WAIT] = do_lease,
-    [EFFECT_LEASE_GRANT] = do_lease,
+    [EFFECT_LEASE_WAIT] = do_unexpected,
+    [EFFECT_LEASE_GRANT] = do_unexpected,
+    [EFFECT_LEASE_REVOKE] = do_unexpected,
+    [EFFECT_LEASE_END] = do_unexpected,
+    [EFFECT_MOVE] = do_unexpected,
+    [EFFECT_SUSPEND] = do_unexpected,
+    [EFFECT_RESUME] = do_unexpected,
+    [EFFECT_BACKEND_PROBE] = do_unexpected,
+    [EFFECT_TRACE] = do_unexpected,
+    [EFFECT_LEARNED] = do_nothing,
     [EFFECT_LOAD] = do_load,
     [EFFECT_ABORT] = do_abort,
     [EFFECT_UNLOAD] = do_unload,
@@ -135,7 +155,10 @@ void runner_init(struct runner *r, struct server *server, uint32_t waiters_max)
     struct core_limits limits = {.models_max = ROSTER_MODELS_MAX,
                                  .groups_max = GROUPS_MAX,
                                  .gates_max = GATES_MAX,
+                                 .sets_max = SETS_MAX,
+                                 .set_members_max = SET_MEMBERS_MAX,
                                  .waiters_max = waiters_max,
+                                 .leases_max = LEASES_MAX,
                                  .commands_max = COMMANDS_MAX};
     size_t bytes = core_size(&limits);
     /* Zero pages that are never touched cost nothing. */
@@ -210,7 +233,8 @@ static void arm_timer(struct runner *r)
 
 void runner_event(struct runner *r, struct event ev)
 {
-    bool pointers = ev.type == EVENT_CONFIG || ev.type == EVENT_DEVICE_SAMPLE;
+    bool pointers = ev.type == EVENT_CONFIG || ev.type == EVENT_DEVICE_SAMPLE ||
+                    ev.type == EVENT_MODE || ev.type == EVENT_LEASE_ASKED;
     if (r->stepping) {
         must(!pointers);
         post(r, &ev);

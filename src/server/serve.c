@@ -144,7 +144,8 @@ static void on_children_closed(void *arg)
     (void)arg;
 }
 
-/* Nothing runs and nothing is loaded: close every handle, and the loop ends by itself. */
+/* Nothing runs and nothing is loaded: close every handle, and the loop ends by itself. What a start
+ * that failed did not come to is not there. */
 static void close_all(struct server *s)
 {
     struct link *n, *next;
@@ -156,13 +157,15 @@ static void close_all(struct server *s)
         client_drop(c);
     }
     timeouts_close(&s->timeouts);
-    devices_close(s->devices);
+    if (s->devices)
+        devices_close(s->devices);
     runner_close(&s->runner);
     for (size_t i = 0; i < countof(s->signals); i++)
         uv_close((uv_handle_t *)&s->signals[i], NULL);
     uv_close((uv_handle_t *)&s->check, NULL);
     uv_close((uv_handle_t *)&s->last_resort, NULL);
-    children_close(s->children, on_children_closed, s);
+    if (s->children)
+        children_close(s->children, on_children_closed, s);
 }
 
 static void on_check(uv_check_t *check)
@@ -308,15 +311,13 @@ static void start_signals(struct server *s)
     const int signums[] = {SIGTERM, SIGINT, SIGHUP};
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < countof(signums); i++) {
-        uv_signal_init(s->loop, &s->signals[i]);
         s->signals[i].data = s;
         uv_signal_start(&s->signals[i], on_signal, signums[i]);
     }
-    uv_timer_init(s->loop, &s->last_resort);
-    uv_check_init(s->loop, &s->check);
     uv_check_start(&s->check, on_check);
 }
 
+/* All that cannot fail, so that whatever start comes to, close_all and fini find it here. */
 static void init(struct server *s, const struct serve_options *options)
 {
     s->options = *options;
@@ -334,6 +335,12 @@ static void init(struct server *s, const struct serve_options *options)
     stream_hub_init(&s->hub, s->loop);
     timeouts_init(&s->timeouts, s->loop, on_expired);
     roster_init(&s->roster);
+    s->exchanges = exchange_table_new(options->config->connections_max);
+    runner_init(&s->runner, s, options->config->connections_max);
+    for (size_t i = 0; i < countof(s->signals); i++)
+        uv_signal_init(s->loop, &s->signals[i]);
+    uv_timer_init(s->loop, &s->last_resort);
+    uv_check_init(s->loop, &s->check);
 }
 
 static int start(struct server *s, struct err *err)
@@ -343,17 +350,16 @@ static int start(struct server *s, struct err *err)
     if (!roster_apply(&s->roster, s->options.config))
         return err_set(err, "more than %d models", ROSTER_MODELS_MAX);
     apply_timeouts(s);
-    uint32_t max = c->connections_max;
     if (make_folder(s->state_dir, "logs", err) < 0 || lock_state(s->state_dir, err) < 0 ||
         start_children(s, err) < 0)
         return -1;
     raise_fd_limit(s);
-    s->exchanges = exchange_table_new(max);
-    runner_init(&s->runner, s, max);
-    if (!(s->devices = devices_new(s, err)) || !(s->listeners = listeners_new(s, err)))
+    s->devices = devices_new(s);
+    s->listeners = listeners_new(s);
+    if (devices_open(s->devices, err) < 0 || listeners_open(s->listeners, err) < 0)
         return -1;
     log_info(NULL, "scheduler=%s (%s) planner=%s (%s) models=%u",
-             c->scheduler == CONFIG_SCHED_SERIAL ? "serial" : "fifo", c->scheduler_why,
+             config_scheduler_words[c->scheduler], c->scheduler_why,
              roster_fits(c) ? "fit" : "group", c->planner_why, c->model_count);
     if (c->planner == CONFIG_PLAN_FIT && !roster_fits(c))
         log_warn(NULL, "real GPUs cannot be read yet and none is simulated: planner=group holds");
@@ -367,11 +373,21 @@ static int start(struct server *s, struct err *err)
     return 0;
 }
 
+/* After a start that failed: what it opened and wrote is closed and removed again. */
+static void abandon(struct server *s)
+{
+    if (s->listeners)
+        listeners_close(s->listeners);
+    close_all(s);
+}
+
 static void fini(struct server *s)
 {
     log_set_sink(NULL, NULL);
-    listeners_free(s->listeners);
-    devices_free(s->devices);
+    if (s->listeners)
+        listeners_free(s->listeners);
+    if (s->devices)
+        devices_free(s->devices);
     runner_fini(&s->runner);
     exchange_table_free(s->exchanges);
     roster_fini(&s->roster);
@@ -388,15 +404,18 @@ int serve_run(const struct serve_options *options)
     static struct server server; /* large */
     struct err err = {0};
     init(&server, options);
-    if (start(&server, &err) < 0) {
+    bool started = start(&server, &err) == 0;
+    if (started) {
+        /* Loading the configuration left holes that will never be needed again. */
+        malloc_trim(0);
+    } else {
         log_error(NULL, "cannot start: %s", err.text);
-        return 1;
+        abandon(&server);
     }
-    /* Loading the configuration left holes that will never be needed again. */
-    malloc_trim(0);
     uv_run(server.loop, UV_RUN_DEFAULT);
-    log_info(NULL, "stopped");
+    if (started)
+        log_info(NULL, "stopped");
     fini(&server);
-    uv_loop_close(server.loop);
-    return 0;
+    must(uv_loop_close(server.loop) == 0);
+    return started ? 0 : 1;
 }

@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from wharf_harness import (WHARF, Connection, Later, chat_body, check_config, content, demo,
-                           is_alive, models, until)
+from wharf_harness import (ROOT, WHARF, Connection, Later, chat_body, check_config, content, demo,
+                           held, is_alive, models, until)
 
 GOOD = {
     "empty": "",
@@ -52,6 +52,26 @@ routing:
   scheduler: {use: serial}
 listen: ["127.0.0.1:0", "unix:/tmp/x"]
 """,
+    "all of wharf's keys of this step": """
+onExit: stop
+gpus: [{sim: {name: S, memory: 24GiB}}, {sim: {name: T, memory: 24GiB}}]
+host: {suspendBudget: 32GiB}
+classes: {foreground: {maxWait: 30s}, normal: {maxWait: 2m}, background: {maxWait: never}}
+gates: {mlx: {limit: 1}, io: {limit: 4, maxWait: 5m}}
+modes: {recording: {vlm: loaded, clip: S}, autopilot: {vlm: unloaded, c: 1}}
+startMode: recording
+routing: {scheduler: {use: fair, settings: {fair: {minResident: 10s, maxServe: 10m}}}}
+models:
+  vlm: {cmd: 'x ${PORT}', vram: 30GiB, gpuCount: 2, maxLoadRetries: 3, pin: true}
+  clip: {cmd: 'x ${PORT}', vram: 500MiB, class: background, maxQueue: 5, aliases: [c]}
+""",
+    "matrix": """
+models: {a: &m {cmd: 'x ${PORT}'}, b: *m, 'c:7b': *m}
+matrix:
+  vars: {c: 'c:7b'}
+  evict_costs: {a: 5, c: 2}
+  sets: {one: a | b, two: +one & c}
+""",
     "anchors": """
 defs: &d {ttl: 5, checkEndpoint: none}
 models:
@@ -88,6 +108,24 @@ BAD = {
     "key with a space": ("apiKeys: ['a b']\n", [(1, "apiKeys")]),
     "bad size": ("models:\n  a:\n    cmd: x ${PORT}\n    vram: 10 bananas\n", [(4, "vram")]),
     "bad listen": ("listen: nowhere\n", [(1, "listen")]),
+    "matrix with an unknown model": ("models:\n  a: {cmd: 'x ${PORT}'}\nmatrix:\n  sets:\n"
+                                     "    s: a & b\n", [(5, 'set "s": unknown var or model "b"')]),
+    "matrix that would not end": ("models:\n" + "".join(f"  m{i}: {{cmd: 'x ${{PORT}}'}}\n"
+                                                         for i in range(60)) +
+                                  "matrix: {sets: {s: " +
+                                  " & ".join(f"(m{i} | m{i + 1})" for i in range(0, 60, 2)) + "}}\n",
+                                  [(62, "expands to more than 4096")]),
+    "both matrix and groups": ("models:\n  a: {cmd: 'x ${PORT}'}\ngroups: {g: {members: [a]}}\n"
+                               "matrix: {sets: {s: a}}\n", [(4, "matrix")]),
+    "unknown model in a mode": ("models:\n  a: {cmd: 'x ${PORT}'}\nmodes:\n  x: {b: loaded}\n",
+                                [(4, "unknown model 'b'")]),
+    "unknown wish": ("models:\n  a: {cmd: 'x ${PORT}'}\nmodes:\n  x:\n    a: cpu\n",
+                     [(5, "loaded, unloaded")]),
+    "unknown mode": ("modes: {night: {}}\nstartMode: nihgt\n", [(2, "did you mean 'night'")]),
+    "unknown class": ("models:\n  a:\n    cmd: x ${PORT}\n    class: high\n", [(4, "foreground")]),
+    "gate without room": ("gates:\n  g: {limit: 0}\n", [(2, "limit")]),
+    "bad wait": ("classes: {normal: {maxWait: 30}}\n", [(1, "maxWait")]),
+    "unknown event": ("hooks:\n  on:\n    loaded: x\n", [(3, "model_loaded")]),
     "gpu too small": ("gpus:\n  - sim: {name: a, memory: 1}\n", [(2, "memory")]),
 }
 
@@ -97,6 +135,12 @@ def test_good(name, tmp_path):
     status, text = check_config(GOOD[name], tmp_path)
     assert status == 0, text
     assert "error" not in text
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda p: p.name)
+def test_the_examples_have_no_warnings(path, tmp_path):
+    status, text = check_config(path.read_text(), tmp_path)
+    assert status == 0 and "warning" not in text, text
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -190,6 +234,42 @@ def test_an_unchanged_model_keeps_its_process_and_a_changed_one_is_restarted(wha
         ["changed", "new", "policy", "same"]
 
 
+POLICIES = {
+    "classes": {"normal": {"maxWait": "5s"}}, "gates": {"g": {"limit": 2}},
+    "modes": {"night": {"m": "unloaded"}}, "host": {"suspendBudget": "1GiB"},
+    "routing": {"router": {"use": "matrix", "settings": {"matrix": {"sets": {"s": "m & n"}}}},
+                "scheduler": {"use": "fair", "settings": {"fair": {"minResident": "1s"}}}},
+}
+
+
+def test_policies_change_in_place_and_the_number_of_gpus_does_not(wharf):
+    d = wharf(models("m", "n"))
+    assert re.search(r"scheduler=fair \(it is the default\)", d.stderr)
+    pid = d.load("m")["pid"]
+    policy = {"class": "background", "pin": True, "maxQueue": 3, "maxLoadRetries": 2}
+    d.reload({"models": {"m": demo("m", **policy), "n": demo("n")}, **POLICIES})
+    assert d.model("m")["pid"] == pid
+    d.ok(d.chat("m"))
+    assert d.model("m")["pid"] == pid
+    d.reload({"models": {"m": demo("m", **policy, gpuCount=2), "n": demo("n")}, **POLICIES})
+    d.ok(d.chat("m"))
+    assert d.model("m")["pid"] != pid
+
+
+def test_a_broken_matrix_keeps_the_old_one(wharf):
+    config = {**models("m", "n"), "matrix": {"sets": {"s": "m & n"}}}
+    d = wharf(config)
+    assert d.get("/wharf/status").json()["scheduler"] == "fair"
+    pid = d.load("m")["pid"]
+    d.reload({**config, "matrix": {"sets": {"s": "m & x"}}}, event="config_rejected")
+    assert 'set "s": unknown var or model "x"' in d.stderr
+    d.reload({**config, "startMode": "none"}, event="config_rejected")
+    d.ok(d.chat("m"))
+    assert d.model("m")["pid"] == pid
+    d.reload({**config, "matrix": {"sets": {"s": "m | n"}}})
+    d.ok(d.chat("n"))
+
+
 @pytest.mark.parametrize("change", ["same", "restart", "remove"])
 def test_a_stream_survives_a_reload(wharf, change):
     slow = ("--token-delay", "50ms", "--tokens", "10")
@@ -213,11 +293,14 @@ def test_a_stream_survives_a_reload(wharf, change):
         until(lambda: not d.tree(), "the removed model's end")
 
 
-def test_a_waiting_request_survives_a_reload(wharf):
-    d = wharf({"models": {"m": demo("m", "--load-time", "500ms")}})
+def test_a_waiting_request_survives_a_reload(wharf, tmp_path):
+    m = held(demo("m"), tmp_path / "flag")
+    d = wharf({"models": {"m": m}})
     call = Later(d.chat, "m")
     d.until_model("m", state="loading", waiting=1)
-    d.reload({"models": {"m": demo("m", "--load-time", "500ms"), "other": demo("other")}})
+    d.reload({"models": {"m": m, "other": demo("other")}})
+    assert d.model("m")["waiting"] == 1
+    (tmp_path / "flag").touch()
     d.ok(call.result())
 
 

@@ -201,7 +201,7 @@ def test_port_in_use(start):
 # --- the engine's life
 
 def test_health_while_loading_and_after(start):
-    running = start("--load-time", "300ms")
+    running = start("--load-time", "1500ms")
     answer, body = running.get("/health")
     assert (answer.status, json.loads(body)) == (503, {"status": "loading"})
     answer, body = running.request("POST", "/v1/chat/completions", chat("hi"))
@@ -640,7 +640,7 @@ def test_crash_idle_after(start):
 
 
 def test_crash_idle_after_waits_for_idleness(start):
-    running = start("--crash-idle-after", "100ms", "--token-delay", "50ms").wait_ready()
+    running = start("--crash-idle-after", "600ms", "--token-delay", "150ms").wait_ready()
     body = running.post("/v1/chat/completions", chat("a b c d e"))
     assert body["choices"][0]["finish_reason"] == "stop"
     assert running.wait_exit() == -signal.SIGABRT

@@ -1,8 +1,10 @@
 """By bytes: a simulated GPU, the least recently used leaves, what can never fit is refused."""
 
+import threading
+
 import pytest
 
-from wharf_harness import Later, demo, together
+from wharf_harness import SECONDS, Later, demo, together
 
 GIB = 1024 ** 3
 
@@ -69,7 +71,7 @@ def test_an_eviction_says_for_whom(wharf):
     d.ok(d.chat("a"))
     d.ok(d.chat("b"))
     evicted = events.wait_for("evicted", model="a")["details"]
-    assert evicted["for_model"] == "b" and evicted["reason"] == "least recently used"
+    assert evicted["for_model"] == "b" and evicted["reason"] == "it costs least to lose"
 
 
 @pytest.mark.slice
@@ -93,16 +95,24 @@ def test_reserve_and_limit(wharf, limits, fits):
     assert d.chat("a").status == (200 if fits else 507)
 
 
-def test_a_busy_model_stays(wharf):
-    d = wharf({"gpus": [gpu()], "models": {
-        "a": demo("a", "--token-delay", "20ms", "--tokens", "20", vram="6GiB"),
-        "b": demo("b", vram="6GiB")}})
+def test_a_busy_model_stays(wharf, upstream):
+    go = threading.Event()
+
+    def script(peer, _):
+        peer.request()
+        assert go.wait(SECONDS)
+        peer.answer()
+        peer.is_closed()
+
+    d = wharf({"gpus": [gpu()], "models": {"a": upstream(script).model(vram="6GiB"),
+                                           "b": demo("b", vram="6GiB")}})
     d.load("a")
     a = Later(d.chat, "a")
     d.until_model("a", in_flight=1)
     b = Later(d.chat, "b")
     d.until_model("b", waiting=1)
     assert not b.done and d.state_of("a") == "loaded"
+    go.set()
     d.ok(a.result())
     d.ok(b.result())
     assert loaded(d) == "b"

@@ -2,11 +2,10 @@
 
 import json
 import socket
-import subprocess
 
 import pytest
 
-from wharf_harness import SECONDS, WHARF, Connection, Daemon, chat_body, demo, models
+from wharf_harness import Connection, Daemon, chat_body, demo, models
 
 CHAT = "/v1/chat/completions"
 
@@ -198,6 +197,7 @@ def malformed_target(tmp_path_factory):
     d.finish()
 
 
+@pytest.mark.valgrind
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_http_gets_400_and_the_connection_is_closed(malformed_target, name):
     d = malformed_target
@@ -337,23 +337,3 @@ def test_listen_in_the_configuration(wharf, tmp_path):
     assert d.get("/health").status == 200
     with Connection(path) as c:
         assert c.ask("GET", "/health").status == 200
-
-
-def test_a_port_that_is_taken_is_told(wharf):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        d = wharf(models("m"), listen=f"127.0.0.1:{port}", wait=False)
-        assert d.process.wait(SECONDS) == 1
-        d.stopped_on_purpose = True
-        assert str(port) in d.stderr and "in use" in d.stderr
-
-
-def test_two_daemons_on_one_state_folder(wharf):
-    d = wharf(models("m"))
-    run = subprocess.run([str(WHARF), "serve", "--config", str(d.config_path), "--listen",
-                          "127.0.0.1:0", "--state", str(d.state)], env=d.env,
-                         capture_output=True, text=True, timeout=SECONDS)
-    assert run.returncode == 1
-    assert str(d.state) in run.stderr
-    assert d.get("/health").status == 200
-    assert (d.state / "listen").read_text().split() == d.addresses

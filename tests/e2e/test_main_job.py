@@ -1,8 +1,11 @@
 """The main job: model A, then B; A's server is started, streams, and is swapped out for B's."""
 
+import threading
+
 import pytest
 
-from wharf_harness import Later, chat_body, content, demo, is_alive, models, together
+from wharf_harness import (SECONDS, SSE_HEAD, Later, chat_body, content, demo, is_alive, models,
+                           together)
 
 
 def answer_of(name, text="hello"):
@@ -81,9 +84,19 @@ def test_mixed_requests_over_two_models(wharf):
         assert len(residents) <= 1, "two models at once, and room for one"
 
 
-def test_a_swap_waits_for_what_is_streaming(wharf):
-    d = wharf({"models": {"a": demo("a", "--token-delay", "50ms", "--tokens", "8"),
-                          "b": demo("b")}})
+def test_a_swap_waits_for_what_is_streaming(wharf, upstream):
+    go = threading.Event()
+
+    def script(peer, _):
+        peer.request()
+        peer.send(SSE_HEAD)
+        peer.chunk("data: 1\n\n")
+        assert go.wait(SECONDS)
+        peer.chunk("data: [DONE]\n\n")
+        peer.send("0\r\n\r\n")
+        peer.is_closed()
+
+    d = wharf({"models": {"a": upstream(script).model(), "b": demo("b")}})
     d.load("a")
     c = d.connect()
     c.request("POST", "/v1/chat/completions", chat_body("a", stream=True))
@@ -93,6 +106,7 @@ def test_a_swap_waits_for_what_is_streaming(wharf):
     b = Later(d.chat, "b")
     d.until_model("b", waiting=1)
     assert d.state_of("a") == "loaded"
+    go.set()
     assert "[DONE]" in [e["data"] for e in events] and head.complete
     assert content(d.ok(b.result())) == answer_of("b")
     assert d.state_of("a") == "unloaded"

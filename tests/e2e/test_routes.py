@@ -144,6 +144,17 @@ def test_use_model_name_changes_nothing_else(recorded, before, after):
     assert headers.get("content-length") == str(len(after)) or "transfer-encoding" in headers
 
 
+def test_use_model_name_behind_white_space_of_its_own(recorded):
+    """What curl -d sends, called a form and in two pieces: the first does not tell yet what it is."""
+    d, r = recorded
+    with d.connect() as c:
+        c.request("POST", "/v1/chat/completions",
+                  b'2\r\n \n\r\n13\r\n{"model":"renamed"}\r\n0\r\n\r\n',
+                  {"Content-Type": "application/x-www-form-urlencoded", "Transfer-Encoding": "chunked"})
+        d.ok(c.answer())
+    assert r.last()[2] == b' \n{"model":"inner \\"name\\""}'
+
+
 def test_use_model_name_in_a_form(recorded):
     d, r = recorded
     before = form(b"XX", FILE, (b"model", b"", b"renamed"), OTHER)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from wharf_harness import (SSE_HEAD, Connection, chat_body, content, demo, free_port, models,
+from wharf_harness import (SECONDS, SSE_HEAD, Connection, chat_body, content, demo, free_port, models,
                            serve_requests)
 
 CHAT = "/v1/chat/completions"
@@ -237,7 +237,7 @@ def test_a_connection_that_speaks_unasked_is_not_used(wharf, upstream):
     u = upstream(script)
     d = wharf({"models": {"m": u.model()}})
     assert d.ok(d.chat("m")).json() == {"connection": 1}
-    assert spoken.wait(5)
+    assert spoken.wait(SECONDS)
     answer = d.chat("m")
     assert b"poisoned" not in answer.body
     assert answer.status == 200 and answer.json() == {"connection": 2}, answer

@@ -91,6 +91,20 @@ def rss_kib(pid, field="VmRSS"):
     return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M).group(1))
 
 
+def reserve_ports():
+    """(first, token): 20 ports which no other test on this machine starts engines on, until the
+    token is closed. wharf finds out that a port is free before its engine binds it, and two daemons
+    that look at the same time find the same one."""
+    while True:
+        first = random.randrange(10000, 32000, 20)
+        token = socket.socket(socket.AF_UNIX)
+        try:
+            token.bind(f"\0wharf-test-ports-{first}")  # an abstract name goes with its socket
+            return first, token
+        except OSError:
+            token.close()
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -387,6 +401,12 @@ def demo(name, /, *flags, vram=None, **keys):
             "proxy": "http://127.0.0.1:${PORT}", **keys}
 
 
+def held(model, flag):
+    """That model, with an engine that only begins when the file is there."""
+    return {**model, "cmd": f"/bin/sh -c 'until test -e {flag}; do sleep 0.02; done; "
+                            f"exec {model['cmd']}'"}
+
+
 def models(*names, **keys):
     return {"models": {name: demo(name, **keys) for name in names}}
 
@@ -404,7 +424,7 @@ class Daemon:
         self.env.update({"WHARF_TEST_ID": self.test_id, "WHARF_CGROUP": str(cgroup), **(env or {})})
         self.listen, self.args, self.wrap = listen, list(args), WRAP if wrap else []
         self.clients, self.subscriptions = [], []
-        self.start_port = random.randrange(10000, 32000, 20)
+        self.start_port, self.ports = reserve_ports()
         self.stopped_on_purpose = False
         self.write_config(config)
         self.start(wait)
@@ -528,6 +548,7 @@ class Daemon:
             for pid in self.tree():
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
+        self.ports.close()
         if match := REPORTS.search(self.stderr):
             problems.append("a report: " + self.stderr[match.start():match.start() + 3000])
         assert not problems, f"{'; '.join(problems)}\nstderr:\n{self.stderr[-4000:]}"

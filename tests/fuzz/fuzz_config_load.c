@@ -9,19 +9,50 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Whatever was read, the numbers in it are within the bounds that config.h names. */
+static void check_policies(const struct config *c)
+{
+    const struct config_matrix *m = &c->matrix;
+    uint32_t at = 0;
+    must(m->set_count <= CONFIG_MATRIX_SETS_MAX);
+    must((m->set_count > 0) == (c->planner == CONFIG_PLAN_MATRIX));
+    for (uint32_t i = 0; i < m->set_count; i++) {
+        must(m->ends[i] > at && m->ends[i] <= CONFIG_MATRIX_MEMBERS_MAX && m->names[i]);
+        for (uint32_t start = at; at < m->ends[i]; at++)
+            must(m->members[at] < c->model_count &&
+                 (at == start || m->members[at - 1] < m->members[at]));
+    }
+    must(c->start_mode < c->mode_count && c->mode_count <= CONFIG_MODES_MAX + 1);
+    for (uint32_t i = 0; i < c->mode_count; i++)
+        for (uint32_t k = 0; k < c->modes[i].wish_count; k++)
+            must(c->modes[i].wishes[k].model < c->model_count &&
+                 (c->modes[i].wishes[k].gpu == CONFIG_GPU_ANY ||
+                  c->modes[i].wishes[k].gpu < c->gpu_count));
+    must(c->gate_count <= CONFIG_GATES_MAX);
+    for (uint32_t i = 0; i < c->gate_count; i++)
+        must(c->gates[i].limit >= 1);
+    for (uint32_t i = 0; i < c->hook_count; i++)
+        must(c->hooks[i].argv.count >= 1);
+}
+
 static void use(const struct config *c)
 {
+    check_policies(c);
     struct buf printed = {0};
     struct config_report report = {0};
     const char *near[3];
     for (uint32_t i = 0; i < c->model_count; i++) {
         must(c->models[i].group < c->group_count);
+        must(c->models[i].gpu_count >= 1 && c->models[i].evict_cost >= 1);
+        must(c->models[i].class < CONFIG_CLASS__COUNT);
         must(config_find_model(c, c->models[i].id) == &c->models[i]);
         must(config_nearest_models(c, c->models[i].id, near, countof(near)) <= countof(near));
     }
     config_print(c, &printed);
     struct config *again = config_load_text("printed", printed.data, printed.len, &report);
     must(again && again->model_count == c->model_count && again->planner == c->planner);
+    must(again->matrix.set_count == c->matrix.set_count && again->mode_count == c->mode_count);
+    must(again->gate_count == c->gate_count && again->hook_count == c->hook_count);
     config_free(again);
     config_report_fini(&report);
     buf_fini(&printed);

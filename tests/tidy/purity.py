@@ -30,6 +30,6 @@ def foreign_names(sources, include_root):
 
 
 def check(root: pathlib.Path, build: pathlib.Path):
-    sources = sorted((root / "src/core").glob("*.c")) + sorted((root / "src/base/pure").glob("*.c"))
+    sources = sorted((root / "src/core").rglob("*.c")) + sorted((root / "src/base/pure").glob("*.c"))
     return ["the core needs '%s'" % name
             for name in foreign_names(sources, build / "src" / "inc" / "core")]

@@ -73,6 +73,7 @@ struct box *box_new(uint32_t models, uint32_t waiters_max)
                                      .groups_max = 4,
                                      .gates_max = 2,
                                      .waiters_max = waiters_max,
+                                     .leases_max = waiters_max,
                                      .commands_max = 2000};
     b->config = (struct core_config){
         .model_count = models, .group_count = 2, .device_count = 1, .gate_count = 1};
@@ -108,6 +109,13 @@ void box_request(struct box *b, uint32_t model, uint64_t tag)
                                            .model = model,
                                            .class = CLASS_NORMAL,
                                            .wait_ns_max = UINT64_MAX}});
+}
+
+void box_lease(struct box *b, uint64_t tag)
+{
+    const struct core_lease_ask ask = {
+        .class = CLASS_FOREGROUND, .gate_count = 1, .wait_ns_max = UINT64_MAX};
+    box_step(b, (struct event){.type = EVENT_LEASE_ASKED, .lease = {.tag = tag, .ask = &ask}});
 }
 
 void box_end(struct box *b, struct id waiter)

@@ -37,6 +37,8 @@ void box_config(struct box *b);
 struct box *box_new(uint32_t models, uint32_t waiters_max);
 void box_free(struct box *b);
 void box_request(struct box *b, uint32_t model, uint64_t tag);
+/* A background lease of one slot of the gate. */
+void box_lease(struct box *b, uint64_t tag);
 void box_end(struct box *b, struct id waiter);
 void box_command(struct box *b, enum command what, uint32_t model, uint64_t tag);
 /* Completes the model's last op. */

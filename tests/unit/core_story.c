@@ -25,6 +25,7 @@ struct story {
     FILE *out;
     bool failed, booted;
     bool boot_later; /* the story says when */
+    bool tell_learned;
     void *mem;
     struct core *core;
     uint64_t now_ns;
@@ -36,12 +37,13 @@ struct story {
     struct core_group_policy groups[GROUPS_MAX];
     struct core_device_policy devices[CORE_DEVICES_MAX];
     struct core_gate_policy gates[GATES_MAX];
+    uint32_t set_members[MODELS_MAX * MODELS_MAX], set_ends[MODELS_MAX];
     uint64_t device_bytes[CORE_DEVICES_MAX];
     char names[KIND__COUNT][MODELS_MAX][NAME_MAX_LEN];
     uint32_t counts[KIND__COUNT];
     /* What the effects said; the last entry of per-model counts stands for unknown models. */
     struct id waiters[TAGS_MAX];
-    uint32_t tag_gate[TAGS_MAX];
+    bool tag_lease[TAGS_MAX]; /* the id is a lease's */
     uint64_t ops[MODELS_MAX];
     unsigned loads[MODELS_MAX + 1], served[MODELS_MAX + 1], refused[MODELS_MAX + 1];
     uint32_t starts[GRANTS_MAX], start_count;
@@ -142,23 +144,52 @@ static const char *name_of(const struct story *s, enum kind kind, uint32_t i)
     return i < s->counts[kind] ? s->names[kind][i] : "unknown";
 }
 
+/* Of a lease that was granted. */
+static uint64_t tag_of(const struct story *s, struct id id)
+{
+    for (uint64_t tag = 1; tag < TAGS_MAX; tag++)
+        if (s->tag_lease[tag] && id_equal(s->waiters[tag], id))
+            return tag;
+    return 0;
+}
+
+static void print_devices(struct story *s, const struct effect *e)
+{
+    const char *sign = " on ";
+    if (!e->devices && e->device != CORE_SLOT_NONE)
+        fprintf(s->out, " on %s", name_of(s, KIND_DEVICE, e->device));
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        if (!(e->devices & (1U << d)))
+            continue;
+        fprintf(s->out, "%s%s", sign, name_of(s, KIND_DEVICE, d));
+        sign = "+";
+    }
+}
+
 static void print_effect(struct story *s, const struct effect *e, const char *prefix)
 {
     char text[UNITS_TEXT_MAX];
     FILE *o = s->out;
-    bool lease = e->type == EFFECT_LEASE_WAIT || e->type == EFFECT_LEASE_GRANT;
     fprintf(o, "    %s%s", prefix,
-            e->type == EFFECT_NOTICE ? notice_text(e->notice) : effect_type_text(e->type));
+            e->type == EFFECT_NOTICE  ? notice_text(e->notice)
+            : e->type == EFFECT_TRACE ? trace_text(e->trace)
+                                      : effect_type_text(e->type));
     if (e->tag)
         fprintf(o, " %c%" PRIu64, e->type == EFFECT_COMMAND_DONE ? '!' : '#', e->tag);
-    if (lease)
-        fprintf(o, " %s", name_of(s, KIND_GATE, s->tag_gate[e->tag]));
-    else if (e->model != CORE_SLOT_NONE)
+    if (e->gate != CORE_SLOT_NONE)
+        fprintf(o, " %s", name_of(s, KIND_GATE, e->gate));
+    if (e->model != CORE_SLOT_NONE)
         fprintf(o, " %s", name_of(s, KIND_MODEL, e->model));
     if (e->other != CORE_SLOT_NONE)
-        fprintf(o, " for %s", name_of(s, KIND_MODEL, e->other));
-    if (e->device != CORE_SLOT_NONE)
-        fprintf(o, " on %s", name_of(s, KIND_DEVICE, e->device));
+        fprintf(o, " %s %s", e->notice == NOTICE_BLOCKED ? "by" : "for",
+                name_of(s, KIND_MODEL, e->other));
+    else if (!e->tag && !id_none(e->waiter))
+        fprintf(o, " for #%" PRIu64, tag_of(s, e->waiter));
+    print_devices(s, e);
+    if (e->placement != CORE_SLOT_NONE && e->placement > 0)
+        fprintf(o, " as %u", e->placement);
+    if (e->backend)
+        fprintf(o, " backend %u", e->backend);
     if (e->bytes)
         fprintf(o, ", %s", units_format_bytes(e->bytes, text));
     if (e->position)
@@ -194,11 +225,12 @@ static void note_effect(struct story *s, const struct effect *e)
 {
     if (e->tag && !id_none(e->waiter))
         s->waiters[e->tag] = e->waiter;
-    if (e->type == EFFECT_LOAD || e->type == EFFECT_UNLOAD)
+    if (e->type == EFFECT_LOAD || e->type == EFFECT_UNLOAD || e->type == EFFECT_MOVE ||
+        e->type == EFFECT_SUSPEND || e->type == EFFECT_RESUME)
         s->ops[e->model] = e->op;
     if (e->type == EFFECT_LOAD)
         note_load(s, e->model);
-    if (e->type == EFFECT_DECISION)
+    if (e->type == EFFECT_DECISION && e->other != CORE_SLOT_NONE)
         note_victim(s, e->model, e->other);
     if (e->type == EFFECT_GRANT)
         s->served[slot_or_last(s, e->model)]++;
@@ -213,7 +245,8 @@ static void step_once(struct story *s, const struct event *ev, const char *prefi
     struct effects fx = core_step(s->core, ev);
     struct core_view view;
     for (uint32_t i = 0; i < fx.count; i++) {
-        print_effect(s, &fx.items[i], prefix);
+        if (fx.items[i].type != EFFECT_LEARNED || s->tell_learned)
+            print_effect(s, &fx.items[i], prefix);
         note_effect(s, &fx.items[i]);
     }
     *ret_more = fx.more;
@@ -257,9 +290,53 @@ static void pass_time(struct story *s, uint64_t to_ns)
 
 /* Configuration: these lines stand at the beginning, or before a `reload` */
 
+static bool set_model_flag(struct core_model_policy *m, const char *word)
+{
+    bool *flag = strcmp(word, "movable") == 0    ? &m->movable
+                 : strcmp(word, "yields") == 0   ? &m->yields
+                 : strcmp(word, "suspends") == 0 ? &m->suspends
+                 : strcmp(word, "pinned") == 0   ? &m->pinned
+                                                 : NULL;
+    if (flag)
+        *flag = true;
+    return flag != NULL;
+}
+
+static bool set_model_number(const struct story *s, struct core_model_policy *m, const char *word)
+{
+    const char *v;
+    if ((v = value_of(word, "retries")))
+        m->load_retries_max = parse_count(v);
+    else if ((v = value_of(word, "cost")))
+        m->evict_cost = parse_count(v);
+    else if ((v = value_of(word, "backend")))
+        m->backend = parse_count(v);
+    else if ((v = value_of(word, "residue")))
+        m->suspended_bytes = parse_bytes(s, v);
+    else
+        return false;
+    return true;
+}
+
+/* The placement that keys are about: the last one begun by a word `or`. */
+static struct core_placement *placement(struct story *s, struct core_model_policy *m,
+                                        const char *word)
+{
+    if (strcmp(word, "or") == 0 && m->placement_count < CORE_PLACEMENTS_MAX)
+        m->placement_count++;
+    bool about = value_of(word, "device") || value_of(word, "bytes") || value_of(word, "devices");
+    if (m->placement_count == 0 && about)
+        m->placement_count = 1;
+    (void)s;
+    return &m->placements[m->placement_count ? m->placement_count - 1 : 0];
+}
+
 static void set_model_key(struct story *s, struct core_model_policy *m, const char *word)
 {
     const char *v;
+    struct core_placement *place = placement(s, m, word);
+    if (strcmp(word, "or") == 0)
+        return;
     if ((v = value_of(word, "slots")))
         m->slots_max = parse_count(v);
     else if ((v = value_of(word, "queue")))
@@ -269,9 +346,15 @@ static void set_model_key(struct story *s, struct core_model_policy *m, const ch
     else if ((v = value_of(word, "group")))
         m->group = need_name(s, KIND_GROUP, v);
     else if ((v = value_of(word, "device")))
-        m->device_mask |= 1U << need_name(s, KIND_DEVICE, v);
+        place->device_mask |= 1U << need_name(s, KIND_DEVICE, v);
+    else if ((v = value_of(word, "devices")))
+        place->device_count = parse_count(v);
     else if ((v = value_of(word, "bytes")))
-        m->bytes = parse_bytes(s, v);
+        place->bytes = parse_bytes(s, v);
+    else if ((v = value_of(word, "free")))
+        place->free_bytes_min = parse_bytes(s, v);
+    else if (set_model_flag(m, word) || set_model_number(s, m, word))
+        return;
     else if ((v = value_of(word, "ttl")))
         m->ttl_ns = parse_ns(s, v);
     else if ((v = value_of(word, "load")))
@@ -334,8 +417,61 @@ static void config_device(struct story *s, char **words, uint32_t count)
 static void config_gate(struct story *s, char **words, uint32_t count)
 {
     uint32_t g = add_name(s, KIND_GATE, words[1], GATES_MAX);
-    const char *v = count > 2 ? value_of(words[2], "limit") : NULL;
-    s->gates[g].limit = v ? parse_count(v) : 1;
+    const char *v;
+    s->gates[g] = (struct core_gate_policy){.limit = 1};
+    for (uint32_t i = 2; i < count; i++) {
+        if ((v = value_of(words[i], "limit")))
+            s->gates[g].limit = parse_count(v);
+        else if ((v = value_of(words[i], "wait")))
+            for (int class = 0; class < CLASS__COUNT; class ++)
+                s->gates[g].wait_ns_max[class] = parse_ns(s, v);
+        else
+            broken(s, "unknown key of a gate: %s", words[i]);
+    }
+}
+
+/* fair fg=TIME normal=TIME bg=TIME resident=TIME */
+static void config_fair(struct story *s, char **words, uint32_t count)
+{
+    const char *v;
+    for (uint32_t i = 1; i < count; i++) {
+        if ((v = value_of(words[i], "fg")))
+            s->config.fair.wait_ns_max[CLASS_FOREGROUND] = parse_ns(s, v);
+        else if ((v = value_of(words[i], "normal")))
+            s->config.fair.wait_ns_max[CLASS_NORMAL] = parse_ns(s, v);
+        else if ((v = value_of(words[i], "bg")))
+            s->config.fair.wait_ns_max[CLASS_BACKGROUND] = parse_ns(s, v);
+        else if ((v = value_of(words[i], "resident")))
+            s->config.fair.min_resident_ns = parse_ns(s, v);
+        else
+            broken(s, "unknown key of fair: %s", words[i]);
+    }
+}
+
+/* set MODEL…: one set of the matrix */
+static void config_set(struct story *s, char **words, uint32_t count)
+{
+    struct core_matrix_policy *m = &s->config.matrix;
+    uint32_t end = m->set_count ? s->set_ends[m->set_count - 1] : 0;
+    if (m->set_count >= MODELS_MAX || end + count > MODELS_MAX * MODELS_MAX)
+        broken(s, "too many sets");
+    for (uint32_t i = 1; i < count; i++)
+        s->set_members[end++] = need_name(s, KIND_MODEL, words[i]);
+    s->set_ends[m->set_count++] = end;
+    m->members = s->set_members;
+    m->ends = s->set_ends;
+}
+
+static void config_suspended(struct story *s, char **words, uint32_t count)
+{
+    (void)count;
+    s->config.suspend_bytes_max = parse_bytes(s, words[1]);
+}
+
+static void config_tell(struct story *s, char **words, uint32_t count)
+{
+    (void)words, (void)count;
+    s->tell_learned = true;
 }
 
 static void config_scheduler(struct story *s, char **words, uint32_t count)
@@ -345,17 +481,21 @@ static void config_scheduler(struct story *s, char **words, uint32_t count)
         s->config.sched = SCHEDULER_FIFO;
     else if (strcmp(words[1], "serial") == 0)
         s->config.sched = SCHEDULER_SERIAL;
+    else if (strcmp(words[1], "fair") == 0)
+        s->config.sched = SCHEDULER_FAIR;
     else
         broken(s, "unknown scheduler: %s", words[1]);
 }
 
 static void config_planner(struct story *s, char **words, uint32_t count)
 {
-    (void)count;
+    s->config.victims = count > 2 && strcmp(words[2], "lru") == 0 ? VICTIMS_LRU : VICTIMS_COST;
     if (strcmp(words[1], "group") == 0)
         s->config.plan = PLAN_GROUP;
     else if (strcmp(words[1], "fit") == 0)
         s->config.plan = PLAN_FIT;
+    else if (strcmp(words[1], "matrix") == 0)
+        s->config.plan = PLAN_MATRIX;
     else
         broken(s, "unknown planner: %s", words[1]);
 }
@@ -427,36 +567,92 @@ static void do_request(struct story *s, char **words, uint32_t count)
                                    .class = CLASS_NORMAL,
                                    .wait_ns_max = UINT64_MAX}};
     for (uint32_t i = 3; i < count; i++) {
-        const char *v = value_of(words[i], "wait");
-        if (v)
+        const char *v;
+        if ((v = value_of(words[i], "wait")))
             ev.request.wait_ns_max = parse_ns(s, v);
+        else if ((v = value_of(words[i], "key")))
+            ev.request.key = parse_count(v);
+        else if ((v = value_of(words[i], "lease")))
+            ev.request.lease = s->waiters[parse_tag(s, v, '#')];
         else if (!parse_class(words[i], &ev.request.class))
             broken(s, "not a class: %s", words[i]);
     }
     step(s, &ev, "");
 }
 
-/* lease [fg|normal|bg] GATE #TAG; a lease that names no class is background. */
+static void set_lease_key(struct story *s, struct core_lease_ask *ask, const char *word)
+{
+    const char *v;
+    if ((v = value_of(word, "bytes")))
+        ask->bytes = parse_bytes(s, v);
+    else if ((v = value_of(word, "device")))
+        ask->device_mask |= 1U << need_name(s, KIND_DEVICE, v);
+    else if ((v = value_of(word, "devices")))
+        ask->device_count = parse_count(v);
+    else if ((v = value_of(word, "wait")))
+        ask->wait_ns_max = parse_ns(s, v);
+    else if ((v = value_of(word, "ttl")))
+        ask->ttl_ns = parse_ns(s, v);
+    else if ((v = value_of(word, "run")))
+        ask->run_ns_max = parse_ns(s, v);
+    else if ((v = value_of(word, "grace")))
+        ask->grace_ns = parse_ns(s, v);
+    else if (strcmp(word, "revocable") == 0)
+        ask->revocable = true;
+    else if (!parse_class(word, &ask->class))
+        ask->gates[ask->gate_count++ % CORE_LEASE_GATES_MAX] = need_name(s, KIND_GATE, word);
+}
+
+/* lease|restore [fg|normal|bg] [GATE…] #TAG [key=value…]; background unless it names a class;
+ * with bytes and no device: on any. */
 static void do_lease(struct story *s, char **words, uint32_t count)
 {
-    enum class class = CLASS_BACKGROUND;
-    uint32_t at = count > 1 && parse_class(words[1], &class) ? 2 : 1;
-    if (count < at + 2)
-        broken(s, "lease [CLASS] GATE #TAG");
-    uint32_t gate = need_name(s, KIND_GATE, words[at]);
-    uint64_t tag = parse_tag(s, words[at + 1], '#');
-    s->tag_gate[tag] = gate;
-    struct event ev = {.type = EVENT_LEASE_ASKED,
-                       .lease = {.tag = tag, .gate = gate, .class = class}};
+    struct core_lease_ask ask = {.class = CLASS_BACKGROUND, .wait_ns_max = UINT64_MAX};
+    struct event ev = {.type = EVENT_LEASE_ASKED, .lease = {.ask = &ask}};
+    for (uint32_t i = 1; i < count; i++) {
+        if (words[i][0] == '#')
+            ev.lease.tag = parse_tag(s, words[i], '#');
+        else
+            set_lease_key(s, &ask, words[i]);
+    }
+    if (!ev.lease.tag)
+        broken(s, "lease [CLASS] [GATE…] #TAG [key=value…]");
+    if (!ask.device_mask)
+        ask.device_mask = (1U << s->counts[KIND_DEVICE]) - 1;
+    if (strcmp(words[0], "restore") == 0) {
+        ev.type = EVENT_LEASE_RESTORED;
+        ev.lease.devices = ask.bytes ? ask.device_mask : 0;
+        ev.lease.grace_ns = ask.grace_ns;
+    }
+    s->tag_lease[ev.lease.tag] = true;
+    step(s, &ev, "");
+}
+
+static void do_renew(struct story *s, char **words, uint32_t count)
+{
+    uint64_t tag = parse_tag(s, count > 1 ? words[1] : NULL, '#');
+    step(s, &(struct event){.type = EVENT_LEASE_RENEWED, .lease_id = {s->waiters[tag]}}, "");
+}
+
+/* quiet #TAG; loud #TAG */
+static void do_quiet(struct story *s, char **words, uint32_t count)
+{
+    uint64_t tag = parse_tag(s, count > 1 ? words[1] : NULL, '#');
+    struct event ev = {.type = EVENT_REQUEST_QUIET,
+                       .quiet = {s->waiters[tag], strcmp(words[0], "quiet") == 0}};
     step(s, &ev, "");
 }
 
 /* end|gone|cut|bounce #TAG */
 static void do_end(struct story *s, char **words, uint32_t count)
 {
-    struct event ev = {
-        .type = EVENT_REQUEST_ENDED,
-        .ended = {s->waiters[parse_tag(s, count > 1 ? words[1] : NULL, '#')], ENDED_DONE}};
+    uint64_t tag = parse_tag(s, count > 1 ? words[1] : NULL, '#');
+    struct event ev = {.type = EVENT_REQUEST_ENDED, .ended = {s->waiters[tag], ENDED_DONE}};
+    if (s->tag_lease[tag]) {
+        ev = (struct event){.type = EVENT_LEASE_ENDED, .lease_id = {s->waiters[tag]}};
+        step(s, &ev, "");
+        return;
+    }
     if (strcmp(words[0], "gone") == 0)
         ev.ended.how = ENDED_GONE;
     else if (strcmp(words[0], "cut") == 0)
@@ -479,16 +675,31 @@ static enum reason parse_reason(const struct story *s, const char *word)
     broken(s, "not a reason: %s", word);
 }
 
-/* loaded|failed|unloaded|exited|broken MODEL [REASON|stuck|op=N]: completes the model's last op. */
+static bool parse_outcome(const char *word, enum outcome *ret)
+{
+    static const char *const texts[] = {"done", "at-source", "at-target", "gone"};
+    for (size_t i = 0; i < countof(texts); i++) {
+        if (strcmp(word, texts[i]) == 0) {
+            *ret = (enum outcome)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* loaded|failed|unloaded|exited|broken|moved|suspended|resumed MODEL [REASON|stuck|op=N]: completes
+ * the model's last op. */
 static void do_model(struct story *s, char **words, uint32_t count)
 {
     static const struct {
         const char *word;
         enum event_type type;
     } types[] = {
-        {"loaded", EVENT_MODEL_LOADED},     {"failed", EVENT_MODEL_LOAD_FAILED},
-        {"unloaded", EVENT_MODEL_UNLOADED}, {"exited", EVENT_MODEL_EXITED},
-        {"broken", EVENT_UPSTREAM_BROKEN},
+        {"loaded", EVENT_MODEL_LOADED},       {"failed", EVENT_MODEL_LOAD_FAILED},
+        {"unloaded", EVENT_MODEL_UNLOADED},   {"exited", EVENT_MODEL_EXITED},
+        {"broken", EVENT_UPSTREAM_BROKEN},    {"moved", EVENT_MODEL_MOVED},
+        {"suspended", EVENT_MODEL_SUSPENDED}, {"resumed", EVENT_MODEL_RESUMED},
+        {"adopted", EVENT_MODEL_ADOPTED},
     };
     uint32_t model = need_name(s, KIND_MODEL, count > 1 ? words[1] : NULL);
     struct event ev = {.model = {.op = s->ops[model], .model = model}};
@@ -499,9 +710,13 @@ static void do_model(struct story *s, char **words, uint32_t count)
         const char *v = value_of(words[i], "op");
         if (v)
             ev.model.op = strtoull(v, NULL, 10);
+        else if ((v = value_of(words[i], "residue")))
+            ev.model.residue_bytes = parse_bytes(s, v);
+        else if ((v = value_of(words[i], "device")))
+            ev.model.devices |= 1U << need_name(s, KIND_DEVICE, v);
         else if (strcmp(words[i], "stuck") == 0)
             ev.model.stuck = true;
-        else
+        else if (!parse_outcome(words[i], &ev.model.outcome))
             ev.model.why = parse_reason(s, words[i]);
     }
     step(s, &ev, "");
@@ -521,10 +736,18 @@ static void do_sample(struct story *s, char **words, uint32_t count)
             ev.sample.used_bytes = parse_bytes(s, v);
         } else if ((v = value_of(words[i], "taken"))) {
             ev.sample.taken.ns = parse_ns(s, v);
+        } else if (strcmp(words[i], "blind") == 0) {
+            ev.sample.uses_unknown = true;
+        } else if (strcmp(words[i], "unknown") == 0) {
+            ev.sample.used_unknown = true;
         } else if ((v = strchr(words[i], '=')) && ev.sample.use_count < MODELS_MAX) {
+            struct sample_use *use = &uses[ev.sample.use_count++];
             words[i][v - words[i]] = '\0';
-            uses[ev.sample.use_count++] =
-                (struct sample_use){need_name(s, KIND_MODEL, words[i]), parse_bytes(s, v + 1)};
+            *use = (struct sample_use){.model = CORE_SLOT_NONE, .bytes = parse_bytes(s, v + 1)};
+            if (words[i][0] == '#')
+                use->lease = s->waiters[parse_tag(s, words[i], '#')];
+            else
+                use->model = need_name(s, KIND_MODEL, words[i]);
         } else {
             broken(s, "not a reading: %s", words[i]);
         }
@@ -554,13 +777,112 @@ static void do_command(struct story *s, char **words, uint32_t count)
                                    .model = find_name(s, KIND_MODEL, words[2]),
                                    .what = COMMAND_LOAD,
                                    .why = REASON_COMMAND}};
-    if (strcmp(words[1], "unload") == 0)
-        ev.command.what = COMMAND_UNLOAD;
-    else if (strcmp(words[1], "unload-now") == 0)
-        ev.command.what = COMMAND_UNLOAD_NOW;
-    else if (strcmp(words[1], "load") != 0)
+    static const char *const texts[] = {[COMMAND_LOAD] = "load",
+                                        [COMMAND_UNLOAD] = "unload",
+                                        [COMMAND_UNLOAD_NOW] = "unload-now",
+                                        [COMMAND_MOVE] = "move",
+                                        [COMMAND_SUSPEND] = "suspend",
+                                        [COMMAND_PIN] = "pin",
+                                        [COMMAND_UNPIN] = "unpin"};
+    bool known = false;
+    for (size_t i = 0; i < countof(texts); i++) {
+        if (strcmp(words[1], texts[i]) == 0) {
+            ev.command.what = (enum command)i;
+            known = true;
+        }
+    }
+    if (!known)
         broken(s, "not a command: %s", words[1]);
+    const char *v = count > 4 ? value_of(words[4], "to") : NULL;
+    ev.command.placement = v ? parse_count(v) : 0;
     step(s, &ev, "");
+}
+
+/* mode [MODEL=loaded|unloaded|PLACEMENT…] */
+static void do_mode(struct story *s, char **words, uint32_t count)
+{
+    struct core_wish wishes[MODELS_MAX];
+    struct event ev = {.type = EVENT_MODE, .mode = {.wishes = wishes}};
+    for (uint32_t i = 1; i < count && ev.mode.count < MODELS_MAX; i++) {
+        char *v = strchr(words[i], '=');
+        if (!v)
+            broken(s, "not a wish: %s", words[i]);
+        *v++ = '\0';
+        struct core_wish *wish = &wishes[ev.mode.count++];
+        *wish = (struct core_wish){.model = need_name(s, KIND_MODEL, words[i]),
+                                   .what = WISH_LOADED,
+                                   .placement = CORE_SLOT_NONE};
+        if (strcmp(v, "unloaded") == 0)
+            wish->what = WISH_UNLOADED;
+        else if (strcmp(v, "loaded") != 0)
+            wish->placement = parse_count(v);
+    }
+    step(s, &ev, "");
+}
+
+/* backend down|up N */
+static void do_backend(struct story *s, char **words, uint32_t count)
+{
+    if (count < 3)
+        broken(s, "backend down|up N");
+    bool down = strcmp(words[1], "down") == 0;
+    step(s,
+         &(struct event){.type = down ? EVENT_BACKEND_DOWN : EVENT_BACKEND_UP,
+                         .backend = {parse_count(words[2])}},
+         "");
+}
+
+/* learned|footprint MODEL [PLACEMENT] [bytes=BYTES] [load=TIME] */
+static void do_learned(struct story *s, char **words, uint32_t count)
+{
+    struct event ev = {.type = strcmp(words[0], "learned") == 0 ? EVENT_LEARNED : EVENT_FOOTPRINT};
+    const char *v;
+    ev.learned.model = need_name(s, KIND_MODEL, count > 1 ? words[1] : NULL);
+    for (uint32_t i = 2; i < count; i++) {
+        if ((v = value_of(words[i], "bytes")))
+            ev.learned.bytes = parse_bytes(s, v);
+        else if ((v = value_of(words[i], "load")))
+            ev.learned.load_ns = parse_ns(s, v);
+        else
+            ev.learned.placement = parse_count(words[i]);
+    }
+    step(s, &ev, "");
+}
+
+static void show_plan(struct story *s, const struct core_plan_view *v)
+{
+    static const char *const verdicts[] = {"here", "go", "wait", "blocked", "never"};
+    static const char *const actions[] = {"unload", "suspend", "move", "revoke"};
+    char text[UNITS_TEXT_MAX];
+    fprintf(s->out, "    %s", verdicts[v->verdict]);
+    if (v->why != REASON_NONE)
+        fprintf(s->out, ": %s", reason_text(v->why));
+    for (uint32_t i = 0; i < v->victim_count; i++)
+        fprintf(s->out, "; %s %s %s%s", actions[v->victims[i].action],
+                name_of(s, KIND_MODEL, v->victims[i].model),
+                units_format_bytes(v->victims[i].bytes, text),
+                v->victims[i].busy ? " when idle" : "");
+    fprintf(s->out, "; %s\n", units_format_duration(v->estimate_ns, text));
+}
+
+/* plan MODEL [fg|normal|bg]; plan lease [key=value…]: what would happen */
+static void do_plan(struct story *s, char **words, uint32_t count)
+{
+    struct core_plan_view v;
+    enum class class = CLASS_NORMAL;
+    if (count > 1 && strcmp(words[1], "lease") == 0) {
+        struct core_lease_ask ask = {.class = CLASS_BACKGROUND, .wait_ns_max = UINT64_MAX};
+        for (uint32_t i = 2; i < count; i++)
+            set_lease_key(s, &ask, words[i]);
+        if (!ask.device_mask)
+            ask.device_mask = (1U << s->counts[KIND_DEVICE]) - 1;
+        core_plan_lease(s->core, &ask, &v);
+    } else {
+        if (count > 2)
+            parse_class(words[2], &class);
+        core_plan_model(s->core, need_name(s, KIND_MODEL, count > 1 ? words[1] : NULL), class, &v);
+    }
+    show_plan(s, &v);
 }
 
 static void do_cancel(struct story *s, char **words, uint32_t count)
@@ -607,9 +929,9 @@ static void show_device(struct story *s, uint32_t device)
     char a[UNITS_TEXT_MAX], b[UNITS_TEXT_MAX], c[UNITS_TEXT_MAX], d[UNITS_TEXT_MAX];
     core_view_device(s->core, device, &v);
     fprintf(s->out, "    own %s, settling %s, foreign %s, room %s%s\n",
-            units_format_bytes(v.charged_bytes, a), units_format_bytes(v.settling_bytes, b),
-            units_format_bytes(v.foreign_bytes, c), units_format_bytes(v.room_bytes, d),
-            v.present ? "" : ", absent");
+            units_format_bytes(v.own_bytes + v.leased_bytes, a),
+            units_format_bytes(v.settling_bytes, b), units_format_bytes(v.foreign_bytes, c),
+            units_format_bytes(v.room_bytes, d), v.present ? "" : ", absent");
 }
 
 /* show MODEL|DEVICE: what core_view says */
@@ -709,18 +1031,34 @@ struct verb {
 };
 
 static const struct verb config_verbs[] = {
-    {"model", config_model},     {"group", config_group},         {"device", config_device},
-    {"gate", config_gate},       {"scheduler", config_scheduler}, {"planner", config_planner},
-    {"waiters", config_waiters}, {"boot", config_boot},           {"expect", config_expect},
+    {"model", config_model},
+    {"group", config_group},
+    {"device", config_device},
+    {"gate", config_gate},
+    {"scheduler", config_scheduler},
+    {"planner", config_planner},
+    {"waiters", config_waiters},
+    {"boot", config_boot},
+    {"expect", config_expect},
+    {"fair", config_fair},
+    {"set", config_set},
+    {"suspended", config_suspended},
+    {"tell", config_tell},
 };
 
 static const struct verb event_verbs[] = {
-    {"request", do_request}, {"lease", do_lease},  {"end", do_end},         {"gone", do_end},
-    {"cut", do_end},         {"bounce", do_end},   {"loaded", do_model},    {"failed", do_model},
-    {"unloaded", do_model},  {"exited", do_model}, {"broken", do_model},    {"sample", do_sample},
-    {"found", do_device},    {"lost", do_device},  {"command", do_command}, {"cancel", do_cancel},
-    {"drain", do_drain},     {"tick", do_tick},    {"reload", do_reload},   {"boot", do_boot},
-    {"show", do_show},
+    {"request", do_request}, {"lease", do_lease},     {"end", do_end},
+    {"gone", do_end},        {"cut", do_end},         {"bounce", do_end},
+    {"loaded", do_model},    {"failed", do_model},    {"unloaded", do_model},
+    {"exited", do_model},    {"broken", do_model},    {"sample", do_sample},
+    {"found", do_device},    {"lost", do_device},     {"command", do_command},
+    {"cancel", do_cancel},   {"drain", do_drain},     {"tick", do_tick},
+    {"reload", do_reload},   {"boot", do_boot},       {"show", do_show},
+    {"restore", do_lease},   {"renew", do_renew},     {"quiet", do_quiet},
+    {"loud", do_quiet},      {"moved", do_model},     {"suspended", do_model},
+    {"resumed", do_model},   {"adopted", do_model},   {"mode", do_mode},
+    {"backend", do_backend}, {"learned", do_learned}, {"footprint", do_learned},
+    {"plan", do_plan},
 };
 
 static void run_verb(struct story *s, const struct verb *verbs, size_t verb_count, char **words,
@@ -798,6 +1136,9 @@ struct story *story_new(const char *name)
     s->limits = (struct core_limits){.models_max = MODELS_MAX,
                                      .groups_max = GROUPS_MAX,
                                      .gates_max = GATES_MAX,
+                                     .sets_max = MODELS_MAX,
+                                     .set_members_max = MODELS_MAX * MODELS_MAX,
+                                     .leases_max = 64,
                                      .waiters_max = 64,
                                      .commands_max = 16};
     /* The group of whoever names none, as llama-swap has it. */

@@ -145,8 +145,11 @@ void world_run_due(struct world *w)
             continue;
         r->leaving = true;
         struct world_letter *l = world_post(w, r->lease ? EVENT_LEASE_ENDED : EVENT_REQUEST_ENDED);
-        l->ev.ended.waiter = r->id;
         l->tag = r->tag;
+        if (r->lease)
+            l->ev.lease_id.lease = r->id;
+        else
+            l->ev.ended.waiter = r->id;
     }
 }
 
@@ -181,15 +184,17 @@ static void world_check_load(struct world *w, const struct effect *e)
     for (uint32_t i = 0; i < WORLD_MODELS; i++) {
         if (i == e->model || w->m[i].known == WORLD_GONE)
             continue;
-        hold(w->config.sched != SCHEDULER_SERIAL);
-        hold(w->config.plan != PLAN_GROUP || !world_conflicts(w, e->model, i));
+        hold(w->config.sched != SCHEDULER_SERIAL || w->m[i].policy.pinned);
+        hold(w->config.plan != PLAN_GROUP || w->config.sched == SCHEDULER_SERIAL ||
+             !world_conflicts(w, e->model, i));
     }
     if (e->device == CORE_SLOT_NONE)
         return;
     /* Never more than there is, counting what dead processes have not given back yet. */
     hold(w->found[e->device]);
-    hold(m->policy.device_mask >> e->device & 1);
-    hold(!m->policy.bytes || e->bytes == m->policy.bytes);
+    const struct core_placement *place = &m->policy.placements[0];
+    hold(place->device_mask >> e->device & 1);
+    hold(!place->bytes || e->bytes >= place->bytes);
     hold(world_own_bytes(w, e->device) + e->bytes <= w->total_bytes[e->device]);
 }
 
@@ -204,7 +209,7 @@ static void world_do_load(struct world *w, const struct effect *e)
     m->alive = true;
     m->device = e->device;
     /* Who declared nothing takes some part of what it may have. */
-    m->bytes = m->policy.bytes ? e->bytes : e->bytes / 4;
+    m->bytes = m->policy.placements[0].bytes ? m->policy.placements[0].bytes : e->bytes / 4;
     m->linger_bytes = 0;
     m->due_ns = w->faults && world_chance(w, 10) ? WORLD_NEVER : world_soon(w, 8);
 }
@@ -249,7 +254,8 @@ static void world_check_order(struct world *w, const struct world_client *r)
             continue;
         if (!r->lease && w->config.sched == SCHEDULER_SERIAL)
             hold(o->seq > r->seq);
-        else if (o->model == r->model)
+        else if (o->model == r->model &&
+                 (r->lease || w->config.sched != SCHEDULER_FAIR || o->class == r->class))
             hold(o->class > r->class || (o->class == r->class && o->seq > r->seq));
     }
 }
@@ -367,7 +373,15 @@ static void world_carry_out(struct world *w, const struct effect *e)
         hold(e->device < WORLD_DEVICES);
         break;
     case EFFECT_DECISION:
+    case EFFECT_LEARNED:
+    case EFFECT_TRACE:
         break;
+    case EFFECT_MOVE:
+    case EFFECT_SUSPEND:
+    case EFFECT_RESUME:
+    case EFFECT_LEASE_REVOKE:
+    case EFFECT_LEASE_END:
+    case EFFECT_BACKEND_PROBE:
     case EFFECT__COUNT:
         world_fail(w, "not an effect", __FILE__, __LINE__);
     }
@@ -519,6 +533,6 @@ void world_sample(struct world *w, uint32_t device)
         if (see_lingering && world_lingers(w, i))
             bytes += w->m[i].linger_bytes;
         if (w->m[i].device == device && bytes)
-            l->uses[l->ev.sample.use_count++] = (struct sample_use){i, bytes};
+            l->uses[l->ev.sample.use_count++] = (struct sample_use){.model = i, .bytes = bytes};
     }
 }

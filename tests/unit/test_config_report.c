@@ -104,20 +104,25 @@ static const struct {
     {"keys that are not supported yet",
      TEXT("peers: {}\n"
           "store: {}\n"
-          "matrix: {}\n"
-          "hooks: {on: {}}\n"
-          "classes: {}\n"),
+          "keys: []\n"),
      "c:1:1: warning: peers is not supported yet, ignored\n"
      "c:2:1: warning: store is not supported yet, ignored\n"
-     "c:3:1: error: matrix is not supported yet; use groups, or routing.router.use: fit\n"
-     "c:4:9: warning: hooks.on is not supported yet, ignored\n"
-     "c:5:1: warning: classes is not supported yet, ignored\n"},
+     "c:3:1: warning: keys is not supported yet, ignored\n"},
     {"not supported yet, said once",
      TEXT("models:\n"
           "  a: {cmd: x, proxy: \"http://h\", filters: {}}\n"
-          "  b: {cmd: x, proxy: \"http://h\", filters: {}, pin: true}\n"),
+          "  b: {cmd: x, proxy: \"http://h\", filters: {}, yield: need}\n"),
      "c:2:34: warning: models.ID.filters is not supported yet, ignored\n"
-     "c:3:47: warning: models.ID.pin is not supported yet, ignored\n"},
+     "c:3:47: warning: models.ID.yield is not supported yet, ignored\n"},
+    {"no effect yet",
+     TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, suspend: vllm, onAbort: drain}}\n"
+          "onExit: keep\n"
+          "hooks: {on: {evicted: x}}\n"),
+     "c:1:52: warning: suspend: vllm has no effect yet: no backend can suspend a model so far\n"
+     "c:1:67: warning: onAbort: drain has no effect yet: requests are cancelled\n"
+     "c:2:9: warning: onExit: keep has no effect yet: models cannot be adopted so far, so they "
+     "stop\n"
+     "c:3:13: warning: hooks.on has no effect yet: its commands are checked, but not run\n"},
     /* types */
     {"mapping for text", TEXT("models: {m: {proxy: \"http://h:1\", cmd: {a: b}}}"),
      "c:1:40: error: cmd must be a text, not a mapping\n"},
@@ -394,6 +399,11 @@ static const struct {
      "longer than 63 bytes\n"
      "c:1:55: error: the name of a simulated GPU must not start with a dot, have a '/' or be "
      "longer than 63 bytes\n"},
+    {"gpus that are not simulated",
+     TEXT("gpus: [{reserve: x, sample: 2h, limit: 0.5}, {limt: 1}, {}]\n"),
+     "c:1:18: error: reserve must be a size such as 512MiB or 10.5GiB, not 'x'\n"
+     "c:1:29: error: sample must be at most 1h\n"
+     "c:1:47: warning: unknown key 'limt' in gpus[], ignored; did you mean 'limit'?\n"},
     {"reserve of everything", TEXT("gpus: [{reserve: 2GiB, sim: {memory: 1GiB}}]\n"),
      "c:1:8: error: the reserve leaves nothing of this GPU's memory\n"},
     {"unknown gpu",
@@ -406,17 +416,148 @@ static const struct {
           "gpus: [{sim: {memory: 24GiB}, limit: 0.95, reserve: 1GiB}]\n"),
      "c:1:49: warning: model 'm' can never be loaded: it takes 23GiB, and no GPU has more "
      "than 21.8GiB for models\n"},
+    {"more GPUs than it may use",
+     TEXT("models:\n"
+          "  a: {cmd: x, proxy: \"http://h\", gpuCount: 3}\n"
+          "  b: {cmd: x, proxy: \"http://h\", gpuCount: 2, gpus: [sim0, 0]}\n"
+          "  c: {cmd: x, proxy: \"http://h\", gpuCount: 2, gpus: [sim0, 1]}\n"
+          "gpus: [{sim: {memory: 1GiB}}, {sim: {memory: 1GiB}}]\n"),
+     "c:2:44: error: gpuCount is 3, but model 'a' may use only 2 GPUs\n"
+     "c:3:44: error: gpuCount is 2, but model 'b' may use only 1 GPU\n"},
+    {"more GPUs than it names, where none is known",
+     TEXT("models:\n"
+          "  a: {cmd: x, proxy: \"http://h\", gpuCount: 2, gpus: [GPU-1]}\n"
+          "  b: {cmd: x, proxy: \"http://h\", gpuCount: 8}\n"),
+     "c:2:44: error: gpuCount is 2, but model 'a' may use only 1 GPU\n"},
+    {"no GPU at once, and too many",
+     TEXT("models:\n"
+          "  a: {cmd: x, proxy: \"http://h\", gpuCount: 0, vram: 1GiB}\n"
+          "  b: {cmd: x, proxy: \"http://h\", gpuCount: 9}\n"
+          "gpus: [{sim: {memory: 1GiB}}]\n"),
+     "c:2:44: error: gpuCount must be at least 1\n"
+     "c:3:44: error: gpuCount must be at most 8\n"},
+    {"model that can never fit on two",
+     TEXT("models:\n"
+          "  a: {cmd: x, proxy: \"http://h\", vram: 6GiB, gpuCount: 2}\n"
+          "  b: {cmd: x, proxy: \"http://h\", vram: 4GiB, gpuCount: 2}\n"
+          "  c: {cmd: x, proxy: \"http://h\", vram: 3GiB, gpus: [sim1]}\n"
+          "gpus: [{sim: {memory: 4GiB}}, {sim: {memory: 2GiB}}]\n"),
+     "c:2:40: warning: model 'a' can never be loaded: it takes 3GiB on each of 2 GPUs, and only 1 "
+     "can give that\n"
+     "c:4:40: warning: model 'c' can never be loaded: it takes 3GiB, and no GPU has more than "
+     "2GiB for models\n"},
+    /* policies of a model */
+    {"unknown words",
+     TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, class: forground, suspend: vlm, onAbort: "
+          "stop, pin: 1, maxLoadRetries: -1}}\n"
+          "onExit: drop\n"),
+     "c:1:50: error: class must be foreground, normal or background, not 'forground'; did you mean "
+     "'foreground'?\n"
+     "c:1:70: error: suspend must be none, vllm, sglang, comfyui or cuda, not 'vlm'; did you mean "
+     "'vllm'?\n"
+     "c:1:84: error: onAbort must be cancel or drain, not 'stop'\n"
+     "c:1:95: error: pin must be true or false, not a number\n"
+     "c:1:114: error: maxLoadRetries must be at least 0\n"
+     "c:2:9: error: onExit must be stop or keep, not 'drop'; did you mean 'stop'?\n"},
+    {"too many retries",
+     TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, maxLoadRetries: 101, maxQueue: 1000001}}\n"),
+     "c:1:59: error: maxLoadRetries must be at most 100\n"
+     "c:1:74: error: maxQueue must be at most 1000000\n"},
+    /* classes, gates, host */
+    {"classes",
+     TEXT("classes: {foreground: {maxWait: soon}, normal: 30s, background: {maxWait: -1s}, "
+          "forground: "
+          "{}}\n"),
+     "c:1:33: error: maxWait must be a time with its unit, such as 30s or 5m, or never, not "
+     "'soon'\n"
+     "c:1:48: error: normal must be a mapping, not a text\n"
+     "c:1:75: error: maxWait must be a time with its unit, such as 30s or 5m, or never, not "
+     "'-1s'\n"
+     "c:1:81: warning: unknown key 'forground' in classes, ignored; did you mean 'foreground'?\n"},
+    {"a wait beyond a year", TEXT("classes: {normal: {maxWait: 9000h}}\n"),
+     "c:1:29: error: maxWait must be at most 8760h\n"},
+    {"gates",
+     TEXT("gates: {a: {limit: 0}, b: 1, \"\": {}, \"c\\nd\": {limit: 1000001}, e: {limt: 2}}\n"),
+     "c:1:20: error: limit must be at least 1\n"
+     "c:1:27: error: 'b' in gates must be a mapping, not a number\n"
+     "c:1:30: error: a gate needs an id\n"
+     "c:1:38: error: gate id 'c\\x0ad' holds a line break or a tab\n"
+     "c:1:54: error: limit must be at most 1000000\n"
+     "c:1:68: warning: unknown key 'limt' in gates.NAME, ignored; did you mean 'limit'?\n"},
+    {"host", TEXT("host: {suspendBudget: much, suspendBugdet: 1}\n"),
+     "c:1:23: error: suspendBudget must be a size such as 512MiB or 10.5GiB, not 'much'\n"
+     "c:1:29: warning: unknown key 'suspendBugdet' in host, ignored; did you mean "
+     "'suspendBudget'?\n"},
+    /* modes */
+    {"modes",
+     TEXT("models: {qwen: {cmd: x, proxy: \"http://h\", aliases: [q]}, two: {cmd: x, proxy: "
+          "\"http://h\", gpuCount: 2, gpus: [0, 1]}}\n"
+          "gpus: [{sim: {memory: 1GiB}}, {sim: {memory: 1GiB}}, {}]\n"
+          "modes:\n"
+          "  a: {qwne: loaded}\n"
+          "  b: {qwen: load, two: cpu}\n"
+          "  c: {qwen: loaded, q: unloaded}\n"
+          "  d: {two: 2, qwen: 3}\n"
+          "  e: {two: sim1}\n"
+          "  f: {qwen: , two: [0]}\n"
+          "  g: loaded\n"
+          "  h:\n"
+          "startMode: hh\n"),
+     "c:4:7: error: mode 'a': unknown model 'qwne'; did you mean 'qwen'?\n"
+     "c:5:13: error: a mode wants a model loaded, unloaded, or on a GPU that 'gpus' lists, not "
+     "'load'; did you mean 'loaded'?\n"
+     "c:5:24: error: a mode wants a model loaded, unloaded, or on a GPU that 'gpus' lists, not "
+     "'cpu'\n"
+     "c:6:21: error: mode 'c': model 'qwen' stands there twice\n"
+     "c:7:12: error: model 'two' may not use GPU '2', as its gpus say\n"
+     "c:7:21: error: a mode wants a model loaded, unloaded, or on a GPU that 'gpus' lists, not "
+     "'3'\n"
+     "c:8:12: error: model 'two' takes 2 GPUs at once, so a mode can only want it loaded or "
+     "unloaded\n"
+     "c:9:7: error: a mode wants a model loaded, unloaded, or on a GPU that 'gpus' lists, not "
+     "''\n"
+     "c:9:20: error: 'two' in modes.NAME must be a text, not a list\n"
+     "c:10:6: error: 'g' in modes must be a mapping, not a text\n"
+     "c:12:12: error: startMode: unknown mode 'hh'\n"},
+    {"unknown mode at start", TEXT("modes: {autopilot: {}}\nstartMode: autopliot\n"),
+     "c:2:12: error: startMode: unknown mode 'autopliot'; did you mean 'autopilot'?\n"},
+    /* hooks */
+    {"hooks",
+     TEXT("hooks:\n"
+          "  on:\n"
+          "    model_laoded: x\n"
+          "    evicted: \"x 'y\"\n"
+          "    oom: [\"\", {a: b}, c]\n"
+          "    waiting: {a: b}\n"
+          "    granted: []\n"),
+     "c:3:5: error: hooks.on: there is no event 'model_laoded'; did you mean 'model_loaded'?\n"
+     "c:3:5: warning: hooks.on has no effect yet: its commands are checked, but not run\n"
+     "c:4:14: error: hooks.on: a quote is never closed\n"
+     "c:5:11: error: hooks.on: the command is empty\n"
+     "c:5:15: error: 'oom' in hooks.on must be a text, not a mapping\n"
+     "c:6:14: error: 'waiting' in hooks.on must be a text or a list of texts, not a mapping\n"},
+    {"the end of an event's name", TEXT("hooks: {on: {loaded: x}}\n"),
+     "c:1:13: warning: hooks.on has no effect yet: its commands are checked, but not run\n"
+     "c:1:14: error: hooks.on: there is no event 'loaded'; did you mean 'model_loaded'?\n"},
+    {"hooks that are a list", TEXT("hooks: {on: [a]}\n"),
+     "c:1:13: error: on must be a mapping, not a list\n"},
     /* routing */
     {"unknown router", TEXT("routing: {router: {use: grup}}\n"),
-     "c:1:25: error: routing.router.use: unknown router 'grup' (group or fit); did you mean "
-     "'group'?\n"},
-    {"matrix", TEXT("routing: {router: {use: matrix, settings: {matrix: {}}}}\n"),
-     "c:1:25: error: routing.router.use: matrix is not supported yet; write group or fit\n"
-     "c:1:44: warning: routing.router.settings.matrix is not supported yet, ignored\n"},
+     "c:1:25: error: use must be group, matrix or fit, not 'grup'; did you mean 'group'?\n"},
     {"unknown scheduler", TEXT("routing: {scheduler: {use: lifo}}\n"),
-     "c:1:28: error: routing.scheduler.use: unknown scheduler 'lifo' (fifo or serial)\n"},
-    {"fair", TEXT("routing: {scheduler: {use: fair}}\n"),
-     "c:1:28: error: routing.scheduler.use: not supported yet: 'fair' (fifo or serial)\n"},
+     "c:1:28: error: use must be fair, fifo or serial, not 'lifo'; did you mean 'fifo'?\n"},
+    {"mapping for scheduler", TEXT("routing: {scheduler: {use: {}}}\n"),
+     "c:1:28: error: use must be fair, fifo or serial, not a mapping\n"},
+    {"fair settings",
+     TEXT("routing: {scheduler: {settings: {fair: {minResident: 5, maxServe: 0, "
+          "minResident2: 1}}}}\n"),
+     "c:1:54: error: minResident must be a time with its unit, such as 30s or 5m, not '5'\n"
+     "c:1:67: error: maxServe must be at least 1s\n"
+     "c:1:70: warning: unknown key 'minResident2' in routing.scheduler.settings.fair, ignored; "
+     "did you mean 'minResident'?\n"},
+    {"fair settings with fifo",
+     TEXT("routing: {scheduler: {use: fifo, settings: {fair: {maxServe: 1m}}}}\n"),
+     "c:1:51: warning: settings of fair have no effect with the fifo scheduler\n"},
     {"unknown priority",
      TEXT("models: {m: {proxy: \"http://h:1\", cmd: x}}\n"
           "routing: {scheduler: {settings: {fifo: {priority: {mm: 1, m: high}}}}}\n"),

@@ -78,6 +78,8 @@ static const struct {
     {"checkEndpoint, absolute", MODEL(", checkEndpoint: \"http://h:9/ready?x\""),
      "checkEndpoint: \"/ready?x\""},
     {"vram", MODEL(", vram: 10.5GiB"), "vram: 10752MiB"},
+    {"vram, none", MODEL(", vram: 0"), "vram: 0"},
+    {"vram, least", MODEL(", vram: 1MiB"), "vram: 1MiB"},
     {"vram, auto", MODEL(", vram: auto"), "vram: auto"},
     {"gpus of a model", MODEL(", gpus: [0, A]"), "gpus: [\"0\", \"A\"]"},
     {"aliases", MODEL(", aliases: [a, 7]"), "aliases: [\"a\", \"7\"]"},
@@ -114,7 +116,64 @@ static const struct {
      "use: group"},
     {"planner, empty", MODEL(", vram: 1GiB") "routing: {router: {use: \"\"}}", "use: fit"},
     {"why", MODEL(", vram: 1GiB"), "router: # model m gives vram"},
-    {"scheduler, default", "", "use: fifo"},
+    {"planner, by the older matrix against vram", MODEL(", vram: 1GiB") "matrix: {sets: {s: m}}",
+     "use: matrix"},
+    {"planner, matrix",
+     MODEL("") "routing: {router: {use: matrix, settings: {matrix: {sets: {s: m}}}}}",
+     "use: matrix"},
+    {"why matrix", MODEL("") "matrix: {sets: {s: m}}", "router: # matrix is given"},
+    {"matrix: vars", MODEL("") "matrix: {vars: {a.b-C: m}, sets: {s: a.b-C}}", "\"a.b-C\": \"m\""},
+    {"matrix: costs", MODEL("") "matrix: {evict_costs: {m: 0x10}, sets: {s: m}}", "\"m\": 16"},
+    {"matrix: sets", MODEL("") "matrix: {sets: {s: \"m |  m\"}}", "\"s\": \"m |  m\""},
+    {"scheduler, default", "", "use: fair"},
+    {"scheduler, empty", "routing: {scheduler: {use: \"\"}}", "use: fair"},
+    {"scheduler, why by default", "", "scheduler: # it is the default"},
+    {"scheduler, fair", "routing: {scheduler: {use: fair}}", "use: fair"},
+    {"scheduler, why", "routing: {scheduler: {use: fair}}",
+     "scheduler: # routing.scheduler.use is fair"},
+    {"scheduler, fifo", "routing: {scheduler: {use: fifo}}", "use: fifo"},
+    {"scheduler, by priorities alone",
+     MODEL("") "routing: {scheduler: {settings: {fifo: {priority: {m: 1}}}}}", "use: fair"},
+    {"minResident, default", "", "minResident: 10s"},
+    {"maxServe, default", "", "maxServe: 600s"},
+    {"minResident, none", "routing: {scheduler: {settings: {fair: {minResident: 0}}}}",
+     "minResident: 0"},
+    {"maxServe", "routing: {scheduler: {settings: {fair: {maxServe: 1s}}}}", "maxServe: 1s"},
+    {"maxWait, default", "", "maxWait: 30s"},
+    {"maxWait of normal, default", "", "maxWait: 120s"},
+    {"maxWait of background, default", "classes: {background: {}}", "maxWait: 600s"},
+    {"maxWait, never", "classes: {normal: {maxWait: never}}", "maxWait: never"},
+    {"maxWait, 0", "classes: {normal: {maxWait: 0}}", "maxWait: never"},
+    {"maxWait, a year", "classes: {foreground: {maxWait: 8760h}}", "maxWait: 31536000s"},
+    {"gate, defaults", "gates: {g: }", "maxWait: never"},
+    {"gate, limit by default", "gates: {g: {}}", "limit: 1"},
+    {"gate, limit", "gates: {g: {limit: 1000000}}", "limit: 1000000"},
+    {"gate, maxWait", "gates: {g: {maxWait: 1500ms}}", "maxWait: 1500ms"},
+    {"mode idle", "", "\"idle\": {}"},
+    {"mode", MODEL("") "modes: {a: {m: loaded}}", "\"m\": loaded"},
+    {"mode, by alias", MODEL(", aliases: [q]") "modes: {idle: {q: unloaded}}", "\"m\": unloaded"},
+    {"mode, by a GPU's name",
+     MODEL("") "modes: {a: {m: S}}\ngpus: [{}, {sim: {name: S, memory: 1GiB}}]", "\"m\": \"1\""},
+    {"startMode", "modes: {a: }\nstartMode: a", "startMode: \"a\""},
+    {"startMode, default", "modes: {a: }", "startMode: \"idle\""},
+    {"host", "host: {suspendBudget: 32GiB}", "suspendBudget: 32GiB"},
+    {"host, default", "", "suspendBudget: 0"},
+    {"onExit, default", "", "onExit: stop"},
+    {"onExit", "onExit: keep", "onExit: keep"},
+    {"hook", "hooks: {on: {model_loaded: \"notify 'a b'\"}}", "- \"notify 'a b'\""},
+    {"hooks of an event", "hooks: {on: {evicted: [a, \"b c\"], drained: d}}", "- \"b c\""},
+    {"secrets in hooks are hidden", "hooks: {on: {oom: \"x --token abc\"}}", "- \"x --token ***\""},
+    {"class, default", MODEL(""), "class: normal"},
+    {"class", MODEL(", class: background"), "class: background"},
+    {"pin", MODEL(", pin: true"), "pin: true"},
+    {"maxLoadRetries, default", MODEL(""), "maxLoadRetries: 0"},
+    {"maxLoadRetries", MODEL(", maxLoadRetries: 100"), "maxLoadRetries: 100"},
+    {"maxQueue, most", MODEL(", maxQueue: 1000000"), "maxQueue: 1000000"},
+    {"suspend", MODEL(", suspend: comfyui"), "suspend: comfyui"},
+    {"onAbort, default", MODEL(""), "onAbort: cancel"},
+    {"onAbort", MODEL(", onAbort: drain"), "onAbort: drain"},
+    {"gpuCount, default", MODEL(""), "gpuCount: 1"},
+    {"gpuCount", MODEL(", gpuCount: 8"), "gpuCount: 8"},
     {"scheduler, serial", "routing: {scheduler: {use: serial}}", "use: serial"},
     {"priority by alias",
      MODEL(", aliases: [a]") "routing: {scheduler: {settings: {fifo: "
@@ -307,6 +366,111 @@ static void test_groups(void **state)
     config_free(c);
 }
 
+/* The words of a setting and the enum they become are the same list. */
+static void test_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum config_class class;
+        enum config_suspend suspend;
+        enum config_abort on_abort;
+    } cases[] = {
+        {MODEL(""), CONFIG_CLASS_NORMAL, CONFIG_SUSPEND_NONE, CONFIG_ABORT_CANCEL},
+        {MODEL(", class: foreground, suspend: vllm, onAbort: drain"), CONFIG_CLASS_FOREGROUND,
+         CONFIG_SUSPEND_VLLM, CONFIG_ABORT_DRAIN},
+        {MODEL(", class: background, suspend: sglang, onAbort: cancel"), CONFIG_CLASS_BACKGROUND,
+         CONFIG_SUSPEND_SGLANG, CONFIG_ABORT_CANCEL},
+        {MODEL(", class: , suspend: cuda"), CONFIG_CLASS_NORMAL, CONFIG_SUSPEND_CUDA,
+         CONFIG_ABORT_CANCEL},
+    };
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct config *c = load(cases[i].text);
+        assert_int_equal(c->models[0].class, cases[i].class);
+        assert_int_equal(c->models[0].suspend, cases[i].suspend);
+        assert_int_equal(c->models[0].on_abort, cases[i].on_abort);
+        assert_int_equal(c->on_exit, CONFIG_EXIT_STOP);
+        assert_int_equal(c->scheduler, CONFIG_SCHED_FAIR);
+        assert_int_equal(c->planner, CONFIG_PLAN_GROUP);
+        config_free(c);
+    }
+}
+
+static void test_policies(void **state)
+{
+    (void)state;
+    struct config *c = load(
+        "models: {a: {cmd: \"${PORT}\"}, b: {cmd: \"${PORT}\", gpus: [S, 0], aliases: [bee]}}\n"
+        "gpus: [{limit: 50%}, {sim: {name: S, memory: 1GiB}}, {reserve: 1GiB, sample: 5s}]\n"
+        "classes: {foreground: {maxWait: 1s}, background: {maxWait: never}}\n"
+        "gates: {z: {limit: 3}, mlx: {maxWait: 5m}}\n"
+        "modes: {night: {bee: S, a: unloaded}, day: {a: loaded}, zzz: {}}\n"
+        "startMode: night\n"
+        "host: {suspendBudget: 1GiB}\n"
+        "hooks: {on: {oom: a 'b c', evicted: [d, e]}}\n"
+        "routing: {scheduler: {settings: {fair: {minResident: 1m, maxServe: 2m}}}}\n");
+    assert_int_equal(c->fair.wait_ns_max[CONFIG_CLASS_FOREGROUND], NS_PER_S);
+    assert_int_equal(c->fair.wait_ns_max[CONFIG_CLASS_NORMAL], 120 * NS_PER_S);
+    assert_int_equal(c->fair.wait_ns_max[CONFIG_CLASS_BACKGROUND], 0);
+    assert_int_equal(c->fair.min_resident_ns, 60 * NS_PER_S);
+    assert_int_equal(c->fair.serve_ns_max, 120 * NS_PER_S);
+    assert_int_equal(c->suspend_bytes_max, GIB);
+    assert_int_equal(c->gate_count, 2);
+    assert_string_equal(c->gates[0].id, "mlx");
+    assert_int_equal(c->gates[0].limit, 1);
+    assert_int_equal(c->gates[0].wait_ns_max, 300 * NS_PER_S);
+    assert_int_equal(c->gates[1].limit, 3);
+    assert_int_equal(c->gates[1].wait_ns_max, 0);
+    assert_int_equal(c->mode_count, 4);
+    static const char *const modes[] = {"day", "idle", "night", "zzz"};
+    for (size_t i = 0; i < countof(modes); i++)
+        assert_string_equal(c->modes[i].id, modes[i]);
+    assert_int_equal(c->start_mode, 2);
+    const struct config_mode *night = &c->modes[2];
+    assert_int_equal(night->wish_count, 2);
+    assert_int_equal(night->wishes[0].model, 1);
+    assert_int_equal(night->wishes[0].kind, CONFIG_WISH_LOADED);
+    assert_int_equal(night->wishes[0].gpu, 1);
+    assert_int_equal(night->wishes[1].model, 0);
+    assert_int_equal(night->wishes[1].kind, CONFIG_WISH_UNLOADED);
+    assert_int_equal(c->modes[0].wishes[0].gpu, CONFIG_GPU_ANY);
+    assert_int_equal(c->hook_count, 3);
+    assert_string_equal(c->hooks[0].event, "oom");
+    assert_int_equal(c->hooks[0].argv.count, 2);
+    assert_string_equal(c->hooks[0].argv.items[1], "b c");
+    assert_string_equal(c->hooks[2].event, "evicted");
+    assert_string_equal(c->hooks[2].command, "e");
+    assert_false(c->gpus[0].sim);
+    assert_int_equal(c->gpus[0].limit_permille, 500);
+    assert_int_equal(c->gpus[2].reserve_bytes, GIB);
+    assert_int_equal(c->gpus[2].sample_ns, 5 * NS_PER_S);
+    assert_true(config_model_may_use(c, &c->models[1], 0) &&
+                config_model_may_use(c, &c->models[0], 2));
+    assert_false(config_model_may_use(c, &c->models[1], 2));
+    config_free(c);
+}
+
+static void test_shares(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t bytes;
+        uint32_t gpus;
+        uint64_t share;
+    } cases[] = {{0, 1, 0},
+                 {0, 8, 0},
+                 {1, 1, 1},
+                 {1, 8, 1},
+                 {8, 8, 1},
+                 {9, 8, 2},
+                 {INT64_MAX, 2, UINT64_C(1) << 62},
+                 {GIB, 3, 357913942}};
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct config_model m = {.vram_bytes = cases[i].bytes, .gpu_count = cases[i].gpus};
+        assert_int_equal(config_model_share_bytes(&m), cases[i].share);
+    }
+}
+
 static void test_hashes(void **state)
 {
     (void)state;
@@ -394,7 +558,8 @@ int main(void)
         cmocka_unit_test(test_printed),  cmocka_unit_test(test_print_round_trip),
         cmocka_unit_test(test_models),   cmocka_unit_test(test_groups),
         cmocka_unit_test(test_hashes),   cmocka_unit_test(test_nearest_models),
-        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_settings), cmocka_unit_test(test_words),
+        cmocka_unit_test(test_policies), cmocka_unit_test(test_shares),
     };
     setenv("WHARF_TEST_VALUE", "v \\ \"w", 1);
     setenv("WHARF_TEST_NUMBER", "42", 1);

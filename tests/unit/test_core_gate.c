@@ -25,7 +25,7 @@ static struct gate_entrant *leave(struct gate *g, struct gate_entrant *e)
 {
     gate_leave(g, e);
     assert_int_equal(e->place, GATE_OUTSIDE);
-    struct gate_entrant *next = gate_next(g);
+    struct gate_entrant *next = gate_next(g, (struct mono){0});
     gate_check(g);
     return next;
 }
@@ -41,7 +41,7 @@ static void test_limit(void **state)
             assert_int_equal(enter(&g, &e[i], CLASS_NORMAL), i < limit);
         assert_int_equal(gate_waiting(&g), ENTRANTS - limit);
         assert_int_equal(g.inside, limit);
-        assert_null(gate_next(&g));
+        assert_null(gate_next(&g, (struct mono){0}));
         for (uint32_t i = 0; i < ENTRANTS; i++)
             assert_ptr_equal(leave(&g, &e[i]), i + limit < ENTRANTS ? &e[i + limit] : NULL);
         assert_int_equal(g.inside, 0);
@@ -95,8 +95,8 @@ static void test_newcomer_does_not_overtake(void **state)
     assert_false(gate_enter(&g, &e[2], CLASS_FOREGROUND, (struct mono){2}));
     assert_int_equal(e[2].since.ns, 2);
     /* It waits like the other, and goes before it by its class. */
-    assert_ptr_equal(gate_next(&g), &e[2]);
-    assert_null(gate_next(&g));
+    assert_ptr_equal(gate_next(&g, (struct mono){0}), &e[2]);
+    assert_null(gate_next(&g, (struct mono){0}));
 }
 
 static void test_limit_changes(void **state)
@@ -108,9 +108,9 @@ static void test_limit_changes(void **state)
     for (uint32_t i = 0; i < ENTRANTS; i++)
         enter(&g, &e[i], CLASS_NORMAL);
     g.limit = 3;
-    assert_ptr_equal(gate_next(&g), &e[1]);
-    assert_ptr_equal(gate_next(&g), &e[2]);
-    assert_null(gate_next(&g));
+    assert_ptr_equal(gate_next(&g, (struct mono){0}), &e[1]);
+    assert_ptr_equal(gate_next(&g, (struct mono){0}), &e[2]);
+    assert_null(gate_next(&g, (struct mono){0}));
     g.limit = 1; /* nobody is put out */
     assert_null(leave(&g, &e[0]));
     assert_null(leave(&g, &e[1]));

@@ -76,8 +76,10 @@ static void test_waiter_memory_ends(void **state)
     box_request(b, 1, 4);
     assert_int_equal(b->last[EFFECT_REFUSE].tag, 4);
     assert_int_equal(b->last[EFFECT_REFUSE].reason, REASON_QUEUE_FULL);
-    box_step(b, (struct event){.type = EVENT_LEASE_ASKED, .lease = {.tag = 5}});
-    assert_int_equal(b->last[EFFECT_REFUSE].tag, 5);
+    for (uint64_t tag = 5; tag <= 8; tag++)
+        box_lease(b, tag); /* their memory is their own */
+    assert_int_equal(b->last[EFFECT_LEASE_WAIT].tag, 7);
+    assert_int_equal(b->last[EFFECT_REFUSE].tag, 8);
     box_end(b, first);
     box_request(b, 1, 6);
     assert_int_equal(b->last[EFFECT_WAIT].tag, 6);
@@ -209,7 +211,7 @@ static void test_many_leases_enter_at_once(void **state)
     (void)state;
     struct box *b = box_new(1, 1001);
     for (uint64_t tag = 1; tag <= 1001; tag++)
-        box_step(b, (struct event){.type = EVENT_LEASE_ASKED, .lease = {.tag = tag}});
+        box_lease(b, tag);
     assert_int_equal(b->count[EFFECT_LEASE_WAIT], 1000);
     box_forget(b);
     b->gates[0].limit = 1000;
@@ -227,8 +229,9 @@ static void test_many_can_never_fit(void **state)
     struct box *b = box_new(1000, 1000);
     b->config.plan = PLAN_FIT;
     for (uint32_t i = 0; i < 1000; i++) {
-        b->models[i].device_mask = 1;
-        b->models[i].bytes = 20 * GIB;
+        b->models[i].placement_count = 1;
+        b->models[i].placements[0].device_mask = 1;
+        b->models[i].placements[0].bytes = 20 * GIB;
     }
     box_config(b);
     box_load(b, 0);
@@ -237,7 +240,7 @@ static void test_many_can_never_fit(void **state)
     assert_int_equal(b->count[EFFECT_GRANT], 1);
     box_step(b, (struct event){.type = EVENT_DEVICE_LOST, .found.device = 0});
     assert_int_equal(b->count[EFFECT_REFUSE], 999);
-    assert_int_equal(b->last[EFFECT_REFUSE].reason, REASON_NO_ROOM);
+    assert_int_equal(b->last[EFFECT_REFUSE].reason, REASON_NO_DEVICE);
     box_free(b);
 }
 
@@ -252,7 +255,7 @@ static void test_drain_of_many(void **state)
     for (uint32_t i = 0; i < 600; i++)
         box_load(b, i);
     for (uint64_t tag = 1; tag <= 1000; tag++)
-        box_step(b, (struct event){.type = EVENT_LEASE_ASKED, .lease = {.tag = tag}});
+        box_lease(b, tag);
     for (uint32_t i = 600; i < 800; i++)
         for (uint32_t k = 0; k < 5; k++)
             box_request(b, i, 10 * i + k);

@@ -119,7 +119,9 @@ static void test_estimate(void **state)
     struct box *b = box_new(1, 64);
     uint32_t place, s;
     b->models[0].slots_max = 2;
-    b->models[0].bytes = 10 * NS_PER_S; /* at 1 GB/s: 10 s, and 2 s before anything is known */
+    b->models[0].placement_count = 1;
+    b->models[0].placements[0].bytes =
+        10 * NS_PER_S; /* at 1 GB/s: 10 s, and 2 s before anything is known */
     box_config(b);
     struct id first = arrive(b, 0, 1, CLASS_NORMAL);
     core_view_waiter(b->core, first, &place, &s);
@@ -165,7 +167,7 @@ static void test_strange_events(void **state)
     static const struct id ids[] = {{0, 0}, {0, 1}, {0, 2}, {3, 1}, {4, 1}, {UINT32_MAX, 1}};
     for (uint32_t i = 0; i < countof(ids); i++) {
         box_end(b, ids[i]);
-        box_step(b, (struct event){.type = EVENT_LEASE_ENDED, .ended = {ids[i], ENDED_GONE}});
+        box_step(b, (struct event){.type = EVENT_LEASE_ENDED, .lease_id = {ids[i]}});
         box_step(b, (struct event){.type = EVENT_REQUEST_BOUNCED, .ended = {ids[i], ENDED_CUT}});
         stale += 3;
     }
@@ -189,13 +191,17 @@ static void test_strange_sample(void **state)
     (void)state;
     struct box *b = box_new(2, 4);
     b->config.plan = PLAN_FIT;
-    b->models[0].device_mask = 1;
-    b->models[0].bytes = 10 * GIB;
+    b->models[0].placement_count = 1;
+    b->models[0].placements[0].device_mask = 1;
+    b->models[0].placements[0].bytes = 10 * GIB;
     box_config(b);
     box_load(b, 0);
     b->now_ns = NS_PER_S;
-    const struct sample_use uses[] = {
-        {0, 4 * GIB}, {0, 4 * GIB}, {1, 3 * GIB}, {2, GIB}, {CORE_SLOT_NONE, GIB}};
+    const struct sample_use uses[] = {{.model = 0, .bytes = 4 * GIB},
+                                      {.model = 0, .bytes = 4 * GIB},
+                                      {.model = 1, .bytes = 3 * GIB},
+                                      {.model = 2, .bytes = GIB},
+                                      {.model = CORE_SLOT_NONE, .bytes = GIB}};
     box_step(b, (struct event){.type = EVENT_DEVICE_SAMPLE,
                                .sample = {.device = 0,
                                           .taken.ns = b->now_ns,

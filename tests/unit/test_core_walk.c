@@ -22,15 +22,18 @@
 static struct core_model_policy random_model(struct world *w)
 {
     static const uint64_t sizes[] = {0, 2, 6, 8, 10, 14, 20, 30};
+    uint32_t devices = (uint32_t)world_below(w, 1U << WORLD_DEVICES);
     return (struct core_model_policy){
         .present = true,
+        .pinned = world_chance(w, 5),
         .hash_process = world_below(w, 3),
         .slots_max = (uint32_t)(1 + world_below(w, 3)),
         .queue_max = (uint32_t)world_below(w, 8),
         .priority = (int32_t)world_below(w, 3) - 1,
         .group = (uint32_t)world_below(w, WORLD_GROUPS),
-        .device_mask = (uint32_t)world_below(w, 1U << WORLD_DEVICES),
-        .bytes = sizes[world_below(w, countof(sizes))] * GIB,
+        .placement_count = devices != 0,
+        .placements = {{.device_mask = devices,
+                        .bytes = sizes[world_below(w, countof(sizes))] * GIB}},
         .ttl_ns = world_below(w, 3) ? 0 : (1 + world_below(w, 20)) * NS_PER_S,
         .load_ns_max = (1 + world_below(w, 10)) * NS_PER_S,
         .unload_ns_max = (1 + world_below(w, 5)) * NS_PER_S,
@@ -78,7 +81,9 @@ static void change_config(struct world *w)
         w->policies[i] = random_model(w);
         break;
     case 3:
-        w->config.sched = world_chance(w, 50) ? SCHEDULER_SERIAL : SCHEDULER_FIFO;
+        w->config.sched = (enum sched_kind)world_below(w, 3);
+        w->config.fair.min_resident_ns = world_below(w, 10) * NS_PER_S;
+        w->config.fair.wait_ns_max[CLASS_NORMAL] = world_below(w, 10) * NS_PER_S;
         break;
     case 4:
         w->config.plan = world_chance(w, 50) ? PLAN_GROUP : PLAN_FIT;
@@ -103,6 +108,7 @@ static struct world *new_world(uint64_t seed, bool trace)
                                  .groups_max = WORLD_GROUPS,
                                  .gates_max = WORLD_GATES,
                                  .waiters_max = WORLD_WAITERS,
+                                 .leases_max = WORLD_WAITERS,
                                  .commands_max = WORLD_COMMANDS};
     assert_non_null(w);
     world_current = w;
@@ -112,7 +118,9 @@ static struct world *new_world(uint64_t seed, bool trace)
     w->hash = UINT64_C(0xcbf29ce484222325);
     w->now_ns = NS_PER_S;
     w->faults = true;
-    w->config = (struct core_config){.sched = seed % 4 ? SCHEDULER_FIFO : SCHEDULER_SERIAL,
+    w->config = (struct core_config){.sched = seed % 4 == 0   ? SCHEDULER_SERIAL
+                                              : seed % 4 == 1 ? SCHEDULER_FIFO
+                                                              : SCHEDULER_FAIR,
                                      .plan = seed % 2 ? PLAN_FIT : PLAN_GROUP,
                                      .models = w->policies,
                                      .model_count = WORLD_MODELS,
@@ -138,7 +146,7 @@ static struct world *new_world(uint64_t seed, bool trace)
     w->core = core_init(w->mem, &limits, seed);
     send_config(w);
     for (uint32_t d = 0; d < WORLD_DEVICES; d++) {
-        w->devices[d] = (struct core_device_policy){GIB, 1000};
+        w->devices[d] = (struct core_device_policy){.reserve_bytes = GIB, .limit_permille = 1000};
         w->total_bytes[d] = (d ? 12 : 24) * GIB;
         w->found[d] = true;
         world_step(w, &(struct event){.type = EVENT_DEVICE_FOUND, .found = {d, w->total_bytes[d]}});
@@ -184,9 +192,10 @@ static void arrive(struct world *w, bool lease)
                                    .wait_ns_max = world_chance(w, 20)
                                                       ? world_below(w, 20) * NS_PER_S
                                                       : UINT64_MAX}};
+    struct core_lease_ask ask = {
+        .class = r->class, .gate_count = 1, .gates = {r->model}, .wait_ns_max = UINT64_MAX};
     if (lease)
-        ev = (struct event){.type = EVENT_LEASE_ASKED,
-                            .lease = {.tag = r->tag, .gate = r->model, .class = r->class}};
+        ev = (struct event){.type = EVENT_LEASE_ASKED, .lease = {.tag = r->tag, .ask = &ask}};
     world_step(w, &ev);
 }
 
@@ -203,6 +212,10 @@ static void leave(struct world *w, bool bounce)
                                            : r->lease ? EVENT_LEASE_ENDED
                                                       : EVENT_REQUEST_ENDED);
     l->tag = r->tag;
+    if (r->lease) {
+        l->ev.lease_id.lease = r->id;
+        return;
+    }
     l->ev.ended.waiter = r->id;
     l->ev.ended.how = ENDED_GONE;
 }
@@ -320,6 +333,10 @@ static bool quiet(const struct world *w)
 static void make_peace(struct world *w)
 {
     w->faults = false;
+    /* What is pinned may keep others out for ever. */
+    for (uint32_t i = 0; i < WORLD_MODELS; i++)
+        w->policies[i].pinned = false;
+    send_config(w);
     for (uint32_t d = 0; d < WORLD_DEVICES; d++) {
         w->foreign_bytes[d] = 0;
         bool lost = !w->found[d];

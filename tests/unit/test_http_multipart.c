@@ -97,11 +97,18 @@ static void test_content_type(void **state)
     for (size_t i = 0; i < countof(types); i++) {
         const char *text = types[i].text, *boundary = types[i].boundary;
         size_t n = strlen(text);
+        /* Nothing of what was in the memory before may come through. */
+        memset(&scan, 0x5a, sizeof(scan));
         int error = multipart_scan_init(&scan, input_put(INPUT_AT_END, text, n), n);
         if (error != (boundary ? 0 : -ERR_FORM_INVALID))
             fail_msg("'%s': returned %d", text, error);
-        if (!boundary)
+        if (!boundary) {
+            assert_int_equal(scan.offset, 0);
+            assert_int_equal(feed(INPUT_AT_END, TEXT("--")), -ERR_FORM_INVALID);
+            assert_int_equal(scan.offset, 0);
+            assert_int_equal(multipart_scan_end(&scan), -ERR_FORM_INVALID);
             continue;
+        }
         char body[256];
         int len = snprintf(body, sizeof(body), "--%s--\r\n", boundary);
         error = feed(INPUT_AT_END, body, (size_t)len);

@@ -153,7 +153,7 @@ static void body_bytes(struct client *c, const char *data, size_t n, bool last)
     exchange_body_end(c->exchange);
 }
 
-/* Returns how many bytes were the body's. */
+/* Returns how many bytes were the body's; all of them when it is malformed. */
 static size_t take_body(struct client *c, const char *data, size_t n)
 {
     if (c->framing == HTTP_BODY_LENGTH) {
@@ -164,11 +164,12 @@ static size_t take_body(struct client *c, const char *data, size_t n)
     }
     size_t used, off, len;
     int rc = chunk_decode(&c->chunks, data, n, &used, &off, &len);
-    if (rc < 0)
+    if (rc < 0) {
         exchange_fail(c->exchange, &(struct problem){.error = ERR_HTTP_INVALID,
                                                      .detail = "malformed chunked body"});
-    else
-        body_bytes(c, data + off, len, rc == 1);
+        return n; /* where the body would have ended, nobody can say */
+    }
+    body_bytes(c, data + off, len, rc == 1);
     return used;
 }
 

@@ -75,6 +75,7 @@ static int decide(struct scanner *sc, const char *data, size_t n)
         return 0; /* nothing but white space so far */
     sc->kind = KIND_JSON;
     json_scan_init(&sc->json);
+    sc->json.offset = sc->taken; /* white space that came before, on its own */
     return 0;
 }
 

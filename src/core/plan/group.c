@@ -1,6 +1,6 @@
 /* Groups, as in llama-swap: a swap group runs one member at a time, an exclusive group puts all
  * others out except persistent ones. Bytes do not matter here. */
-#include "core/plan.h"
+#include "core/plan/plan.h"
 
 static bool conflicts(const struct core *c, uint32_t target, uint32_t other)
 {
@@ -13,36 +13,31 @@ static bool conflicts(const struct core *c, uint32_t target, uint32_t other)
 /* A target that another plan is bringing in counts as resident. */
 static bool in_the_way(const struct core *c, uint32_t target, uint32_t other)
 {
-    const struct model *m = &c->models[other];
-    return other != target && (model_resident(m) || m->plan.active) && conflicts(c, target, other);
+    bool there = model_resident(&c->models[other]) || c->targets[other].plan.active;
+    return other != target && there && conflicts(c, target, other);
 }
 
-static enum plan_verdict plan(struct core *c, uint32_t target, struct plan *ret_plan,
-                              uint32_t *ret_victims)
+static enum plan_verdict plan(struct core *c, const struct claim *claim, struct planned *ret)
 {
-    uint32_t victims = 0;
+    uint32_t target = claim->target;
     enum reason why = REASON_GROUP;
+    ret->victims = 0;
     for (uint32_t i = 0; i < c->model_count; i++) {
         const struct model *m = &c->models[i];
         /* What leaves for another target must not be back before that one is loading. */
-        if (m->plan.active && m->state == MODEL_UNLOADED && conflicts(c, i, target))
+        if (c->targets[i].plan.active && m->state == MODEL_UNLOADED && conflicts(c, i, target))
             return PLAN_WAIT;
         if (!in_the_way(c, target, i))
             continue;
-        if (m->state == MODEL_STUCK) {
-            ret_plan->why = REASON_STUCK;
-            return PLAN_NEVER;
-        }
-        bool leaving = m->state == MODEL_UNLOADING && m->victim_of == CORE_SLOT_NONE;
-        if (!leaving && !plan_evictable(c, i))
-            return PLAN_WAIT;
+        enum plan_verdict verdict = victim_put_out(c, i, claim, ret);
+        if (verdict != PLAN_GO)
+            return verdict;
         if (m->policy.group != c->models[target].policy.group)
             why = REASON_EXCLUSIVE;
-        c->victims[victims++] = i;
     }
-    *ret_plan = (struct plan){.device = CORE_SLOT_NONE, .why = why};
-    *ret_victims = victims;
+    ret->plan = (struct plan){
+        .how = plan_how(c, target), .placement = plan_placement(c, target), .why = why};
     return PLAN_GO;
 }
 
-const struct planner plan_group = {.plan = plan};
+const struct planner plan_group = {.plan = plan, .conflicts = conflicts};

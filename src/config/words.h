@@ -1,0 +1,59 @@
+/* words.h: settings that take one word out of a few: the words, and the enums that they become.
+ *
+ * Each list is written once; the enum, the table of texts (words.c), the parser and the
+ * documentation come from it. */
+#ifndef CONFIG_WORDS_H
+#define CONFIG_WORDS_H
+
+/* Who waits for whom, the first to be served first. */
+#define CONFIG_CLASS_WORDS(WORD)                                                                   \
+    WORD(CONFIG_CLASS_FOREGROUND, "foreground")                                                    \
+    WORD(CONFIG_CLASS_NORMAL, "normal")                                                            \
+    WORD(CONFIG_CLASS_BACKGROUND, "background")
+
+#define CONFIG_SCHEDULER_WORDS(WORD)                                                               \
+    WORD(CONFIG_SCHED_FAIR, "fair")                                                                \
+    WORD(CONFIG_SCHED_FIFO, "fifo")                                                                \
+    WORD(CONFIG_SCHED_SERIAL, "serial")
+
+#define CONFIG_PLANNER_WORDS(WORD)                                                                 \
+    WORD(CONFIG_PLAN_GROUP, "group")                                                               \
+    WORD(CONFIG_PLAN_MATRIX, "matrix")                                                             \
+    WORD(CONFIG_PLAN_FIT, "fit")
+
+/* What becomes of an upstream request whose client left. */
+#define CONFIG_ABORT_WORDS(WORD)                                                                   \
+    WORD(CONFIG_ABORT_CANCEL, "cancel")                                                            \
+    WORD(CONFIG_ABORT_DRAIN, "drain")
+
+/* What becomes of the models when the daemon ends. */
+#define CONFIG_EXIT_WORDS(WORD)                                                                    \
+    WORD(CONFIG_EXIT_STOP, "stop")                                                                 \
+    WORD(CONFIG_EXIT_KEEP, "keep")
+
+/* Whose way of sleeping a model knows; cuda is the driver's checkpoint of any process. */
+#define CONFIG_SUSPEND_WORDS(WORD)                                                                 \
+    WORD(CONFIG_SUSPEND_NONE, "none")                                                              \
+    WORD(CONFIG_SUSPEND_VLLM, "vllm")                                                              \
+    WORD(CONFIG_SUSPEND_SGLANG, "sglang")                                                          \
+    WORD(CONFIG_SUSPEND_COMFYUI, "comfyui")                                                        \
+    WORD(CONFIG_SUSPEND_CUDA, "cuda")
+
+#define CONFIG_WORD_NAME(name, text) name,
+enum config_class { CONFIG_CLASS_WORDS(CONFIG_WORD_NAME) CONFIG_CLASS__COUNT };
+enum config_scheduler { CONFIG_SCHEDULER_WORDS(CONFIG_WORD_NAME) CONFIG_SCHED__COUNT };
+enum config_planner { CONFIG_PLANNER_WORDS(CONFIG_WORD_NAME) CONFIG_PLAN__COUNT };
+enum config_abort { CONFIG_ABORT_WORDS(CONFIG_WORD_NAME) CONFIG_ABORT__COUNT };
+enum config_exit { CONFIG_EXIT_WORDS(CONFIG_WORD_NAME) CONFIG_EXIT__COUNT };
+enum config_suspend { CONFIG_SUSPEND_WORDS(CONFIG_WORD_NAME) CONFIG_SUSPEND__COUNT };
+#undef CONFIG_WORD_NAME
+
+/* The texts, by the enum; a NULL follows the last. */
+extern const char *const config_class_words[CONFIG_CLASS__COUNT + 1];
+extern const char *const config_scheduler_words[CONFIG_SCHED__COUNT + 1];
+extern const char *const config_planner_words[CONFIG_PLAN__COUNT + 1];
+extern const char *const config_abort_words[CONFIG_ABORT__COUNT + 1];
+extern const char *const config_exit_words[CONFIG_EXIT__COUNT + 1];
+extern const char *const config_suspend_words[CONFIG_SUSPEND__COUNT + 1];
+
+#endif

@@ -1,0 +1,85 @@
+/* How long one will wait. */
+#include "core/core_priv.h"
+
+/* Refusals and waits carry an estimate within these bounds. */
+#define RETRY_S_MIN 1
+#define RETRY_S_MAX 600
+
+uint64_t model_load_ns(const struct model *m, uint32_t placement)
+{
+    if (placement >= m->policy.placement_count)
+        return m->load_ns_mean[0] ? m->load_ns_mean[0] : 2 * NS_PER_S;
+    if (m->load_ns_mean[placement])
+        return m->load_ns_mean[placement];
+    const struct core_placement *p = &m->policy.placements[placement];
+    uint64_t count = p->device_count ? p->device_count : 1;
+    return 2 * NS_PER_S + p->bytes * count; /* 1 GB/s: a byte a ns */
+}
+
+static uint64_t serve_ns(const struct model *m)
+{
+    return m->serve_ns_mean ? m->serve_ns_mean : NS_PER_S;
+}
+
+/* The work ahead, shared by the slots. */
+static uint64_t work_ns(const struct model *m, uint32_t more)
+{
+    uint64_t slots = m->policy.slots_max ? m->policy.slots_max : 1;
+    uint64_t rounds = (m->waiting_count + m->running.count + more + slots - 1) / slots;
+    return rounds * serve_ns(m);
+}
+
+/* What is left of the load, or a whole one. */
+static uint64_t load_left_ns(const struct core *c, const struct model *m)
+{
+    uint64_t load = model_load_ns(m, 0);
+    if (m->state == MODEL_LOADED)
+        return 0;
+    if (m->state == MODEL_SUSPENDED || m->state == MODEL_RESUMING)
+        load = m->resume_ns_mean ? m->resume_ns_mean : load / 4;
+    if (m->state == MODEL_LOADING || m->state == MODEL_RESUMING)
+        return minus(load, c->now.ns - m->op.started.ns);
+    return load;
+}
+
+static uint32_t bounded_s(uint64_t ns)
+{
+    uint64_t s = (ns + NS_PER_S - 1) / NS_PER_S;
+    return (uint32_t)(s < RETRY_S_MIN ? RETRY_S_MIN : s > RETRY_S_MAX ? RETRY_S_MAX : s);
+}
+
+uint32_t estimate_own_s(const struct core *c, uint32_t model)
+{
+    const struct model *m = &c->models[model];
+    return bounded_s(load_left_ns(c, m) + work_ns(m, 1));
+}
+
+/* Those that come in before it: what is under way, and, of what waits, what is ahead in the order.
+ * Each drains what is in its way, loads, and is served for at least its gate. */
+uint64_t estimate_ns(const struct core *c, uint32_t model)
+{
+    const struct model *m = &c->models[model];
+    uint64_t sum = load_left_ns(c, m) + work_ns(m, 1);
+    if (m->state == MODEL_LOADED)
+        return sum;
+    const struct heap_item *own = heap_find(&c->wants, model);
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        const struct model *o = &c->models[i];
+        const struct heap_item *other = heap_find(&c->wants, i);
+        if (i == model)
+            continue;
+        if (c->targets[i].plan.active)
+            sum += load_left_ns(c, o);
+        else if (other &&
+                 (!own || other->key.major < own->key.major ||
+                  (other->key.major == own->key.major && other->key.minor < own->key.minor)))
+            sum += load_left_ns(c, o) + work_ns(o, 0);
+    }
+    return sum;
+}
+
+uint32_t core_estimate_s(const struct core *c, uint32_t model)
+{
+    must(model < c->model_count);
+    return bounded_s(estimate_ns(c, model));
+}

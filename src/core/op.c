@@ -1,0 +1,494 @@
+/* Ops: loads, unloads, moves, suspends, resumes. A model has at most one open; the effect and its
+ * completion carry the same id; a deadline escalates, and only the completion ends it. */
+#include "core/core_priv.h"
+
+/* What each kind of op is, from its order to its escalation. */
+static const struct {
+    enum effect_type order;
+    enum notice notice;
+    enum model_state state;
+    bool loads; /* its time is that of a load; else that of an unload */
+} kinds[] = {
+    [OP_LOAD] = {EFFECT_LOAD, NOTICE_MODEL_LOADING, MODEL_LOADING, true},
+    [OP_UNLOAD] = {EFFECT_UNLOAD, NOTICE_MODEL_UNLOADING, MODEL_UNLOADING, false},
+    [OP_MOVE] = {EFFECT_MOVE, NOTICE_MOVING, MODEL_MOVING, true},
+    [OP_SUSPEND] = {EFFECT_SUSPEND, NOTICE_SUSPENDING, MODEL_SUSPENDING, false},
+    [OP_RESUME] = {EFFECT_RESUME, NOTICE_RESUMING, MODEL_RESUMING, true},
+};
+
+static uint64_t sum_charged(const struct holding *h)
+{
+    uint64_t sum = 0;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        sum += h->charged[d];
+    return sum;
+}
+
+static void start(struct core *c, uint32_t slot, struct op op)
+{
+    struct model *m = &c->models[slot];
+    must(m->op.kind == OP_NONE);
+    if (c->targets[slot].plan.active && c->targets[slot].plan.how != op.kind)
+        transition_end(c, slot); /* something else came first */
+    op.id = ++c->op_id;
+    op.started = c->now;
+    m->op = op;
+    model_set_state(c, slot, kinds[op.kind].state, op.why);
+    struct effect *e = core_notice(c, kinds[op.kind].notice, slot, op.why);
+    core_effect_devices(e, op.devices);
+    e->placement = op.placement;
+    e->bytes = op.bytes;
+    uint64_t limit = kinds[op.kind].loads ? m->policy.load_ns_max : m->policy.unload_ns_max;
+    deadline_set(c, deadline_model(slot, DEADLINE_OP), (struct mono){c->now.ns + limit});
+    deadline_clear(c, deadline_model(slot, DEADLINE_IDLE));
+    e = core_emit(c, kinds[op.kind].order, slot);
+    e->op = m->op.id;
+    e->reason = op.why;
+    core_effect_devices(e, op.devices);
+    e->placement = op.placement;
+    e->bytes = op.bytes;
+    model_refresh(c, slot);
+}
+
+static void charge_plan(struct core *c, uint32_t target, const struct plan *plan)
+{
+    struct holding *h = &c->models[target].hold;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        uint64_t have = plan->how == OP_RESUME ? h->charged[d] : 0;
+        if (plan->bytes[d] > have)
+            ledger_charge(c, h, d, plan->bytes[d] - have);
+    }
+}
+
+static uint64_t most_bytes(const struct plan *plan)
+{
+    uint64_t most = 0;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (plan->bytes[d] > most)
+            most = plan->bytes[d];
+    return most;
+}
+
+static enum reason why_wanted(const struct core *c, uint32_t slot)
+{
+    const struct model *m = &c->models[slot];
+    if (m->waiting_count)
+        return REASON_DEMAND;
+    return m->loads_wanted || m->leaving == LEAVE_MOVE || !mode_wants_load(c, slot) ? REASON_COMMAND
+                                                                                    : REASON_MODE;
+}
+
+void op_start_planned(struct core *c, uint32_t slot)
+{
+    struct model *m = &c->models[slot];
+    const struct plan *plan = &c->targets[slot].plan;
+    must(plan->active && plan->how != OP_NONE && !m->hold.settling_devices);
+    enum reason why = why_wanted(c, slot);
+    if (plan->how == OP_MOVE && mode_wants_move(c, slot) != CORE_SLOT_NONE)
+        why = REASON_MODE;
+    charge_plan(c, slot, plan);
+    m->hold.unsized = plan->unsized;
+    if (plan->how != OP_MOVE)
+        m->placement = plan->placement;
+    m->home = plan->how == OP_MOVE ? m->home : plan->devices;
+    start(c, slot,
+          (struct op){.kind = plan->how,
+                      .why = why,
+                      .placement = plan->placement,
+                      .devices = plan->devices,
+                      .bytes = most_bytes(plan)});
+}
+
+void op_start_unload(struct core *c, uint32_t slot, enum reason why)
+{
+    const struct model *m = &c->models[slot];
+    must(m->state == MODEL_LOADED || m->state == MODEL_SUSPENDED);
+    start(c, slot,
+          (struct op){.kind = OP_UNLOAD,
+                      .why = why,
+                      .placement = m->placement,
+                      .devices = m->hold.devices,
+                      .bytes = sum_charged(&m->hold)});
+}
+
+void op_start_suspend(struct core *c, uint32_t slot, enum reason why)
+{
+    struct model *m = &c->models[slot];
+    must(m->state == MODEL_LOADED && m->suspended_bytes == 0);
+    /* Its bytes come to the host before they leave the devices. */
+    m->suspended_bytes = sum_charged(&m->hold);
+    c->suspended_bytes += m->suspended_bytes;
+    start(c, slot,
+          (struct op){.kind = OP_SUSPEND,
+                      .why = why,
+                      .placement = m->placement,
+                      .devices = m->hold.devices,
+                      .bytes = m->suspended_bytes});
+}
+
+void op_start_demote(struct core *c, uint32_t slot, uint32_t placement, enum reason why)
+{
+    must(c->models[slot].state == MODEL_LOADED);
+    start(c, slot, (struct op){.kind = OP_MOVE, .why = why, .placement = placement});
+}
+
+void op_abort_load(struct core *c, uint32_t slot, enum reason why)
+{
+    struct model *m = &c->models[slot];
+    must(m->state == MODEL_LOADING && m->op.kind == OP_LOAD);
+    if (m->op.escalated)
+        return;
+    m->op.escalated = true;
+    m->op.why = why;
+    deadline_clear(c, deadline_model(slot, DEADLINE_OP));
+    struct effect *e = core_emit(c, EFFECT_ABORT, slot);
+    e->op = m->op.id;
+    e->reason = why;
+}
+
+void op_kill(struct core *c, uint32_t slot)
+{
+    struct model *m = &c->models[slot];
+    must(m->op.kind != OP_NONE && m->op.kind != OP_LOAD);
+    if (m->op.escalated)
+        return;
+    m->op.escalated = true;
+    deadline_clear(c, deadline_model(slot, DEADLINE_OP));
+    core_emit(c, EFFECT_KILL, slot)->op = m->op.id;
+}
+
+/* The op that the completion names, or false: late, or of an earlier life. */
+static bool take(struct core *c, const struct event *ev, enum op_kind kind, struct op *ret)
+{
+    uint32_t slot = ev->model.model;
+    if (slot >= c->model_count || c->models[slot].op.kind != kind ||
+        c->models[slot].op.id != ev->model.op) {
+        c->stale_ids++;
+        return false;
+    }
+    *ret = c->models[slot].op;
+    c->models[slot].op = (struct op){0};
+    deadline_clear(c, deadline_model(slot, DEADLINE_OP));
+    return true;
+}
+
+static struct effect *say_here(struct core *c, enum notice notice, uint32_t slot, enum reason why)
+{
+    const struct model *m = &c->models[slot];
+    struct effect *e = core_notice(c, notice, slot, why);
+    core_effect_devices(e, m->hold.devices);
+    e->placement = m->placement;
+    e->bytes = sum_charged(&m->hold);
+    return e;
+}
+
+static void average(uint64_t *mean, uint64_t took)
+{
+    *mean = *mean ? (*mean * 3 + took) / 4 : took + 1;
+}
+
+/* The model has come in: service begins with those who waited for it. */
+static void open_gate(struct core *c, uint32_t slot)
+{
+    struct model *m = &c->models[slot];
+    m->gate_seq = c->seq;
+    m->loaded_at = m->last_used = c->now;
+}
+
+static void emit_learned(struct core *c, uint32_t slot, uint32_t placement)
+{
+    const struct model *m = &c->models[slot];
+    struct effect *e = core_emit(c, EFFECT_LEARNED, slot);
+    e->placement = placement;
+    e->bytes = m->learned_bytes[placement];
+    e->duration_ns = m->load_ns_mean[placement];
+}
+
+/* What it used at most is what it will need next time. */
+static void learn_footprint(struct core *c, uint32_t slot)
+{
+    struct model *m = &c->models[slot];
+    uint64_t peak = m->hold.peak_bytes;
+    if (m->placement >= CORE_PLACEMENTS_MAX || !peak)
+        return;
+    uint64_t *learned = &m->learned_bytes[m->placement];
+    uint64_t before = *learned;
+    *learned = peak >= before ? peak : (before * 3 + peak) / 4;
+    m->hold.peak_bytes = 0;
+    if (*learned != before)
+        emit_learned(c, slot, m->placement);
+}
+
+void op_on_loaded(struct core *c, const struct event *ev)
+{
+    struct op op;
+    uint32_t slot = ev->model.model;
+    if (!take(c, ev, OP_LOAD, &op))
+        return;
+    struct model *m = &c->models[slot];
+    uint64_t took = c->now.ns - op.started.ns;
+    model_set_state(c, slot, MODEL_LOADED, op.why);
+    transition_end(c, slot);
+    open_gate(c, slot);
+    say_here(c, NOTICE_MODEL_LOADED, slot, op.why)->duration_ns = took;
+    if (op.escalated) {
+        /* LOADED crossed the abort on its way: what was called off still has to go. */
+        op_start_unload(c, slot, op.why);
+        return;
+    }
+    m->failures = 0;
+    m->wish_failed = false;
+    uint32_t placement = op.placement < CORE_PLACEMENTS_MAX ? op.placement : 0;
+    average(&m->load_ns_mean[placement], took);
+    emit_learned(c, slot, placement);
+    command_finish(c, slot, COMMAND_LOAD, REASON_NONE);
+    model_refresh(c, slot);
+}
+
+void op_on_load_failed(struct core *c, const struct event *ev)
+{
+    struct op op;
+    uint32_t slot = ev->model.model;
+    if (!take(c, ev, OP_LOAD, &op))
+        return;
+    struct model *m = &c->models[slot];
+    bool called_off = op.escalated && op.why != REASON_LOAD_TIMEOUT;
+    enum reason why = op.escalated ? op.why : ev->model.why;
+    transition_end(c, slot);
+    model_set_state(c, slot, called_off ? MODEL_UNLOADED : MODEL_ERROR, why);
+    if (called_off) {
+        core_notice(c, NOTICE_MODEL_UNLOADED, slot, why);
+    } else {
+        core_notice(c, NOTICE_LOAD_FAILED, slot, why)->duration_ns = c->now.ns - op.started.ns;
+        model_pause(c, slot);
+        if (m->failures > m->policy.load_retries_max) {
+            m->wish_failed = true;
+            queue_doom(c, slot, why);
+            command_finish(c, slot, COMMAND_LOAD, why);
+        }
+    }
+    model_gone(c, slot);
+    model_refresh(c, slot);
+}
+
+/* It cannot be ended: its bytes stay charged, and nobody can wait for it, nor for its room. */
+static void become_stuck(struct core *c, uint32_t slot, enum reason why)
+{
+    struct model *m = &c->models[slot];
+    uint32_t target = m->victim_of;
+    model_set_state(c, slot, MODEL_STUCK, why);
+    core_notice(c, NOTICE_STUCK, slot, why);
+    m->leaving = LEAVE_NOT;
+    queue_doom(c, slot, REASON_STUCK);
+    command_finish_all(c, slot, REASON_STUCK);
+    if (target == CORE_SLOT_NONE)
+        return;
+    transition_victim_gone(c, slot);
+    /* The room has to be found elsewhere. */
+    c->targets[target].plan.stale = true;
+}
+
+void op_on_unloaded(struct core *c, const struct event *ev)
+{
+    struct op op;
+    uint32_t slot = ev->model.model;
+    if (!take(c, ev, OP_UNLOAD, &op))
+        return;
+    if (ev->model.stuck) {
+        become_stuck(c, slot, op.why);
+        return;
+    }
+    learn_footprint(c, slot);
+    model_set_state(c, slot, MODEL_UNLOADED, op.why);
+    core_notice(c, NOTICE_MODEL_UNLOADED, slot, op.why)->duration_ns = c->now.ns - op.started.ns;
+    model_gone(c, slot);
+    model_refresh(c, slot);
+}
+
+/* An op ended with the model gone, as by an exit. */
+static void end_gone(struct core *c, uint32_t slot, enum reason why)
+{
+    struct target *t = &c->targets[slot];
+    if (t->plan.active)
+        transition_end(c, slot);
+    model_set_state(c, slot, MODEL_UNLOADED, why);
+    core_notice(c, NOTICE_MODEL_UNLOADED, slot, why);
+    model_gone(c, slot);
+    model_refresh(c, slot);
+}
+
+static void say_failed(struct core *c, uint32_t slot)
+{
+    core_notice(c, NOTICE_OP_FAILED, slot, REASON_OP_FAILED);
+}
+
+/* A victim that would not go in the way it was asked to has to go altogether. */
+static void retry_as_unload(struct core *c, uint32_t slot)
+{
+    struct model *m = &c->models[slot];
+    if (m->victim_of != CORE_SLOT_NONE)
+        m->victim_action = ACTION_UNLOAD;
+}
+
+static void finish_move(struct core *c, uint32_t slot, const struct op *op, const uint64_t *there)
+{
+    struct model *m = &c->models[slot];
+    learn_footprint(c, slot);
+    m->placement = op->placement;
+    m->home = op->devices;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        ledger_reduce(c, &m->hold, d, there[d]);
+    say_here(c, NOTICE_DEVICE_CHANGED, slot, op->why)->duration_ns = c->now.ns - op->started.ns;
+    transition_victim_gone(c, slot);
+}
+
+void op_on_moved(struct core *c, const struct event *ev)
+{
+    struct op op;
+    uint32_t slot = ev->model.model;
+    if (!take(c, ev, OP_MOVE, &op))
+        return;
+    struct model *m = &c->models[slot];
+    const struct plan plan = c->targets[slot].plan; /* all zero for a way that needed none */
+    bool ordered = m->leaving == LEAVE_MOVE;
+    if (ev->model.outcome == OUTCOME_GONE) {
+        end_gone(c, slot, op.why);
+        return;
+    }
+    bool arrived = ev->model.outcome != OUTCOME_AT_SOURCE;
+    model_set_state(c, slot, MODEL_LOADED, op.why);
+    if (plan.active)
+        transition_end(c, slot);
+    if (arrived) {
+        finish_move(c, slot, &op, plan.bytes);
+    } else {
+        /* What had been charged for the way there is not wanted any more. */
+        for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+            ledger_reduce(c, &m->hold, d, minus(m->hold.charged[d], plan.bytes[d]));
+        m->wish_failed = true;
+        say_failed(c, slot);
+        retry_as_unload(c, slot);
+    }
+    if (ordered) {
+        m->leaving = LEAVE_NOT;
+        command_finish(c, slot, COMMAND_MOVE, arrived ? REASON_NONE : REASON_OP_FAILED);
+    }
+    c->version++;
+    model_refresh(c, slot);
+}
+
+void op_on_suspended(struct core *c, const struct event *ev)
+{
+    struct op op;
+    uint32_t slot = ev->model.model;
+    if (!take(c, ev, OP_SUSPEND, &op))
+        return;
+    struct model *m = &c->models[slot];
+    if (ev->model.outcome == OUTCOME_GONE) {
+        end_gone(c, slot, op.why);
+        return;
+    }
+    bool ordered = m->leaving == LEAVE_SUSPEND;
+    if (ordered)
+        m->leaving = LEAVE_NOT;
+    if (ev->model.outcome == OUTCOME_AT_SOURCE) {
+        c->suspended_bytes -= m->suspended_bytes;
+        m->suspended_bytes = 0;
+        m->cannot_suspend = true;
+        model_set_state(c, slot, MODEL_LOADED, op.why);
+        say_failed(c, slot);
+        retry_as_unload(c, slot);
+    } else {
+        uint64_t residue =
+            ev->model.residue_bytes ? ev->model.residue_bytes : m->policy.suspended_bytes;
+        model_set_state(c, slot, MODEL_SUSPENDED, op.why);
+        for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+            if (m->hold.charged[d] > residue)
+                ledger_reduce(c, &m->hold, d, residue);
+        say_here(c, NOTICE_SUSPENDED, slot, op.why)->duration_ns = c->now.ns - op.started.ns;
+        transition_victim_gone(c, slot);
+    }
+    if (ordered)
+        command_finish(c, slot, COMMAND_SUSPEND,
+                       m->state == MODEL_SUSPENDED ? REASON_NONE : REASON_OP_FAILED);
+    model_refresh(c, slot);
+}
+
+void op_on_resumed(struct core *c, const struct event *ev)
+{
+    struct op op;
+    uint32_t slot = ev->model.model;
+    if (!take(c, ev, OP_RESUME, &op))
+        return;
+    struct model *m = &c->models[slot];
+    transition_end(c, slot);
+    if (ev->model.outcome == OUTCOME_GONE) {
+        model_set_state(c, slot, MODEL_UNLOADED, op.why);
+        core_notice(c, NOTICE_MODEL_UNLOADED, slot, op.why);
+        model_gone(c, slot);
+    } else if (ev->model.outcome == OUTCOME_AT_SOURCE) {
+        /* It would not wake: it has to be loaded anew. */
+        model_set_state(c, slot, MODEL_SUSPENDED, op.why);
+        say_failed(c, slot);
+        m->leaving = LEAVE_UNLOAD;
+        m->leaving_why = REASON_OP_FAILED;
+    } else {
+        uint64_t took = c->now.ns - op.started.ns;
+        c->suspended_bytes -= m->suspended_bytes;
+        m->suspended_bytes = 0;
+        model_set_state(c, slot, MODEL_LOADED, op.why);
+        open_gate(c, slot);
+        average(&m->resume_ns_mean, took);
+        say_here(c, NOTICE_RESUMED, slot, op.why)->duration_ns = took;
+        command_finish(c, slot, COMMAND_LOAD, REASON_NONE);
+    }
+    model_refresh(c, slot);
+}
+
+void op_on_exited(struct core *c, const struct event *ev)
+{
+    uint32_t slot = ev->model.model;
+    if (slot >= c->model_count || c->models[slot].op.kind != OP_NONE ||
+        !model_resident(&c->models[slot])) {
+        c->stale_ids++;
+        return;
+    }
+    learn_footprint(c, slot);
+    end_gone(c, slot, REASON_EXITED);
+}
+
+void op_on_broken(struct core *c, const struct event *ev)
+{
+    uint32_t slot = ev->model.model;
+    if (slot >= c->model_count || c->models[slot].state != MODEL_LOADED) {
+        c->stale_ids++;
+        return;
+    }
+    op_start_unload(c, slot, ev->model.why == REASON_NONE ? REASON_BROKEN : ev->model.why);
+}
+
+void op_on_adopted(struct core *c, const struct event *ev)
+{
+    uint32_t slot = ev->model.model, placement = ev->model.placement;
+    if (slot >= c->model_count || c->models[slot].state != MODEL_UNLOADED ||
+        c->targets[slot].plan.active || c->models[slot].hold.settling_devices) {
+        c->stale_ids++;
+        return;
+    }
+    struct model *m = &c->models[slot];
+    must(placement == CORE_SLOT_NONE || placement < m->policy.placement_count);
+    m->placement = placement;
+    m->home = ev->model.devices;
+    m->hold.restored = true;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX && placement != CORE_SLOT_NONE; d++) {
+        if (!(ev->model.devices & (1U << d)))
+            continue;
+        m->hold.unsized |= ledger_need_unknown(c, slot, placement);
+        ledger_charge(c, &m->hold, d, ledger_need(c, slot, placement, d));
+    }
+    model_set_state(c, slot, MODEL_LOADED, REASON_ADOPTED);
+    open_gate(c, slot);
+    say_here(c, NOTICE_MODEL_LOADED, slot, REASON_ADOPTED);
+    command_finish(c, slot, COMMAND_LOAD, REASON_NONE);
+    model_refresh(c, slot);
+}

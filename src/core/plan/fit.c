@@ -1,0 +1,468 @@
+/* Fit: by bytes. For each allowed placement, each set of devices that it could take is looked at;
+ * the one whose room costs least is chosen, where room costs what the models that must leave for it
+ * will cost to bring back, times the likelihood of that. */
+#include "core/plan/plan.h"
+
+/* Up to so many candidates the cheapest set is found exactly, within a budget of nodes. */
+#define EXACT_MAX 16
+#define NODES_MAX 4096
+
+/* A set of devices for one placement, and what is missing there. */
+struct site {
+    uint32_t placement, devices;
+    uint64_t need[CORE_DEVICES_MAX];
+    int64_t missing[CORE_DEVICES_MAX];
+    int64_t spare; /* left over where least is */
+    uint64_t cost;
+    uint32_t victims;
+};
+
+static bool lacks(const int64_t *missing)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (missing[d] > 0)
+            return true;
+    return false;
+}
+
+static void take(const struct core *c, const struct victim *v, int64_t *missing, bool back)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        int64_t given = (int64_t)ledger_given(c, v->target, v->action, d);
+        missing[d] += back ? given : -given;
+    }
+}
+
+/* What it gives of that which is missing, in MiB. */
+static uint64_t useful(const struct core *c, const struct victim *v, const int64_t *missing)
+{
+    uint64_t sum = 0;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        uint64_t given = ledger_given(c, v->target, v->action, d);
+        if (missing[d] > 0)
+            sum += given < (uint64_t)missing[d] ? given : (uint64_t)missing[d];
+    }
+    return sum ? sum / MIB + 1 : 0;
+}
+
+static struct mono last_used(const struct core *c, uint32_t target)
+{
+    return want_is_lease(c, target) ? want_lease(c, target)->granted_at
+                                    : c->models[target].last_used;
+}
+
+/* Whether a is the better one to send away: idle first; then cheaper for what it gives; then less
+ * recently used. */
+static bool before(const struct core *c, const struct victim *a, const struct victim *b,
+                   const int64_t *missing)
+{
+    if (a->busy != b->busy)
+        return b->busy;
+    uint64_t ka = a->cost, kb = b->cost;
+    if (c->victim_kind != VICTIMS_LRU && !a->busy) {
+        ka = a->cost * useful(c, b, missing);
+        kb = b->cost * useful(c, a, missing);
+    }
+    if (ka != kb)
+        return ka < kb;
+    return last_used(c, a->target).ns < last_used(c, b->target).ns;
+}
+
+static uint32_t target_count(const struct core *c)
+{
+    return c->model_count + c->lease_pool.high_water;
+}
+
+/* Fills c->trial with all that may leave and would help, best first. */
+static uint32_t gather(struct core *c, const struct claim *claim, const struct site *site)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < target_count(c); i++) {
+        uint32_t t = i < c->model_count ? i : want_of_lease(c, i - c->model_count);
+        struct victim v;
+        if (!(ledger_holding(c, t)->devices & site->devices) || !victim_consider(c, t, claim, &v) ||
+            !useful(c, &v, site->missing))
+            continue;
+        uint32_t at = count++;
+        for (; at > 0 && before(c, &v, &c->trial[at - 1], site->missing); at--)
+            c->trial[at] = c->trial[at - 1];
+        c->trial[at] = v;
+    }
+    return count;
+}
+
+/* Takes candidates in order until nothing is missing, then drops those that are not needed after
+ * all, dearest first; but plain LRU, which others are compared with, has no second thoughts. Returns a bit mask over c->trial, or 0. */
+static uint64_t greedy(const struct core *c, const struct site *site, uint32_t count)
+{
+    int64_t missing[CORE_DEVICES_MAX];
+    uint64_t chosen = 0;
+    uint32_t taken = 0;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        missing[d] = site->missing[d];
+    for (; taken < count && taken < 64 && lacks(missing); taken++) {
+        if (!useful(c, &c->trial[taken], missing))
+            continue;
+        take(c, &c->trial[taken], missing, false);
+        chosen |= UINT64_C(1) << taken;
+    }
+    if (lacks(missing) || c->victim_kind == VICTIMS_LRU)
+        return lacks(missing) ? 0 : chosen;
+    for (uint32_t i = taken; i-- > 0;) {
+        if (!(chosen >> i & 1))
+            continue;
+        take(c, &c->trial[i], missing, true);
+        if (lacks(missing))
+            take(c, &c->trial[i], missing, false);
+        else
+            chosen &= ~(UINT64_C(1) << i);
+    }
+    return chosen;
+}
+
+static uint64_t cost_of(const struct core *c, uint64_t chosen)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < 64; i++)
+        if (chosen >> i & 1)
+            sum += c->trial[i].cost;
+    return sum;
+}
+
+struct search {
+    const struct core *c;
+    uint32_t count, nodes;
+    uint64_t best, best_cost;
+    int64_t missing[CORE_DEVICES_MAX];
+};
+
+/* Each candidate with or without, cheapest first; what costs as much as the best is not followed.
+ * NOLINTNEXTLINE: as deep as there are candidates */
+static void search(struct search *s, uint32_t at, uint64_t chosen, uint64_t cost)
+{
+    if (cost >= s->best_cost || ++s->nodes > NODES_MAX)
+        return;
+    if (!lacks(s->missing)) {
+        s->best = chosen;
+        s->best_cost = cost;
+        return;
+    }
+    if (at == s->count)
+        return;
+    const struct victim *v = &s->c->trial[at];
+    if (useful(s->c, v, s->missing)) {
+        take(s->c, v, s->missing, false);
+        search(s, at + 1, chosen | UINT64_C(1) << at, cost + v->cost);
+        take(s->c, v, s->missing, true);
+    }
+    search(s, at + 1, chosen, cost);
+}
+
+/* The cheapest set of candidates that makes the room; 0: there is none. */
+static uint64_t choose(struct core *c, const struct claim *claim, const struct site *site)
+{
+    uint32_t count = gather(c, claim, site);
+    uint64_t chosen = greedy(c, site, count);
+    if (!chosen || count > EXACT_MAX || c->victim_kind == VICTIMS_LRU)
+        return chosen;
+    struct search s = {.c = c, .count = count, .best = chosen, .best_cost = cost_of(c, chosen)};
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        s.missing[d] = site->missing[d];
+    search(&s, 0, 0, 0);
+    return s.best;
+}
+
+/* Bytes on their way out that no plan has claimed: better waited for than added to. */
+static uint64_t leaving_bytes(const struct core *c, uint32_t device)
+{
+    uint64_t sum = ledger_settling(c, device);
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        const struct model *m = &c->models[i];
+        bool leaving = m->state == MODEL_UNLOADING || (m->op.kind == OP_MOVE && !m->op.devices);
+        if (leaving && m->victim_of == CORE_SLOT_NONE)
+            sum += m->hold.charged[device];
+    }
+    for (uint32_t s = 0; s < c->lease_pool.high_water; s++)
+        if (c->leases[s].revoked && c->leases[s].victim_of == CORE_SLOT_NONE)
+            sum += c->leases[s].hold.charged[device];
+    return sum;
+}
+
+static bool enough_is_leaving(const struct core *c, const struct site *site)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (site->missing[d] > 0 && (uint64_t)site->missing[d] > leaving_bytes(c, d))
+            return false;
+    return true;
+}
+
+/* Could it fit there at all, and if everybody left who may be told to? */
+static enum plan_verdict feasible(const struct core *c, const struct claim *claim,
+                                  struct site *site, struct planned *ret)
+{
+    enum plan_verdict verdict = PLAN_GO;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        if (!(site->devices & (1U << d)))
+            continue;
+        uint32_t by;
+        enum reason why;
+        uint64_t capacity = ledger_capacity(c, d);
+        uint64_t fixed = victim_fixed_bytes(c, d, &by, &why);
+        uint64_t others = fixed + c->devices[d].foreign_bytes;
+        if (ledger_need_unknown(c, claim->target, site->placement)) {
+            uint64_t left = minus(capacity, others);
+            site->need[d] = left ? left : 1;
+        } else {
+            site->need[d] = ledger_need(c, claim->target, site->placement, d);
+        }
+        if (site->need[d] > capacity) {
+            ret->plan.why = REASON_NO_ROOM;
+            return PLAN_NEVER;
+        }
+        if (site->need[d] > minus(capacity, others)) {
+            ret->plan.why = why;
+            ret->by = by;
+            if (why == REASON_STUCK)
+                return PLAN_NEVER;
+            verdict = PLAN_BLOCKED;
+        }
+    }
+    return verdict;
+}
+
+static uint64_t held_already(const struct core *c, uint32_t target, uint32_t device)
+{
+    return plan_how(c, target) == OP_RESUME ? ledger_holding(c, target)->charged[device] : 0;
+}
+
+static void measure(const struct core *c, const struct claim *claim, struct site *site)
+{
+    site->spare = INT64_MAX;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        site->missing[d] = 0;
+        if (!(site->devices & (1U << d)))
+            continue;
+        int64_t need = (int64_t)minus(site->need[d], held_already(c, claim->target, d));
+        int64_t spare = ledger_room(c, d, claim->target) - need;
+        site->missing[d] = -spare;
+        if (spare < site->spare)
+            site->spare = spare;
+    }
+}
+
+/* One that gives way to everything has to go, whether its bytes are needed or not. */
+static bool add_yielding(struct core *c, const struct claim *claim, const struct site *site,
+                         uint32_t *victims)
+{
+    enum op_kind how = plan_how(c, claim->target);
+    if (how == OP_NONE || how == OP_MOVE || c->models[claim->target].policy.yields)
+        return true;
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        const struct model *m = &c->models[i];
+        bool chosen = false;
+        if (!m->policy.yields || !(m->hold.devices & site->devices))
+            continue;
+        for (uint32_t v = 0; v < *victims; v++)
+            chosen |= c->victims[v].target == i;
+        if (chosen)
+            continue;
+        if (m->op.kind != OP_NONE || !victim_consider(c, i, claim, &c->victims[*victims]))
+            return false;
+        if (c->victims[*victims].action == ACTION_MOVE)
+            (*victims)++;
+    }
+    return true;
+}
+
+static bool loaders_free(const struct core *c, uint32_t devices)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((devices & (1U << d)) && c->devices[d].loader != CORE_SLOT_NONE)
+            return false;
+    return true;
+}
+
+/* What it would take to come in there. On PLAN_GO c->trial has the candidates and *ret_chosen says
+ * which of them. */
+static enum plan_verdict try_site(struct core *c, const struct claim *claim, struct site *site,
+                                  struct planned *ret, uint64_t *ret_chosen)
+{
+    enum plan_verdict verdict = feasible(c, claim, site, ret);
+    enum op_kind how = plan_how(c, claim->target);
+    *ret_chosen = 0;
+    site->cost = 0;
+    if (verdict != PLAN_GO)
+        return verdict;
+    if (how != OP_NONE && !loaders_free(c, site->devices))
+        return PLAN_WAIT;
+    measure(c, claim, site);
+    if (!lacks(site->missing))
+        return PLAN_GO;
+    if (how == OP_MOVE && claim->rank == CLASS__COUNT)
+        return PLAN_WAIT; /* a mode moves models to where there is room */
+    if (enough_is_leaving(c, site))
+        return PLAN_WAIT;
+    *ret_chosen = choose(c, claim, site);
+    if (!*ret_chosen)
+        return PLAN_WAIT;
+    site->cost = cost_of(c, *ret_chosen);
+    return PLAN_GO;
+}
+
+static uint32_t bits(uint32_t mask)
+{
+    uint32_t count = 0;
+    for (; mask; mask &= mask - 1)
+        count++;
+    return count;
+}
+
+static void keep_victims(struct core *c, struct site *site, uint64_t chosen)
+{
+    site->victims = 0;
+    for (uint32_t i = 0; i < 64; i++)
+        if (chosen >> i & 1)
+            c->victims[site->victims++] = c->trial[i];
+}
+
+static uint32_t present_devices(const struct core *c)
+{
+    uint32_t mask = 0;
+    for (uint32_t d = 0; d < c->device_count; d++)
+        if (c->devices[d].present)
+            mask |= 1U << d;
+    return mask;
+}
+
+/* Tries all sets of `count` of the devices in `allowed`. */
+static enum plan_verdict try_placement(struct core *c, const struct claim *claim, struct site *best,
+                                       uint32_t allowed, uint32_t count, struct planned *ret)
+{
+    enum plan_verdict verdict = PLAN_NEVER;
+    struct site site = {.placement = best->placement};
+    uint64_t chosen;
+    allowed &= present_devices(c);
+    ret->plan.why = bits(allowed) < count ? REASON_NO_DEVICE : REASON_NO_ROOM;
+    for (uint32_t mask = 1; mask < 1U << c->device_count; mask++) {
+        if ((mask & allowed) != mask || bits(mask) != count)
+            continue;
+        site.devices = mask;
+        enum plan_verdict v = try_site(c, claim, &site, ret, &chosen);
+        bool better =
+            v < verdict ||
+            (v == PLAN_GO && verdict == PLAN_GO &&
+             (site.cost < best->cost || (site.cost == best->cost && site.spare > best->spare)));
+        if (!better)
+            continue;
+        verdict = v;
+        *best = site;
+        if (v == PLAN_GO)
+            keep_victims(c, best, chosen);
+    }
+    return verdict;
+}
+
+static void fill_plan(const struct core *c, const struct claim *claim, const struct site *site,
+                      struct planned *ret)
+{
+    ret->plan = (struct plan){.how = plan_how(c, claim->target),
+                              .placement = site->placement,
+                              .devices = site->devices,
+                              .unsized = ledger_need_unknown(c, claim->target, site->placement),
+                              .why = c->victim_kind == VICTIMS_LRU ? REASON_LRU : REASON_CHEAPEST};
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (site->devices & (1U << d))
+            ret->plan.bytes[d] = site->need[d];
+    ret->victims = site->victims;
+    for (uint32_t v = 0; v < site->victims; v++)
+        if (c->victims[v].busy)
+            ret->plan.why = claim->overdue ? REASON_OVERDUE : REASON_OUTRANKED;
+}
+
+/* A move by wish goes only where the placement says that there is enough. */
+static bool wish_has_room(const struct core *c, const struct claim *claim, const struct site *site)
+{
+    if (plan_how(c, claim->target) != OP_MOVE || claim->rank != CLASS__COUNT)
+        return true;
+    uint64_t least = c->models[claim->target].policy.placements[site->placement].free_bytes_min;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((site->devices & (1U << d)) && ledger_room(c, d, claim->target) < (int64_t)least)
+            return false;
+    return true;
+}
+
+static enum plan_verdict finish(struct core *c, const struct claim *claim, struct site *site,
+                                enum plan_verdict verdict, struct planned *ret)
+{
+    if (verdict == PLAN_WAIT)
+        ret->plan.devices = site->devices;
+    if (verdict != PLAN_GO)
+        return verdict;
+    if (!wish_has_room(c, claim, site) || !add_yielding(c, claim, site, &site->victims)) {
+        ret->plan.devices = site->devices;
+        return PLAN_WAIT;
+    }
+    fill_plan(c, claim, site, ret);
+    return PLAN_GO;
+}
+
+static enum plan_verdict plan_lease(struct core *c, const struct claim *claim, struct planned *ret)
+{
+    const struct core_lease_ask *ask = &want_lease(c, claim->target)->ask;
+    struct site best = {.cost = UINT64_MAX};
+    uint32_t count = ask->device_count ? ask->device_count : 1;
+    enum plan_verdict v = try_placement(c, claim, &best, ask->device_mask, count, ret);
+    return finish(c, claim, &best, v, ret);
+}
+
+/* In order of preference; the next placement only where this one cannot be had, or where the model
+ * can be moved to the better one later. */
+static enum plan_verdict plan(struct core *c, const struct claim *claim, struct planned *ret)
+{
+    if (want_is_lease(c, claim->target))
+        return plan_lease(c, claim, ret);
+    const struct model *m = &c->models[claim->target];
+    enum op_kind how = plan_how(c, claim->target);
+    enum plan_verdict verdict = PLAN_NEVER;
+    uint32_t wished = mode_wants_move(c, claim->target);
+    uint32_t to = m->leaving == LEAVE_MOVE ? m->move_to : wished;
+    if (m->policy.placement_count == 0) {
+        ret->plan = (struct plan){.how = how, .placement = CORE_SLOT_NONE, .why = REASON_LRU};
+        ret->victims = 0;
+        return PLAN_GO;
+    }
+    for (uint32_t p = 0; p < m->policy.placement_count; p++) {
+        const struct core_placement *place = &m->policy.placements[p];
+        struct planned one = {.by = CORE_SLOT_NONE};
+        if ((how == OP_MOVE && p != to) || (how == OP_RESUME && p != m->placement) ||
+            (how == OP_LOAD && m->wish_placement != CORE_SLOT_NONE && claim->rank == CLASS__COUNT &&
+             p != m->wish_placement))
+            continue;
+        uint32_t allowed = how == OP_RESUME ? m->home : place->device_mask;
+        uint32_t count = how == OP_RESUME      ? bits(m->home)
+                         : place->device_count ? place->device_count
+                                               : 1;
+        struct site best = {.placement = p, .cost = UINT64_MAX};
+        enum plan_verdict v = PLAN_GO;
+        best.cost = UINT64_MAX;
+        if (!allowed)
+            best = (struct site){.placement = p};
+        else
+            v = try_placement(c, claim, &best, allowed, count, &one);
+        v = finish(c, claim, &best, v, &one);
+        if (v < verdict || p == 0)
+            *ret = one;
+        verdict = v < verdict ? v : verdict;
+        if (v == PLAN_GO || (v == PLAN_WAIT && !m->policy.movable))
+            break;
+    }
+    return verdict;
+}
+
+static bool conflicts(const struct core *c, uint32_t target, uint32_t other)
+{
+    (void)c, (void)target, (void)other;
+    return false; /* bytes decide, and anchors keep them */
+}
+
+const struct planner plan_fit = {.plan = plan, .conflicts = conflicts};

@@ -1,0 +1,49 @@
+/* plan.h: what must leave for a target to come in. One vtable row a planner; pure: it changes
+ * nothing but the core's scratch, and asks to be woken when time alone would change its answer. */
+#ifndef CORE_PLAN_H
+#define CORE_PLAN_H
+
+#include "core/core_priv.h"
+
+enum plan_verdict {
+    PLAN_GO,      /* *ret_plan and c->victims say how */
+    PLAN_WAIT,    /* not now; try again when c->version has changed; ret_plan->devices: where */
+    PLAN_BLOCKED, /* whoever may leave, it would not fit; ret_plan->why and ->by say why */
+    PLAN_NEVER,   /* ret_plan->why says why */
+};
+
+struct planned {
+    struct plan plan;
+    uint32_t by;      /* BLOCKED: the model in the way, if it is one */
+    uint32_t victims; /* GO: entries of c->victims: idle, or, where they may be, busy */
+};
+
+struct planner {
+    /* The target is in no plan, and not where it should be. */
+    enum plan_verdict (*plan)(struct core *c, const struct claim *claim, struct planned *ret);
+    /* Whether one model cannot be loaded beside the other. */
+    bool (*conflicts)(const struct core *c, uint32_t target, uint32_t other);
+};
+
+extern const struct planner plan_group;
+extern const struct planner plan_matrix;
+extern const struct planner plan_fit;
+
+/* The planner that holds for a target: leases are fitted by bytes whatever holds for models. */
+const struct planner *plan_for(const struct core *c, uint32_t target);
+/* How the target comes in: LOAD, RESUME, MOVE; NONE for a lease. */
+enum op_kind plan_how(const struct core *c, uint32_t target);
+/* Where a model goes if bytes do not matter. */
+uint32_t plan_placement(const struct core *c, uint32_t target);
+
+/* victim.c: whether something may be told to go for the claim's sake, now or once it has finished
+ * its work, how, and at what cost. */
+bool victim_consider(struct core *c, uint32_t slot, const struct claim *claim, struct victim *ret);
+/* Adds a model that excludes the claim's target, and so has to be unloaded. */
+enum plan_verdict victim_put_out(struct core *c, uint32_t slot, const struct claim *claim,
+                                 struct planned *ret);
+/* Charged there by what will not leave: pinned and stuck models, leases that cannot be revoked. */
+uint64_t victim_fixed_bytes(const struct core *c, uint32_t device, uint32_t *ret_by,
+                            enum reason *ret_why);
+
+#endif

@@ -1,0 +1,181 @@
+/* Which scheduler and planner hold; and the one behind fifo and fair: ready models serve at once,
+ * and the targets that wait are tried in their order. What the two differ in stands in want.c (who
+ * is overdue) and victim.c (who may be put out). */
+#include "core/sched/sched.h"
+
+#include "core/plan/plan.h"
+
+/* Models that are overdue and could not come in: what they cannot run beside has to wait, under
+ * planners that know no bytes. */
+#define BLOCKERS_MAX 8
+
+struct scan {
+    uint32_t blockers[BLOCKERS_MAX];
+    uint32_t count;
+};
+
+static const struct sched *const scheds[] = {[SCHEDULER_FIFO] = &sched_order,
+                                             [SCHEDULER_SERIAL] = &sched_serial,
+                                             [SCHEDULER_FAIR] = &sched_order};
+static const struct planner *const planners[] = {
+    [PLAN_GROUP] = &plan_group, [PLAN_FIT] = &plan_fit, [PLAN_MATRIX] = &plan_matrix};
+
+const struct planner *plan_for(const struct core *c, uint32_t target)
+{
+    return want_is_lease(c, target) ? &plan_fit : planners[c->plan];
+}
+
+enum op_kind plan_how(const struct core *c, uint32_t target)
+{
+    if (want_is_lease(c, target))
+        return OP_NONE;
+    switch ((int)c->models[target].state) {
+    case MODEL_LOADED:
+        return OP_MOVE;
+    case MODEL_SUSPENDED:
+        return OP_RESUME;
+    default:
+        return OP_LOAD;
+    }
+}
+
+uint32_t plan_placement(const struct core *c, uint32_t target)
+{
+    const struct model *m = &c->models[target];
+    switch ((int)plan_how(c, target)) {
+    case OP_MOVE:
+        return m->leaving == LEAVE_MOVE ? m->move_to : mode_wants_move(c, target);
+    case OP_RESUME:
+        return m->placement;
+    default:
+        return m->policy.placement_count ? 0 : CORE_SLOT_NONE;
+    }
+}
+
+void sched_dispatch(struct core *c)
+{
+    scheds[c->sched]->dispatch(c);
+}
+
+static bool is_held_up(const struct core *c, const struct scan *scan, uint32_t target)
+{
+    if (want_is_lease(c, target))
+        return false;
+    const struct planner *planner = plan_for(c, target);
+    for (uint32_t i = 0; i < scan->count; i++)
+        if (planner->conflicts(c, target, scan->blockers[i]) ||
+            planner->conflicts(c, scan->blockers[i], target))
+            return true;
+    return false;
+}
+
+/* The first in the order that lacks room has it kept for it, as it comes free. */
+static void hold_up_others(struct core *c, struct scan *scan, const struct claim *claim,
+                           uint32_t devices)
+{
+    bool lease = want_is_lease(c, claim->target);
+    if (!lease && !claim->overdue)
+        return;
+    if (!lease && scan->count < BLOCKERS_MAX)
+        scan->blockers[scan->count++] = claim->target;
+    if (c->targets[claim->target].anchor)
+        return; /* chosen once */
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((devices & (1U << d)) && c->devices[d].anchor != CORE_SLOT_NONE &&
+            !want_precedes(c, claim->target, c->devices[d].anchor))
+            return;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((devices & (1U << d)) && c->devices[d].anchor != CORE_SLOT_NONE)
+            want_set_anchor(c, c->devices[d].anchor, 0); /* of one behind: it has to choose anew */
+    want_set_anchor(c, claim->target, devices);
+}
+
+/* A load that nobody wants any more goes on, unless somebody else needs its room. */
+static void call_off_unwanted(struct core *c, uint32_t target, uint32_t devices)
+{
+    const struct link *n;
+    list_each(n, &c->active) {
+        uint32_t other = (uint32_t)(list_entry(n, const struct target, active) - c->targets);
+        if (want_is_lease(c, other) || c->models[other].state != MODEL_LOADING ||
+            c->models[other].op.escalated || want_anyone(c, other) || !core_has_room(c))
+            continue;
+        bool in_the_way =
+            (c->targets[other].plan.devices & devices) ||
+            (!want_is_lease(c, target) && plan_for(c, target)->conflicts(c, target, other));
+        if (in_the_way)
+            op_abort_load(c, other, REASON_ABORTED);
+    }
+}
+
+static enum plan_verdict make_plan(struct core *c, const struct scan *scan,
+                                   const struct claim *claim, struct planned *ret)
+{
+    if (want_is_lease(c, claim->target) && !lease_gates_open(c, want_lease(c, claim->target)))
+        return PLAN_WAIT;
+    if (is_held_up(c, scan, claim->target))
+        return PLAN_WAIT;
+    return plan_for(c, claim->target)->plan(c, claim, ret);
+}
+
+/* Tries to bring one target in. */
+static void try_target(struct core *c, struct scan *scan, uint32_t target)
+{
+    struct planned planned = {.by = CORE_SLOT_NONE};
+    struct claim claim = want_claim(c, target);
+    enum plan_verdict verdict = make_plan(c, scan, &claim, &planned);
+    if (verdict != PLAN_BLOCKED)
+        want_unblock(c, target);
+    switch (verdict) {
+    case PLAN_GO:
+        want_set_anchor(c, target, 0);
+        transition_commit(c, target, &planned.plan, planned.victims);
+        break;
+    case PLAN_WAIT:
+        want_park(c, target);
+        call_off_unwanted(c, target, planned.plan.devices);
+        hold_up_others(c, scan, &claim, planned.plan.devices);
+        break;
+    case PLAN_BLOCKED:
+        want_set_anchor(c, target, 0);
+        want_park(c, target);
+        want_block(c, target, planned.plan.why, planned.by);
+        break;
+    case PLAN_NEVER:
+        want_refuse(c, target, planned.plan.why);
+        /* Nobody should want it any more; if somebody does, that must not go round for ever. */
+        if (heap_has(&c->wants, target))
+            want_park(c, target);
+        break;
+    }
+}
+
+/* Takes the targets in order; those behind may overtake one that cannot come in now. */
+static void scan_wants(struct core *c)
+{
+    struct scan scan = {0};
+    const struct heap_item *item;
+    want_unpark_all(c);
+    while ((item = heap_peek(&c->wants))) {
+        if (!core_has_room(c)) {
+            c->version++; /* the next step looks again */
+            return;
+        }
+        try_target(c, &scan, item->slot);
+    }
+}
+
+static void dispatch(struct core *c)
+{
+    while (c->runnable.count && core_has_room(c)) {
+        uint32_t slot =
+            (uint32_t)(list_entry(list_first(&c->runnable), struct model, runnable) - c->models);
+        queue_grant(c, (uint32_t)(queue_next(c, slot) - c->waiters));
+    }
+    while (c->version != c->scanned_version && core_has_room(c)) {
+        c->scanned_version = c->version;
+        scan_wants(c);
+        transition_advance_all(c);
+    }
+}
+
+const struct sched sched_order = {.dispatch = dispatch};

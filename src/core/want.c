@@ -1,0 +1,275 @@
+/* Who comes in next: the order among models and leases that need room, who is overdue, and for whom
+ * devices are kept free.
+ *
+ * Order: overdue first, by deadline alone; else rank, priority, arrival. The clock that makes one
+ * overdue stands still while the daemon does, and while the target could not be served whoever
+ * left (blocked). */
+#include "core/core_priv.h"
+
+/* Under fair, each one more that waits for a model counts as if the first had come this much
+ * earlier, and the time to load it as if that one had come later by as much: a load serves all that
+ * wait, so the one that serves more, sooner, goes first. Found by simulation (docs/simulate.md):
+ * under load, half of all requests wait for less, and none is harmed, since who is overdue goes by
+ * deadline. */
+#define PER_WAITER_NS (4500 * NS_PER_MS)
+/* Keys of those that are not overdue sort behind all deadlines. */
+#define NOT_OVERDUE (UINT64_C(1) << 63)
+
+bool want_is_lease(const struct core *c, uint32_t target)
+{
+    return target >= c->limits.models_max;
+}
+
+struct lease *want_lease(const struct core *c, uint32_t target)
+{
+    must(want_is_lease(c, target));
+    return &c->leases[target - c->limits.models_max];
+}
+
+uint32_t want_of_lease(const struct core *c, uint32_t lease_slot)
+{
+    return c->limits.models_max + lease_slot;
+}
+
+static uint64_t stood_still(const struct core *c, uint32_t target, uint64_t before)
+{
+    return c->gap_ns + c->targets[target].stood_ns - before;
+}
+
+bool want_waiter_deadline(const struct core *c, const struct waiter *w, struct mono *ret_at)
+{
+    uint64_t max = c->sched == SCHEDULER_FAIR ? c->fair.wait_ns_max[w->class] : 0;
+    if (!max || c->targets[w->model].blocked)
+        return false;
+    ret_at->ns = w->since.ns + max + stood_still(c, w->model, w->stood_ns);
+    return true;
+}
+
+bool want_deadline(const struct core *c, uint32_t target, struct mono *ret_at)
+{
+    struct mono at;
+    bool any = false;
+    if (want_is_lease(c, target)) {
+        const struct lease *l = want_lease(c, target);
+        uint64_t max = c->sched == SCHEDULER_FAIR ? c->fair.wait_ns_max[l->ask.class] : 0;
+        if (!max || c->targets[target].blocked)
+            return false;
+        ret_at->ns = l->since.ns + max + stood_still(c, target, l->stood_ns);
+        return true;
+    }
+    const struct model *m = &c->models[target];
+    for (int class = 0; class < CLASS__COUNT; class ++) {
+        if (!m->waiting[class].count)
+            continue;
+        struct waiter *w = list_entry(list_first(&m->waiting[class]), struct waiter, link);
+        if (want_waiter_deadline(c, w, &at) && (!any || at.ns < ret_at->ns)) {
+            *ret_at = at;
+            any = true;
+        }
+    }
+    return any;
+}
+
+static uint32_t rank_of_model(const struct model *m)
+{
+    if (m->loads_wanted || m->leaving == LEAVE_MOVE)
+        return CLASS_FOREGROUND; /* somebody said so */
+    for (uint32_t class = 0; class < CLASS__COUNT; class ++)
+        if (m->waiting[class].count)
+            return class;
+    return CLASS__COUNT;
+}
+
+struct claim want_claim(const struct core *c, uint32_t target)
+{
+    struct mono at;
+    struct claim claim = {.target = target};
+    if (want_is_lease(c, target))
+        claim.rank = want_lease(c, target)->ask.class;
+    else
+        claim.rank = rank_of_model(&c->models[target]);
+    claim.overdue = want_deadline(c, target, &at) && at.ns <= c->now.ns;
+    return claim;
+}
+
+bool want_anyone(const struct core *c, uint32_t target)
+{
+    if (want_is_lease(c, target)) {
+        const struct lease *l = want_lease(c, target);
+        return l->state == LEASE_WAITING && !l->doomed;
+    }
+    const struct model *m = &c->models[target];
+    return m->waiting_count || m->loads_wanted || m->leaving == LEAVE_MOVE ||
+           mode_wants_load(c, target) || mode_wants_move(c, target) != CORE_SLOT_NONE;
+}
+
+static uint64_t seq_of(const struct core *c, uint32_t target, uint32_t rank)
+{
+    if (want_is_lease(c, target))
+        return want_lease(c, target)->seq;
+    const struct model *m = &c->models[target];
+    if (m->loads_wanted || m->leaving == LEAVE_MOVE)
+        return 0;
+    if (rank >= CLASS__COUNT)
+        return target;
+    return list_entry(list_first(&m->waiting[rank]), const struct waiter, link)->seq;
+}
+
+/* Among equals in rank and priority. */
+static uint64_t place_of(const struct core *c, uint32_t target, uint32_t rank)
+{
+    if (c->sched != SCHEDULER_FAIR || rank >= CLASS__COUNT)
+        return seq_of(c, target, rank);
+    if (want_is_lease(c, target))
+        return want_lease(c, target)->since.ns;
+    const struct model *m = &c->models[target];
+    if (!m->waiting[rank].count || m->loads_wanted || m->leaving == LEAVE_MOVE)
+        return seq_of(c, target, rank);
+    const struct waiter *head =
+        list_entry(list_first(&m->waiting[rank]), const struct waiter, link);
+    return minus(head->since.ns + model_load_ns(m, 0), (m->waiting_count - 1) * PER_WAITER_NS);
+}
+
+static struct heap_key key_of(const struct core *c, uint32_t target, bool *ret_overdue,
+                              struct mono *ret_deadline)
+{
+    struct claim claim = want_claim(c, target);
+    struct mono at = {UINT64_MAX};
+    bool has = want_deadline(c, target, &at);
+    *ret_overdue = claim.overdue;
+    *ret_deadline = has ? at : (struct mono){UINT64_MAX};
+    uint64_t place = place_of(c, target, claim.rank);
+    if (claim.overdue)
+        return (struct heap_key){at.ns, place};
+    int64_t priority = want_is_lease(c, target) ? 0 : c->models[target].policy.priority;
+    uint64_t order = (uint64_t)((int64_t)INT32_MAX - priority);
+    return (struct heap_key){NOT_OVERDUE | (uint64_t)claim.rank << 33 | order, place};
+}
+
+bool want_precedes(const struct core *c, uint32_t target, uint32_t other)
+{
+    bool overdue;
+    struct mono deadline;
+    struct heap_key a = key_of(c, target, &overdue, &deadline);
+    struct heap_key b = key_of(c, other, &overdue, &deadline);
+    return a.major != b.major ? a.major < b.major : a.minor < b.minor;
+}
+
+static uint32_t overdue_slot(const struct core *c, uint32_t target)
+{
+    return want_is_lease(c, target)
+               ? deadline_lease(c, target - c->limits.models_max, LEASE_DEADLINE_OVERDUE)
+               : deadline_model(target, DEADLINE_OVERDUE);
+}
+
+void want_set(struct core *c, uint32_t target, bool wanted)
+{
+    struct target *t = &c->targets[target];
+    bool overdue, parked = link_linked(&t->parked);
+    struct mono deadline;
+    if (!wanted) {
+        if (parked)
+            list_remove(&c->parked, &t->parked);
+        heap_remove(&c->wants, target);
+        deadline_clear(c, overdue_slot(c, target));
+        want_set_anchor(c, target, 0);
+        want_unblock(c, target);
+        return;
+    }
+    const struct heap_item *old = heap_find(&c->wants, target);
+    struct heap_key key = key_of(c, target, &overdue, &deadline);
+    uint32_t slot = overdue_slot(c, target);
+    if (overdue || deadline.ns == UINT64_MAX)
+        deadline_clear(c, slot);
+    else if (!heap_has(&c->deadlines, slot) ||
+             heap_find(&c->deadlines, slot)->key.major != deadline.ns)
+        deadline_set(c, slot, deadline);
+    if (parked) {
+        /* Who outranks more may have more put out; else only a change is a reason to try again. */
+        if (want_claim(c, target).rank < t->tried_rank)
+            c->version++;
+        return;
+    }
+    if (!old)
+        c->version++;
+    if (!old || old->key.major != key.major || old->key.minor != key.minor)
+        heap_set(&c->wants, target, key);
+}
+
+void want_park(struct core *c, uint32_t target)
+{
+    heap_remove(&c->wants, target);
+    list_push(&c->parked, &c->targets[target].parked);
+    c->targets[target].tried_rank = want_claim(c, target).rank;
+}
+
+void want_unpark_all(struct core *c)
+{
+    struct link *n;
+    bool overdue;
+    struct mono deadline;
+    while ((n = list_pop(&c->parked))) {
+        uint32_t target = (uint32_t)(list_entry(n, struct target, parked) - c->targets);
+        heap_set(&c->wants, target, key_of(c, target, &overdue, &deadline));
+    }
+}
+
+void want_block(struct core *c, uint32_t target, enum reason why, uint32_t by)
+{
+    struct target *t = &c->targets[target];
+    if (t->blocked)
+        return;
+    t->blocked = true;
+    t->blocked_since = c->now;
+    deadline_clear(c, overdue_slot(c, target));
+    struct effect *e =
+        core_notice(c, NOTICE_BLOCKED, want_is_lease(c, target) ? CORE_SLOT_NONE : target, why);
+    e->other = by;
+    if (want_is_lease(c, target))
+        e->waiter = pool_id(&c->lease_pool, target - c->limits.models_max);
+}
+
+void want_unblock(struct core *c, uint32_t target)
+{
+    struct target *t = &c->targets[target];
+    if (!t->blocked)
+        return;
+    t->blocked = false;
+    t->stood_ns += c->now.ns - t->blocked_since.ns;
+}
+
+void want_set_anchor(struct core *c, uint32_t target, uint32_t devices)
+{
+    struct target *t = &c->targets[target];
+    if (t->anchor == devices)
+        return;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        if (t->anchor & (1U << d))
+            c->devices[d].anchor = CORE_SLOT_NONE;
+        if (devices & (1U << d))
+            c->devices[d].anchor = target;
+    }
+    if (t->anchor & ~devices)
+        c->version++; /* what was kept free is there for others */
+    t->anchor = devices;
+}
+
+void want_refuse(struct core *c, uint32_t target, enum reason why)
+{
+    if (want_is_lease(c, target)) {
+        lease_doom(c, target - c->limits.models_max, why);
+        return;
+    }
+    struct model *m = &c->models[target];
+    if (m->wish == WISH_LOADED)
+        m->wish_failed = true;
+    queue_doom(c, target, why);
+    command_finish(c, target, COMMAND_LOAD, why);
+    if (m->leaving == LEAVE_MOVE) {
+        m->leaving = LEAVE_NOT;
+        command_finish(c, target, COMMAND_MOVE, why);
+    }
+    command_drain_answers(c);
+    queue_drain_doomed(c);
+    model_refresh(c, target);
+}
