@@ -15,6 +15,7 @@
 #define CONFIG_MATRIX_MEMBERS_MAX 65536 /* models in all of these combinations */
 
 #define CONFIG_GPU_ANY UINT32_MAX
+#define CONFIG_WISHED_GPUS_MAX 3 /* that all modes together name for one model */
 
 struct config_group {
     char *id; /* "(default)" for models that are in no group */

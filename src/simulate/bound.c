@@ -193,9 +193,10 @@ void bound_loaded(struct bound *b, uint32_t model, uint64_t now_ns)
     uint64_t work = 0;
     for (int k = 0; k < CLASS__COUNT; k++)
         work += work_of(&m->queues[k]);
-    uint64_t resident = b->min_resident_ns + m->longest_ns, span = span_of(m, work);
+    uint64_t stay = b->min_resident_ns > m->load_ns ? b->min_resident_ns : m->load_ns;
+    uint64_t span = span_of(m, work);
     s->in_ns = now_ns;
-    s->gate_ns = span > resident ? span : resident;
+    s->gate_ns = span > stay + m->longest_ns ? span : stay + m->longest_ns;
 }
 
 void bound_failed(struct bound *b, uint32_t model, uint64_t now_ns)

@@ -9,11 +9,11 @@
  * ahead    the work that waits for X before it: its sum over the slots of X, and the longest
  * Y        those that at T are loading or in their gate, and those that begin to load later for a
  *          waiter whose deadline was earlier; each once
- * gate(Y)  what waited for Y when it came in, by the same sum, or minResident if that is longer;
- *          and the longest request, which may have begun at its very end
+ * gate(Y)  what waited for Y when it came in, by the same sum; or, if that is longer, the longer of
+ *          minResident and load(Y), and the longest request, which may have begun at its very end
  *
- * This is the bound of core/policy.h with the times that the requests really take in place of
- * maxServe, which makes it stricter. The bound knows nothing of the core but its effects. */
+ * This is the bound that core/sched/sched.h states, with the times that requests really take in
+ * place of maxServe, which makes it stricter. It is found from the core's effects alone. */
 #ifndef SIMULATE_BOUND_H
 #define SIMULATE_BOUND_H
 

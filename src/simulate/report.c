@@ -91,7 +91,7 @@ static void write_result(struct buf *out, const struct config *c, const struct s
     write_thousandths(out, "waiting_mean",
                       r->span_ns ? r->wait_sum_ns / (r->span_ns / 1000 + 1) : 0);
     write_count(out, "events", r->events);
-    write_count(out, "events_per_s", r->events * NS_PER_MS / (r->real_ns / 1000 + 1));
+    write_count(out, "events_per_s", r->events * NS_PER_MS / (r->spent_ns / 1000 + 1));
     buf_text(out, ",\"note\":");
     buf_json_text(out, r->note);
     write_classes(out, r);

@@ -34,7 +34,7 @@ struct sim_result {
     uint64_t span_ns;       /* from the first arrival to the last answer */
     uint64_t wait_sum_ns;
     uint64_t events;  /* steps of the core */
-    uint64_t real_ns; /* that they took, with all of the simulation */
+    uint64_t spent_ns; /* of processor time on them and all of the simulation */
     struct sim_waits waits, classes[CLASS__COUNT];
     struct sim_model_result *models; /* owned; by the configuration's order */
     uint32_t model_count;

@@ -21,8 +21,7 @@ bool simulate_fits(const struct config *c)
 
 bool simulate_has_matrix(const struct config *c)
 {
-    (void)c;
-    return false;
+    return c->matrix.set_count > 0;
 }
 
 const char *simulate_own_policy(const struct config *c)
@@ -32,6 +31,19 @@ const char *simulate_own_policy(const struct config *c)
     const char *name = policies_name(m.core.sched, m.core.plan);
     mapping_fini(&m);
     return name;
+}
+
+/* On all devices together. */
+static uint64_t size_of(const struct sim_options *opt, uint32_t model)
+{
+    const struct config_model *m = &opt->config->models[model];
+    return m->vram == CONFIG_VRAM_BYTES ? m->vram_bytes : opt->costs.unknown_bytes;
+}
+
+static uint64_t share_of(const struct sim_options *opt, uint32_t model)
+{
+    uint32_t devices = opt->config->models[model].gpu_count;
+    return (size_of(opt, model) + devices - 1) / devices;
 }
 
 /* The configuration as the core is told it, but for what is simulated here. */
@@ -49,7 +61,7 @@ static void prepare_config(const struct sim_options *opt, const struct sim_polic
         p->backend = 0;
         for (uint32_t k = 0; k < p->placement_count; k++)
             if (p->placements[k].bytes == 0 && p->placements[k].device_mask)
-                p->placements[k].bytes = opt->costs.unknown_bytes;
+                p->placements[k].bytes = share_of(opt, i);
     }
 }
 
@@ -71,12 +83,6 @@ static void prepare_core(struct world *w, const struct mapping *m)
     w->core = core_init(w->memory, &limits, w->opt->seed);
 }
 
-static uint64_t size_of(const struct sim_options *opt, uint32_t model)
-{
-    const struct config_model *m = &opt->config->models[model];
-    return m->vram == CONFIG_VRAM_BYTES ? m->vram_bytes : opt->costs.unknown_bytes;
-}
-
 static void prepare_models(struct world *w, const struct mapping *m)
 {
     const struct sim_costs *costs = &w->opt->costs;
@@ -87,11 +93,12 @@ static void prepare_models(struct world *w, const struct mapping *m)
     w->bound.unload_ns = costs->unload_ns;
     for (uint32_t i = 0; i < w->model_count; i++) {
         struct world_model *model = &w->models[i];
-        model->bytes = size_of(w->opt, i);
+        uint64_t bytes = size_of(w->opt, i);
+        model->bytes = share_of(w->opt, i);
         model->suspended_bytes = m->models[i].suspended_bytes;
         model->load_ns =
-            costs->load_fixed_ns + (uint64_t)((double)model->bytes * (double)NS_PER_S /
-                                              (double)costs->load_bytes_per_s);
+            costs->load_fixed_ns +
+            (uint64_t)((double)bytes * (double)NS_PER_S / (double)costs->load_bytes_per_s);
         w->bound.models[i].load_ns = model->load_ns;
         w->bound.models[i].slots = m->models[i].slots_max;
     }
@@ -220,10 +227,11 @@ static void finish_timeline(struct world *w)
             timeline_leave(t, w->models[i].stay, w->now_ns);
 }
 
-static uint64_t real_ns(void)
+/* Of the processor: what else runs on the machine does not count. */
+static uint64_t spent_ns(void)
 {
     struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
@@ -263,11 +271,11 @@ void simulate_run(const struct sim_options *opt, const struct sim_policy *policy
     };
     prepare_core(&w, &m);
     prepare_models(&w, &m);
-    uint64_t begin_ns = real_ns();
+    uint64_t begin_ns = spent_ns();
     boot(&w, &m);
     while (world_turn(&w))
         ;
-    ret->real_ns = real_ns() - begin_ns;
+    ret->spent_ns = spent_ns() - begin_ns;
     sum_up(&w);
     if (timeline)
         finish_timeline(&w);

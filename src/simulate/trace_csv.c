@@ -82,7 +82,7 @@ static int take_fields(struct trace_file *f, const struct csv *csv, const char *
 static int take_line(struct trace_file *f, struct csv *csv, char *line, struct err *e)
 {
     const char *fields[FIELDS_MAX];
-    uint32_t count;
+    uint32_t count = 0;
     if (f->line == 1 && strncmp(line, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
         line += strlen(BYTE_ORDER_MARK);
     line[strcspn(line, "\r\n")] = '\0';
