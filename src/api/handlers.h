@@ -28,6 +28,13 @@ void api_model(struct server *s, struct exchange *ex);
 void api_model_op(struct server *s, struct exchange *ex);
 void api_devices(struct server *s, struct exchange *ex);
 
+/* queue.c, plan.c, decisions.c, mode.c */
+void api_queue(struct server *s, struct exchange *ex);
+void api_plan(struct server *s, struct exchange *ex);
+void api_decisions(struct server *s, struct exchange *ex);
+void api_mode(struct server *s, struct exchange *ex);
+void api_set_mode(struct server *s, struct exchange *ex);
+
 /* streams.c */
 void api_events(struct server *s, struct exchange *ex);
 void api_logs(struct server *s, struct exchange *ex);
@@ -50,6 +57,5 @@ bool api_path_model(struct exchange *ex, uint32_t *ret_slot);
  */
 bool api_path_tail(struct exchange *ex, char *out, size_t size);
 void api_send_json(struct exchange *ex, int status, struct buf *json);
-void api_put_seconds(struct buf *b, uint64_t ns);
 
 #endif

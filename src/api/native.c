@@ -2,57 +2,48 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "api/handlers.h"
+#include "api/json.h"
 #include "base/pure/errors.h"
 #include "config/config.h"
 #include "http/url.h"
 #include "server/devices.h"
 
-static uint64_t now_ns(void)
+/* What it takes, on all of its devices together where it is there, else on each; and who says so.
+ */
+static void put_footprint(struct server *s, const struct core_model_view *v, struct buf *b)
 {
-    return uv_hrtime();
-}
-
-static void put_age(struct buf *b, uint64_t then_ns)
-{
-    if (then_ns == 0 || then_ns > now_ns())
-        buf_text(b, "null");
-    else
-        api_put_seconds(b, now_ns() - then_ns);
-}
-
-static void put_string_or_null(struct buf *b, const char *text)
-{
-    if (text && *text)
-        buf_json_text(b, text);
-    else
-        buf_text(b, "null");
-}
-
-static void put_idle_deadline(struct buf *b, uint64_t at_ns)
-{
-    uint64_t now = now_ns();
-    if (at_ns == 0)
-        buf_text(b, "null");
-    else
-        api_put_seconds(b, at_ns > now ? at_ns - now : 0);
-}
-
-static void put_footprint(struct server *s, const struct config_model *m,
-                          const struct core_model_view *v, struct buf *b)
-{
+    uint64_t known = v->declared_bytes > v->learned_bytes ? v->declared_bytes : v->learned_bytes;
+    const char *source = known && known == v->declared_bytes ? "declared"
+                         : known                             ? "learned"
+                         : v->estimated_bytes                ? "estimated"
+                         : v->charged_bytes                  ? "measured"
+                                                             : "unknown";
+    uint64_t bytes = v->charged_bytes ? v->charged_bytes : known ? known : v->estimated_bytes;
     const struct config *c = s->roster.current->config;
     bool placed = v->device != CORE_SLOT_NONE && v->device < c->gpu_count;
-    uint64_t declared = m && m->vram == CONFIG_VRAM_BYTES ? m->vram_bytes : 0;
-    uint64_t bytes = v->charged_bytes ? v->charged_bytes : declared;
     buf_text(b, ",\"device\":");
-    put_string_or_null(b, placed ? c->gpus[v->device].name : NULL);
+    api_put_text(b, placed ? c->gpus[v->device].name : NULL);
+    buf_text(b, ",\"devices\":");
+    api_put_devices(b, s, v->devices);
     if (bytes)
-        buf_printf(b, ",\"footprint_bytes\":%llu,\"footprint_source\":\"%s\"",
-                   (unsigned long long)bytes, declared ? "declared" : "measured");
+        buf_printf(b, ",\"footprint_bytes\":%llu", (unsigned long long)bytes);
     else
-        buf_text(b, ",\"footprint_bytes\":null,\"footprint_source\":\"unknown\"");
-    buf_printf(b, ",\"settling\":%s", v->settling ? "true" : "false");
+        buf_text(b, ",\"footprint_bytes\":null");
+    buf_printf(b, ",\"footprint_source\":\"%s\",\"settling\":%s", source,
+               v->settling ? "true" : "false");
+}
+
+static const char *wish_text(enum wish w)
+{
+    return w == WISH_LOADED ? "loaded" : w == WISH_UNLOADED ? "unloaded" : NULL;
+}
+
+static void put_policy(const struct config_model *m, const struct core_model_view *v, struct buf *b)
+{
+    buf_printf(b, ",\"pinned\":%s,\"wish\":", v->pinned ? "true" : "false");
+    api_put_text(b, wish_text(v->wish));
+    buf_text(b, ",\"class\":");
+    api_put_text(b, m ? config_class_words[m->class] : NULL);
 }
 
 static void put_model(struct server *s, uint32_t slot, struct buf *b)
@@ -64,11 +55,12 @@ static void put_model(struct server *s, uint32_t slot, struct buf *b)
     buf_text(b, "{\"id\":");
     buf_json_text(b, e->id);
     buf_printf(b, ",\"state\":\"%s\"", model_state_text(v.state));
-    put_footprint(s, m, &v, b);
+    put_footprint(s, &v, b);
+    put_policy(m, &v, b);
     buf_printf(b, ",\"in_flight\":%u,\"waiting\":%u,\"last_used_s\":", v.running, v.waiting);
-    put_age(b, v.last_used.ns);
+    api_put_age(b, v.last_used.ns);
     buf_text(b, ",\"idle_unload_s\":");
-    put_idle_deadline(b, v.idle_deadline.ns);
+    api_put_left(b, v.idle_deadline.ns);
     buf_text(b, ",\"load_s\":");
     if (v.load_ns_mean)
         api_put_seconds(b, v.load_ns_mean);
@@ -82,9 +74,9 @@ static void put_model(struct server *s, uint32_t slot, struct buf *b)
     else
         buf_text(b, ",\"pid\":null,\"port\":null");
     buf_text(b, ",\"reason\":");
-    put_string_or_null(b, v.reason == REASON_NONE ? NULL : reason_text(v.reason));
+    api_put_text(b, v.reason == REASON_NONE ? NULL : reason_text(v.reason));
     buf_text(b, ",\"error\":");
-    put_string_or_null(b, v.state == MODEL_ERROR ? e->last_error : NULL);
+    api_put_text(b, v.state == MODEL_ERROR ? e->last_error : NULL);
     buf_text(b, ",\"aliases\":[");
     for (uint32_t i = 0; m && i < m->aliases.count; i++) {
         buf_text(b, i ? "," : "");
@@ -160,13 +152,46 @@ static bool query_flag(const struct exchange *ex, const char *name, bool absent)
     return strcmp(value, "0") != 0 && strcmp(value, "false") != 0;
 }
 
+/* What a model can be told to do. */
+struct model_op {
+    const char *suffix;
+    enum command what, forced;
+    bool resume; /* only what is suspended can be loaded so */
+};
+
+static void run_op(struct server *s, struct exchange *ex, const struct model_op *op, char *name)
+{
+    name[strlen(name) - strlen(op->suffix)] = '\0';
+    uint32_t slot = roster_find(&s->roster, name);
+    if (slot == CORE_SLOT_NONE) {
+        exchange_fail_unknown(ex, name);
+        return;
+    }
+    enum command what = query_flag(ex, "force", false) ? op->forced : op->what;
+    struct core_model_view v;
+    core_view_model(s->runner.core, slot, &v);
+    if (op->resume && v.state != MODEL_SUSPENDED) {
+        api_fail_reason(ex, slot, REASON_NOT_POSSIBLE);
+        return;
+    }
+    if (query_flag(ex, "wait", true)) {
+        ex->slot = slot;
+        exchange_command(ex, slot, what, answer_op);
+    } else {
+        runner_command(&s->runner, SERVER_TAG_NOBODY, slot, what, REASON_COMMAND);
+        answer_begun(s, ex, slot);
+    }
+}
+
 void api_model_op(struct server *s, struct exchange *ex)
 {
-    static const struct {
-        const char *suffix;
-        enum command what, forced;
-    } ops[] = {{"/load", COMMAND_LOAD, COMMAND_LOAD},
-               {"/unload", COMMAND_UNLOAD, COMMAND_UNLOAD_NOW}};
+    static const struct model_op ops[] = {{"/load", COMMAND_LOAD, COMMAND_LOAD, false},
+                                          {"/unload", COMMAND_UNLOAD, COMMAND_UNLOAD_NOW, false},
+                                          {"/pin", COMMAND_PIN, COMMAND_PIN, false},
+                                          {"/unpin", COMMAND_UNPIN, COMMAND_UNPIN, false},
+                                          {"/suspend", COMMAND_SUSPEND, COMMAND_SUSPEND, false},
+                                          {"/resume", COMMAND_LOAD, COMMAND_LOAD, true},
+                                          {"/move", COMMAND_MOVE, COMMAND_MOVE, false}};
     char name[API_NAME_MAX];
     if (api_refuse_cross_site(ex) || !api_path_tail(ex, name, sizeof(name)))
         return;
@@ -174,22 +199,12 @@ void api_model_op(struct server *s, struct exchange *ex)
         size_t n = strlen(name), k = strlen(ops[i].suffix);
         if (n <= k || strcmp(name + n - k, ops[i].suffix) != 0)
             continue;
-        name[n - k] = '\0';
-        uint32_t slot = roster_find(&s->roster, name);
-        enum command what = query_flag(ex, "force", false) ? ops[i].forced : ops[i].what;
-        if (slot == CORE_SLOT_NONE) {
-            exchange_fail_unknown(ex, name);
-        } else if (query_flag(ex, "wait", true)) {
-            ex->slot = slot;
-            exchange_command(ex, slot, what, answer_op);
-        } else {
-            runner_command(&s->runner, SERVER_TAG_NOBODY, slot, what, REASON_COMMAND);
-            answer_begun(s, ex, slot);
-        }
+        run_op(s, ex, &ops[i], name);
         return;
     }
     exchange_fail(ex, &(struct problem){.error = ERR_ROUTE_UNKNOWN,
-                                        .detail = "a model can be told: load, unload"});
+                                        .detail = "a model can be told: load, unload, pin, unpin, "
+                                                  "suspend, resume, move"});
 }
 
 static void put_device(struct server *s, uint32_t index, struct buf *b)
@@ -201,16 +216,19 @@ static void put_device(struct server *s, uint32_t index, struct buf *b)
     buf_json_text(b, gpu->name);
     buf_printf(b,
                ",\"present\":%s,\"total_bytes\":%llu,\"used_bytes\":%llu,\"own_bytes\":%llu,"
-               "\"settling_bytes\":%llu,\"foreign_bytes\":%llu,\"room_bytes\":%llu,\"sampled_s\":",
+               "\"leased_bytes\":%llu,\"settling_bytes\":%llu,\"foreign_bytes\":%llu,"
+               "\"room_bytes\":%llu,\"loading\":",
                v.present ? "true" : "false", (unsigned long long)v.total_bytes,
-               (unsigned long long)v.used_bytes, (unsigned long long)v.charged_bytes,
-               (unsigned long long)v.settling_bytes, (unsigned long long)v.foreign_bytes,
-               (unsigned long long)v.room_bytes);
-    put_age(b, v.sampled.ns);
+               (unsigned long long)v.used_bytes, (unsigned long long)v.own_bytes,
+               (unsigned long long)v.leased_bytes, (unsigned long long)v.settling_bytes,
+               (unsigned long long)v.foreign_bytes, (unsigned long long)v.room_bytes);
+    api_put_model(b, s, v.loader < s->roster.count ? v.loader : CORE_SLOT_NONE);
+    buf_text(b, ",\"sampled_s\":");
+    api_put_age(b, v.sampled.ns);
     buf_char(b, '}');
 }
 
-static void put_devices(struct server *s, struct buf *b)
+static void put_device_list(struct server *s, struct buf *b)
 {
     uint32_t count = s->roster.current->config->gpu_count;
     buf_text(b, "\"devices\":[");
@@ -225,7 +243,7 @@ void api_devices(struct server *s, struct exchange *ex)
 {
     struct buf json = {0};
     buf_char(&json, '{');
-    put_devices(s, &json);
+    put_device_list(s, &json);
     buf_text(&json, "}\n");
     api_send_json(ex, 200, &json);
 }
@@ -237,17 +255,17 @@ void api_status(struct server *s, struct exchange *ex)
     struct buf json = {0};
     core_view(s->runner.core, &v);
     buf_text(&json, "{\"version\":\"" WHARF_VERSION "\",\"uptime_s\":");
-    api_put_seconds(&json, now_ns() - s->started_ns);
+    api_put_seconds(&json, uv_hrtime() - s->started_ns);
     buf_printf(&json,
                ",\"state\":\"%s\",\"scheduler\":\"%s\",\"planner\":\"%s\",\"models\":%u,"
-               "\"loaded\":%u,\"in_flight\":%u,\"waiting\":%u,\"connections\":%u,"
-               "\"degraded\":",
+               "\"loaded\":%u,\"in_flight\":%u,\"waiting\":%u,\"connections\":%u,\"mode\":",
                s->stopping ? "stopping" : "serving", config_scheduler_words[c->scheduler],
-               roster_fits(c) ? "fit" : "group", c->model_count, v.loaded, v.running, v.waiting,
-               s->clients.count);
-    put_string_or_null(&json, devices_problem(s->devices));
+               roster_planner(c), c->model_count, v.loaded, v.running, v.waiting, s->clients.count);
+    buf_json_text(&json, s->modes.name);
+    buf_text(&json, ",\"degraded\":");
+    api_put_text(&json, devices_problem(s->devices));
     buf_char(&json, ',');
-    put_devices(s, &json);
+    put_device_list(s, &json);
     buf_text(&json, "}\n");
     api_send_json(ex, 200, &json);
 }

@@ -20,12 +20,6 @@ void api_send_json(struct exchange *ex, int status, struct buf *json)
     buf_fini(json);
 }
 
-void api_put_seconds(struct buf *b, uint64_t ns)
-{
-    buf_printf(b, "%llu.%03llu", (unsigned long long)(ns / NS_PER_S),
-               (unsigned long long)(ns % NS_PER_S / NS_PER_MS));
-}
-
 bool api_refuse_cross_site(struct exchange *ex)
 {
     const struct http_field *f = http_head_find_text(ex->head, ex->bytes, "sec-fetch-site");

@@ -3,79 +3,49 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/pure/units.h"
-#include "cli/args.h"
 #include "cli/commands.h"
-#include "cli/output.h"
-#include "cli/session.h"
+#include "cli/show.h"
 #include "cli/text.h"
 
 static const char *const headings[] = {"MODEL", "STATE",   "DEVICE",    "SIZE",
                                        "BUSY",  "WAITING", "IDLE/UNTIL"};
 
-#define CELL_MAX 64
-
-static const char *text_of(const json_t *model, const char *name)
+static void format_size(const json_t *model, char out[SHOW_CELL_MAX])
 {
-    const char *text = json_string_value(json_object_get(model, name));
-    return text && *text ? text : "-";
-}
-
-static void format_size(const json_t *model, char out[CELL_MAX])
-{
-    const json_t *bytes = json_object_get(model, "footprint_bytes");
-    char size[UNITS_TEXT_MAX];
-    if (!json_is_integer(bytes) || json_integer_value(bytes) < 0) {
-        snprintf(out, CELL_MAX, "-");
-        return;
-    }
-    bool is_guess = strcmp(text_of(model, "footprint_source"), "estimated") == 0;
-    snprintf(out, CELL_MAX, "%s%s", is_guess ? "~" : "",
-             units_format_bytes((uint64_t)json_integer_value(bytes), size));
-}
-
-static void format_count(const json_t *model, const char *name, char out[CELL_MAX])
-{
-    snprintf(out, CELL_MAX, "%lld", (long long)json_integer_value(json_object_get(model, name)));
-}
-
-static const char *format_seconds(const json_t *seconds, char out[UNITS_TEXT_MAX])
-{
-    const double seconds_max = 1e9;
-    double s = json_number_value(seconds);
-    if (!json_is_number(seconds) || !(s >= 0 && s <= seconds_max))
-        return "-";
-    if (s < 1)
-        return "0s";
-    return units_format_duration((uint64_t)s * NS_PER_S, out);
+    char size[SHOW_CELL_MAX];
+    bool is_guess = strcmp(show_text(model, "footprint_source"), "estimated") == 0;
+    bool is_known = json_is_integer(json_object_get(model, "footprint_bytes"));
+    snprintf(out, SHOW_CELL_MAX, "%s%.40s", is_guess && is_known ? "~" : "",
+             show_bytes(model, "footprint_bytes", size));
 }
 
 /* For how long it has been idle, and in how long it will be unloaded for that. */
-static void format_idle(const json_t *model, char out[CELL_MAX])
+static void format_idle(const json_t *model, char out[SHOW_CELL_MAX])
 {
-    char idle[UNITS_TEXT_MAX], until[UNITS_TEXT_MAX];
-    const json_t *left = json_object_get(model, "idle_unload_s");
-    snprintf(out, CELL_MAX, json_is_number(left) ? "%s/%s" : "%s",
-             format_seconds(json_object_get(model, "last_used_s"), idle),
-             format_seconds(left, until));
+    char idle[SHOW_CELL_MAX], until[SHOW_CELL_MAX];
+    bool leaves = json_is_number(json_object_get(model, "idle_unload_s"));
+    snprintf(out, SHOW_CELL_MAX, leaves ? "%.30s/%.30s" : "%.30s",
+             show_seconds(model, "last_used_s", idle), show_seconds(model, "idle_unload_s", until));
 }
 
 static void add_model(struct text_table *table, const json_t *model)
 {
-    char size[CELL_MAX], busy[CELL_MAX], waiting[CELL_MAX], idle[CELL_MAX];
+    char size[SHOW_CELL_MAX], busy[SHOW_CELL_MAX], waiting[SHOW_CELL_MAX], idle[SHOW_CELL_MAX];
     format_size(model, size);
-    format_count(model, "in_flight", busy);
-    format_count(model, "waiting", waiting);
     format_idle(model, idle);
-    const char *cells[] = {text_of(model, "id"),
-                           text_of(model, "state"),
-                           text_of(model, "device"),
+    bool pinned = json_is_true(json_object_get(model, "pinned"));
+    struct buf state = {0};
+    buf_printf(&state, "%s%s", show_text(model, "state"), pinned ? " (pinned)" : "");
+    const char *cells[] = {show_text(model, "id"),
+                           state.data,
+                           show_text(model, "device"),
                            size,
-                           busy,
-                           waiting,
+                           show_count(model, "in_flight", busy),
+                           show_count(model, "waiting", waiting),
                            idle};
     _Static_assert(countof(cells) == countof(headings), "a heading a cell");
     text_table_add(table, cells);
+    buf_fini(&state);
 }
 
 /* Why a model is not loaded. Reasons are sentences, which would tear a column apart; of an error it
@@ -84,9 +54,9 @@ static void write_reason(struct buf *out, const json_t *model)
 {
     const char *reason = json_string_value(json_object_get(model, "reason"));
     const char *error = json_string_value(json_object_get(model, "error"));
-    if (strcmp(text_of(model, "state"), "loaded") == 0 || (!reason && !error))
+    if (strcmp(show_text(model, "state"), "loaded") == 0 || (!reason && !error))
         return;
-    text_escape_all(out, TEXT_LINE, text_of(model, "id"));
+    text_escape_all(out, TEXT_LINE, show_text(model, "id"));
     buf_text(out, ": ");
     if (reason)
         text_escape_all(out, TEXT_LINE, reason);
@@ -97,8 +67,9 @@ static void write_reason(struct buf *out, const json_t *model)
     buf_char(out, '\n');
 }
 
-static void write_models(struct buf *out, const json_t *models)
+static void write_models(struct buf *out, const json_t *answer)
 {
+    const json_t *models = json_object_get(answer, "models");
     struct text_table table = {.columns = countof(headings)};
     text_table_add(&table, headings);
     for (size_t i = 0; i < json_array_size(models); i++)
@@ -111,32 +82,17 @@ static void write_models(struct buf *out, const json_t *models)
 
 static int run(const struct cli_args *args)
 {
-    struct session s;
-    struct client_reply reply;
-    struct buf out = {0};
     const struct client_request rq = {
         .method = "GET", .path = "/wharf/models", .silence_ms_max = SESSION_SILENCE_MS_MAX};
-    int status = session_open(args, &s);
-    if (status == CLI_DONE)
-        status = session_fetch(&s, &rq, "list the models", &reply);
-    if (status != CLI_DONE)
-        return status;
-    if (s.wants_json) {
-        output_json(reply.body.data, reply.body.len);
-    } else {
-        write_models(&out, json_object_get(reply.json, "models"));
-        output_safe(&out);
-    }
-    buf_fini(&out);
-    client_reply_fini(&reply);
-    return CLI_DONE;
+    return show_answer(args, &rq, "list the models", write_models);
 }
 
 const struct cli_command cmd_ps = {
     .name = "ps",
     .summary = "list the models and what they are doing",
     .description =
-        "One line a model: its state, the device it sits on, the memory it takes there (with ~ "
+        "One line a model: its state, and whether it is pinned, the device it sits on, the memory "
+        "it takes there (with ~ "
         "where that is an estimate), the requests it is serving and those that wait for it, how "
         "long ago it was last used, and, behind the slash, how long until it is unloaded for "
         "idleness. Below, for models that are not loaded, why.",

@@ -7,15 +7,21 @@
 #include "cli/command.h"
 
 extern const struct cli_command cmd_check;
+extern const struct cli_command cmd_devices;
 extern const struct cli_command cmd_events;
 extern const struct cli_command cmd_help;
 extern const struct cli_command cmd_load;
 extern const struct cli_command cmd_logs;
+extern const struct cli_command cmd_mode;
+extern const struct cli_command cmd_pin;
+extern const struct cli_command cmd_plan;
 extern const struct cli_command cmd_ps;
+extern const struct cli_command cmd_queue;
 extern const struct cli_command cmd_serve;
 extern const struct cli_command cmd_simulate;
 extern const struct cli_command cmd_unload;
 extern const struct cli_command cmd_version;
+extern const struct cli_command cmd_why;
 
 extern const struct cli_command *const cli_commands[];
 extern const uint32_t cli_command_count;

@@ -88,6 +88,25 @@ static void read_wishes(struct resolver *r, const struct bound *b, struct config
     }
 }
 
+/* Each GPU that a mode names for a model is one way in which it may sit; the core has a few. */
+static void check_wished_gpus(struct resolver *r, const struct value *modes)
+{
+    const struct config *c = r->config;
+    uint32_t *wished = arena_alloc(r->scratch, c->model_count, sizeof(*wished));
+    for (uint32_t i = 0; i < c->mode_count; i++)
+        for (uint32_t w = 0; w < c->modes[i].wish_count; w++)
+            if (c->modes[i].wishes[w].gpu != CONFIG_GPU_ANY)
+                wished[c->modes[i].wishes[w].model] |= 1U << c->modes[i].wishes[w].gpu;
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        uint32_t count = 0;
+        for (uint32_t mask = wished[i]; mask; mask &= mask - 1)
+            count++;
+        if (count > CONFIG_WISHED_GPUS_MAX)
+            diag_error(r->diag, modes->at, "modes want model %s on %u GPUs; %d is the most",
+                       diag_quote(r->diag, c->models[i].id), count, CONFIG_WISHED_GPUS_MAX);
+    }
+}
+
 static uint32_t find_mode(const struct config *c, const char *id)
 {
     for (uint32_t i = 0; i < c->mode_count; i++)
@@ -117,6 +136,7 @@ static void resolve_modes(struct resolver *r)
         c->modes[c->mode_count].id = arena_text(r->arena, sorted[i]->id);
         read_wishes(r, sorted[i], &c->modes[c->mode_count++]);
     }
+    check_wished_gpus(r, v);
 }
 
 static void resolve_start_mode(struct resolver *r)
@@ -183,18 +203,11 @@ static void warn_of_no_effect(struct resolver *r)
     if (c->on_exit == CONFIG_EXIT_KEEP)
         diag_warn(d, bound_value(r->root, SET_ROOT_onExit)->at,
                   "onExit: keep has no effect yet: models cannot be adopted so far, so they stop");
-    if (c->hook_count)
-        diag_warn(d, bound_value(bound_child(r->root, SET_ROOT_hooks), SET_HOOKS_on)->at,
-                  "hooks.on has no effect yet: its commands are checked, but not run");
-    for (uint32_t i = 0; i < c->model_count; i++) {
+    for (uint32_t i = 0; i < c->model_count; i++)
         if (c->models[i].suspend != CONFIG_SUSPEND_NONE)
             diag_warn(d, bound_value(r->models[i], SET_MODEL_suspend)->at,
                       "suspend: %s has no effect yet: no backend can suspend a model so far",
                       config_suspend_words[c->models[i].suspend]);
-        if (c->models[i].on_abort == CONFIG_ABORT_DRAIN)
-            diag_warn(d, bound_value(r->models[i], SET_MODEL_onAbort)->at,
-                      "onAbort: drain has no effect yet: requests are cancelled");
-    }
 }
 
 void resolve_policies(struct resolver *r)

@@ -6,6 +6,7 @@
 #include "base/pure/pool.h"
 #include "core/core.h"
 #include "core/gate.h"
+#include "core/holding.h"
 #include "core/reuse.h"
 
 enum waiter_state { WAITER_WAITING, WAITER_DOOMED, WAITER_GRANTED };
@@ -38,21 +39,6 @@ struct op {
     uint64_t bytes;
 };
 
-/* Bytes on the devices. */
-struct holding {
-    uint32_t devices;          /* where it is charged */
-    uint32_t settling_devices; /* where bytes are settling */
-    uint64_t charged[CORE_DEVICES_MAX];
-    uint64_t settling[CORE_DEVICES_MAX]; /* given back, not yet seen to be free */
-    uint64_t measured[CORE_DEVICES_MAX];
-    uint64_t peak_bytes;    /* most measured on one device, since it was charged */
-    uint32_t blind_samples; /* samples since then that did not say who uses what */
-    bool measured_once;
-    bool unsized;        /* charged without a known footprint: follows what is measured */
-    bool restored;       /* charged on somebody's word, whatever room there was */
-    struct mono gone_at; /* settling: samples taken later count */
-};
-
 /* What a planner found, and while it is carried out, what is left to do. */
 struct plan {
     bool active;
@@ -69,13 +55,20 @@ struct plan {
     enum reason why; /* of the evictions */
 };
 
+/* On what grounds a target wants in. */
+struct claim {
+    uint32_t target;
+    uint32_t rank; /* class of who waits; CLASS__COUNT: a mode alone */
+    bool overdue;
+};
+
 /* One that may want bytes. */
 struct target {
     struct plan plan;
-    struct link active;  /* on c->active while it has a plan */
-    struct link parked;  /* on c->parked, tried in vain */
-    uint32_t tried_rank; /* by a claim of this rank */
-    bool blocked;        /* not servable: its waiters' clocks stand */
+    struct link active; /* on c->active while it has a plan */
+    struct link parked; /* on c->parked, tried in vain */
+    struct claim tried; /* as what */
+    bool blocked;       /* not servable: its waiters' clocks stand */
     struct mono blocked_since;
     uint64_t stood_ns; /* stood still in all, before that */
     uint32_t anchor;   /* devices kept free for it, as far as they come free */

@@ -22,11 +22,6 @@ void queue_report_wait(struct core *c);
 struct waiter *queue_next(const struct core *c, uint32_t model);
 
 /* want.c: who comes in next */
-struct claim {
-    uint32_t target;
-    uint32_t rank; /* class of who waits; CLASS__COUNT: a mode alone */
-    bool overdue;
-};
 bool want_is_lease(const struct core *c, uint32_t target);
 struct lease *want_lease(const struct core *c, uint32_t target);
 uint32_t want_of_lease(const struct core *c, uint32_t lease_slot);

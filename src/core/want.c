@@ -130,16 +130,12 @@ static uint64_t place_of(const struct core *c, uint32_t target, uint32_t rank)
     return minus(head->since.ns + model_load_ns(m, 0), (m->waiting_count - 1) * PER_WAITER_NS);
 }
 
-static struct heap_key key_of(const struct core *c, uint32_t target, bool *ret_overdue,
-                              struct mono *ret_deadline)
+static struct heap_key key_of(const struct core *c, uint32_t target)
 {
     struct claim claim = want_claim(c, target);
-    struct mono at = {UINT64_MAX};
-    bool has = want_deadline(c, target, &at);
-    *ret_overdue = claim.overdue;
-    *ret_deadline = has ? at : (struct mono){UINT64_MAX};
+    struct mono at;
     uint64_t place = place_of(c, target, claim.rank);
-    if (claim.overdue)
+    if (claim.overdue && want_deadline(c, target, &at))
         return (struct heap_key){at.ns, place};
     int64_t priority = want_is_lease(c, target) ? 0 : c->models[target].policy.priority;
     uint64_t order = (uint64_t)((int64_t)INT32_MAX - priority);
@@ -148,10 +144,7 @@ static struct heap_key key_of(const struct core *c, uint32_t target, bool *ret_o
 
 bool want_precedes(const struct core *c, uint32_t target, uint32_t other)
 {
-    bool overdue;
-    struct mono deadline;
-    struct heap_key a = key_of(c, target, &overdue, &deadline);
-    struct heap_key b = key_of(c, other, &overdue, &deadline);
+    struct heap_key a = key_of(c, target), b = key_of(c, other);
     return a.major != b.major ? a.major < b.major : a.minor < b.minor;
 }
 
@@ -162,11 +155,30 @@ static uint32_t overdue_slot(const struct core *c, uint32_t target)
                : deadline_model(target, DEADLINE_OVERDUE);
 }
 
+/* Wakes the core when the target turns overdue. */
+static void watch(struct core *c, uint32_t target)
+{
+    uint32_t slot = overdue_slot(c, target);
+    struct mono at;
+    const struct heap_item *set = heap_find(&c->deadlines, slot);
+    if (!want_deadline(c, target, &at) || at.ns <= c->now.ns)
+        deadline_clear(c, slot);
+    else if (!set || set->key.major != at.ns)
+        deadline_set(c, slot, at);
+}
+
+/* Who outranks more, or is overdue by now, may have more put out than when it was tried last. */
+static bool claims_more(const struct core *c, uint32_t target)
+{
+    const struct target *t = &c->targets[target];
+    struct claim claim = want_claim(c, target);
+    return claim.rank < t->tried.rank || (claim.overdue && !t->tried.overdue);
+}
+
 void want_set(struct core *c, uint32_t target, bool wanted)
 {
     struct target *t = &c->targets[target];
-    bool overdue, parked = link_linked(&t->parked);
-    struct mono deadline;
+    bool parked = link_linked(&t->parked);
     if (!wanted) {
         if (parked)
             list_remove(&c->parked, &t->parked);
@@ -176,20 +188,14 @@ void want_set(struct core *c, uint32_t target, bool wanted)
         want_unblock(c, target);
         return;
     }
-    const struct heap_item *old = heap_find(&c->wants, target);
-    struct heap_key key = key_of(c, target, &overdue, &deadline);
-    uint32_t slot = overdue_slot(c, target);
-    if (overdue || deadline.ns == UINT64_MAX)
-        deadline_clear(c, slot);
-    else if (!heap_has(&c->deadlines, slot) ||
-             heap_find(&c->deadlines, slot)->key.major != deadline.ns)
-        deadline_set(c, slot, deadline);
+    watch(c, target);
     if (parked) {
-        /* Who outranks more may have more put out; else only a change is a reason to try again. */
-        if (want_claim(c, target).rank < t->tried_rank)
+        if (claims_more(c, target))
             c->version++;
         return;
     }
+    const struct heap_item *old = heap_find(&c->wants, target);
+    struct heap_key key = key_of(c, target);
     if (!old)
         c->version++;
     if (!old || old->key.major != key.major || old->key.minor != key.minor)
@@ -200,17 +206,15 @@ void want_park(struct core *c, uint32_t target)
 {
     heap_remove(&c->wants, target);
     list_push(&c->parked, &c->targets[target].parked);
-    c->targets[target].tried_rank = want_claim(c, target).rank;
+    c->targets[target].tried = want_claim(c, target);
 }
 
 void want_unpark_all(struct core *c)
 {
     struct link *n;
-    bool overdue;
-    struct mono deadline;
     while ((n = list_pop(&c->parked))) {
         uint32_t target = (uint32_t)(list_entry(n, struct target, parked) - c->targets);
-        heap_set(&c->wants, target, key_of(c, target, &overdue, &deadline));
+        heap_set(&c->wants, target, key_of(c, target));
     }
 }
 
@@ -236,6 +240,8 @@ void want_unblock(struct core *c, uint32_t target)
         return;
     t->blocked = false;
     t->stood_ns += c->now.ns - t->blocked_since.ns;
+    if (heap_has(&c->wants, target) || link_linked(&t->parked))
+        watch(c, target);
 }
 
 void want_set_anchor(struct core *c, uint32_t target, uint32_t devices)

@@ -125,16 +125,20 @@ static void put_token(const struct generation *g, uint32_t i, struct buf *out)
                    g->word_count ? g->words[(i - OPENING_TOKENS) % g->word_count] : "...");
 }
 
+/* The client has gone; returns false. */
+static bool cancel(const struct generation *g, uint32_t tokens)
+{
+    engine_say("slot 0: request %llu cancelled after %u tokens: the client has gone",
+               (unsigned long long)g->number, tokens);
+    return false;
+}
+
 /* Waits for token i to be due. False when the client has gone. */
 static bool wait_for_token(const struct generation *g, uint32_t i)
 {
     const struct flags *f = g->engine->flags;
     struct mono due = {g->started.ns + (i + 1) * f->token_delay};
-    if (f->token_delay == 0 || http_wait_until(g->conn, due))
-        return true;
-    engine_say("slot 0: request %llu cancelled after %u tokens: the client has gone",
-               (unsigned long long)g->number, i);
-    return false;
+    return f->token_delay == 0 || http_wait_until(g->conn, due) || cancel(g, i);
 }
 
 static void crash_after_token(const struct generation *g, uint32_t i)
@@ -175,7 +179,7 @@ static bool answer_stream(const struct generation *g, struct buf *text, struct b
     http_stream_begin(g->conn, "text/event-stream");
     g->dialect->begin(g, out);
     put_padding(g, out);
-    ok = http_stream_part(g->conn, out->data, out->len);
+    ok = http_stream_part(g->conn, out->data, out->len) || cancel(g, 0);
     for (uint32_t i = 0; ok && i < g->token_count; i++) {
         ok = wait_for_token(g, i);
         buf_clear(&token);
@@ -183,7 +187,7 @@ static bool answer_stream(const struct generation *g, struct buf *text, struct b
         put_token(g, i, &token);
         buf_append(text, token.data, token.len);
         g->dialect->token(g, token.data, out);
-        ok = ok && http_stream_part(g->conn, out->data, out->len);
+        ok = ok && (http_stream_part(g->conn, out->data, out->len) || cancel(g, i));
         crash_after_token(g, i);
     }
     buf_clear(out);

@@ -38,6 +38,8 @@ static void put_details(struct server *s, const struct effect *e, struct buf *b)
         put_number(b, "bytes", e->bytes);
     if (e->duration_ns)
         put_seconds(b, "seconds", e->duration_ns);
+    if (e->notice == NOTICE_MODE_REACHED)
+        put_text(b, "mode", s->modes.name);
     if (e->notice == NOTICE_LOAD_FAILED && s->roster.entries[e->model].last_error)
         put_text(b, "error", s->roster.entries[e->model].last_error);
     buf_char(b, '}');
@@ -57,7 +59,7 @@ void notices_publish(struct server *s, const struct effect *e)
 void notices_waiter(struct server *s, const char *type, const struct effect *e)
 {
     struct buf details = {0};
-    if (s->events.followers.count == 0)
+    if (s->events.followers.count == 0 && !hooks_want(s, type))
         return;
     put_details(s, e, &details);
     /* Before the closing brace. */

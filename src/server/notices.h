@@ -7,8 +7,8 @@ struct server;
 
 void notices_publish(struct server *s, const struct effect *e);
 void notices_decision(struct server *s, const struct effect *e);
-/* waiting, granted, refused: published only while somebody follows, since they come by the
- * thousand. */
+/* waiting, granted, refused: published only while somebody follows or a hook wants them,
+ * since they come by the thousand. */
 void notices_waiter(struct server *s, const char *type, const struct effect *e);
 
 #endif

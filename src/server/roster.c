@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "mapping/mapping.h"
 
 struct config_ref *config_ref_get(struct config_ref *ref)
 {
@@ -92,50 +93,6 @@ void roster_retire(struct roster *r, uint32_t slot)
     *e = (struct roster_entry){.index = CORE_SLOT_NONE};
 }
 
-/* Bit i for each device that the model may sit on: all of them, unless it names some. */
-static uint32_t device_mask(const struct config *c, const struct config_model *m)
-{
-    uint32_t all = c->gpu_count >= 32 ? UINT32_MAX : (1U << c->gpu_count) - 1, mask = 0;
-    if (c->planner != CONFIG_PLAN_FIT || (m->vram == CONFIG_VRAM_BYTES && m->vram_bytes == 0))
-        return 0;
-    if (m->gpus.count == 0)
-        return all;
-    for (uint32_t g = 0; g < c->gpu_count; g++)
-        for (uint32_t i = 0; i < m->gpus.count; i++) {
-            char index[12];
-            char *p = index + sizeof(index);
-            uint32_t v = g;
-            *--p = '\0';
-            do
-                *--p = (char)('0' + v % 10);
-            while ((v /= 10));
-            if (strcmp(m->gpus.items[i], c->gpus[g].name) == 0 || strcmp(m->gpus.items[i], p) == 0)
-                mask |= 1U << g;
-        }
-    return mask;
-}
-
-static void fill_model(const struct config *c, const struct config_model *m,
-                       struct core_model_policy *p)
-{
-    *p = (struct core_model_policy){.present = true,
-                                    .hash_process = m->hash_process,
-                                    .slots_max = m->concurrency_limit,
-                                    .queue_max = m->queue_max,
-                                    .priority = m->priority,
-                                    .group = m->group,
-                                    .ttl_ns = m->ttl_ns,
-                                    .load_ns_max = m->load_timeout_ns,
-                                    .unload_ns_max = m->unload_timeout_ns};
-    uint32_t devices = device_mask(c, m);
-    p->placement_count = devices != 0;
-    p->placements[0] = (struct core_placement){
-        .device_mask = devices,
-        .device_count = 1,
-        .bytes = m->vram == CONFIG_VRAM_BYTES ? m->vram_bytes : 0,
-    };
-}
-
 /* Bytes can only be planned where a device says how many there are. */
 bool roster_fits(const struct config *c)
 {
@@ -145,36 +102,20 @@ bool roster_fits(const struct config *c)
     return c->planner == CONFIG_PLAN_FIT && known;
 }
 
+const char *roster_planner(const struct config *c)
+{
+    bool blind = c->planner == CONFIG_PLAN_FIT && !roster_fits(c);
+    return config_planner_words[blind ? CONFIG_PLAN_GROUP : c->planner];
+}
+
 void roster_configure(const struct roster *r,
                       void (*step)(void *arg, const struct core_config *config), void *arg)
 {
     const struct config *c = r->current->config;
-    struct core_model_policy *models = alloc_zeroed(r->count, sizeof(*models));
-    struct core_group_policy *groups = alloc_zeroed(c->group_count, sizeof(*groups));
-    struct core_device_policy devices[CORE_DEVICES_MAX] = {0};
-    for (uint32_t i = 0; i < r->count; i++)
-        if (r->entries[i].id && r->entries[i].index != CORE_SLOT_NONE)
-            fill_model(c, &c->models[r->entries[i].index], &models[i]);
-    for (uint32_t i = 0; i < c->group_count; i++)
-        groups[i] = (struct core_group_policy){c->groups[i].swap, c->groups[i].exclusive,
-                                               c->groups[i].persistent};
-    for (uint32_t i = 0; i < c->gpu_count && i < CORE_DEVICES_MAX; i++)
-        devices[i] = (struct core_device_policy){.reserve_bytes = c->gpus[i].reserve_bytes,
-                                                 .limit_permille = c->gpus[i].limit_permille};
-    struct core_config config = {
-        /* The core has neither fair nor matrix yet: fifo, and one model at a time. */
-        .sched = c->scheduler == CONFIG_SCHED_SERIAL ? SCHEDULER_SERIAL : SCHEDULER_FIFO,
-        .plan = roster_fits(c) ? PLAN_FIT : PLAN_GROUP,
-        .models = models,
-        .model_count = r->count,
-        .groups = groups,
-        .group_count = c->group_count,
-        .devices = devices,
-        .device_count = c->gpu_count < CORE_DEVICES_MAX ? c->gpu_count : CORE_DEVICES_MAX,
-    };
-    step(arg, &config);
-    free(models);
-    free(groups);
+    struct mapping m;
+    mapping_init(&m, c, r->current->slots, r->count, roster_fits(c));
+    step(arg, &m.core);
+    mapping_fini(&m);
 }
 
 uint32_t roster_find(const struct roster *r, const char *name)

@@ -46,6 +46,8 @@ void roster_configure(const struct roster *r,
 
 /* Whether the planner fit is in force: asked for, and with a device whose memory is known. */
 bool roster_fits(const struct config *c);
+/* The planner that is in force, in a word. */
+const char *roster_planner(const struct config *c);
 
 struct config_ref *config_ref_get(struct config_ref *ref);
 void config_ref_put(struct config_ref *ref);

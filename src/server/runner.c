@@ -17,11 +17,7 @@
 /* One for each model, and more. */
 #define COMMANDS_MAX (ROSTER_MODELS_MAX + 1024)
 #define GROUPS_MAX (CONFIG_GROUPS_MAX + 1)
-#define GATES_MAX 256
 #define LEASES_MAX 1024
-/* As the configuration bounds them. */
-#define SETS_MAX 4096
-#define SET_MEMBERS_MAX 65536
 /* All invariants are checked every so many steps: linear work, spread thin. */
 #define STEPS_PER_CHECK 4096
 /* A deadline that comes later than this by more was slept through: the machine or the daemon stood
@@ -44,6 +40,7 @@ static void do_grant(struct server *s, const struct effect *e)
 
 static void do_refuse(struct server *s, const struct effect *e)
 {
+    decisions_note(s, e);
     notices_waiter(s, "refused", e);
     exchange_refused(s, e);
 }
@@ -80,9 +77,18 @@ static void do_retired(struct server *s, const struct effect *e)
 
 static void do_notice(struct server *s, const struct effect *e)
 {
+    if (e->notice == NOTICE_MODE_REACHED)
+        modes_reached(s);
+    decisions_note(s, e);
     notices_publish(s, e);
     if (e->notice == NOTICE_DRAINED)
         server_drained(s);
+}
+
+static void do_decision(struct server *s, const struct effect *e)
+{
+    decisions_note(s, e);
+    notices_decision(s, e);
 }
 
 static void do_command_done(struct server *s, const struct effect *e)
@@ -132,7 +138,7 @@ static void (*const actions[])(struct server *s, const struct effect *e) = {
     [EFFECT_COMMAND_DONE] = do_command_done,
     [EFFECT_MODEL_RETIRED] = do_retired,
     [EFFECT_NOTICE] = do_notice,
-    [EFFECT_DECISION] = notices_decision,
+    [EFFECT_DECISION] = do_decision,
 };
 _Static_assert(countof(actions) == EFFECT__COUNT, "an action for each effect");
 
@@ -154,9 +160,9 @@ void runner_init(struct runner *r, struct server *server, uint32_t waiters_max)
 {
     struct core_limits limits = {.models_max = ROSTER_MODELS_MAX,
                                  .groups_max = GROUPS_MAX,
-                                 .gates_max = GATES_MAX,
-                                 .sets_max = SETS_MAX,
-                                 .set_members_max = SET_MEMBERS_MAX,
+                                 .gates_max = CONFIG_GATES_MAX,
+                                 .sets_max = CONFIG_MATRIX_SETS_MAX,
+                                 .set_members_max = CONFIG_MATRIX_MEMBERS_MAX,
                                  .waiters_max = waiters_max,
                                  .leases_max = LEASES_MAX,
                                  .commands_max = COMMANDS_MAX};

@@ -51,6 +51,7 @@ void server_publish(struct server *s, const char *type, const char *details)
     buf_printf(&line, "{\"id\":%llu,\"time\":\"%s\",\"type\":\"%s\",\"details\":%s}",
                (unsigned long long)s->events.next, server_time(time), type, details);
     feed_add(&s->events, type, line.data, line.len);
+    hooks_event(s, type, line.data);
     buf_fini(&line);
 }
 
@@ -118,10 +119,11 @@ bool server_reload(struct server *s)
         return false;
     }
     warn_of_fixed(old->config, config);
-    config_ref_put(old);
     log_level_min = log_level_parse(config->log_level);
     apply_timeouts(s);
     roster_configure(&s->roster, step_config, s);
+    modes_reload(s, old);
+    config_ref_put(old);
     log_info(NULL, "configuration reloaded models=%u", config->model_count);
     server_publish(s, "config_reloaded", "{}");
     return true;
@@ -159,6 +161,7 @@ static void close_all(struct server *s)
     timeouts_close(&s->timeouts);
     if (s->devices)
         devices_close(s->devices);
+    hooks_close(s);
     runner_close(&s->runner);
     for (size_t i = 0; i < countof(s->signals); i++)
         uv_close((uv_handle_t *)&s->signals[i], NULL);
@@ -172,6 +175,7 @@ static void on_check(uv_check_t *check)
 {
     struct server *s = container_of(check, struct server, check);
     runner_after_poll(&s->runner);
+    modes_flush(s);
     stream_hub_relieve(&s->hub);
     if (s->drained && !s->closed && children_count(s->children) == 0) {
         s->closed = true;
@@ -192,6 +196,7 @@ static void on_last_resort(uv_timer_t *timer)
 void server_drained(struct server *s)
 {
     s->drained = true;
+    hooks_stop(s);
     uv_timer_start(&s->last_resort, on_last_resort, LAST_RESORT_MS, 0);
 }
 
@@ -337,6 +342,7 @@ static void init(struct server *s, const struct serve_options *options)
     roster_init(&s->roster);
     s->exchanges = exchange_table_new(options->config->connections_max);
     runner_init(&s->runner, s, options->config->connections_max);
+    hooks_init(s);
     for (size_t i = 0; i < countof(s->signals); i++)
         uv_signal_init(s->loop, &s->signals[i]);
     uv_timer_init(s->loop, &s->last_resort);
@@ -359,12 +365,13 @@ static int start(struct server *s, struct err *err)
     if (devices_open(s->devices, err) < 0 || listeners_open(s->listeners, err) < 0)
         return -1;
     log_info(NULL, "scheduler=%s (%s) planner=%s (%s) models=%u",
-             config_scheduler_words[c->scheduler], c->scheduler_why,
-             roster_fits(c) ? "fit" : "group", c->planner_why, c->model_count);
+             config_scheduler_words[c->scheduler], c->scheduler_why, roster_planner(c),
+             c->planner_why, c->model_count);
     if (c->planner == CONFIG_PLAN_FIT && !roster_fits(c))
         log_warn(NULL, "real GPUs cannot be read yet and none is simulated: planner=group holds");
     roster_configure(&s->roster, step_config, s);
     devices_start(s->devices);
+    modes_start(s);
     runner_event(&s->runner, (struct event){.type = EVENT_BOOT_DONE});
     start_signals(s);
     if (listeners_start(s->listeners, err) < 0)
@@ -390,6 +397,9 @@ static void fini(struct server *s)
         devices_free(s->devices);
     runner_fini(&s->runner);
     exchange_table_free(s->exchanges);
+    hooks_fini(s);
+    modes_fini(&s->modes);
+    decisions_fini(&s->decisions);
     roster_fini(&s->roster);
     stream_hub_fini(&s->hub);
     feed_fini(&s->events);

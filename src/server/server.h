@@ -8,7 +8,10 @@
 #include "base/buf.h"
 #include "core/core.h"
 #include "http/head.h"
+#include "server/decisions.h"
 #include "server/feed.h"
+#include "server/hooks.h"
+#include "server/modes.h"
 #include "server/process/children.h"
 #include "server/proxy/body.h"
 #include "server/roster.h"
@@ -45,6 +48,9 @@ struct server {
     struct exchange_table *exchanges;
     struct list clients; /* struct client */
     struct feed events, log_lines;
+    struct decisions decisions;
+    struct hooks hooks;
+    struct modes modes;
     char *scratch, *spool_scratch; /* owned, SERVER_SCRATCH_BYTES each; valid within one callback */
     struct http_head head;         /* scratch of the same kind, for parsing */
     uint64_t started_ns, started_wall_ns;

@@ -306,11 +306,11 @@ def test_unload_while_loading(wharf, containment):
 
 def test_the_engine_is_ready_soon_after_it_says_so(wharf):
     """Readiness is probed from the start on, not once a second. The machine may be busy elsewhere
-    for one load, or for two."""
+    for some of the loads."""
     d = wharf({"models": {"m": demo("m", "--load-time", "20ms")}})
     events = d.events()
     took = []
-    while len(took) < 5 and min(took, default=1) >= 0.5 * SLOWNESS:
+    for _ in range(5):
         d.load("m")
         took.append(events.wait_for("model_loaded", model="m")["details"]["seconds"])
         d.ok(d.post("/wharf/models/m/unload"))

@@ -18,12 +18,24 @@ static bool equal(const char *given, size_t n, const char *key)
     return diff == 0;
 }
 
-static bool any_equal(const struct config *config, const char *given, size_t n)
+/* FNV-1a of 32 bits, but never 0. */
+static uint32_t number_of(const char *key, size_t n)
+{
+    uint32_t hash = 2166136261U;
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ (unsigned char)key[i]) * 16777619U;
+    return hash ? hash : 1;
+}
+
+static bool any_equal(const struct config *config, const char *given, size_t n, uint32_t *ret_key)
 {
     bool found = false;
     for (uint32_t i = 0; i < config->api_keys.count; i++)
         found |= equal(given, n, config->api_keys.items[i]);
-    return found && n > 0;
+    if (!found || n == 0)
+        return false;
+    *ret_key = number_of(given, n);
+    return true;
 }
 
 static int base64_value(char c)
@@ -58,7 +70,7 @@ static size_t decode_base64(const char *text, size_t n, char out[CREDENTIAL_MAX]
     return len;
 }
 
-static bool basic_allows(const struct config *config, const char *text, size_t n)
+static bool basic_allows(const struct config *config, const char *text, size_t n, uint32_t *ret_key)
 {
     char decoded[CREDENTIAL_MAX];
     size_t len = decode_base64(text, n, decoded);
@@ -66,10 +78,11 @@ static bool basic_allows(const struct config *config, const char *text, size_t n
     if (!colon)
         return false;
     size_t skip = (size_t)(colon - decoded) + 1;
-    return any_equal(config, decoded + skip, len - skip);
+    return any_equal(config, decoded + skip, len - skip, ret_key);
 }
 
-static bool authorization_allows(const struct config *config, const char *value, size_t n)
+static bool authorization_allows(const struct config *config, const char *value, size_t n,
+                                 uint32_t *ret_key)
 {
     const char *space = memchr(value, ' ', n);
     if (!space)
@@ -78,19 +91,21 @@ static bool authorization_allows(const struct config *config, const char *value,
     while (skip < n && value[skip] == ' ')
         skip++;
     if (scheme == 5 && strncasecmp(value, "Basic", 5) == 0)
-        return basic_allows(config, value + skip, n - skip);
+        return basic_allows(config, value + skip, n - skip, ret_key);
     if (scheme == 6 && strncasecmp(value, "Bearer", 6) == 0)
-        return any_equal(config, value + skip, n - skip);
+        return any_equal(config, value + skip, n - skip, ret_key);
     return false;
 }
 
-bool auth_allows(const struct config *config, const struct http_head *head, const char *bytes)
+bool auth_allows(const struct config *config, const struct http_head *head, const char *bytes,
+                 uint32_t *ret_key)
 {
+    *ret_key = 0;
     if (config->api_keys.count == 0)
         return true;
     const struct http_field *f = http_head_find(head, HTTP_FIELD_AUTHORIZATION);
-    if (f && authorization_allows(config, bytes + f->value.off, f->value.len))
+    if (f && authorization_allows(config, bytes + f->value.off, f->value.len, ret_key))
         return true;
     f = http_head_find(head, HTTP_FIELD_X_API_KEY);
-    return f && any_equal(config, bytes + f->value.off, f->value.len);
+    return f && any_equal(config, bytes + f->value.off, f->value.len, ret_key);
 }

@@ -77,6 +77,8 @@ struct exchange *exchange_new(struct server *s, struct client *c, const struct h
     ex->client = c;
     ex->self = id;
     ex->slot = CORE_SLOT_NONE;
+    ex->class = CLASS__COUNT;
+    ex->wait_ns_max = UINT64_MAX;
     ex->config = config_ref_get(s->roster.current);
     ex->head = copy_head(head, bytes, &ex->bytes);
     ex->client_keep_alive = head->keep_alive;
@@ -160,35 +162,34 @@ void exchange_granted(struct server *s, const struct effect *e)
     exchange_forward(ex);
 }
 
+/* What a reason is to clients; those that are not listed end loads only. */
 static int error_of(enum reason why)
 {
-    switch ((int)why) {
-    case REASON_MODEL_UNKNOWN:
-        return ERR_MODEL_UNKNOWN;
-    case REASON_QUEUE_FULL:
-        return ERR_QUEUE_FULL;
-    case REASON_NO_ROOM:
-        return ERR_NO_ROOM;
-    case REASON_NO_ROOM_NOW:
-        return ERR_NO_ROOM_NOW;
-    case REASON_LOAD_TIMEOUT:
-        return ERR_LOAD_TIMEOUT;
-    case REASON_PAUSED:
-        return ERR_LOAD_PAUSED;
-    case REASON_UNLOADED:
-    case REASON_COMMAND:
-    case REASON_CONFIG:
-    case REASON_REMOVED:
-        return ERR_UNLOADED;
-    case REASON_SHUTDOWN:
-        return ERR_SHUTTING_DOWN;
-    case REASON_STUCK:
-        return ERR_STUCK;
-    case REASON_WAIT_EXPIRED:
-        return ERR_WAIT_EXPIRED;
-    default:
-        return ERR_LOAD_FAILED;
-    }
+    static const int errors[REASON__COUNT] = {
+        [REASON_MODEL_UNKNOWN] = ERR_MODEL_UNKNOWN,
+        [REASON_QUEUE_FULL] = ERR_QUEUE_FULL,
+        [REASON_BUSY] = ERR_BUSY,
+        [REASON_NO_ROOM] = ERR_NO_ROOM,
+        [REASON_NO_ROOM_NOW] = ERR_NO_ROOM_NOW,
+        [REASON_PINNED] = ERR_BLOCKED,
+        [REASON_LEASED] = ERR_BLOCKED,
+        [REASON_FOREIGN] = ERR_BLOCKED,
+        [REASON_OWN_LEASE] = ERR_OWN_LEASE,
+        [REASON_NO_DEVICE] = ERR_NO_DEVICE,
+        [REASON_BACKEND_DOWN] = ERR_BACKEND_DOWN,
+        [REASON_NOT_POSSIBLE] = ERR_NOT_POSSIBLE,
+        [REASON_OP_FAILED] = ERR_OP_FAILED,
+        [REASON_LOAD_TIMEOUT] = ERR_LOAD_TIMEOUT,
+        [REASON_PAUSED] = ERR_LOAD_PAUSED,
+        [REASON_UNLOADED] = ERR_UNLOADED,
+        [REASON_COMMAND] = ERR_UNLOADED,
+        [REASON_CONFIG] = ERR_UNLOADED,
+        [REASON_REMOVED] = ERR_UNLOADED,
+        [REASON_SHUTDOWN] = ERR_SHUTTING_DOWN,
+        [REASON_STUCK] = ERR_STUCK,
+        [REASON_WAIT_EXPIRED] = ERR_WAIT_EXPIRED,
+    };
+    return errors[why] ? errors[why] : ERR_LOAD_FAILED;
 }
 
 /* Free and total per device, and who could leave: what a 507 has to say. */
@@ -223,7 +224,7 @@ void exchange_describe(struct server *s, const struct effect *e, struct problem 
     const char *id = roster_id(&s->roster, e->model);
     int error = error_of(e->reason);
     const char *last = e->model < s->roster.count ? s->roster.entries[e->model].last_error : NULL;
-    if (error == ERR_NO_ROOM || error == ERR_NO_ROOM_NOW)
+    if (error == ERR_NO_ROOM || error == ERR_NO_ROOM_NOW || error == ERR_BLOCKED)
         describe_room(s, e, text);
     else if ((error == ERR_LOAD_FAILED || error == ERR_LOAD_TIMEOUT || error == ERR_LOAD_PAUSED) &&
              last)

@@ -53,8 +53,11 @@ struct exchange {
     struct body body;
     struct scanner *scanner; /* owned while the model is looked for in the body */
     uint64_t body_sent;
-    uint32_t slot;      /* the model's; CORE_SLOT_NONE: not known yet */
-    uint32_t path_skip; /* characters of the path that the model's server does not see */
+    uint32_t slot;        /* the model's; CORE_SLOT_NONE: not known yet */
+    uint32_t key;         /* a number for the API key that it came with; 0: none */
+    enum class class;     /* X-Wharf-Class; CLASS__COUNT: not given */
+    uint64_t wait_ns_max; /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
+    uint32_t path_skip;   /* characters of the path that the model's server does not see */
     bool body_complete, sent_all, bounced, fresh_only, is_head_method, client_keep_alive;
     bool send_chunked; /* the body goes upstream in chunks: its length is not known */
     bool client_http10, answer_begun, expects_continue;
@@ -95,8 +98,8 @@ void exchange_over(struct exchange *ex, enum ended how, bool keep);
 void exchange_route(struct exchange *ex);
 void exchange_body(struct exchange *ex, const char *data, size_t n);
 void exchange_body_end(struct exchange *ex);
-/* Whether the request carries one of the configured keys (or none is configured). */
-bool exchange_authorized(const struct exchange *ex);
+/* Whether the request carries one of the configured keys (or none is configured); notes which. */
+bool exchange_authorized(struct exchange *ex);
 
 /* forward.c: the request on its way to the model */
 void exchange_forward(struct exchange *ex);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "base/pure/errors.h"
@@ -13,6 +14,8 @@
 
 /* When a paused client may go on sending. */
 #define AHEAD_LOW (256 * 1024)
+/* Of the fields that are meant for wharf alone. */
+#define OWN_PREFIX "x-wharf-"
 
 /* Text put together in the server's scratch. */
 struct writer {
@@ -60,6 +63,10 @@ static bool withheld(const struct exchange *ex, const struct http_field *f)
 {
     if (f->known == HTTP_FIELD_CONTENT_LENGTH || f->known == HTTP_FIELD_EXPECT ||
         f->known == HTTP_FIELD_X_FORWARDED_FOR)
+        return true;
+    /* Said to wharf, and to nobody behind it. */
+    if (f->known == HTTP_FIELD_OTHER && f->name.len > strlen(OWN_PREFIX) &&
+        strncasecmp(ex->bytes + f->name.off, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
         return true;
     /* A key of wharf's never goes upstream; without keys of its own, it may be the model's. */
     if (f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_X_API_KEY)

@@ -12,6 +12,7 @@
 #include "server/server.h"
 
 #define MODEL_NAME_MAX 512
+#define FIELD_TEXT_MAX 32
 /* While the model's server takes a body more slowly than the client sends it, this much may be
  * ahead before the client has to wait. */
 #define AHEAD_HIGH (1024 * 1024)
@@ -40,8 +41,9 @@ static void submit(struct exchange *ex)
                  (struct event){.type = EVENT_REQUEST_ARRIVED,
                                 .request = {.tag = (uint64_t)ex->self.gen << 32 | ex->self.slot,
                                             .model = ex->slot,
-                                            .class = CLASS_NORMAL,
-                                            .wait_ns_max = UINT64_MAX}});
+                                            .class = ex->class,
+                                            .wait_ns_max = ex->wait_ns_max,
+                                            .key = ex->key}});
 }
 
 void exchange_fail_unknown(struct exchange *ex, const char *name)
@@ -67,6 +69,8 @@ static void identify(struct exchange *ex, const char *name)
         return;
     }
     ex->slot = ex->config->slots[m - config->models];
+    if (ex->class == CLASS__COUNT)
+        ex->class = (enum class)m->class;
     submit(ex);
 }
 
@@ -146,9 +150,51 @@ static void route_body(struct exchange *ex)
     send_continue(ex);
 }
 
-bool exchange_authorized(const struct exchange *ex)
+bool exchange_authorized(struct exchange *ex)
 {
-    return auth_allows(ex->config->config, ex->head, ex->bytes);
+    return auth_allows(ex->config->config, ex->head, ex->bytes, &ex->key);
+}
+
+/* The value of the only field of that name, "" where there is none. False: there are several, or
+ * its value is too long for any that can be meant. */
+static bool find_once(const struct exchange *ex, const char *name, char value[FIELD_TEXT_MAX])
+{
+    const struct http_head *h = ex->head;
+    uint32_t count = 0;
+    value[0] = '\0';
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        const struct http_field *f = &h->fields[i];
+        if (!http_span_equal_case(ex->bytes, f->name, name))
+            continue;
+        if (++count > 1 || f->value.len == 0 || f->value.len >= FIELD_TEXT_MAX)
+            return false;
+        memcpy(value, ex->bytes + f->value.off, f->value.len);
+        value[f->value.len] = '\0';
+    }
+    return true;
+}
+
+/* Who it waits behind, and for how long. False, and answered, when that cannot be understood. */
+static bool read_wishes(struct exchange *ex)
+{
+    char text[FIELD_TEXT_MAX];
+    bool is_class = find_once(ex, "x-wharf-class", text) && !*text;
+    for (int class = 0; !is_class && *text && class < CLASS__COUNT; class ++) {
+        is_class = strcmp(text, class_text((enum class) class)) == 0;
+        if (is_class)
+            ex->class = (enum class) class;
+    }
+    if (!is_class) {
+        fail(ex, ERR_FIELD_INVALID, "X-Wharf-Class is foreground, normal or background");
+        return false;
+    }
+    if (!find_once(ex, "x-wharf-wait", text) ||
+        (*text && (text[strspn(text, "0123456789.")] ||
+                   !units_parse_duration(text, NS_PER_S, &ex->wait_ns_max)))) {
+        fail(ex, ERR_FIELD_INVALID, "X-Wharf-Wait is a number of seconds, such as 30 or 0.5");
+        return false;
+    }
+    return true;
 }
 
 static bool admissible(struct exchange *ex, const char *allow)
@@ -164,6 +210,8 @@ static bool admissible(struct exchange *ex, const char *allow)
         fail(ex, ERR_UNAUTHORIZED, NULL);
         return false;
     }
+    if (ex->route->kind != ROUTE_LOCAL && !read_wishes(ex))
+        return false;
     if (h->expect_unknown) {
         fail(ex, ERR_EXPECTATION, NULL);
         return false;

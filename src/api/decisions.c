@@ -1,0 +1,99 @@
+/* GET /wharf/decisions: why models came, left and were refused. */
+#include <string.h>
+
+#include "api/json.h"
+#include "base/pure/errors.h"
+#include "http/url.h"
+#include "server/decisions.h"
+
+#define LISTED_DEFAULT 100
+
+static void put_number(struct buf *b, const char *name, uint64_t value)
+{
+    if (value)
+        buf_printf(b, ",\"%s\":%llu", name, (unsigned long long)value);
+    else
+        buf_printf(b, ",\"%s\":null", name);
+}
+
+static void put_decision(const struct server *s, const struct decision *d, struct buf *b)
+{
+    buf_printf(b, "{\"time\":\"%s\",\"type\":\"%s\",\"model\":", d->time, d->type);
+    api_put_text(b, d->model);
+    buf_text(b, ",\"for_model\":");
+    api_put_text(b, d->other);
+    buf_text(b, ",\"reason\":");
+    api_put_text(b, reason_text(d->reason));
+    buf_text(b, ",\"devices\":");
+    api_put_devices(b, s, d->devices);
+    put_number(b, "bytes", d->bytes);
+    buf_text(b, ",\"last_used_s\":");
+    if (d->idle_ns)
+        api_put_seconds(b, d->idle_ns);
+    else
+        buf_text(b, "null");
+    put_number(b, "estimate_s", d->estimate_s);
+    buf_printf(b, ",\"count\":%u,\"detail\":", d->count);
+    api_put_text(b, d->detail);
+    buf_char(b, '}');
+}
+
+/* Whether it is about the model: it left, came, or was made room for. */
+static bool concerns(const struct decision *d, const char *id)
+{
+    return !id || (d->model && strcmp(d->model, id) == 0) ||
+           (d->other && strcmp(d->other, id) == 0);
+}
+
+/* The model of the query; false, and answered, for one that is not known and never was. */
+static bool read_model(const struct server *s, struct exchange *ex, char name[API_NAME_MAX],
+                       const char **ret_id)
+{
+    struct http_span q = ex->head->query;
+    *ret_id = NULL;
+    int found = url_query_find(ex->bytes + q.off, q.len, "model", name, API_NAME_MAX);
+    if (found == 0)
+        return true;
+    if (found != 1 || !*name) {
+        exchange_fail(ex, &(struct problem){.error = ERR_MODEL_MISSING,
+                                            .detail = "the model in the query cannot be read"});
+        return false;
+    }
+    uint32_t slot = roster_find(&s->roster, name);
+    *ret_id = slot == CORE_SLOT_NONE ? name : roster_id(&s->roster, slot);
+    if (slot != CORE_SLOT_NONE)
+        return true;
+    const struct decision *d;
+    for (uint64_t back = 0; (d = decisions_at(&s->decisions, back)); back++)
+        if (concerns(d, *ret_id))
+            return true; /* of a model that has gone from the configuration */
+    exchange_fail_unknown(ex, name);
+    return false;
+}
+
+void api_decisions(struct server *s, struct exchange *ex)
+{
+    char name[API_NAME_MAX];
+    const char *id;
+    const struct decision *d;
+    struct buf json = {0};
+    if (!read_model(s, ex, name, &id))
+        return;
+    uint64_t max = api_query_number(ex, "limit", LISTED_DEFAULT), count = 0;
+    /* The newest that fit, the oldest of them first. */
+    uint64_t back = 0;
+    for (; count < max && (d = decisions_at(&s->decisions, back)); back++)
+        count += concerns(d, id);
+    buf_text(&json, "{\"decisions\":[");
+    const char *sep = "";
+    while (back-- > 0) {
+        d = decisions_at(&s->decisions, back);
+        if (!concerns(d, id))
+            continue;
+        buf_text(&json, sep);
+        put_decision(s, d, &json);
+        sep = ",";
+    }
+    buf_text(&json, "]}\n");
+    api_send_json(ex, 200, &json);
+}

@@ -1,0 +1,139 @@
+#include "api/json.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/pure/errors.h"
+#include "http/url.h"
+
+void api_put_seconds(struct buf *b, uint64_t ns)
+{
+    buf_printf(b, "%llu.%03llu", (unsigned long long)(ns / NS_PER_S),
+               (unsigned long long)(ns % NS_PER_S / NS_PER_MS));
+}
+
+void api_put_age(struct buf *b, uint64_t then_ns)
+{
+    uint64_t now = uv_hrtime();
+    if (then_ns == 0 || then_ns > now)
+        buf_text(b, "null");
+    else
+        api_put_seconds(b, now - then_ns);
+}
+
+void api_put_left(struct buf *b, uint64_t then_ns)
+{
+    uint64_t now = uv_hrtime();
+    if (then_ns == 0)
+        buf_text(b, "null");
+    else
+        api_put_seconds(b, then_ns > now ? then_ns - now : 0);
+}
+
+void api_put_text(struct buf *b, const char *text)
+{
+    if (text && *text)
+        buf_json_text(b, text);
+    else
+        buf_text(b, "null");
+}
+
+void api_put_model(struct buf *b, const struct server *s, uint32_t slot)
+{
+    api_put_text(b, slot == CORE_SLOT_NONE ? NULL : roster_id(&s->roster, slot));
+}
+
+void api_put_devices(struct buf *b, const struct server *s, uint32_t mask)
+{
+    const struct config *c = s->roster.current->config;
+    const char *sep = "";
+    buf_char(b, '[');
+    for (uint32_t d = 0; d < c->gpu_count && d < CORE_DEVICES_MAX; d++) {
+        if (!(mask & 1U << d))
+            continue;
+        buf_text(b, sep);
+        buf_json_text(b, c->gpus[d].name);
+        sep = ",";
+    }
+    buf_char(b, ']');
+}
+
+void api_fail_body(struct exchange *ex, const char *detail)
+{
+    exchange_fail(ex, &(struct problem){.error = ERR_BODY_INVALID, .detail = detail});
+}
+
+struct json_t *api_read_json(struct exchange *ex)
+{
+    char text[API_BODY_BYTES_MAX];
+    size_t at = 0, n = 1;
+    int rc = body_size(&ex->body) > sizeof(text) ? -ERR_BODY_TOO_LARGE : 0;
+    while (rc == 0 && n) {
+        const char *data;
+        rc = body_peek(&ex->body, at, ex->server->spool_scratch, SERVER_SCRATCH_BYTES, &data, &n);
+        if (rc == 0 && n) {
+            memcpy(text + at, data, n);
+            at += n;
+        }
+    }
+    if (rc < 0) {
+        exchange_fail(ex, &(struct problem){.error = -rc});
+        return NULL;
+    }
+    json_error_t where;
+    json_t *json = json_loadb(text, at, JSON_REJECT_DUPLICATES, &where);
+    if (!json_is_object(json)) {
+        struct buf detail = {0};
+        buf_printf(&detail, "the body is not one valid JSON object, at byte offset %d",
+                   json ? 0 : where.position);
+        json_decref(json);
+        exchange_fail(ex, &(struct problem){.error = ERR_JSON_INVALID, .detail = detail.data});
+        buf_fini(&detail);
+        return NULL;
+    }
+    return json;
+}
+
+bool api_read_text(struct exchange *ex, const struct json_t *body, const char *name, bool required,
+                   const char **ret)
+{
+    const json_t *value = json_object_get(body, name);
+    *ret = json_string_value(value);
+    if (*ret && **ret)
+        return true;
+    if (!value && !required)
+        return true;
+    struct buf detail = {0};
+    buf_printf(&detail, "\"%s\" must be a text", name);
+    api_fail_body(ex, detail.data);
+    buf_fini(&detail);
+    return false;
+}
+
+bool api_read_class(struct exchange *ex, const struct json_t *body, enum class *ret)
+{
+    const char *text;
+    if (!api_read_text(ex, body, "class", false, &text))
+        return false;
+    if (!text)
+        return true;
+    for (int class = 0; class < CLASS__COUNT; class ++) {
+        if (strcmp(text, class_text((enum class) class)) != 0)
+            continue;
+        *ret = (enum class) class;
+        return true;
+    }
+    api_fail_body(ex, "\"class\" must be foreground, normal or background");
+    return false;
+}
+
+uint64_t api_query_number(const struct exchange *ex, const char *name, uint64_t absent)
+{
+    char value[24];
+    struct http_span q = ex->head->query;
+    if (url_query_find(ex->bytes + q.off, q.len, name, value, sizeof(value)) < 1 || !*value ||
+        strlen(value) > 18 || value[strspn(value, "0123456789")])
+        return absent;
+    return strtoull(value, NULL, 10);
+}

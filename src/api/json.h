@@ -1,0 +1,43 @@
+/* json.h: pieces of JSON that several answers are made of, and the JSON that requests bring. */
+#ifndef API_JSON_H
+#define API_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/handlers.h"
+
+struct json_t; /* <jansson.h> */
+
+/* Bodies of wharf's own paths are small; no larger tree is built on the loop. */
+#define API_BODY_BYTES_MAX (64 * 1024)
+
+/* Each appends a value, without what stands around it. */
+void api_put_seconds(struct buf *b, uint64_t ns);
+/* How long ago then was; null for 0. */
+void api_put_age(struct buf *b, uint64_t then_ns);
+/* How long it is until then, 0 when it is over; null for 0. */
+void api_put_left(struct buf *b, uint64_t then_ns);
+/* null for NULL and "". */
+void api_put_text(struct buf *b, const char *text);
+/* The id of a model; null for CORE_SLOT_NONE. */
+void api_put_model(struct buf *b, const struct server *s, uint32_t slot);
+/* The names of the devices of a mask, as a list. */
+void api_put_devices(struct buf *b, const struct server *s, uint32_t mask);
+
+/* The request's body, an object, owned by the caller (json_decref); NULL, and answered, when it is
+ * none or too large. */
+struct json_t *api_read_json(struct exchange *ex);
+/* A text that the body must (or may) have: false, and answered, when it has something else there.
+ * *ret: borrowed; NULL when it is absent, which only !required allows. */
+bool api_read_text(struct exchange *ex, const struct json_t *body, const char *name, bool required,
+                   const char **ret);
+/* The class named by the member "class"; *ret stays when there is none. False, and answered, for
+ * one that is none. */
+bool api_read_class(struct exchange *ex, const struct json_t *body, enum class *ret);
+/* 400 with that sentence. */
+void api_fail_body(struct exchange *ex, const char *detail);
+/* A number of the query; absent where it is not there or none. */
+uint64_t api_query_number(const struct exchange *ex, const char *name, uint64_t absent);
+
+#endif

@@ -1,0 +1,208 @@
+/* POST /wharf/plan: what would happen if a model, or memory for a job, were wanted now. */
+#include <jansson.h>
+#include <string.h>
+
+#include "api/json.h"
+#include "base/pure/units.h"
+#include "config/nearest.h"
+
+static const char *verdict_text(enum core_verdict v)
+{
+    static const char *const texts[] = {[VERDICT_HERE] = "here",
+                                        [VERDICT_GO] = "go",
+                                        [VERDICT_WAIT] = "wait",
+                                        [VERDICT_BLOCKED] = "blocked",
+                                        [VERDICT_NEVER] = "never"};
+    return texts[v];
+}
+
+static const char *action_text(enum core_action a)
+{
+    static const char *const texts[] = {[ACTION_UNLOAD] = "unload",
+                                        [ACTION_SUSPEND] = "suspend",
+                                        [ACTION_MOVE] = "move",
+                                        [ACTION_REVOKE] = "revoke"};
+    return texts[a];
+}
+
+static void put_room(const struct server *s, struct buf *b)
+{
+    const struct config *c = s->roster.current->config;
+    buf_text(b, ",\"room\":[");
+    for (uint32_t d = 0; d < c->gpu_count && d < CORE_DEVICES_MAX; d++) {
+        struct core_device_view v;
+        core_view_device(s->runner.core, d, &v);
+        buf_printf(b, "%s{\"device\":", d ? "," : "");
+        buf_json_text(b, c->gpus[d].name);
+        buf_printf(b, ",\"total_bytes\":%llu,\"room_bytes\":%llu}",
+                   (unsigned long long)v.total_bytes, (unsigned long long)v.room_bytes);
+    }
+    buf_char(b, ']');
+}
+
+/* Nobody knows how long what has no estimate takes. */
+static bool is_known(const struct core_plan_view *p)
+{
+    return p->verdict == VERDICT_HERE || p->verdict == VERDICT_GO ||
+           (p->verdict == VERDICT_WAIT && p->estimate_ns);
+}
+
+static void put_plan(const struct server *s, const struct core_plan_view *p, struct buf *b)
+{
+    buf_printf(b, ",\"verdict\":\"%s\",\"why\":", verdict_text(p->verdict));
+    api_put_text(b, reason_text(p->why));
+    buf_text(b, ",\"devices\":");
+    api_put_devices(b, s, p->devices);
+    if (p->bytes)
+        buf_printf(b, ",\"bytes\":%llu", (unsigned long long)p->bytes);
+    else
+        buf_text(b, ",\"bytes\":null");
+    buf_text(b, ",\"seconds\":");
+    if (is_known(p))
+        api_put_seconds(b, p->estimate_ns);
+    else
+        buf_text(b, "null");
+    buf_printf(b, ",\"leaves_count\":%u,\"leaves\":[", p->victim_count);
+    for (uint32_t i = 0; i < p->victim_count && i < CORE_PLAN_VICTIMS_MAX; i++) {
+        const struct core_plan_victim *v = &p->victims[i];
+        buf_text(b, i ? ",{\"model\":" : "{\"model\":");
+        api_put_model(b, s, v->model);
+        buf_printf(b, ",\"action\":\"%s\",\"bytes\":%llu,\"busy\":%s}", action_text(v->action),
+                   (unsigned long long)v->bytes, v->busy ? "true" : "false");
+    }
+    buf_char(b, ']');
+    put_room(s, b);
+    buf_text(b, "}\n");
+}
+
+static void answer(struct server *s, struct exchange *ex, const struct core_plan_view *p,
+                   enum class class, uint32_t model)
+{
+    struct buf json = {0};
+    buf_text(&json, "{\"model\":");
+    api_put_model(&json, s, model);
+    buf_printf(&json, ",\"class\":\"%s\"", class_text(class));
+    put_plan(s, p, &json);
+    api_send_json(ex, 200, &json);
+}
+
+static void plan_model(struct server *s, struct exchange *ex, const json_t *body)
+{
+    const char *name;
+    struct core_plan_view plan;
+    if (!api_read_text(ex, body, "model", true, &name))
+        return;
+    uint32_t slot = roster_find(&s->roster, name);
+    if (slot == CORE_SLOT_NONE) {
+        exchange_fail_unknown(ex, name);
+        return;
+    }
+    enum class class = (enum class)roster_model(&s->roster, slot)->class;
+    if (!api_read_class(ex, body, &class))
+        return;
+    core_plan_model(s->runner.core, slot, class, &plan);
+    answer(s, ex, &plan, class, slot);
+}
+
+static bool read_gate(struct exchange *ex, const char *name, struct core_lease_ask *ask)
+{
+    const struct config *c = ex->server->roster.current->config;
+    struct nearest near = nearest_to(name);
+    struct buf detail = {0};
+    for (uint32_t i = 0; i < c->gate_count; i++) {
+        nearest_offer(&near, c->gates[i].id);
+        if (strcmp(c->gates[i].id, name) != 0)
+            continue;
+        for (uint32_t k = 0; k < ask->gate_count; k++)
+            if (ask->gates[k] == i)
+                return true; /* named twice: one slot is enough */
+        ask->gates[ask->gate_count++] = i;
+        return true;
+    }
+    buf_text(&detail, "no gate is called ");
+    buf_json_text(&detail, name);
+    if (near.best)
+        buf_printf(&detail, "; the nearest name is %s", near.best);
+    api_fail_body(ex, detail.data);
+    buf_fini(&detail);
+    return false;
+}
+
+static bool read_gates(struct exchange *ex, const json_t *lease, struct core_lease_ask *ask)
+{
+    const json_t *gates = json_object_get(lease, "gates");
+    if (gates && (!json_is_array(gates) || json_array_size(gates) > CORE_LEASE_GATES_MAX)) {
+        api_fail_body(ex, "\"gates\" must be a list of 4 names at most");
+        return false;
+    }
+    for (size_t i = 0; i < json_array_size(gates); i++) {
+        const char *name = json_string_value(json_array_get(gates, i));
+        if (!name) {
+            api_fail_body(ex, "\"gates\" must be a list of names");
+            return false;
+        }
+        if (!read_gate(ex, name, ask))
+            return false;
+    }
+    return true;
+}
+
+/* As in `vram` of the configuration, or a number of bytes. */
+static bool read_bytes(struct exchange *ex, const json_t *lease, struct core_lease_ask *ask)
+{
+    const json_t *vram = json_object_get(lease, "vram"), *gpus = json_object_get(lease, "gpus");
+    const struct config *c = ex->server->roster.current->config;
+    if (json_is_integer(vram) && json_integer_value(vram) >= 0) {
+        ask->bytes = (uint64_t)json_integer_value(vram);
+    } else if (vram &&
+               !(json_is_string(vram) && units_parse_bytes(json_string_value(vram), &ask->bytes))) {
+        api_fail_body(ex, "\"vram\" must be a size such as \"6GiB\", or a number of bytes");
+        return false;
+    }
+    if (gpus && (!json_is_integer(gpus) || json_integer_value(gpus) < 1 ||
+                 json_integer_value(gpus) > CORE_DEVICES_MAX)) {
+        api_fail_body(ex, "\"gpus\" must be a number from 1 to 8");
+        return false;
+    }
+    if (ask->bytes) {
+        ask->device_count = gpus ? (uint32_t)json_integer_value(gpus) : 1;
+        ask->device_mask =
+            (1U << (c->gpu_count < CORE_DEVICES_MAX ? c->gpu_count : CORE_DEVICES_MAX)) - 1;
+    }
+    return true;
+}
+
+static void plan_lease(struct server *s, struct exchange *ex, const json_t *lease)
+{
+    struct core_lease_ask ask = {.class = CLASS_BACKGROUND, .wait_ns_max = UINT64_MAX};
+    struct core_plan_view plan;
+    if (!api_read_class(ex, lease, &ask.class) || !read_bytes(ex, lease, &ask) ||
+        !read_gates(ex, lease, &ask))
+        return;
+    if (!ask.bytes && !ask.gate_count) {
+        api_fail_body(ex, "a lease asks for \"vram\", \"gates\", or both");
+        return;
+    }
+    if (ask.bytes && !ask.device_mask)
+        plan = (struct core_plan_view){.verdict = VERDICT_NEVER, .why = REASON_NO_DEVICE};
+    else
+        core_plan_lease(s->runner.core, &ask, &plan);
+    answer(s, ex, &plan, ask.class, CORE_SLOT_NONE);
+}
+
+void api_plan(struct server *s, struct exchange *ex)
+{
+    json_t *body = api_read_json(ex);
+    if (!body)
+        return;
+    const json_t *lease = json_object_get(body, "lease");
+    if (lease && json_object_get(body, "model"))
+        api_fail_body(ex, "\"model\" and \"lease\" exclude each other");
+    else if (lease && !json_is_object(lease))
+        api_fail_body(ex, "\"lease\" must be an object");
+    else if (lease)
+        plan_lease(s, ex, lease);
+    else
+        plan_model(s, ex, body);
+    json_decref(body);
+}
