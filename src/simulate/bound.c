@@ -76,15 +76,38 @@ static uint64_t ahead_of(const struct bound_model *m, const struct sim_request *
     return sum;
 }
 
+/* How long the model may keep others waiting that came in then: it serves who waits for it, and stays
+ * for a while in any case. */
+static uint64_t gate_of(const struct bound *b, const struct bound_model *m, uint64_t in_ns,
+                        uint64_t now_ns)
+{
+    uint64_t work = 0, stay = b->min_resident_ns > m->load_ns ? b->min_resident_ns : m->load_ns;
+    for (int k = 0; k < CLASS__COUNT; k++)
+        work += work_of(&m->queues[k]);
+    uint64_t span = work ? span_of(m, work) : 0;
+    uint64_t rest = in_ns + stay > now_ns ? in_ns + stay - now_ns + m->longest_ns : 0;
+    return span > rest ? span : rest;
+}
+
+static uint64_t longest_of(const struct bound *b)
+{
+    uint64_t longest = 0;
+    for (uint32_t i = 0; i < b->model_count; i++)
+        longest = b->models[i].longest_ns > longest ? b->models[i].longest_ns : longest;
+    return longest;
+}
+
 static void becomes_overdue(struct bound *b, struct sim_request *r, uint64_t now_ns)
 {
     const struct bound_model *m = &b->models[r->model];
-    uint64_t drain_ns = 0;
+    uint64_t gates_ns = 0;
     for (uint32_t i = 0; i < b->model_count; i++) {
-        uint64_t left = left_of(b->models[i].end_ns, now_ns);
-        drain_ns = left > drain_ns ? left : drain_ns;
+        const struct bound_model *y = &b->models[i];
+        if (i != r->model && y->is_here)
+            gates_ns += gate_of(b, y, y->stays[y->stay_count - 1].in_ns, now_ns);
     }
-    r->until_ns = now_ns + drain_ns + b->unload_ns + m->load_ns + span_of(m, ahead_of(m, r));
+    r->until_ns = now_ns + gates_ns + b->unload_ns + m->load_ns +
+                  span_of(m, ahead_of(m, r));
     b->overdue++;
 }
 
@@ -106,6 +129,11 @@ static void note_length(struct bound_model *m, uint64_t serve_ns)
     m->longest_ns = serve_ns > m->longest_ns ? serve_ns : m->longest_ns;
 }
 
+void bound_expects(struct bound *b, uint32_t model, uint64_t serve_ns)
+{
+    note_length(&b->models[model], serve_ns);
+}
+
 void bound_waits(struct bound *b, struct sim_requests *rs, uint32_t request)
 {
     struct sim_request *r = &rs->items[request];
@@ -118,28 +146,42 @@ void bound_waits(struct bound *b, struct sim_requests *rs, uint32_t request)
     note_length(m, r->serve_ns);
 }
 
-/* The most by which model Y may delay a waiter that became overdue then, by the first of its stays
- * that does. */
-static uint64_t delay_by(const struct bound *b, const struct bound_model *y, uint64_t overdue_ns)
+/* By how much others delay one that waits. */
+struct delay {
+    uint64_t sum_ns;
+    uint64_t decided_ns; /* by the one load, at most, that had been decided on and not begun */
+};
+
+/* Adds what model Y may: by a load that was under way when the waiter became overdue, and by the
+ * first later one for somebody with an earlier deadline. */
+static void add_delay(const struct bound *b, const struct bound_model *y, uint64_t overdue_ns,
+                      uint64_t decided_ns_max, struct delay *d)
 {
-    uint64_t delay = 0;
+    uint64_t before = 0, later = 0;
     for (uint32_t i = y->stay_count; i-- > 0;) {
         const struct bound_stay *s = &y->stays[i];
-        if (s->in_ns != NEVER && s->in_ns + s->gate_ns <= overdue_ns)
+        uint64_t delay = b->unload_ns + y->load_ns + (s->in_ns == NEVER ? 0 : s->gate_ns);
+        if (s->begun_ns <= overdue_ns) {
+            before = s->in_ns > overdue_ns ? delay : 0;
             break;
-        if (s->begun_ns <= overdue_ns || s->deadline_ns < overdue_ns)
-            delay = b->unload_ns + y->load_ns + (s->in_ns == NEVER ? 0 : s->gate_ns);
+        }
+        if (s->deadline_ns < overdue_ns)
+            later = delay;
+        else if (s->since_ns < overdue_ns && s->begun_ns <= decided_ns_max && delay > d->decided_ns)
+            d->decided_ns = delay;
     }
-    return delay;
+    d->sum_ns += before + later;
 }
 
 static void check(struct bound *b, const struct sim_requests *rs, uint32_t request, uint64_t now_ns)
 {
     const struct sim_request *r = &rs->items[request];
-    uint64_t until = r->until_ns, overdue_ns = deadline_of(b, r);
+    uint64_t overdue_ns = deadline_of(b, r);
+    struct delay d = {0};
     for (uint32_t i = 0; i < b->model_count; i++)
         if (i != r->model)
-            until += delay_by(b, &b->models[i], overdue_ns);
+            add_delay(b, &b->models[i], overdue_ns, overdue_ns + longest_of(b) + b->unload_ns, &d);
+    uint64_t until = r->until_ns + longest_of(b) + d.sum_ns + d.decided_ns;
     uint64_t permille = (now_ns - r->at_ns) / ((until - r->at_ns) / 1000 + 1);
     b->permille_max = permille > b->permille_max ? permille : b->permille_max;
     if (now_ns <= until)
@@ -158,8 +200,6 @@ void bound_served(struct bound *b, struct sim_requests *rs, uint32_t request, ui
     if (r->state == SIM_WAITING)
         m->queues[r->class].out_ns += r->serve_ns;
     note_length(m, r->serve_ns);
-    if (now_ns + r->serve_ns > m->end_ns)
-        m->end_ns = now_ns + r->serve_ns;
     if (r->until_ns)
         check(b, rs, request, now_ns);
 }
@@ -173,30 +213,35 @@ void bound_left(struct bound *b, const struct sim_requests *rs, uint32_t request
 void bound_begins(struct bound *b, const struct sim_requests *rs, uint32_t model, uint64_t now_ns)
 {
     struct bound_model *m = &b->models[model];
-    uint64_t deadline = NEVER;
+    uint64_t deadline = NEVER, since = NEVER;
     for (int k = 0; k < CLASS__COUNT; k++) {
         uint32_t first = first_of(&m->queues[k], rs);
-        uint64_t d = first == NONE ? NEVER : deadline_of(b, &rs->items[first]);
-        deadline = d < deadline ? d : deadline;
+        if (first == NONE)
+            continue;
+        uint64_t due = deadline_of(b, &rs->items[first]), at = rs->items[first].at_ns;
+        deadline = due < deadline ? due : deadline;
+        since = at < since ? at : since;
     }
     if (m->stay_count == m->stays_max) {
         m->stays_max = m->stays_max ? 2 * m->stays_max : 16;
         m->stays = alloc_grow(m->stays, m->stays_max, sizeof(*m->stays));
     }
-    m->stays[m->stay_count++] = (struct bound_stay){now_ns, deadline, NEVER, 0};
+    m->stays[m->stay_count++] = (struct bound_stay){
+        .begun_ns = now_ns, .deadline_ns = deadline, .since_ns = since, .in_ns = NEVER};
 }
 
 void bound_loaded(struct bound *b, uint32_t model, uint64_t now_ns)
 {
     struct bound_model *m = &b->models[model];
     struct bound_stay *s = &m->stays[m->stay_count - 1];
-    uint64_t work = 0;
-    for (int k = 0; k < CLASS__COUNT; k++)
-        work += work_of(&m->queues[k]);
-    uint64_t stay = b->min_resident_ns > m->load_ns ? b->min_resident_ns : m->load_ns;
-    uint64_t span = span_of(m, work);
     s->in_ns = now_ns;
-    s->gate_ns = span > stay + m->longest_ns ? span : stay + m->longest_ns;
+    s->gate_ns = gate_of(b, m, now_ns, now_ns);
+    m->is_here = true;
+}
+
+void bound_gone(struct bound *b, uint32_t model)
+{
+    b->models[model].is_here = false;
 }
 
 void bound_failed(struct bound *b, uint32_t model, uint64_t now_ns)

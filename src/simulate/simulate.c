@@ -65,6 +65,15 @@ static void prepare_config(const struct sim_options *opt, const struct sim_polic
     }
 }
 
+/* As many as can be waiting and running at once. The core's checks look at all of that memory. */
+static uint32_t waiters_max(const struct world *w, const struct mapping *m)
+{
+    uint64_t sum = 0, requests = (uint64_t)w->work->count + w->work->loop_count;
+    for (uint32_t i = 0; i < m->core.model_count; i++)
+        sum += (uint64_t)m->models[i].queue_max + m->models[i].slots_max;
+    return (uint32_t)(sum < requests ? sum : requests) + WAITERS_SPARE;
+}
+
 static void prepare_core(struct world *w, const struct mapping *m)
 {
     struct core_limits limits = {
@@ -75,7 +84,7 @@ static void prepare_core(struct world *w, const struct mapping *m)
         .set_members_max = m->core.matrix.set_count
                                ? m->core.matrix.ends[m->core.matrix.set_count - 1]
                                : 0,
-        .waiters_max = w->work->count + w->work->loop_count + WAITERS_SPARE,
+        .waiters_max = waiters_max(w, m),
         .leases_max = 1,
         .commands_max = 1,
     };
@@ -102,6 +111,8 @@ static void prepare_models(struct world *w, const struct mapping *m)
         w->bound.models[i].load_ns = model->load_ns;
         w->bound.models[i].slots = m->models[i].slots_max;
     }
+    for (uint32_t i = 0; i < w->work->count; i++)
+        bound_expects(&w->bound, w->work->rows[i].model, w->work->rows[i].serve_ns);
 }
 
 /* All times at which each model is asked for, so that the next one is one step further on. */

@@ -190,6 +190,7 @@ static void do_escalate(struct world *w, const struct effect *e)
 static void leave(struct world *w, struct world_model *m)
 {
     hold_bytes(w, m, 0, 0);
+    bound_gone(&w->bound, (uint32_t)(m - w->models));
     if (w->timeline)
         timeline_leave(w->timeline, m->stay, w->now_ns);
     m->shown = 0;
