@@ -112,8 +112,8 @@ static void test_counts_and_states(void **state)
     box_free(b);
 }
 
-/* The estimate: what is left of the load, then a round of service for each slots_max ahead of it that
- * do not fit into the slots at once. */
+/* The estimate: what is left of the load, then a round of service for each slots_max ahead of it
+ * that do not fit into the slots at once. */
 static void test_estimate(void **state)
 {
     (void)state;
