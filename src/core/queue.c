@@ -146,7 +146,7 @@ static void enqueue(struct core *c, struct waiter *w)
     list_push(&m->waiting[w->class], &w->link);
     list_push(&c->arrivals, &w->order);
     m->waiting_count++;
-    w->stood_ns = c->gap_ns + c->targets[w->model].stood_ns;
+    w->stood_ns = want_stood_ns(c, w->model);
     deadline_clear(c, deadline_model(w->model, DEADLINE_IDLE));
 }
 
@@ -312,7 +312,7 @@ static void enqueue_in_place(struct core *c, struct waiter *w)
     }
     list_insert_before(&c->arrivals, at, &w->order);
     m->waiting_count++;
-    w->stood_ns = c->gap_ns + c->targets[w->model].stood_ns;
+    w->stood_ns = want_stood_ns(c, w->model);
 }
 
 void queue_quiet(struct core *c, struct id id, bool quiet)

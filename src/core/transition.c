@@ -283,7 +283,7 @@ static void advance(struct core *c, uint32_t target)
     }
     if (want_is_lease(c, target)) {
         if (lease_gates_open(c, want_lease(c, target)))
-            lease_grant(c, target - c->limits.models_max, plan->devices);
+            lease_come_in(c, target - c->limits.models_max, plan->devices);
         return;
     }
     if (!plan->token && plan->devices) {
