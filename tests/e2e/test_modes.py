@@ -76,6 +76,27 @@ def test_modes_that_are_none(wharf, body, status, code):
     assert d.ask("POST", "/wharf/mode", body).status == 405
 
 
+def test_a_mode_set_behind_a_request_that_is_refused(wharf):
+    """Both came in one piece: the refusal is given out in the middle of a decision, and what is
+    behind it is answered from there."""
+    d = wharf({**config({"a": 6, "b": 6}, modes=MODES, routing=QUICK)})
+    d.load("b")
+    d.ok(d.post("/wharf/models/b/pin"))
+    c = d.connect()
+    chat = json.dumps({"model": "a", "messages": []}).encode()
+    put, ask = b'{"mode":"work"}', b'{"model":"a"}'
+    c.sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Wharf-Wait: 0.1\r\n"
+                   b"Content-Length: %d\r\n\r\n%b"
+                   b"PUT /wharf/mode HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+                   b"POST /wharf/plan HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+                   % (len(chat), chat, len(put), put, len(ask), ask))
+    assert c.answer().status == 503
+    assert c.answer().json()["mode"] == "work"
+    assert c.answer().json()["verdict"] == "blocked"
+    d.ok(d.post("/wharf/models/b/unpin"))
+    until(lambda: loaded(d) == "a", "the mode")
+
+
 def test_a_page_of_another_site_cannot_set_it(wharf):
     d = wharf(config({"a": 6, "b": 6}, modes=MODES))
     answer = d.ask("PUT", "/wharf/mode", b'{"mode":"work"}', {"Sec-Fetch-Site": "cross-site"})
