@@ -20,8 +20,11 @@ static void put_decision(const struct server *s, const struct decision *d, struc
 {
     buf_printf(b, "{\"time\":\"%s\",\"type\":\"%s\",\"model\":", d->time, d->type);
     api_put_text(b, d->model);
+    bool blocked = strcmp(d->type, notice_text(NOTICE_BLOCKED)) == 0;
     buf_text(b, ",\"for_model\":");
-    api_put_text(b, d->other);
+    api_put_text(b, blocked ? NULL : d->other);
+    buf_text(b, ",\"by_model\":");
+    api_put_text(b, blocked ? d->other : NULL);
     buf_text(b, ",\"reason\":");
     api_put_text(b, reason_text(d->reason));
     buf_text(b, ",\"devices\":");

@@ -36,6 +36,9 @@ static void write_detail(struct buf *out, const json_t *d)
 
 static void write_decision(struct buf *out, const json_t *d)
 {
+    static const struct {
+        const char *name, *words;
+    } others[] = {{"for_model", " for "}, {"by_model", " because of "}};
     char bytes[SHOW_CELL_MAX], idle[SHOW_CELL_MAX], devices[SHOW_CELL_MAX];
     const char *model = json_string_value(json_object_get(d, "model"));
     json_int_t count = json_integer_value(json_object_get(d, "count"));
@@ -44,9 +47,11 @@ static void write_decision(struct buf *out, const json_t *d)
     text_escape_all(out, TEXT_LINE, model ? model : "a lease");
     buf_char(out, ' ');
     text_escape_all(out, TEXT_LINE, verb_of(show_text(d, "type")));
-    if (json_is_string(json_object_get(d, "for_model"))) {
-        buf_text(out, strcmp(show_text(d, "type"), "evict") == 0 ? " for " : " because of ");
-        text_escape_all(out, TEXT_LINE, show_text(d, "for_model"));
+    for (size_t i = 0; i < countof(others); i++) {
+        if (!json_is_string(json_object_get(d, others[i].name)))
+            continue;
+        buf_text(out, others[i].words);
+        text_escape_all(out, TEXT_LINE, show_text(d, others[i].name));
     }
     buf_text(out, ": ");
     text_escape_all(out, TEXT_LINE, show_text(d, "reason"));

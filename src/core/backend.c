@@ -4,13 +4,15 @@
 #include "core/core_priv.h"
 
 #define PROBE_NS (30 * NS_PER_S)
+/* Within this, what is loaded there is reported; then what is not has gone. */
+#define ADOPT_NS (3 * NS_PER_S)
 
 static void say(struct core *c, enum effect_type type, uint32_t backend, enum notice notice)
 {
     struct effect *e = core_emit(c, type, CORE_SLOT_NONE);
     e->notice = notice;
     e->backend = backend;
-    e->reason = REASON_BACKEND_DOWN;
+    e->reason = notice == NOTICE_BACKEND_UP ? REASON_NONE : REASON_BACKEND_DOWN;
 }
 
 /* Nobody knows what became of it; if it is there after all, ADOPTED says so. */
@@ -72,7 +74,8 @@ void backend_up(struct core *c, uint32_t backend)
             continue;
         m->wish_failed = false;
         if (m->hold.settling_devices)
-            deadline_set(c, deadline_model(i, DEADLINE_SETTLE), c->now);
+            deadline_set(c, deadline_model(i, DEADLINE_SETTLE),
+                         (struct mono){c->now.ns + ADOPT_NS});
         model_refresh(c, i);
     }
 }

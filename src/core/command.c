@@ -81,8 +81,10 @@ static enum reason start_unload(struct core *c, const struct event *ev)
         return REASON_STUCK;
     if (!keep(c, ev))
         return REASON__COUNT;
-    if ((m->state == MODEL_LOADED && ev->command.what == COMMAND_UNLOAD_NOW) ||
-        m->state == MODEL_SUSPENDED)
+    bool now = ev->command.what == COMMAND_UNLOAD_NOW;
+    if (now && m->op.kind != OP_NONE && m->op.kind != OP_LOAD && m->op.kind != OP_UNLOAD)
+        op_kill(c, slot); /* and what comes of it is unloaded */
+    if ((m->state == MODEL_LOADED && now) || m->state == MODEL_SUSPENDED)
         op_start_unload(c, slot, REASON_COMMAND);
     else if (m->state != MODEL_UNLOADING)
         model_leave(c, slot, LEAVE_UNLOAD, REASON_COMMAND);

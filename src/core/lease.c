@@ -117,7 +117,7 @@ void lease_refresh(struct core *c, uint32_t slot)
         c->targets[target].plan.growths = 0;
 }
 
-void lease_grant(struct core *c, uint32_t slot, uint32_t devices)
+static void grant(struct core *c, uint32_t slot, uint32_t devices)
 {
     struct lease *l = &c->leases[slot];
     uint32_t target = want_of_lease(c, slot);
@@ -145,6 +145,12 @@ void lease_grant(struct core *c, uint32_t slot, uint32_t devices)
     lease_refresh(c, slot);
 }
 
+void lease_come_in(struct core *c, uint32_t slot, uint32_t devices)
+{
+    grant(c, slot, devices);
+    admit_all(c, &c->leases[slot]); /* who stood behind it may come in beside it */
+}
+
 void lease_admit(struct core *c, uint32_t gate)
 {
     struct gate *g = &c->gates[gate];
@@ -161,7 +167,7 @@ void lease_admit(struct core *c, uint32_t gate)
             lease_refresh(c, slot_of(c, l)); /* it is a target now */
             return;
         }
-        lease_grant(c, slot_of(c, l), 0);
+        grant(c, slot_of(c, l), 0);
     }
 }
 
@@ -182,7 +188,7 @@ void lease_sweep(struct core *c)
         else if (l->ask.bytes)
             lease_refresh(c, s);
         else if (!l->ask.gate_count)
-            lease_grant(c, s, 0);
+            grant(c, s, 0);
     }
 }
 
@@ -245,7 +251,7 @@ void lease_ask(struct core *c, const struct event *ev)
         l->expires.ns = c->now.ns + l->ask.wait_ns_max;
     bool may_enter = c->booted && lease_gates_open(c, l);
     if (may_enter && !l->ask.bytes) {
-        lease_grant(c, slot_of(c, l), 0);
+        grant(c, slot_of(c, l), 0);
         return;
     }
     trace(c, l, TRACE_ENQUEUED, 0);

@@ -131,6 +131,19 @@ static bool ends_before(const struct core *c, uint32_t device, uint32_t target, 
     return minus(ledger_capacity(c, device), leased_at(c, device, end)) < need;
 }
 
+/* Charged there by what may be told to leave. */
+static uint64_t evictable(const struct core *c, uint32_t device)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < c->model_count; i++)
+        if (!model_pinned(&c->models[i]) && c->models[i].state != MODEL_STUCK)
+            sum += c->models[i].hold.charged[device];
+    for (uint32_t s = 0; s < c->lease_pool.high_water; s++)
+        if (c->leases[s].ask.revocable)
+            sum += c->leases[s].hold.charged[device];
+    return sum;
+}
+
 /* What the anchor there will take that no plan of its own claims yet. */
 static uint64_t anchored(const struct core *c, uint32_t device, uint32_t except)
 {
@@ -144,8 +157,13 @@ static uint64_t anchored(const struct core *c, uint32_t device, uint32_t except)
     uint32_t placement = 0;
     if (!want_is_lease(c, anchor) && c->models[anchor].policy.placement_count == 0)
         return 0;
-    return minus(ledger_need(c, anchor, placement, device),
-                 ledger_holding(c, anchor)->charged[device]);
+    uint64_t need = minus(ledger_need(c, anchor, placement, device),
+                          ledger_holding(c, anchor)->charged[device]);
+    if (except == CORE_SLOT_NONE || !want_is_lease(c, except))
+        return need;
+    /* What cannot be put out again may start if it fits beside the anchor once all others have
+     * left; what can, would have to leave again. */
+    return minus(need, evictable(c, device));
 }
 
 static uint64_t promised(const struct core *c, uint32_t device, uint32_t except)
@@ -286,6 +304,15 @@ void ledger_settle(struct core *c, uint32_t target)
     settled(c, target, devices, bytes);
 }
 
+void ledger_take_back(struct core *c, uint32_t target)
+{
+    struct holding *h = ledger_holding(c, target);
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (h->settling[d])
+            settle_device(c, h, d);
+    deadline_clear(c, deadline_model(target, DEADLINE_SETTLE));
+}
+
 void ledger_device_found(struct core *c, uint32_t device, uint64_t total_bytes)
 {
     must(device < CORE_DEVICES_MAX);
@@ -330,10 +357,13 @@ static void follow(struct core *c, struct model *m, uint32_t device)
 {
     struct holding *h = &m->hold;
     uint64_t measured = h->measured[device];
-    if (m->state != MODEL_LOADED || !h->measured_once || !measured || !h->charged[device])
+    bool there = m->state == MODEL_LOADED || (m->state == MODEL_SUSPENDED && !h->settling[device]);
+    if (!there || !h->measured_once || !measured || !h->charged[device])
         return;
     if (measured > h->peak_bytes)
         h->peak_bytes = measured;
+    if (measured > h->charged[device])
+        h->unsized = true; /* it has outgrown what was known of it */
     /* A size may have been declared meanwhile. */
     uint64_t declared =
         m->placement != CORE_SLOT_NONE ? m->policy.placements[m->placement].bytes : 0;
@@ -347,12 +377,14 @@ static void follow(struct core *c, struct model *m, uint32_t device)
 /* Bytes that models on their way in or out may hold though nobody is seen to hold them: a process
  * that has just begun or just ended cannot be told whose it is, and a sample taken before the end
  * shows it still. They are not somebody else's. */
-static uint64_t passing_unseen(const struct core *c, uint32_t device, struct mono taken)
+static uint64_t passing_unseen(const struct core *c, const struct event *ev)
 {
+    uint32_t device = ev->sample.device;
     uint64_t sum = 0;
     for (uint32_t i = 0; i < holdings(c); i++) {
         const struct holding *h = holding_at(c, i);
-        bool passing = h->settling[device] && taken.ns <= h->gone_at.ns;
+        bool passing = h->settling[device] && ev->sample.taken.ns <= h->gone_at.ns;
+        passing |= ev->sample.uses_unknown && h->blind_samples < BLIND_SAMPLES;
         if (i < c->model_count)
             passing |= c->models[i].op.kind != OP_NONE;
         if (passing)
@@ -375,12 +407,29 @@ static uint64_t absorb(struct core *c, uint32_t device, uint64_t unattributed)
     return unattributed;
 }
 
-static struct holding *used_by(const struct core *c, const struct sample_use *use, uint32_t device)
+/* A model that was loaded while bytes did not matter is charged where it is seen. */
+static void charge_seen(struct core *c, const struct sample_use *use, uint32_t device)
+{
+    struct model *m = &c->models[use->model];
+    if (c->plan != PLAN_FIT || m->state != MODEL_LOADED || m->hold.devices ||
+        !m->policy.placement_count || m->placement >= m->policy.placement_count ||
+        !(m->policy.placements[m->placement].device_mask & (1U << device)))
+        return;
+    uint64_t known = known_need(c, use->model, m->placement);
+    m->hold.restored = true;
+    m->home |= 1U << device;
+    ledger_charge(c, &m->hold, device, known > use->bytes ? known : use->bytes);
+    c->devices[device].foreign_bytes = minus(c->devices[device].foreign_bytes, use->bytes);
+}
+
+static struct holding *used_by(struct core *c, const struct sample_use *use, uint32_t device)
 {
     struct holding *h = NULL;
-    if (use->model != CORE_SLOT_NONE && use->model < c->model_count)
+    if (use->model != CORE_SLOT_NONE && use->model < c->model_count) {
+        charge_seen(c, use, device);
         h = &c->models[use->model].hold;
-    else if (use->model == CORE_SLOT_NONE && pool_alive(&c->lease_pool, use->lease))
+    }
+    if (use->model == CORE_SLOT_NONE && pool_alive(&c->lease_pool, use->lease))
         h = &c->leases[use->lease.slot].hold;
     return h && (h->charged[device] || h->settling[device]) ? h : NULL;
 }
@@ -434,7 +483,7 @@ void ledger_sample(struct core *c, const struct event *ev)
     d->used_known = !ev->sample.used_unknown;
     d->used_bytes = d->used_known ? ev->sample.used_bytes : 0;
     d->sampled = ev->sample.taken;
-    uint64_t strange = minus(d->used_bytes, own + passing_unseen(c, device, ev->sample.taken));
+    uint64_t strange = minus(d->used_bytes, own + passing_unseen(c, ev));
     set_foreign(d, absorb(c, device, strange));
     bool again = false;
     for (uint32_t i = 0; i < holdings(c) && core_has_room(c); i++) {

@@ -192,6 +192,7 @@ static void open_gate(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
     m->gate_seq = c->seq;
+    m->last_class = CLASS_BACKGROUND; /* nobody has used it yet */
     m->loaded_at = m->last_used = c->now;
 }
 
@@ -326,8 +327,11 @@ static void say_failed(struct core *c, uint32_t slot)
 static void retry_as_unload(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
-    if (m->victim_of != CORE_SLOT_NONE)
-        m->victim_action = ACTION_UNLOAD;
+    if (m->victim_of == CORE_SLOT_NONE)
+        return;
+    m->victim_action = ACTION_UNLOAD;
+    c->targets[m->victim_of].plan.ordering = true;
+    c->version++;
 }
 
 static void finish_move(struct core *c, uint32_t slot, const struct op *op, const uint64_t *there)
@@ -352,7 +356,7 @@ void op_on_moved(struct core *c, const struct event *ev)
     const struct plan plan = c->targets[slot].plan; /* all zero for a way that needed none */
     bool ordered = m->leaving == LEAVE_MOVE;
     if (ev->model.outcome == OUTCOME_GONE) {
-        end_gone(c, slot, op.why);
+        end_gone(c, slot, REASON_OP_FAILED);
         return;
     }
     bool arrived = ev->model.outcome != OUTCOME_AT_SOURCE;
@@ -385,13 +389,13 @@ void op_on_suspended(struct core *c, const struct event *ev)
         return;
     struct model *m = &c->models[slot];
     if (ev->model.outcome == OUTCOME_GONE) {
-        end_gone(c, slot, op.why);
+        end_gone(c, slot, REASON_OP_FAILED);
         return;
     }
-    bool ordered = m->leaving == LEAVE_SUSPEND;
-    if (ordered)
+    if (m->leaving == LEAVE_SUSPEND)
         m->leaving = LEAVE_NOT;
-    if (ev->model.outcome == OUTCOME_AT_SOURCE) {
+    bool suspended = ev->model.outcome != OUTCOME_AT_SOURCE;
+    if (!suspended) {
         c->suspended_bytes -= m->suspended_bytes;
         m->suspended_bytes = 0;
         m->cannot_suspend = true;
@@ -408,9 +412,7 @@ void op_on_suspended(struct core *c, const struct event *ev)
         say_here(c, NOTICE_SUSPENDED, slot, op.why)->duration_ns = c->now.ns - op.started.ns;
         transition_victim_gone(c, slot);
     }
-    if (ordered)
-        command_finish(c, slot, COMMAND_SUSPEND,
-                       m->state == MODEL_SUSPENDED ? REASON_NONE : REASON_OP_FAILED);
+    command_finish(c, slot, COMMAND_SUSPEND, suspended ? REASON_NONE : REASON_OP_FAILED);
     model_refresh(c, slot);
 }
 
@@ -470,15 +472,17 @@ void op_on_broken(struct core *c, const struct event *ev)
 void op_on_adopted(struct core *c, const struct event *ev)
 {
     uint32_t slot = ev->model.model, placement = ev->model.placement;
-    if (slot >= c->model_count || c->models[slot].state != MODEL_UNLOADED ||
-        c->targets[slot].plan.active || c->models[slot].hold.settling_devices) {
+    if (slot >= c->model_count || c->models[slot].state != MODEL_UNLOADED) {
         c->stale_ids++;
         return;
     }
     struct model *m = &c->models[slot];
+    if (c->targets[slot].plan.active)
+        transition_end(c, slot); /* there it is */
     must(placement == CORE_SLOT_NONE || placement < m->policy.placement_count);
     m->placement = placement;
     m->home = ev->model.devices;
+    ledger_take_back(c, slot);
     m->hold.restored = true;
     for (uint32_t d = 0; d < CORE_DEVICES_MAX && placement != CORE_SLOT_NONE; d++) {
         if (!(ev->model.devices & (1U << d)))

@@ -26,6 +26,8 @@ bool want_is_lease(const struct core *c, uint32_t target);
 struct lease *want_lease(const struct core *c, uint32_t target);
 uint32_t want_of_lease(const struct core *c, uint32_t lease_slot);
 struct claim want_claim(const struct core *c, uint32_t target);
+/* How long its clock has stood still so far, whoever looks at it. */
+uint64_t want_stood_ns(const struct core *c, uint32_t target);
 /* When the one that waits longest for it is overdue; false: never, or its clock stands. */
 bool want_deadline(const struct core *c, uint32_t target, struct mono *ret_at);
 /* When a request becomes overdue; false: never. */
@@ -50,7 +52,8 @@ void lease_restore(struct core *c, const struct event *ev);
 void lease_renew(struct core *c, struct id id);
 void lease_end(struct core *c, struct id id);
 void lease_revoke(struct core *c, uint32_t slot, enum reason why, uint32_t other);
-void lease_grant(struct core *c, uint32_t slot, uint32_t devices);
+/* Gets all it asked for, on these devices. */
+void lease_come_in(struct core *c, uint32_t slot, uint32_t devices);
 void lease_doom(struct core *c, uint32_t slot, enum reason why);
 bool lease_gates_open(const struct core *c, const struct lease *l);
 void lease_refresh(struct core *c, uint32_t slot);
@@ -62,8 +65,10 @@ void lease_run_deadline(struct core *c, uint32_t slot, enum lease_deadline which
 void lease_settled(struct core *c, uint32_t slot);
 
 /* estimate.c */
-uint64_t estimate_ns(const struct core *c, uint32_t model);
+/* newcomers: who would wait but do not yet. */
+uint64_t estimate_ns(const struct core *c, uint32_t model, uint32_t newcomers);
+uint32_t estimate_waiter_s(const struct core *c, uint32_t model);
 /* By what the model itself has before it alone: cheap. */
-uint32_t estimate_own_s(const struct core *c, uint32_t model);
+uint32_t estimate_own_s(const struct core *c, uint32_t model, uint32_t newcomers);
 
 #endif

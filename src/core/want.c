@@ -31,9 +31,10 @@ uint32_t want_of_lease(const struct core *c, uint32_t lease_slot)
     return c->limits.models_max + lease_slot;
 }
 
-static uint64_t stood_still(const struct core *c, uint32_t target, uint64_t before)
+uint64_t want_stood_ns(const struct core *c, uint32_t target)
 {
-    return c->gap_ns + c->targets[target].stood_ns - before;
+    const struct target *t = &c->targets[target];
+    return c->gap_ns + t->stood_ns + (t->blocked ? c->now.ns - t->blocked_since.ns : 0);
 }
 
 bool want_waiter_deadline(const struct core *c, const struct waiter *w, struct mono *ret_at)
@@ -41,7 +42,7 @@ bool want_waiter_deadline(const struct core *c, const struct waiter *w, struct m
     uint64_t max = c->sched == SCHEDULER_FAIR ? c->fair.wait_ns_max[w->class] : 0;
     if (!max || c->targets[w->model].blocked)
         return false;
-    ret_at->ns = w->since.ns + max + stood_still(c, w->model, w->stood_ns);
+    ret_at->ns = w->since.ns + max + want_stood_ns(c, w->model) - w->stood_ns;
     return true;
 }
 
@@ -54,7 +55,7 @@ bool want_deadline(const struct core *c, uint32_t target, struct mono *ret_at)
         uint64_t max = c->sched == SCHEDULER_FAIR ? c->fair.wait_ns_max[l->ask.class] : 0;
         if (!max || c->targets[target].blocked)
             return false;
-        ret_at->ns = l->since.ns + max + stood_still(c, target, l->stood_ns);
+        ret_at->ns = l->since.ns + max + want_stood_ns(c, target) - l->stood_ns;
         return true;
     }
     const struct model *m = &c->models[target];
@@ -115,19 +116,27 @@ static uint64_t seq_of(const struct core *c, uint32_t target, uint32_t rank)
     return list_entry(list_first(&m->waiting[rank]), const struct waiter, link)->seq;
 }
 
+/* In milliseconds, and by arrival within one. */
+static uint64_t place_at(uint64_t ns, uint64_t seq)
+{
+    return ns / NS_PER_MS << 24 | (seq & 0xffffff);
+}
+
 /* Among equals in rank and priority. */
 static uint64_t place_of(const struct core *c, uint32_t target, uint32_t rank)
 {
+    uint64_t seq = seq_of(c, target, rank);
     if (c->sched != SCHEDULER_FAIR || rank >= CLASS__COUNT)
-        return seq_of(c, target, rank);
+        return seq;
     if (want_is_lease(c, target))
-        return want_lease(c, target)->since.ns;
+        return place_at(want_lease(c, target)->since.ns, seq);
     const struct model *m = &c->models[target];
     if (!m->waiting[rank].count || m->loads_wanted || m->leaving == LEAVE_MOVE)
-        return seq_of(c, target, rank);
+        return seq;
     const struct waiter *head =
         list_entry(list_first(&m->waiting[rank]), const struct waiter, link);
-    return minus(head->since.ns + model_load_ns(m, 0), (m->waiting_count - 1) * PER_WAITER_NS);
+    uint64_t ns = head->since.ns + model_load_ns(m, 0);
+    return place_at(minus(ns, (m->waiting_count - 1) * PER_WAITER_NS), seq);
 }
 
 static struct heap_key key_of(const struct core *c, uint32_t target)

@@ -29,7 +29,9 @@ static void put_details(struct server *s, const struct effect *e, struct buf *b)
     if (e->model != CORE_SLOT_NONE)
         put_text(b, "model", roster_id(&s->roster, e->model));
     if (e->other != CORE_SLOT_NONE)
-        put_text(b, "for_model", roster_id(&s->roster, e->other));
+        put_text(b,
+                 e->notice == NOTICE_BLOCKED && e->type == EFFECT_NOTICE ? "by_model" : "for_model",
+                 roster_id(&s->roster, e->other));
     if (e->reason != REASON_NONE)
         put_text(b, "reason", reason_text(e->reason));
     if (e->device != CORE_SLOT_NONE && e->device < c->gpu_count)

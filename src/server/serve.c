@@ -158,6 +158,7 @@ static void close_all(struct server *s)
             exchange_stream_end(c->exchange);
         client_drop(c);
     }
+    exchange_end_drained(s);
     timeouts_close(&s->timeouts);
     if (s->devices)
         devices_close(s->devices);

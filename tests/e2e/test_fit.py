@@ -49,6 +49,16 @@ def test_the_least_recently_used_leaves(wharf, sizes, asked, expected):
         assert loaded(d) == left, f"after {name}"
 
 
+def test_what_is_quick_to_load_leaves(wharf):
+    """The older one took long to load, so the newer one leaves."""
+    d = wharf({"gpus": [gpu()], "models": {
+        "a": demo("a", "--load-time", "700ms", vram="4GiB"),
+        "b": demo("b", vram="4GiB"), "c": demo("c", vram="4GiB")}})
+    for name in "abc":
+        d.ok(d.chat(name))
+    assert loaded(d) == "ac"
+
+
 def test_it_never_overcommits(wharf):
     """The engines claim what they were given; one that exceeds the GPU dies of it and is told."""
     sizes = {"a": 4, "b": 3, "c": 5, "d": 6, "e": 2}

@@ -123,11 +123,40 @@ void exchange_over(struct exchange *ex, enum ended how, bool keep)
                      (struct event){.type = EVENT_COMMAND_CANCELLED, .command = {.tag = tag}});
 }
 
+bool exchange_lives(const struct server *s, struct id self)
+{
+    return pool_alive(&s->exchanges->pool, self);
+}
+
+/* Whether the answer is to be read to its end although nobody takes it: engines that lose their
+ * place when they are interrupted want that (onAbort: drain). Only one that has the whole request
+ * can finish it. */
+static bool is_drained(const struct exchange *ex)
+{
+    const struct config_model *m = roster_model(&ex->server->roster, ex->slot);
+    return m && m->on_abort == CONFIG_ABORT_DRAIN && ex->body_complete && ex->upstream &&
+           ex->upstream->connected &&
+           (ex->state == EXCHANGE_FORWARDING || ex->state == EXCHANGE_RELAYING);
+}
+
 void exchange_client_gone(struct exchange *ex)
 {
     ex->client = NULL;
+    if (is_drained(ex)) {
+        stream_read_start(&ex->upstream->stream); /* the client may have held it up */
+        return;
+    }
     ex->upstream_keep = false;
     exchange_over(ex, ENDED_GONE, false);
+}
+
+void exchange_end_drained(struct server *s)
+{
+    for (uint32_t i = 0; i < s->exchanges->pool.high_water; i++) {
+        struct exchange *ex = s->exchanges->items[i];
+        if (ex && !ex->client)
+            exchange_over(ex, ENDED_GONE, false);
+    }
 }
 
 void exchange_client_drained(struct exchange *ex)

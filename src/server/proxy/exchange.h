@@ -41,7 +41,8 @@ enum exchange_state {
 
 struct exchange {
     struct server *server;
-    struct client *client;     /* lives at least as long; NULL only while ending */
+    struct client *client; /* lives at least as long; NULL while ending, and when it has left and
+                              the answer is read to its end all the same */
     struct upstream *upstream; /* from FORWARDING on; owned until put back */
     struct config_ref *config; /* counted */
     const struct route *route;
@@ -85,7 +86,11 @@ void exchange_waiting(struct server *s, const struct effect *e);
 void exchange_granted(struct server *s, const struct effect *e);
 void exchange_refused(struct server *s, const struct effect *e);
 void exchange_command_done(struct server *s, const struct effect *e);
+/* Ends it, unless its model wants requests finished whose client has left. */
 void exchange_client_gone(struct exchange *ex);
+/* Ends those that were kept for that. */
+void exchange_end_drained(struct server *s);
+bool exchange_lives(const struct server *s, struct id self);
 void exchange_client_drained(struct exchange *ex);
 /* What a refusal tells the client: fills *ret, with its detail in text. */
 void exchange_describe(struct server *s, const struct effect *e, struct problem *ret,

@@ -144,12 +144,17 @@ static size_t take_content(struct exchange *ex, struct batch *b, const char *dat
     return taken;
 }
 
-/* Writes the batch as one message part. False when the client, and the exchange, are gone. */
+/* Writes the batch as one message part, or drops it when the client has left before. False when the
+ * exchange is gone. */
 static bool write_batch(struct exchange *ex, struct batch *b)
 {
     static char last[] = "0\r\n\r\n", end[] = "\r\n";
     char size[CHUNK_SIZE_LINE_MAX];
     unsigned first = 2, count = b->count;
+    const struct server *s = ex->server;
+    struct id self = ex->self;
+    if (!ex->client)
+        return true;
     if (ex->out_chunked && b->bytes) {
         b->bufs[--first] = uv_buf_init(size, (unsigned)chunk_format_size(size, b->bytes));
         b->bufs[2 + b->count] = uv_buf_init(end, 2);
@@ -162,7 +167,8 @@ static bool write_batch(struct exchange *ex, struct batch *b)
         first--;
         count++;
     }
-    return count == 0 || client_write(ex->client, b->bufs + first, count);
+    return count == 0 || client_write(ex->client, b->bufs + first, count) ||
+           exchange_lives(s, self);
 }
 
 static void finish(struct exchange *ex, bool surplus)
@@ -182,7 +188,6 @@ static void relay(struct exchange *ex, size_t head, const char *data, size_t n)
         size_t taken = take_content(ex, &b, data, n);
         data += taken;
         n -= taken;
-        struct client *c = ex->client;
         if (!write_batch(ex, &b))
             return;
         if (b.malformed) {
@@ -193,7 +198,7 @@ static void relay(struct exchange *ex, size_t head, const char *data, size_t n)
             finish(ex, n > 0);
             return;
         }
-        if (stream_full(&c->stream))
+        if (ex->client && stream_full(&ex->client->stream))
             stream_read_stop(&ex->upstream->stream);
     }
 }
@@ -228,6 +233,10 @@ static void begin_answer(struct exchange *ex, const struct http_head *h, const c
 {
     bool tunnel = h->status == 101;
     timeouts_disarm(&ex->server->timeouts, &ex->upstream->timeout);
+    if (tunnel && !ex->client) {
+        exchange_over(ex, ENDED_GONE, false);
+        return;
+    }
     if (tunnel && !ex->head->upgrade) {
         exchange_fail_upstream(ex, ERR_UPSTREAM_INVALID, "it switched protocols unasked");
         return;
@@ -340,7 +349,7 @@ void exchange_upstream_end(struct exchange *ex, int error)
     }
     /* An idle connection may have been closed by the server just as it was taken up: the request
      * goes out once more, on a fresh one. */
-    if (up->reused && up->in.len == 0 && ex->body_complete && !ex->fresh_only) {
+    if (up->reused && up->in.len == 0 && ex->body_complete && !ex->fresh_only && ex->client) {
         ex->fresh_only = true;
         ex->upstream = NULL;
         upstream_put(up, false);

@@ -73,6 +73,11 @@ void exchange_fail(struct exchange *ex, const struct problem *p)
     const struct error_info *info = error_info(p->error);
     log_debug(roster_id(&ex->server->roster, ex->slot), "request failed code=%s begun=%d",
               info->code, ex->answer_begun);
+    if (!ex->client) {
+        ex->upstream_keep = false;
+        exchange_over(ex, ENDED_GONE, false);
+        return;
+    }
     if (ex->answer_begun) {
         cut(ex);
         return;
