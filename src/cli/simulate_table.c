@@ -10,11 +10,29 @@
 
 #define CELL_MAX 64
 
-static const char *const headings[] = {"POLICY", "LOADS", "RELOAD", "RATIO",  "EVICTED", "P50",
-                                       "P95",    "P99",   "MAX",    "BROKEN", "BUSY"};
+enum column {
+    POLICY,
+    SERVED,
+    LOADS,
+    RELOAD,
+    RATIO,
+    EVICTED,
+    P50,
+    P95,
+    P99,
+    MAX,
+    BROKEN,
+    BUSY,
+    COLUMNS
+};
+
+static const char *const headings[COLUMNS] = {
+    [POLICY] = "POLICY", [SERVED] = "SERVED",   [LOADS] = "LOADS",   [RELOAD] = "RELOAD",
+    [RATIO] = "RATIO",   [EVICTED] = "EVICTED", [P50] = "P50",       [P95] = "P95",
+    [P99] = "P99",       [MAX] = "MAX",         [BROKEN] = "BROKEN", [BUSY] = "BUSY"};
 
 struct row {
-    char cells[countof(headings)][CELL_MAX];
+    char cells[COLUMNS][CELL_MAX];
 };
 
 static void set_seconds(char out[CELL_MAX], uint64_t ns)
@@ -24,16 +42,16 @@ static void set_seconds(char out[CELL_MAX], uint64_t ns)
 
 static void set_waits(struct row *row, const struct sim_waits *w)
 {
-    set_seconds(row->cells[5], w->p50_ns);
-    set_seconds(row->cells[6], w->p95_ns);
-    set_seconds(row->cells[7], w->p99_ns);
-    set_seconds(row->cells[8], w->max_ns);
+    set_seconds(row->cells[P50], w->p50_ns);
+    set_seconds(row->cells[P95], w->p95_ns);
+    set_seconds(row->cells[P99], w->p99_ns);
+    set_seconds(row->cells[MAX], w->max_ns);
 }
 
 static void add_row(struct text_table *table, const struct row *row)
 {
-    const char *cells[countof(headings)];
-    for (size_t i = 0; i < countof(headings); i++)
+    const char *cells[COLUMNS];
+    for (size_t i = 0; i < COLUMNS; i++)
         cells[i] = row->cells[i];
     text_table_add(table, cells);
 }
@@ -43,14 +61,17 @@ static void add_result(struct text_table *table, const struct sim_result *r, boo
 {
     struct row row = {0};
     int classes = 0;
-    snprintf(row.cells[0], CELL_MAX, "%s%s", r->policy.name, is_own ? " *" : "");
-    snprintf(row.cells[1], CELL_MAX, "%" PRIu64, r->loads);
-    snprintf(row.cells[2], CELL_MAX, "%.0f", (double)r->load_ns / (double)NS_PER_S);
-    snprintf(row.cells[3], CELL_MAX, ratio_permille ? "%.2f" : "-", (double)ratio_permille / 1000);
-    snprintf(row.cells[4], CELL_MAX, "%" PRIu64, r->evictions);
+    snprintf(row.cells[POLICY], CELL_MAX, "%s%s", r->policy.name, is_own ? " *" : "");
+    snprintf(row.cells[SERVED], CELL_MAX, "%.0f%%",
+             r->requests ? 100.0 * (double)r->served / (double)r->requests : 100.0);
+    snprintf(row.cells[LOADS], CELL_MAX, "%" PRIu64, r->loads);
+    snprintf(row.cells[RELOAD], CELL_MAX, "%.0f", (double)r->load_ns / (double)NS_PER_S);
+    snprintf(row.cells[RATIO], CELL_MAX, ratio_permille ? "%.2f" : "-",
+             (double)ratio_permille / 1000);
+    snprintf(row.cells[EVICTED], CELL_MAX, "%" PRIu64, r->evictions);
     set_waits(&row, &r->waits);
-    snprintf(row.cells[9], CELL_MAX, "%" PRIu64, r->violations);
-    snprintf(row.cells[10], CELL_MAX, "%.0f%%", (double)r->busy_permille / 10);
+    snprintf(row.cells[BROKEN], CELL_MAX, "%" PRIu64, r->violations);
+    snprintf(row.cells[BUSY], CELL_MAX, "%.0f%%", (double)r->busy_permille / 10);
     add_row(table, &row);
     for (int k = 0; k < CLASS__COUNT; k++)
         classes += r->classes[k].count > 0;
@@ -58,7 +79,7 @@ static void add_result(struct text_table *table, const struct sim_result *r, boo
         struct row class_row = {0};
         if (r->classes[k].count == 0)
             continue;
-        snprintf(class_row.cells[0], CELL_MAX, "  %s", class_text((enum class)k));
+        snprintf(class_row.cells[POLICY], CELL_MAX, "  %s", class_text((enum class)k));
         set_waits(&class_row, &r->classes[k]);
         add_row(table, &class_row);
     }
@@ -86,7 +107,7 @@ static void write_notes(struct buf *out, const struct sim_result *r)
 void simulate_table_write(struct buf *out, const struct sim_result *results, uint32_t count,
                           const char *own)
 {
-    struct text_table table = {.columns = countof(headings)};
+    struct text_table table = {.columns = COLUMNS};
     bool has_own = false;
     text_table_add(&table, headings);
     for (uint32_t i = 0; i < count; i++) {
@@ -96,9 +117,10 @@ void simulate_table_write(struct buf *out, const struct sim_result *results, uin
     }
     text_table_print(&table, out);
     text_table_fini(&table);
-    buf_text(out, "Times in seconds. RELOAD: all loads together. RATIO: that, by the clairvoyant's. "
-                  "P50 to MAX:\nhow long requests waited. BROKEN: waits beyond the bound of fair. "
-                  "BUSY: devices at work.\n");
+    buf_text(out,
+             "Times in seconds. RELOAD: all loads together. RATIO: that, by the clairvoyant's. "
+             "P50 to MAX:\nhow long requests waited. BROKEN: waits beyond the bound of fair. "
+             "BUSY: devices at work.\n");
     if (has_own)
         buf_text(out, "* what this configuration asks for.\n");
     for (uint32_t i = 0; i < count; i++)

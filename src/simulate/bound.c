@@ -76,8 +76,8 @@ static uint64_t ahead_of(const struct bound_model *m, const struct sim_request *
     return sum;
 }
 
-/* How long the model may keep others waiting that came in then: it serves who waits for it, and stays
- * for a while in any case. */
+/* How long the model may keep others waiting that came in then: it serves who waits for it, and
+ * stays for a while in any case. */
 static uint64_t gate_of(const struct bound *b, const struct bound_model *m, uint64_t in_ns,
                         uint64_t now_ns)
 {
@@ -106,8 +106,8 @@ static void becomes_overdue(struct bound *b, struct sim_request *r, uint64_t now
         if (i != r->model && y->is_here)
             gates_ns += gate_of(b, y, y->stays[y->stay_count - 1].in_ns, now_ns);
     }
-    r->until_ns = now_ns + gates_ns + b->unload_ns + m->load_ns +
-                  span_of(m, ahead_of(m, r));
+    r->decided_ns = now_ns + gates_ns + b->unload_ns;
+    r->until_ns = now_ns + gates_ns + b->unload_ns + m->load_ns + span_of(m, ahead_of(m, r));
     b->overdue++;
 }
 
@@ -154,9 +154,10 @@ struct delay {
 
 /* Adds what model Y may: by a load that was under way when the waiter became overdue, and by the
  * first later one for somebody with an earlier deadline. */
-static void add_delay(const struct bound *b, const struct bound_model *y, uint64_t overdue_ns,
-                      uint64_t decided_ns_max, struct delay *d)
+static void add_delay(const struct bound *b, const struct bound_model *y,
+                      const struct sim_request *r, uint64_t overdue_ns, struct delay *d)
 {
+    uint64_t decided_ns_max = r->decided_ns + longest_of(b);
     uint64_t before = 0, later = 0;
     for (uint32_t i = y->stay_count; i-- > 0;) {
         const struct bound_stay *s = &y->stays[i];
@@ -180,7 +181,7 @@ static void check(struct bound *b, const struct sim_requests *rs, uint32_t reque
     struct delay d = {0};
     for (uint32_t i = 0; i < b->model_count; i++)
         if (i != r->model)
-            add_delay(b, &b->models[i], overdue_ns, overdue_ns + longest_of(b) + b->unload_ns, &d);
+            add_delay(b, &b->models[i], r, overdue_ns, &d);
     uint64_t until = r->until_ns + longest_of(b) + d.sum_ns + d.decided_ns;
     uint64_t permille = (now_ns - r->at_ns) / ((until - r->at_ns) / 1000 + 1);
     b->permille_max = permille > b->permille_max ? permille : b->permille_max;

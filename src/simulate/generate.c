@@ -26,7 +26,7 @@ static struct rng stream(const struct generate_context *ctx, enum purpose purpos
 static int resolve(const struct generate_context *ctx, const struct generate_spec *s,
                    struct plan *ret, struct err *e)
 {
-    struct work_row row = {.model = WORK_DRAWN, .class = CLASS_NORMAL};
+    struct work_row row = {.model = WORK_DRAWN, .class = WORK_MODELS_CLASS};
     if (s->model[0]) {
         const struct config_model *m = config_find_model(ctx->config, s->model);
         if (!m)
@@ -149,8 +149,7 @@ int generate_add(const char *text, const struct generate_context *ctx, struct wo
     struct plan p;
     if (generate_spec_parse(text, &spec, e) < 0 || resolve(ctx, &spec, &p, e) < 0)
         return err_wrap(e, "%.100s", text);
-    p.zipf = workload_add_zipf(w, ctx->config->model_count,
-                               spec.zipf < 0 ? ctx->zipf : spec.zipf);
+    p.zipf = workload_add_zipf(w, ctx->config->model_count, spec.zipf < 0 ? ctx->zipf : spec.zipf);
     uint32_t first = w->count;
     switch (spec.kind) {
     case GENERATE_POISSON:

@@ -27,9 +27,10 @@
     KEY(for, DURATION, for_ns, 0, "pbec", "how long requests come; closed needs it")               \
     KEY(from, DURATION, from_ns, 0, "pbec", "when they begin (0s)")                                \
     KEY(model, TEXT, model, 0, "pbec", "the model; absent: one is drawn")                          \
-    KEY(class, TEXT, class_name, 0, "pbec", "foreground, normal or background (normal)")           \
+    KEY(class, TEXT, class_name, 0, "pbec",                                                        \
+        "foreground, normal or background (as the model has it)")                                  \
     KEY(key, TEXT, key, 0, "pbec", "who asks")                                                     \
-    KEY(zipf, NUMBER, zipf, -1, "pbec", "how uneven the draw of models is (as --zipf)")             \
+    KEY(zipf, NUMBER, zipf, -1, "pbec", "how uneven the draw of models is (as --zipf)")            \
     KEY(prompt, NUMBER, prompt, 1000, "pbec", "tokens of a prompt on average (1000)")              \
     KEY(output, NUMBER, output, 200, "pbec", "tokens of an answer on average (200)")               \
     KEY(seconds, NUMBER, seconds, 0, "pbec", "time of an answer on average, instead of tokens")    \

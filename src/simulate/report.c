@@ -62,7 +62,7 @@ uint64_t report_ratio_permille(const struct sim_result *results, uint32_t count,
     for (uint32_t k = 0; k < count; k++)
         if (results[k].policy.plan == PLAN_FIT && results[k].policy.victims == VICTIMS_FORESEEN &&
             results[k].load_ns)
-            return results[i].load_ns / (results[k].load_ns / 1000 + 1);
+            return (uint64_t)((double)results[i].load_ns / (double)results[k].load_ns * 1000 + 0.5);
     return 0;
 }
 

@@ -18,9 +18,10 @@ struct sim_request {
     uint32_t loop; /* whose it is; SIM_NO_LOOP: nobody asks again */
     enum class class;
     enum sim_state state;
-    /* bound.h: the work that had come to its model and class before it, and when it has to be
-     * served, as far as that was known when it became overdue; 0: it is not. */
-    uint64_t before_ns, until_ns;
+    /* bound.h: the work that had come to its model and class before it; and as far as it was known
+     * when it became overdue, when it has to be served (0: it is not overdue), and until when
+     * others may begin to load whose turn had been decided. */
+    uint64_t before_ns, until_ns, decided_ns;
 };
 
 struct sim_requests {

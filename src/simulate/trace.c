@@ -115,7 +115,7 @@ static int parse_model(const struct config *config, const char *text, uint32_t *
 
 int trace_row_add(struct trace_file *f, const char *const cells[TRACE__COLUMNS], struct err *e)
 {
-    struct work_row row = {.class = CLASS_NORMAL};
+    struct work_row row = {.class = WORK_MODELS_CLASS};
     if (parse_time(f, cells, &row.at_ns, e) < 0 || parse_serve(f, cells, &row.serve_ns, e) < 0 ||
         parse_model(f->ctx->config, cells[TRACE_MODEL], &row.model, e) < 0 ||
         (has(cells[TRACE_CLASS]) && work_parse_class(cells[TRACE_CLASS], &row.class, e) < 0))

@@ -6,7 +6,7 @@
  *                    2023-11-16T18:15:46Z
  *     timestamp      the same, but a bare number is milliseconds
  *     model          id or alias of a configured model; absent: one is drawn
- *     class          foreground, normal (where it is absent) or background
+ *     class          foreground, normal or background; absent: as the configuration says
  *     key            who asks: any text
  *     prompt_tokens  also ContextTokens and input_length
  *     output_tokens  also GeneratedTokens and output_length
@@ -35,7 +35,7 @@ struct trace_context {
 void trace_context_fini(struct trace_context *ctx);
 /* Appends the file's rows to w, as they stand there. 0, or -1 with e set to "FILE:LINE: …"; then w
  * holds what came before. */
-int trace_read(const char *path, struct trace_context *ctx, struct workload *w, struct err *e)
-    warn_unused;
+int trace_read(const char *path, struct trace_context *ctx, struct workload *w,
+               struct err *e) warn_unused;
 
 #endif

@@ -26,14 +26,14 @@ struct work_row *workload_add(struct workload *w)
         w->rows_max = w->rows_max ? w->rows_max * 2 : ROWS_MIN;
         w->rows = alloc_grow(w->rows, w->rows_max, sizeof(*w->rows));
     }
-    w->rows[w->count] = (struct work_row){.model = WORK_DRAWN, .class = CLASS_NORMAL};
+    w->rows[w->count] = (struct work_row){.model = WORK_DRAWN, .class = WORK_MODELS_CLASS};
     return &w->rows[w->count++];
 }
 
 struct work_loop *workload_add_loop(struct workload *w)
 {
     w->loops = alloc_grow(w->loops, w->loop_count + 1, sizeof(*w->loops));
-    w->loops[w->loop_count] = (struct work_loop){.model = WORK_DRAWN, .class = CLASS_NORMAL};
+    w->loops[w->loop_count] = (struct work_loop){.model = WORK_DRAWN, .class = WORK_MODELS_CLASS};
     return &w->loops[w->loop_count++];
 }
 

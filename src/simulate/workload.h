@@ -12,6 +12,7 @@
 
 #define WORK_DRAWN UINT32_MAX /* instead of a model: one is to be drawn */
 #define WORK_NEVER UINT64_MAX
+#define WORK_MODELS_CLASS CLASS__COUNT /* instead of a class: what the model's requests have */
 #define WORK_ROWS_MAX 50000000
 
 /* Tokens a second. */

@@ -32,9 +32,16 @@ static void foresee(struct world *w, uint32_t model)
     world_step(w, &ev);
 }
 
+static enum class class_of(const struct world *w, const struct work_row *row) {
+    _Static_assert((int)CONFIG_CLASS__COUNT == (int)CLASS__COUNT, "the classes are the same");
+    return row->class == WORK_MODELS_CLASS ? (enum class)w->opt->config->models[row->model].class
+                                           : row->class;
+}
+
 static void arrives(struct world *w, const struct work_row *row, uint32_t loop)
 {
     struct sim_requests *rs = &w->requests;
+    enum class class = class_of(w, row);
     if (rs->count == rs->items_max) {
         rs->items_max = rs->items_max ? 2 * rs->items_max : 1024;
         rs->items = alloc_grow(rs->items, rs->items_max, sizeof(*rs->items));
@@ -43,13 +50,13 @@ static void arrives(struct world *w, const struct work_row *row, uint32_t loop)
                                                   .serve_ns = row->serve_ns,
                                                   .model = row->model,
                                                   .key = row->key,
-                                                  .class = row->class,
+                                                  .class = class,
                                                   .loop = loop};
     w->open++;
     struct event ev = {.type = EVENT_REQUEST_ARRIVED,
                        .request = {.tag = rs->count,
                                    .model = row->model,
-                                   .class = row->class,
+                                   .class = class,
                                    .wait_ns_max = UINT64_MAX,
                                    .key = row->key}};
     world_step(w, &ev);

@@ -50,7 +50,8 @@ static void test_agenda(void **state)
         uint64_t next = agenda_next(&a);
         struct agenda_item item = agenda_take(&a);
         assert_int_equal(item.at_ns, next);
-        assert_true(i == 0 || item.at_ns > last_ns || (item.at_ns == last_ns && item.seq > last_seq));
+        assert_true(i == 0 || item.at_ns > last_ns ||
+                    (item.at_ns == last_ns && item.seq > last_seq));
         last_ns = item.at_ns;
         last_seq = item.seq;
     }
@@ -116,69 +117,103 @@ static void served(struct bound_world *w, uint32_t i, uint64_t at_ns)
     w->items[i].state = SIM_SERVED;
 }
 
-/* B's waiter comes at 1 s while A serves until 20 s: overdue at 11 s; A drains for 9 s, goes in
- * 1 s; B loads in 6 s; its longest request is its own, of 2 s: until 29 s. */
-static void test_bound_alone(void **state)
+static void comes(struct bound_world *w, uint32_t model, uint64_t begun_ns, uint64_t in_ns)
 {
-    (void)state;
+    bound_pass(&w->bound, &w->requests, begun_ns);
+    bound_begins(&w->bound, &w->requests, model, begun_ns);
+    bound_pass(&w->bound, &w->requests, in_ns);
+    bound_loaded(&w->bound, model, in_ns);
+}
+
+/* Serves B's waiter, who came at 1 s, at the very end of what is allowed, and a moment later. */
+static void check_until(void (*tell)(struct bound_world *w), uint64_t until_ns)
+{
     for (uint64_t late_ns = 0; late_ns <= 1; late_ns++) {
         struct bound_world *w = new_bound();
         served(w, asks(w, A, 0, 20 * S), 0);
         uint32_t b = waits(w, B, 1 * S, 2 * S);
-        served(w, b, 29 * S + late_ns);
-        assert_int_equal(w->bound.overdue, 1);
+        tell(w);
+        served(w, b, until_ns + late_ns);
+        assert_int_equal(w->items[b].until_ns > 0, 1);
         assert_int_equal(w->bound.violations, late_ns);
         assert_int_equal(w->bound.first, late_ns ? b : UINT32_MAX);
         if (late_ns)
-            assert_int_equal(w->bound.first_allowed_ns, 28 * S);
+            assert_int_equal(w->bound.first_allowed_ns, until_ns - 1 * S);
         free_bound(w);
     }
 }
 
-/* C waits since 0.5 s, so that its deadline is the earlier one: it may go first. 1 s to make room,
- * 3 s of load, and a gate: 4 s of work and a longest of 4 s, or minResident and a longest: 9 s. */
-static void test_bound_with_another(void **state)
+static void tell_nothing(struct bound_world *w)
 {
-    (void)state;
-    for (uint64_t late_ns = 0; late_ns <= 1; late_ns++) {
-        struct bound_world *w = new_bound();
-        served(w, asks(w, A, 0, 20 * S), 0);
-        uint32_t c = waits(w, C, S / 2, 4 * S), b = waits(w, B, 1 * S, 2 * S);
-        bound_pass(&w->bound, &w->requests, 21 * S);
-        bound_begins(&w->bound, &w->requests, C, 21 * S);
-        bound_pass(&w->bound, &w->requests, 24 * S);
-        bound_loaded(&w->bound, C, 24 * S);
-        served(w, c, 24 * S);
-        served(w, b, 42 * S + late_ns);
-        assert_int_equal(w->bound.violations, late_ns);
-        free_bound(w);
-    }
+    (void)w;
 }
 
-/* One that comes in for a later deadline has no business before B, and a second stay of C's is none
- * of B's either. */
-static void test_bound_counts_once(void **state)
+/* C's waiter has the earlier deadline, 10.5 s. */
+static void tell_earlier(struct bound_world *w)
 {
-    (void)state;
-    struct bound_world *w = new_bound();
-    served(w, asks(w, A, 0, 20 * S), 0);
-    uint32_t c1 = waits(w, C, S / 2, 4 * S), b = waits(w, B, 1 * S, 2 * S);
-    uint32_t c2 = waits(w, C, 2 * S, 4 * S);
-    bound_pass(&w->bound, &w->requests, 21 * S);
-    bound_begins(&w->bound, &w->requests, C, 21 * S);
-    bound_loaded(&w->bound, C, 24 * S);
-    served(w, c1, 24 * S); /* gate: 8 s of work and a longest of 4 s */
-    served(w, c2, 28 * S);
-    waits(w, A, 30 * S, S);
-    bound_begins(&w->bound, &w->requests, A, 31 * S);
-    bound_loaded(&w->bound, A, 35 * S);
+    uint32_t c = waits(w, C, 2 * S, 4 * S);
+    w->items[c].at_ns = S / 2;
+    comes(w, C, 21 * S, 24 * S);
+    served(w, c, 24 * S);
+}
+
+/* C comes in again for somebody who was not there at 11 s, and so does A. */
+static void tell_twice(struct bound_world *w)
+{
+    tell_earlier(w);
+    bound_gone(&w->bound, C);
+    uint32_t a = waits(w, A, 30 * S, S);
+    comes(w, A, 31 * S, 35 * S);
+    served(w, a, 35 * S);
     waits(w, C, 36 * S, S);
-    bound_begins(&w->bound, &w->requests, C, 37 * S);
-    bound_loaded(&w->bound, C, 40 * S);
-    served(w, b, 45 * S + 1); /* 29 s and 1 + 3 + 12 s */
-    assert_int_equal(w->bound.violations, 1);
-    assert_int_equal(w->bound.first_allowed_ns, 44 * S);
-    free_bound(w);
+    comes(w, C, 37 * S, 40 * S);
+}
+
+/* C's waiter has the later deadline, but waits at 11 s: its turn may be decided. */
+static void tell_decided(struct bound_world *w)
+{
+    uint32_t c = waits(w, C, 2 * S, 4 * S);
+    comes(w, C, 32 * S, 35 * S);
+    served(w, c, 35 * S);
+}
+
+/* This late it was not. */
+static void tell_late(struct bound_world *w)
+{
+    waits(w, C, 2 * S, 4 * S);
+    bound_pass(&w->bound, &w->requests, 32 * S + 1);
+    bound_begins(&w->bound, &w->requests, C, 32 * S + 1);
+}
+
+/* At 11 s C has been there since 6 s, and two wait for it. */
+static void tell_gate(struct bound_world *w)
+{
+    comes(w, C, 3 * S, 6 * S);
+    served(w, asks(w, C, 6 * S, 1 * S), 6 * S);
+    waits(w, C, 7 * S, 3 * S);
+    waits(w, C, 8 * S, 4 * S);
+}
+
+/* C is being loaded at 11 s. */
+static void tell_loading(struct bound_world *w)
+{
+    waits(w, C, 9 * S, 4 * S);
+    comes(w, C, 10 * S, 13 * S);
+}
+
+/* B's waiter is overdue at 11 s. It takes 20 s until the longest request has ended, 1 s to make
+ * room, 6 s to load, and 2 s as its own model's longest: until 40 s, if nobody else is there. */
+static void test_bound(void **state)
+{
+    (void)state;
+    check_until(tell_nothing, 40 * S);
+    /* 1 s, 3 s of load, and a gate: 4 s of work and a longest of 4 s; or 5 s and a longest: 9 s. */
+    check_until(tell_earlier, 53 * S);
+    check_until(tell_twice, 53 * S);
+    check_until(tell_decided, 53 * S);
+    check_until(tell_late, 40 * S);
+    check_until(tell_gate, 51 * S); /* 7 s of work and a longest of 4 s */
+    check_until(tell_loading, 53 * S);
 }
 
 /* What waits before it in its own model counts, what comes after it does not. */
@@ -188,24 +223,29 @@ static void test_bound_own_queue(void **state)
     struct bound_world *w = new_bound();
     uint32_t first = waits(w, B, 0, 7 * S), second = waits(w, B, 1 * S, 2 * S);
     waits(w, B, 2 * S, 9 * S);
-    served(w, first, 6 * S);
-    /* Overdue at 11 s: 2 s of drain, 1 s to unload, 6 s of load, nothing ahead, longest 9 s. */
-    served(w, second, 29 * S + 1);
+    served(w, first, 12 * S); /* it is overdue as well */
+    /* Overdue at 11 s: 9 s of drain, 1 s to unload, 6 s of load, 7 s ahead, and a longest of 9 s.
+     */
+    served(w, second, 43 * S + 1);
+    assert_int_equal(w->bound.overdue, 3);
     assert_int_equal(w->bound.violations, 1);
-    assert_int_equal(w->bound.first_allowed_ns, 28 * S);
+    assert_int_equal(w->bound.first, second);
+    assert_int_equal(w->bound.first_allowed_ns, 42 * S);
     free_bound(w);
 }
 
 static void test_policies(void **state)
 {
     (void)state;
-    static const char *const refused[] = {"",         "fair",      "fair+",          "+fit",
+    static const char *const refused[] = {"",          "fair",      "fair+",          "+fit",
                                           "fair+fits", "fairr+fit", "fair+fit,",      ",fair+fit",
                                           "fair fit",  "FAIR+FIT",  "fair+fit+group", "fair+fit,x"};
     struct sim_policies p;
     struct err e;
     assert_int_equal(policies_parse("fair+fit,fifo+group,serial+matrix,fifo+fit-lru,"
-                                    "fair+clairvoyant", &p, &e), 0);
+                                    "fair+clairvoyant",
+                                    &p, &e),
+                     0);
     assert_int_equal(p.count, 5);
     assert_string_equal(p.items[3].name, "fifo+fit-lru");
     assert_int_equal(p.items[0].sched, SCHEDULER_FAIR);
@@ -278,9 +318,8 @@ static void test_plot(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_percentiles),        cmocka_unit_test(test_agenda),
-        cmocka_unit_test(test_bound_alone),        cmocka_unit_test(test_bound_with_another),
-        cmocka_unit_test(test_bound_counts_once),  cmocka_unit_test(test_bound_own_queue),
-        cmocka_unit_test(test_policies),           cmocka_unit_test(test_plot)};
+        cmocka_unit_test(test_percentiles), cmocka_unit_test(test_agenda),
+        cmocka_unit_test(test_bound),       cmocka_unit_test(test_bound_own_queue),
+        cmocka_unit_test(test_policies),    cmocka_unit_test(test_plot)};
     return cmocka_run_group_tests_name("simulate_result", tests, NULL, NULL);
 }
