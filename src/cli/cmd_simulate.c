@@ -186,8 +186,8 @@ static int choose_policies(const struct cli_args *args, struct simulation *s, st
     for (uint32_t i = 0; i < s->policies.count; i++) {
         const struct sim_policy *p = &s->policies.items[i];
         if (p->plan == PLAN_FIT && !fits)
-            return err_set(e, "%s: the configuration has no `gpus` of kind `sim`: give --gpus 24GiB",
-                           p->name);
+            return err_set(
+                e, "%s: the configuration has no `gpus` of kind `sim`: give --gpus 24GiB", p->name);
         if (p->plan == PLAN_MATRIX && !simulate_has_matrix(s->config))
             return err_set(e, "%s: the configuration has no matrix", p->name);
         if (p->victims == VICTIMS_FORESEEN && !foresees)
@@ -373,12 +373,13 @@ const struct cli_command cmd_simulate = {
     .options = options,
     .option_count = countof(options),
     .shared = CLI_WITH_JSON,
-    .examples = {{"wharf simulate -c wharf.yaml --trace requests.csv", "which policy for my box?"},
-                 {"wharf simulate -c wharf.yaml --gpus 24GiB --generate poisson:rate=0.2",
-                  "without a trace, and with one GPU of 24 GiB"},
-                 {"wharf simulate -c wharf.yaml --trace requests.csv --policies fair+fit,fifo+group "
-                  "--plot plot.svg",
-                  "two policies, and a picture of each"}},
+    .examples =
+        {{"wharf simulate -c wharf.yaml --trace requests.csv", "which policy for my box?"},
+         {"wharf simulate -c wharf.yaml --gpus 24GiB --generate poisson:rate=0.2",
+          "without a trace, and with one GPU of 24 GiB"},
+         {"wharf simulate -c wharf.yaml --trace requests.csv --policies fair+fit,fifo+group "
+          "--plot plot.svg",
+          "two policies, and a picture of each"}},
     .run = run,
 };
 

@@ -96,9 +96,10 @@ void simulate_table_write(struct buf *out, const struct sim_result *results, uin
     }
     text_table_print(&table, out);
     text_table_fini(&table);
-    buf_text(out, "Times in seconds. RELOAD: all loads together. RATIO: that, by the clairvoyant's. "
-                  "P50 to MAX:\nhow long requests waited. BROKEN: waits beyond the bound of fair. "
-                  "BUSY: devices at work.\n");
+    buf_text(out,
+             "Times in seconds. RELOAD: all loads together. RATIO: that, by the clairvoyant's. "
+             "P50 to MAX:\nhow long requests waited. BROKEN: waits beyond the bound of fair. "
+             "BUSY: devices at work.\n");
     if (has_own)
         buf_text(out, "* what this configuration asks for.\n");
     for (uint32_t i = 0; i < count; i++)

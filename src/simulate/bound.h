@@ -33,7 +33,7 @@ struct bound_stay {
 struct bound_queue {
     uint32_t *order; /* owned; indices of requests */
     uint32_t count, order_max;
-    uint32_t head;           /* those before it wait no more */
+    uint32_t head;          /* those before it wait no more */
     uint64_t in_ns, out_ns; /* work that has come, and gone */
 };
 

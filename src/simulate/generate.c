@@ -149,8 +149,7 @@ int generate_add(const char *text, const struct generate_context *ctx, struct wo
     struct plan p;
     if (generate_spec_parse(text, &spec, e) < 0 || resolve(ctx, &spec, &p, e) < 0)
         return err_wrap(e, "%.100s", text);
-    p.zipf = workload_add_zipf(w, ctx->config->model_count,
-                               spec.zipf < 0 ? ctx->zipf : spec.zipf);
+    p.zipf = workload_add_zipf(w, ctx->config->model_count, spec.zipf < 0 ? ctx->zipf : spec.zipf);
     uint32_t first = w->count;
     switch (spec.kind) {
     case GENERATE_POISSON:

@@ -29,7 +29,7 @@
     KEY(model, TEXT, model, 0, "pbec", "the model; absent: one is drawn")                          \
     KEY(class, TEXT, class_name, 0, "pbec", "foreground, normal or background (normal)")           \
     KEY(key, TEXT, key, 0, "pbec", "who asks")                                                     \
-    KEY(zipf, NUMBER, zipf, -1, "pbec", "how uneven the draw of models is (as --zipf)")             \
+    KEY(zipf, NUMBER, zipf, -1, "pbec", "how uneven the draw of models is (as --zipf)")            \
     KEY(prompt, NUMBER, prompt, 1000, "pbec", "tokens of a prompt on average (1000)")              \
     KEY(output, NUMBER, output, 200, "pbec", "tokens of an answer on average (200)")               \
     KEY(seconds, NUMBER, seconds, 0, "pbec", "time of an answer on average, instead of tokens")    \

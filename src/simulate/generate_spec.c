@@ -135,8 +135,8 @@ static int find_kind(const char *text, size_t n, enum generate_kind *ret, struct
             *ret = (enum generate_kind)i;
             return 0;
         }
-    return err_set(e, "'%.*s' is neither poisson, bursty, every nor closed",
-                   n > 60 ? 60 : (int)n, text);
+    return err_set(e, "'%.*s' is neither poisson, bursty, every nor closed", n > 60 ? 60 : (int)n,
+                   text);
 }
 
 int generate_spec_parse(const char *text, struct generate_spec *ret, struct err *e)

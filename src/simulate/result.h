@@ -26,14 +26,14 @@ struct sim_result {
     uint64_t loads, evictions, unloads, aborts; /* aborts: loads that were called off */
     uint64_t load_ns;                           /* of all loads together */
     uint64_t requests, served, refused, unserved;
-    uint64_t overdue;    /* served after the maxWait of their class */
-    uint64_t violations; /* served, or not, after the bound of `fair` (bound.h) */
+    uint64_t overdue;            /* served after the maxWait of their class */
+    uint64_t violations;         /* served, or not, after the bound of `fair` (bound.h) */
     uint64_t bound_permille_max; /* the longest wait of an overdue one, in parts of its bound */
-    uint64_t overcommits; /* loads for which there were not enough bytes: the core is wrong */
+    uint64_t overcommits;   /* loads for which there were not enough bytes: the core is wrong */
     uint64_t busy_permille; /* of the devices' time in which something was served */
     uint64_t span_ns;       /* from the first arrival to the last answer */
     uint64_t wait_sum_ns;
-    uint64_t events;  /* steps of the core */
+    uint64_t events;   /* steps of the core */
     uint64_t spent_ns; /* of processor time on them and all of the simulation */
     struct sim_waits waits, classes[CLASS__COUNT];
     struct sim_model_result *models; /* owned; by the configuration's order */

@@ -72,9 +72,8 @@ static void prepare_core(struct world *w, const struct mapping *m)
         .groups_max = m->core.group_count,
         .gates_max = m->core.gate_count,
         .sets_max = m->core.matrix.set_count,
-        .set_members_max = m->core.matrix.set_count
-                               ? m->core.matrix.ends[m->core.matrix.set_count - 1]
-                               : 0,
+        .set_members_max =
+            m->core.matrix.set_count ? m->core.matrix.ends[m->core.matrix.set_count - 1] : 0,
         .waiters_max = w->work->count + w->work->loop_count + WAITERS_SPARE,
         .leases_max = 1,
         .commands_max = 1,
@@ -96,9 +95,8 @@ static void prepare_models(struct world *w, const struct mapping *m)
         uint64_t bytes = size_of(w->opt, i);
         model->bytes = share_of(w->opt, i);
         model->suspended_bytes = m->models[i].suspended_bytes;
-        model->load_ns =
-            costs->load_fixed_ns +
-            (uint64_t)((double)bytes * (double)NS_PER_S / (double)costs->load_bytes_per_s);
+        model->load_ns = costs->load_fixed_ns + (uint64_t)((double)bytes * (double)NS_PER_S /
+                                                           (double)costs->load_bytes_per_s);
         w->bound.models[i].load_ns = model->load_ns;
         w->bound.models[i].slots = m->models[i].slots_max;
     }

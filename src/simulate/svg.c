@@ -158,7 +158,8 @@ static int write_device(struct buf *out, const struct config *c, const struct ti
             continue;
         buf_printf(out, "<text class=\"lane\" x=\"%d\" y=\"%d\">", LEFT - 8, top + 10);
         write_text(out, c->models[i].id);
-        buf_printf(out, "</text><rect class=\"ground\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>\n",
+        buf_printf(out,
+                   "</text><rect class=\"ground\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>\n",
                    LEFT, top, PLOT_WIDTH, BAR_HEIGHT);
         write_lane(out, t, &lane);
         top += LANE_HEIGHT;
@@ -197,9 +198,9 @@ static void write_curve(struct buf *out, const struct timeline *t, int top)
 
 static uint64_t tick_of(uint64_t span_ns)
 {
-    static const uint64_t steps_s[] = {1,    2,    5,    10,   15,    30,    60,    120,   300,
-                                       600,  900,  1800, 3600, 7200,  10800, 21600, 43200, 86400,
-                                       172800, 604800};
+    static const uint64_t steps_s[] = {1,     2,     5,     10,    15,     30,    60,
+                                       120,   300,   600,   900,   1800,   3600,  7200,
+                                       10800, 21600, 43200, 86400, 172800, 604800};
     for (size_t i = 0; i < countof(steps_s); i++)
         if (span_ns / NS_PER_S / steps_s[i] <= TICKS_MAX)
             return steps_s[i] * NS_PER_S;
@@ -245,7 +246,10 @@ static void write_legend(struct buf *out)
 {
     static const struct {
         const char *kind, *text;
-    } items[] = {{"load", "loads"}, {"here", "loaded, idle"}, {"work", "serves"}, {"wait", "requests that wait"}};
+    } items[] = {{"load", "loads"},
+                 {"here", "loaded, idle"},
+                 {"work", "serves"},
+                 {"wait", "requests that wait"}};
     for (size_t i = 0; i < countof(items); i++)
         buf_printf(out,
                    "<rect class=\"%s\" x=\"%d\" y=\"12\" width=\"22\" height=\"%d\"/>"

@@ -9,7 +9,7 @@
 
 /* From the order to load to the last byte gone. */
 struct timeline_stay {
-    uint32_t model, devices; /* a mask; 0: on no device */
+    uint32_t model, devices;            /* a mask; 0: on no device */
     uint64_t from_ns, loaded_ns, to_ns; /* loaded_ns: TIMELINE_NEVER where it never was */
 };
 

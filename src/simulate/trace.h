@@ -35,7 +35,7 @@ struct trace_context {
 void trace_context_fini(struct trace_context *ctx);
 /* Appends the file's rows to w, as they stand there. 0, or -1 with e set to "FILE:LINE: …"; then w
  * holds what came before. */
-int trace_read(const char *path, struct trace_context *ctx, struct workload *w, struct err *e)
-    warn_unused;
+int trace_read(const char *path, struct trace_context *ctx, struct workload *w,
+               struct err *e) warn_unused;
 
 #endif

@@ -87,8 +87,8 @@ bool trace_parse_date(const char *text, uint64_t *ret_ns)
     p = parse_fraction(p, &fraction_ns);
     if (!p || !parse_offset(p, &offset_s))
         return false;
-    int64_t s = days_of(year, month, day) * DAY_S + hour * HOUR_S + minute * MINUTE_S + second -
-                offset_s;
+    int64_t s =
+        days_of(year, month, day) * DAY_S + hour * HOUR_S + minute * MINUTE_S + second - offset_s;
     if (s < 0 || (uint64_t)s > (UINT64_MAX >> 1) / NS_PER_S - 1)
         return false;
     *ret_ns = (uint64_t)s * NS_PER_S + fraction_ns;

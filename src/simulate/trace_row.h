@@ -29,8 +29,8 @@ struct trace_file {
 enum trace_column trace_column_find(const char *name);
 /* cells: the texts by column; NULL or "" where there is none. 0, or -1 with e set, without the
  * place. */
-int trace_row_add(struct trace_file *f, const char *const cells[TRACE__COLUMNS], struct err *e)
-    warn_unused;
+int trace_row_add(struct trace_file *f, const char *const cells[TRACE__COLUMNS],
+                  struct err *e) warn_unused;
 /* Nanoseconds since 1970, of a date and a time of day; UTC unless it names an offset. False when it
  * is none. */
 bool trace_parse_date(const char *text, uint64_t *ret_ns);

@@ -23,10 +23,10 @@
 #define WORLD_PATIENCE_NS (172800 * NS_PER_S)
 
 enum world_kind {
-    WORLD_ENDS,  /* index: a request that has been served */
-    WORLD_OP,    /* index: a model, whose op `token` is done */
+    WORLD_ENDS,   /* index: a request that has been served */
+    WORLD_OP,     /* index: a model, whose op `token` is done */
     WORLD_SAMPLE, /* index: a device, that is read */
-    WORLD_ASKS,  /* index: a client that asks again */
+    WORLD_ASKS,   /* index: a client that asks again */
 };
 
 struct world_model {
@@ -39,11 +39,11 @@ struct world_model {
     uint32_t running;
     uint64_t bytes, suspended_bytes; /* what it holds on each of its devices */
     uint64_t held_bytes;             /* and what it does hold there now */
-    uint32_t devices;           /* where its bytes are */
-    uint32_t shown;             /* where a plot shows it, and where it is at work; 0: gone */
-    uint32_t stay;              /* of the timeline, since LOAD */
-    uint64_t working_ns;        /* since when it has served something */
-    uint32_t next_use;          /* of world.uses: the next row for it */
+    uint32_t devices;                /* where its bytes are */
+    uint32_t shown;                  /* where a plot shows it, and where it is at work; 0: gone */
+    uint32_t stay;                   /* of the timeline, since LOAD */
+    uint64_t working_ns;             /* since when it has served something */
+    uint32_t next_use;               /* of world.uses: the next row for it */
 };
 
 struct world_device {

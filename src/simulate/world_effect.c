@@ -56,10 +56,10 @@ static void asks_again(struct world *w, const struct sim_request *r, uint64_t pa
     if (r->loop == SIM_NO_LOOP)
         return;
     uint64_t think_ns = w->work->loops[r->loop].think_ns;
-    agenda_put(&w->agenda,
-               (struct agenda_item){.at_ns = w->now_ns + (think_ns > pause_ns ? think_ns : pause_ns),
-                                    .kind = WORLD_ASKS,
-                                    .index = r->loop});
+    agenda_put(&w->agenda, (struct agenda_item){
+                               .at_ns = w->now_ns + (think_ns > pause_ns ? think_ns : pause_ns),
+                               .kind = WORLD_ASKS,
+                               .index = r->loop});
 }
 
 static void do_refuse(struct world *w, const struct effect *e)
@@ -181,10 +181,9 @@ static void do_escalate(struct world *w, const struct effect *e)
     if (m->op != e->op)
         return;
     m->aborted = true;
-    agenda_put(&w->agenda, (struct agenda_item){.at_ns = w->now_ns,
-                                                .kind = WORLD_OP,
-                                                .index = e->model,
-                                                .token = e->op});
+    agenda_put(&w->agenda,
+               (struct agenda_item){
+                   .at_ns = w->now_ns, .kind = WORLD_OP, .index = e->model, .token = e->op});
 }
 
 static void leave(struct world *w, struct world_model *m)
@@ -198,8 +197,8 @@ static void leave(struct world *w, struct world_model *m)
 static void op_done(struct world *w, uint32_t model, uint64_t op)
 {
     struct world_model *m = &w->models[model];
-    struct event ev = {
-        .type = m->completes, .model = {.op = op, .model = model, .outcome = OUTCOME_DONE}};
+    struct event ev = {.type = m->completes,
+                       .model = {.op = op, .model = model, .outcome = OUTCOME_DONE}};
     if (m->op != op)
         return; /* it was escalated, and is over */
     m->op = 0;

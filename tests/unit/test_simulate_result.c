@@ -50,7 +50,8 @@ static void test_agenda(void **state)
         uint64_t next = agenda_next(&a);
         struct agenda_item item = agenda_take(&a);
         assert_int_equal(item.at_ns, next);
-        assert_true(i == 0 || item.at_ns > last_ns || (item.at_ns == last_ns && item.seq > last_seq));
+        assert_true(i == 0 || item.at_ns > last_ns ||
+                    (item.at_ns == last_ns && item.seq > last_seq));
         last_ns = item.at_ns;
         last_seq = item.seq;
     }
@@ -199,13 +200,15 @@ static void test_bound_own_queue(void **state)
 static void test_policies(void **state)
 {
     (void)state;
-    static const char *const refused[] = {"",         "fair",      "fair+",          "+fit",
+    static const char *const refused[] = {"",          "fair",      "fair+",          "+fit",
                                           "fair+fits", "fairr+fit", "fair+fit,",      ",fair+fit",
                                           "fair fit",  "FAIR+FIT",  "fair+fit+group", "fair+fit,x"};
     struct sim_policies p;
     struct err e;
     assert_int_equal(policies_parse("fair+fit,fifo+group,serial+matrix,fifo+fit-lru,"
-                                    "fair+clairvoyant", &p, &e), 0);
+                                    "fair+clairvoyant",
+                                    &p, &e),
+                     0);
     assert_int_equal(p.count, 5);
     assert_string_equal(p.items[3].name, "fifo+fit-lru");
     assert_int_equal(p.items[0].sched, SCHEDULER_FAIR);
@@ -278,9 +281,9 @@ static void test_plot(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_percentiles),        cmocka_unit_test(test_agenda),
-        cmocka_unit_test(test_bound_alone),        cmocka_unit_test(test_bound_with_another),
-        cmocka_unit_test(test_bound_counts_once),  cmocka_unit_test(test_bound_own_queue),
-        cmocka_unit_test(test_policies),           cmocka_unit_test(test_plot)};
+        cmocka_unit_test(test_percentiles),       cmocka_unit_test(test_agenda),
+        cmocka_unit_test(test_bound_alone),       cmocka_unit_test(test_bound_with_another),
+        cmocka_unit_test(test_bound_counts_once), cmocka_unit_test(test_bound_own_queue),
+        cmocka_unit_test(test_policies),          cmocka_unit_test(test_plot)};
     return cmocka_run_group_tests_name("simulate_result", tests, NULL, NULL);
 }

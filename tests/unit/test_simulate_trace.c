@@ -16,10 +16,9 @@
 
 #define DATE_NS UINT64_C(1700158546680590000) /* 2023-11-16 18:15:46.68059 UTC */
 
-static const char config_text[] =
-    "models:\n"
-    "  a: {cmd: x, proxy: 'http://h:1', aliases: [small]}\n"
-    "  b: {cmd: x, proxy: 'http://h:1'}\n";
+static const char config_text[] = "models:\n"
+                                  "  a: {cmd: x, proxy: 'http://h:1', aliases: [small]}\n"
+                                  "  b: {cmd: x, proxy: 'http://h:1'}\n";
 
 struct fixture {
     struct config *config;
@@ -88,9 +87,11 @@ static void test_azure(void **state)
                  "2023-11-16 18:15:50.9951690,1500,100\r\n");
     assert_int_equal(f->work.count, 2);
     /* 374/1500 s and 44/50 s */
-    expect_row(f, 0, (struct work_row){DATE_NS, 249333333 + 880000000, WORK_DRAWN, 0, CLASS_NORMAL});
-    expect_row(f, 1, (struct work_row){DATE_NS + UINT64_C(4314579000), 3 * NS_PER_S, WORK_DRAWN, 0,
-                                       CLASS_NORMAL});
+    expect_row(f, 0,
+               (struct work_row){DATE_NS, 249333333 + 880000000, WORK_DRAWN, 0, CLASS_NORMAL});
+    expect_row(f, 1,
+               (struct work_row){DATE_NS + UINT64_C(4314579000), 3 * NS_PER_S, WORK_DRAWN, 0,
+                                 CLASS_NORMAL});
 }
 
 static void test_mooncake(void **state)
@@ -102,8 +103,9 @@ static void test_mooncake(void **state)
                  "{\"timestamp\": 27482, \"input_length\": 0, \"output_length\": 1}");
     assert_int_equal(f->work.count, 2);
     expect_row(f, 0, (struct work_row){0, 12 * NS_PER_S, WORK_DRAWN, 0, CLASS_NORMAL});
-    expect_row(f, 1, (struct work_row){UINT64_C(27482000000), 20 * NS_PER_MS, WORK_DRAWN, 0,
-                                       CLASS_NORMAL});
+    expect_row(
+        f, 1,
+        (struct work_row){UINT64_C(27482000000), 20 * NS_PER_MS, WORK_DRAWN, 0, CLASS_NORMAL});
 }
 
 static void test_own_csv(void **state)
@@ -123,8 +125,9 @@ static void test_own_csv(void **state)
 static void test_own_jsonl(void **state)
 {
     struct fixture *f = *state;
-    read_text(f, " {\"time\": 1.25, \"model\": \"b\", \"seconds\": 2, \"key\": 17, \"class\": null}\n"
-                 "{\"time\": \"0.5\", \"output_tokens\": 50, \"other\": {\"x\": 1}}\n");
+    read_text(f,
+              " {\"time\": 1.25, \"model\": \"b\", \"seconds\": 2, \"key\": 17, \"class\": null}\n"
+              "{\"time\": \"0.5\", \"output_tokens\": 50, \"other\": {\"x\": 1}}\n");
     expect_row(f, 0, (struct work_row){1250 * NS_PER_MS, 2 * NS_PER_S, 1, 1, CLASS_NORMAL});
     expect_row(f, 1, (struct work_row){500 * NS_PER_MS, NS_PER_S, WORK_DRAWN, 0, CLASS_NORMAL});
 }

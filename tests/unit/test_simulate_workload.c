@@ -97,7 +97,8 @@ static void test_independent_draw(void **state)
         count[w.rows[i].model]++;
     }
     for (uint32_t i = 0; i < MODELS; i++)
-        assert_in_range(count[i], rows * parts[i] / 25 * 97 / 100, rows * parts[i] / 25 * 103 / 100);
+        assert_in_range(count[i], rows * parts[i] / 25 * 97 / 100,
+                        rows * parts[i] / 25 * 103 / 100);
     draw_zipf_fini(&zipf);
     workload_fini(&w);
 }
@@ -202,9 +203,10 @@ static void test_bursty(void **state)
 static void test_every(void **state)
 {
     (void)state;
-    struct workload w =
-        generate("every:period=30s,from=10s,for=2m,model=b,class=background,seconds=4,lengths=fixed,"
-                 "key=k", 1);
+    struct workload w = generate(
+        "every:period=30s,from=10s,for=2m,model=b,class=background,seconds=4,lengths=fixed,"
+        "key=k",
+        1);
     assert_int_equal(w.count, 4);
     for (uint32_t i = 0; i < w.count; i++) {
         assert_int_equal(w.rows[i].at_ns, (10 + 30 * i) * NS_PER_S);
@@ -271,7 +273,8 @@ static const struct {
     {"every:for=1h", "every needs a period"},
     {"closed:clients=2", "closed needs `for`"},
     {"closed:clients=100001,for=1h", "more than 100000 clients"},
-    {"every:period=1h,for=0.5s,from=2s,rows=1,model=a,class=normal,rate=1", "every has no key 'rate'"},
+    {"every:period=1h,for=0.5s,from=2s,rows=1,model=a,class=normal,rate=1",
+     "every has no key 'rate'"},
 };
 
 static void test_bad_specs(void **state)
@@ -327,12 +330,18 @@ static void test_names(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_service_time), cmocka_unit_test(test_sort_is_stable),
-        cmocka_unit_test(test_independent_draw), cmocka_unit_test(test_sticky_draw),
-        cmocka_unit_test(test_stretch), cmocka_unit_test(test_poisson),
-        cmocka_unit_test(test_bursty), cmocka_unit_test(test_every), cmocka_unit_test(test_closed),
-        cmocka_unit_test(test_seeds), cmocka_unit_test(test_bad_specs),
-        cmocka_unit_test(test_assign_words), cmocka_unit_test(test_names)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_service_time),
+                                       cmocka_unit_test(test_sort_is_stable),
+                                       cmocka_unit_test(test_independent_draw),
+                                       cmocka_unit_test(test_sticky_draw),
+                                       cmocka_unit_test(test_stretch),
+                                       cmocka_unit_test(test_poisson),
+                                       cmocka_unit_test(test_bursty),
+                                       cmocka_unit_test(test_every),
+                                       cmocka_unit_test(test_closed),
+                                       cmocka_unit_test(test_seeds),
+                                       cmocka_unit_test(test_bad_specs),
+                                       cmocka_unit_test(test_assign_words),
+                                       cmocka_unit_test(test_names)};
     return cmocka_run_group_tests_name("simulate_workload", tests, load_config, free_config);
 }
