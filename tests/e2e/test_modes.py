@@ -265,3 +265,22 @@ def test_a_flood_of_hooks_holds_nothing_up(wharf):
         assert c.ask("POST", "/v1/chat/completions", body, {"X-Wharf-Wait": "0"}).status == 503
     assert len(d.tree()) <= 4
     until(lambda: "hooks came faster than they end" in d.stderr, "the log", 30)
+
+
+def test_policies_are_reloaded(wharf):
+    d = wharf({**config({"a": 6}), "gates": {"build": {"limit": 1}, "zip": {"limit": 1}}})
+    pid = d.load("a")["pid"]
+
+    def verdict(gate):
+        answer = d.post("/wharf/plan", json.dumps({"lease": {"gates": [gate]}}).encode())
+        return answer.json().get("verdict", answer.status)
+
+    assert (verdict("build"), verdict("zip"), verdict("disk")) == ("go", "go", 400)
+    c = {**config({"a": 6}), "gates": {"disk": {"limit": 2}, "zip": {"limit": 1}}}
+    c["models"]["a"].update({"class": "background", "pin": True, "maxLoadRetries": 1,
+                             "maxQueue": 0, "onAbort": "drain"})
+    d.reload(c)
+    assert (verdict("build"), verdict("zip"), verdict("disk")) == (400, "go", "go")
+    a = d.model("a")
+    assert (a["class"], a["pinned"], a["pid"], a["state"]) == ("background", True, pid, "loaded")
+    assert d.get("/wharf/plan").status == 405

@@ -249,3 +249,21 @@ def test_a_model_on_two_gpus(wharf):
           [8 * GIB, 8 * GIB], "readings of both")
     d.ok(d.chat("c"))
     assert d.state_of("b") == "unloaded" and len(d.model("c")["devices"]) == 1
+
+
+def test_the_queue_under_serial(wharf):
+    """One queue, whatever the model and the class."""
+    c = {"models": {"a": demo("a", "--token-delay", "50ms", "--tokens", "600"), "b": demo("b")},
+         "routing": {"scheduler": {"use": "serial"}}}
+    d = wharf(c)
+    hold = stream(d, "a")
+    waiting = []
+    for i, name in enumerate("bab"):
+        waiting.append(Later(d.chat, name, max_tokens=1, headers={
+            "X-Wharf-Class": ("background", "normal", "foreground")[i]}))
+        until(lambda: d.get("/wharf/queue").json()["waiting"] == i + 1, "it to wait")
+    assert [(r["model"], r["position"]) for r in d.get("/wharf/queue").json()["requests"]] == \
+        [("b", 1), ("a", 2), ("b", 3)]
+    hold.close()
+    for w in waiting:
+        d.ok(w.result())
