@@ -2,12 +2,14 @@
 hand."""
 
 import json
+import re
+import shlex
 import subprocess
 import xml.dom.minidom
 
 import pytest
 
-from wharf_harness import SECONDS, WHARF, WRAP
+from wharf_harness import ROOT, SECONDS, WHARF, WRAP
 
 # A load takes 2 s and 4 s for the bytes at 2 GB/s; only one of the two fits.
 CONFIG = """
@@ -25,7 +27,7 @@ TRACE = """time,model,class,prompt_tokens,output_tokens
 
 def simulate(*words):
     return subprocess.run([*WRAP, WHARF, "simulate", *map(str, words)], capture_output=True,
-                          text=True, timeout=10 * SECONDS, stdin=subprocess.DEVNULL)
+                          text=True, timeout=10 * SECONDS, stdin=subprocess.DEVNULL, cwd=ROOT)
 
 
 @pytest.fixture
@@ -204,6 +206,18 @@ def test_devices_by_option(tmp_path):
     assert results(*words, "--gpus", "24GiB")["fair+fit"]["loads"] == 2
     assert results(*words, "--gpus", "12GiB")["fair+fit"]["loads"] > 2
     assert results(*words, "--gpus", "12GiB,12GiB", "--size", "10GiB")["fair+fit"]["loads"] == 2
+
+
+def test_the_commands_of_its_page():
+    text = (ROOT / "docs/simulate.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.S)
+    assert len(blocks) == 2
+    for block in blocks:
+        words = shlex.split(block.replace("\\\n", ""))
+        assert words[:2] == ["build/wharf", "simulate"]
+        assert simulate(*words[2:]).returncode == 0
+    lines = simulate(*shlex.split(blocks[0])[2:]).stdout.splitlines()
+    assert lines[:9] == text.split("```text\n")[1].split("```")[0].splitlines()
 
 
 BAD = {
