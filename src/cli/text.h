@@ -31,7 +31,7 @@ size_t text_width(const char *text);
  * spaces, and the first too unless `column` says how far the present line already goes. */
 void text_wrap(struct buf *out, const char *text, size_t column, size_t indent, size_t width);
 
-#define TEXT_COLUMNS_MAX 8
+#define TEXT_COLUMNS_MAX 12
 
 /* Rows of cells, each column as wide as its widest cell. All zero is an empty table; set columns
  * before the first row. */

@@ -12,7 +12,7 @@ static void say(struct core *c, enum effect_type type, uint32_t backend, enum no
     struct effect *e = core_emit(c, type, CORE_SLOT_NONE);
     e->notice = notice;
     e->backend = backend;
-    e->reason = REASON_BACKEND_DOWN;
+    e->reason = notice == NOTICE_BACKEND_UP ? REASON_NONE : REASON_BACKEND_DOWN;
 }
 
 /* Nobody knows what became of it; if it is there after all, ADOPTED says so. */

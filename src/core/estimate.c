@@ -21,18 +21,19 @@ static uint64_t serve_ns(const struct model *m)
     return m->serve_ns_mean ? m->serve_ns_mean : NS_PER_S;
 }
 
-/* The work ahead, shared by the slots. */
-static uint64_t work_ns(const struct model *m, uint32_t more)
+/* The work ahead, shared by the slots. newcomers: who wait, but not yet in the queue. */
+static uint64_t work_ns(const struct model *m, uint32_t newcomers)
 {
     uint64_t slots = m->policy.slots_max ? m->policy.slots_max : 1;
-    uint64_t rounds = (m->waiting_count + m->running.count + more + slots - 1) / slots;
-    return rounds * serve_ns(m);
+    uint64_t all = m->waiting_count + m->running.count + newcomers;
+    return (minus(all, slots) + slots - 1) / slots * serve_ns(m);
 }
 
 /* What is left of the load, or a whole one. */
 static uint64_t load_left_ns(const struct core *c, const struct model *m)
 {
-    uint64_t load = model_load_ns(m, 0);
+    bool on_the_way = m->placement < m->policy.placement_count;
+    uint64_t load = model_load_ns(m, on_the_way ? m->placement : 0);
     if (m->state == MODEL_LOADED)
         return 0;
     if (m->state == MODEL_SUSPENDED || m->state == MODEL_RESUMING)
@@ -48,18 +49,18 @@ static uint32_t bounded_s(uint64_t ns)
     return (uint32_t)(s < RETRY_S_MIN ? RETRY_S_MIN : s > RETRY_S_MAX ? RETRY_S_MAX : s);
 }
 
-uint32_t estimate_own_s(const struct core *c, uint32_t model)
+uint32_t estimate_own_s(const struct core *c, uint32_t model, uint32_t newcomers)
 {
     const struct model *m = &c->models[model];
-    return bounded_s(load_left_ns(c, m) + work_ns(m, 1));
+    return bounded_s(load_left_ns(c, m) + work_ns(m, newcomers));
 }
 
 /* Those that come in before it: what is under way, and, of what waits, what is ahead in the order.
  * Each drains what is in its way, loads, and is served for at least its gate. */
-uint64_t estimate_ns(const struct core *c, uint32_t model)
+uint64_t estimate_ns(const struct core *c, uint32_t model, uint32_t newcomers)
 {
     const struct model *m = &c->models[model];
-    uint64_t sum = load_left_ns(c, m) + work_ns(m, 1);
+    uint64_t sum = load_left_ns(c, m) + work_ns(m, newcomers);
     if (m->state == MODEL_LOADED)
         return sum;
     const struct heap_item *own = heap_find(&c->wants, model);
@@ -73,7 +74,7 @@ uint64_t estimate_ns(const struct core *c, uint32_t model)
         else if (other &&
                  (!own || other->key.major < own->key.major ||
                   (other->key.major == own->key.major && other->key.minor < own->key.minor)))
-            sum += load_left_ns(c, o) + work_ns(o, 0);
+            sum += load_left_ns(c, o) + work_ns(o, 0) + serve_ns(o);
     }
     return sum;
 }
@@ -81,5 +82,10 @@ uint64_t estimate_ns(const struct core *c, uint32_t model)
 uint32_t core_estimate_s(const struct core *c, uint32_t model)
 {
     must(model < c->model_count);
-    return bounded_s(estimate_ns(c, model));
+    return bounded_s(estimate_ns(c, model, 1));
+}
+
+uint32_t estimate_waiter_s(const struct core *c, uint32_t model)
+{
+    return bounded_s(estimate_ns(c, model, 0));
 }

@@ -29,7 +29,8 @@ struct gate {
 
 void gate_init(struct gate *g, uint32_t limit);
 /* True: inside at once. False: it waits. A newcomer never passes one that waits, whatever its
- * class: who waits is served by gate_leave. */
+ * class: who waits is served by gate_leave. (A lease that stands at the head and waits for its
+ * bytes has been offered the slot: a higher class that comes meanwhile is offered it first.) */
 bool gate_enter(struct gate *g, struct gate_entrant *e, enum class class, struct mono now);
 /* It waits, even where there is room: gate_admit lets it in. */
 void gate_queue(struct gate *g, struct gate_entrant *e, enum class class, struct mono now);

@@ -356,7 +356,7 @@ void op_on_moved(struct core *c, const struct event *ev)
     const struct plan plan = c->targets[slot].plan; /* all zero for a way that needed none */
     bool ordered = m->leaving == LEAVE_MOVE;
     if (ev->model.outcome == OUTCOME_GONE) {
-        end_gone(c, slot, op.why);
+        end_gone(c, slot, REASON_OP_FAILED);
         return;
     }
     bool arrived = ev->model.outcome != OUTCOME_AT_SOURCE;
@@ -389,7 +389,7 @@ void op_on_suspended(struct core *c, const struct event *ev)
         return;
     struct model *m = &c->models[slot];
     if (ev->model.outcome == OUTCOME_GONE) {
-        end_gone(c, slot, op.why);
+        end_gone(c, slot, REASON_OP_FAILED);
         return;
     }
     if (m->leaving == LEAVE_SUSPEND)

@@ -1,5 +1,6 @@
 /* The one queue: who waits, who was granted, who left. */
 #include "core/core_priv.h"
+#include "core/plan/plan.h"
 
 static uint32_t waiter_slot(const struct core *c, const struct waiter *w)
 {
@@ -69,7 +70,7 @@ static struct effect *refuse(struct core *c, uint64_t tag, uint32_t model, enum 
     if (model < c->model_count) {
         const struct model *m = &c->models[model];
         e->bytes = m->policy.placements[0].bytes;
-        e->retry_after_s = estimate_own_s(c, model);
+        e->retry_after_s = estimate_own_s(c, model, 1);
         const struct heap_item *pause =
             heap_find(&c->deadlines, deadline_model(model, DEADLINE_ERROR));
         if (pause && pause->key.major > c->now.ns)
@@ -118,11 +119,14 @@ static bool served_at_once(const struct core *c, const struct model *m)
            m->running.count < m->policy.slots_max && !m->waiting_count;
 }
 
-/* Under serial a lease of bytes is served like a model: what it asks for waits for its own end. */
-static bool waits_for_own_lease(const struct core *c, struct id lease)
+/* A holder waits for nothing, so it must not wait for its own end. Under serial a lease of bytes is
+ * served like a model, and everything else waits for it. */
+static bool waits_for_own_lease(const struct core *c, uint32_t model, struct id lease)
 {
-    return c->sched == SCHEDULER_SERIAL && pool_alive(&c->lease_pool, lease) &&
-           c->leases[lease.slot].state == LEASE_GRANTED && c->leases[lease.slot].hold.devices;
+    if (!pool_alive(&c->lease_pool, lease) || !c->leases[lease.slot].hold.devices ||
+        c->leases[lease.slot].state != LEASE_GRANTED)
+        return false;
+    return c->sched == SCHEDULER_SERIAL || plan_lease_in_the_way(c, model, lease.slot);
 }
 
 static enum reason refusal_at_door(const struct core *c, const struct event *ev)
@@ -133,7 +137,7 @@ static enum reason refusal_at_door(const struct core *c, const struct event *ev)
     const struct model *m = &c->models[ev->request.model];
     if (served_at_once(c, m))
         return REASON_NONE;
-    if (waits_for_own_lease(c, ev->request.lease))
+    if (waits_for_own_lease(c, ev->request.model, ev->request.lease))
         return REASON_OWN_LEASE;
     if (ev->request.wait_ns_max == 0)
         return REASON_BUSY;
@@ -203,16 +207,9 @@ void queue_report_wait(struct core *c)
     c->arrived = (struct id){0};
     if (id_none(id) || !pool_alive(&c->waiter_pool, id))
         return;
-    struct waiter *w = &c->waiters[id.slot];
+    const struct waiter *w = &c->waiters[id.slot];
     if (w->state != WAITER_WAITING)
         return;
-    if (c->targets[w->model].blocked && pool_alive(&c->lease_pool, w->lease)) {
-        uint32_t model = w->model;
-        dequeue(c, w);
-        dismiss(c, w, REASON_OWN_LEASE);
-        model_refresh(c, model);
-        return;
-    }
     struct effect *e = core_emit(c, EFFECT_WAIT, w->model);
     e->waiter = id;
     e->tag = w->tag;
@@ -221,7 +218,7 @@ void queue_report_wait(struct core *c)
         e->position += c->models[w->model].waiting[class].count;
     if (c->sched == SCHEDULER_SERIAL)
         e->position = c->arrivals.count;
-    e->retry_after_s = estimate_own_s(c, w->model);
+    e->retry_after_s = estimate_own_s(c, w->model, 0);
 }
 
 void queue_grant(struct core *c, uint32_t slot)

@@ -77,7 +77,7 @@ static void weigh(struct reuse *r, const struct reuse_model *m, uint32_t slot, b
     uint64_t won[REUSE_EXPERTS], sum = 0;
     size_t count = keyed ? REUSE_EXPERTS : REUSE_PASTS;
     for (size_t i = 0; i < count; i++) {
-        if (!r->weight[i])
+        if (!r->weight[i]) /* it has had nothing to say so far */
             r->weight[i] = REUSE_ONE / REUSE_EXPERTS;
         won[i] = r->weight[i] * expert(r, m, slot, i);
         sum += won[i];
@@ -118,8 +118,7 @@ static void learn_key(struct reuse *r, uint32_t slot, uint32_t key)
 
 void reuse_learn(struct reuse *r, struct reuse_model *m, uint32_t slot, uint32_t key)
 {
-    if (r->requests)
-        weigh(r, m, slot, key != 0);
+    weigh(r, m, slot, key != 0);
     r->requests++;
     for (size_t i = 0; i < REUSE_PASTS; i++) {
         uint64_t age = r->requests - m->at[i];

@@ -69,7 +69,7 @@ static void order(struct core *c, uint32_t victim, uint32_t target)
     e->bytes = given(c, victim);
     core_effect_devices(e, m->hold.devices);
     e->duration_ns = c->now.ns - m->last_used.ns;
-    if (m->victim_action != ACTION_MOVE) {
+    if (m->victim_action == ACTION_UNLOAD) {
         e = core_notice(c, NOTICE_EVICTED, victim, why);
         name_target(c, e, target);
         e->bytes = given(c, victim);

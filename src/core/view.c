@@ -96,7 +96,7 @@ void core_view_waiter(const struct core *c, struct id id, uint32_t *ret_position
     if (w->state != WAITER_WAITING)
         return;
     *ret_position = place_of(c, w);
-    *ret_estimate_s = core_estimate_s(c, w->model);
+    *ret_estimate_s = estimate_waiter_s(c, w->model);
 }
 
 bool core_view_next_waiting(const struct core *c, struct id *cursor, struct core_waiting *ret)
@@ -193,7 +193,7 @@ void core_plan_model(struct core *c, uint32_t model, enum class class, struct co
         show_plan(c, &claim, ret);
     if (ret->verdict == VERDICT_BLOCKED && !ret->why)
         ret->why = m->reason;
-    ret->estimate_ns = estimate_ns(c, model);
+    ret->estimate_ns = estimate_ns(c, model, 1);
 }
 
 void core_plan_lease(struct core *c, const struct core_lease_ask *ask, struct core_plan_view *ret)

@@ -65,8 +65,10 @@ void lease_run_deadline(struct core *c, uint32_t slot, enum lease_deadline which
 void lease_settled(struct core *c, uint32_t slot);
 
 /* estimate.c */
-uint64_t estimate_ns(const struct core *c, uint32_t model);
+/* newcomers: who would wait but do not yet. */
+uint64_t estimate_ns(const struct core *c, uint32_t model, uint32_t newcomers);
+uint32_t estimate_waiter_s(const struct core *c, uint32_t model);
 /* By what the model itself has before it alone: cheap. */
-uint32_t estimate_own_s(const struct core *c, uint32_t model);
+uint32_t estimate_own_s(const struct core *c, uint32_t model, uint32_t newcomers);
 
 #endif

@@ -12,8 +12,9 @@
 #include "base/pure/units.h"
 #include "gpu/sim.h"
 
-/* The path of the claim once it holds; never freed, since any thread may end the process. */
-static char *_Atomic claim_path;
+/* The paths of the claims once they hold; never freed, since any thread may end the process. */
+static char *_Atomic claim_paths[VRAM_DEVICES_MAX];
+static atomic_uint claim_count;
 
 static int lock_whole(int fd, int command)
 {
@@ -62,13 +63,14 @@ static int write_claim(const char *folder, uint64_t bytes, struct err *err)
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd < 0 || dprintf(fd, "%" PRIu64 "\n", bytes) < 0 || lock_whole(fd, F_SETLK) != 0)
         return err_set(err, "claim memory in '%s': %s", path, strerror(errno));
-    atomic_store(&claim_path, path);
+    atomic_store(&claim_paths[atomic_load(&claim_count)], path);
+    atomic_fetch_add(&claim_count, 1);
     return 0;
 }
 
-int vram_claim(const char *folder, uint64_t bytes, struct err *err)
+static int claim_one(const char *folder, uint64_t bytes, struct err *err)
 {
-    must(!atomic_load(&claim_path));
+    must(atomic_load(&claim_count) < VRAM_DEVICES_MAX);
     auto_free char *path = alloc_printf("%s/lock", folder);
     auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0 || lock_whole(fd, F_SETLKW) != 0)
@@ -78,9 +80,23 @@ int vram_claim(const char *folder, uint64_t bytes, struct err *err)
     return write_claim(folder, bytes, err);
 }
 
+int vram_claim(const char *folders, uint64_t bytes, struct err *err)
+{
+    auto_free char *list = alloc_text(folders);
+    char *rest = list, *folder;
+    uint64_t count = 1;
+    must(atomic_load(&claim_count) == 0);
+    for (const char *p = list; *p; p++)
+        count += *p == '\n';
+    uint64_t share = bytes / count + (bytes % count != 0);
+    while ((folder = strsep(&rest, "\n")))
+        if (claim_one(folder, share, err) != 0)
+            return -1;
+    return 0;
+}
+
 void vram_release(void)
 {
-    const char *path = atomic_load(&claim_path);
-    if (path)
-        unlink(path);
+    for (unsigned i = 0; i < atomic_load(&claim_count); i++)
+        unlink(atomic_load(&claim_paths[i]));
 }

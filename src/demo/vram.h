@@ -1,4 +1,4 @@
-/* vram.h: this process's claim on the simulated GPU; the format is in gpu/sim.h. */
+/* vram.h: this process's claims on simulated GPUs; the format is in gpu/sim.h. */
 #ifndef DEMO_VRAM_H
 #define DEMO_VRAM_H
 
@@ -7,10 +7,12 @@
 #include "base/err.h"
 #include "base/pure/check.h"
 
+#define VRAM_DEVICES_MAX 8
+
 /* Claims the bytes until the process ends, or fails with "out of memory". At most once a process.
- */
-int vram_claim(const char *folder, uint64_t bytes, struct err *err) warn_unused;
-/* Removes the claim's file, if there is one. Safe from any thread; the process must end next. */
+ * folders: one GPU, or several with line feeds between them, each of which gives an equal share. */
+int vram_claim(const char *folders, uint64_t bytes, struct err *err) warn_unused;
+/* Removes the claims' files, if there are any. Safe from any thread; the process must end next. */
 void vram_release(void);
 
 #endif

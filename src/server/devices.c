@@ -167,9 +167,16 @@ void devices_sample_now(struct devices *d, uint32_t device)
         start_reading(&d->readers[device]);
 }
 
-const char *devices_sim_folder(const struct devices *d, uint32_t device)
+char *devices_sim_folders(const struct devices *d, uint32_t mask)
 {
-    return device < d->count ? d->readers[device].folder : NULL;
+    struct buf out = {0};
+    for (uint32_t i = 0; i < d->count; i++) {
+        if (!(mask & 1U << i) || !d->readers[i].folder)
+            continue;
+        buf_text(&out, out.len ? "\n" : "");
+        buf_text(&out, d->readers[i].folder);
+    }
+    return out.len ? buf_take(&out) : NULL;
 }
 
 const char *devices_problem(const struct devices *d)

@@ -19,8 +19,9 @@ int devices_open(struct devices *d, struct err *err) warn_unused;
 void devices_start(struct devices *d);
 /* Reads a device as soon as possible; again, if a reading is under way already. */
 void devices_sample_now(struct devices *d, uint32_t device);
-/* Folder of a simulated device, for its engines' environment; NULL for others and for none. */
-const char *devices_sim_folder(const struct devices *d, uint32_t device);
+/* The folders of the simulated ones of these devices, for their engines' environment, with line
+ * feeds between them; NULL for none. The caller frees it. */
+char *devices_sim_folders(const struct devices *d, uint32_t mask);
 /* What is wrong with a device that cannot be read, or NULL. */
 const char *devices_problem(const struct devices *d);
 /* Stops the timers. */

@@ -292,7 +292,7 @@ static int64_t prepare_log(const char *path)
     return rc == 0 ? 0 : st.st_size;
 }
 
-void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t device)
+void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t devices)
 {
     static uint64_t last_serial;
     struct roster_entry *e = &s->roster.entries[slot];
@@ -306,7 +306,7 @@ void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t device
                             .config = config_ref_get(s->roster.current),
                             .model = model,
                             .load_op = op,
-                            .device = device,
+                            .devices = devices,
                             .log_path = server_log_path(s, model->id),
                             .timer = alloc_zeroed(1, sizeof(uv_timer_t))};
     list_init(&in->idle);

@@ -22,7 +22,8 @@ struct server;
 
 struct instance {
     struct server *server;
-    uint32_t slot, device;
+    uint32_t slot;
+    uint32_t devices;                 /* where it sits: a mask */
     uint64_t serial;                  /* never given twice */
     struct config_ref *config;        /* counted */
     const struct config_model *model; /* of that configuration */
@@ -45,7 +46,7 @@ struct instance {
 };
 
 /* Effects. */
-void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t device);
+void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t devices);
 void instance_abort(struct server *s, uint32_t slot, uint64_t op);
 void instance_unload(struct server *s, uint32_t slot, uint64_t op);
 void instance_kill(struct server *s, uint32_t slot, uint64_t op);

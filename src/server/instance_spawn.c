@@ -112,9 +112,10 @@ void instance_spawn(struct instance *in)
         return;
     char **argv = expand(&m->argv, in, 0), **env = expand(&m->env, in, 1);
     char *name = safe_name(m->id);
-    const char *folder = devices_sim_folder(s->devices, in->device);
-    if (folder)
-        env[m->env.count] = alloc_printf("WHARF_SIM_FOLDER=%s", folder);
+    char *folders = devices_sim_folders(s->devices, in->devices);
+    if (folders)
+        env[m->env.count] = alloc_printf("WHARF_SIM_FOLDER=%s", folders);
+    free(folders);
     struct child_spec spec = {.argv = (const char *const *)argv,
                               .env = (const char *const *)env,
                               .name = name,

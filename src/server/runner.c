@@ -47,7 +47,7 @@ static void do_refuse(struct server *s, const struct effect *e)
 
 static void do_load(struct server *s, const struct effect *e)
 {
-    instance_load(s, e->model, e->op, e->device);
+    instance_load(s, e->model, e->op, e->devices);
 }
 
 static void do_abort(struct server *s, const struct effect *e)

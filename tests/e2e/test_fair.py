@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from wharf_harness import Later, SECONDS, chat_body, demo, models, serve_requests, together, until
+from wharf_harness import Later, SECONDS, SLOWNESS, chat_body, demo, models, serve_requests, together, until
 
 
 def gpu(memory="10GiB", **keys):
@@ -47,14 +47,15 @@ def test_one_request_behind_a_steady_stream(wharf):
     """Four clients keep A busy without a gap; B comes in within maxWait and what a swap takes."""
     d = wharf(rivals(wait="500ms"))
     d.load("a")
+    events = d.events()
     stop = threading.Event()
     served = []
 
-    def stream():
+    def stream(n):  # of different lengths, so that they do not all end at once
         while not stop.is_set():
-            served.append(d.ok(d.chat("a")))
+            served.append(d.ok(d.chat("a", "word " * n)))
 
-    clients = [Later(stream) for _ in range(4)]
+    clients = [Later(stream, n) for n in (3, 10, 17, 29)]
     d.until_model("a", in_flight=4)
     try:
         d.ok(d.chat("b", seconds=SECONDS))
@@ -65,6 +66,9 @@ def test_one_request_behind_a_steady_stream(wharf):
     for c in clients:
         c.result()
     assert before > 0 and len(served) > before, "A is served before B and after it"
+    waited = events.wait_for("granted", model="b")["details"]["seconds"]
+    # maxWait, what was running (maxServe), and one load of an engine that takes no time.
+    assert waited <= 0.5 + 1 + 1 * SLOWNESS, f"B waited for {waited} s"
     whys = [x for x in d.get("/wharf/decisions?model=b").json()["decisions"]
             if x["type"] == "evict" and x["for_model"] == "b"]
     assert [x["model"] for x in whys] == ["a"]

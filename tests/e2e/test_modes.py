@@ -76,6 +76,27 @@ def test_modes_that_are_none(wharf, body, status, code):
     assert d.ask("POST", "/wharf/mode", body).status == 405
 
 
+def test_a_mode_set_behind_a_request_that_is_refused(wharf):
+    """Both came in one piece: the refusal is given out in the middle of a decision, and what is
+    behind it is answered from there."""
+    d = wharf({**config({"a": 6, "b": 6}, modes=MODES, routing=QUICK)})
+    d.load("b")
+    d.ok(d.post("/wharf/models/b/pin"))
+    c = d.connect()
+    chat = json.dumps({"model": "a", "messages": []}).encode()
+    put, ask = b'{"mode":"work"}', b'{"model":"a"}'
+    c.sock.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Wharf-Wait: 0.1\r\n"
+                   b"Content-Length: %d\r\n\r\n%b"
+                   b"PUT /wharf/mode HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+                   b"POST /wharf/plan HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+                   % (len(chat), chat, len(put), put, len(ask), ask))
+    assert c.answer().status == 503
+    assert c.answer().json()["mode"] == "work"
+    assert c.answer().json()["verdict"] == "blocked"
+    d.ok(d.post("/wharf/models/b/unpin"))
+    until(lambda: loaded(d) == "a", "the mode")
+
+
 def test_a_page_of_another_site_cannot_set_it(wharf):
     d = wharf(config({"a": 6, "b": 6}, modes=MODES))
     answer = d.ask("PUT", "/wharf/mode", b'{"mode":"work"}', {"Sec-Fetch-Site": "cross-site"})
@@ -244,3 +265,22 @@ def test_a_flood_of_hooks_holds_nothing_up(wharf):
         assert c.ask("POST", "/v1/chat/completions", body, {"X-Wharf-Wait": "0"}).status == 503
     assert len(d.tree()) <= 4
     until(lambda: "hooks came faster than they end" in d.stderr, "the log", 30)
+
+
+def test_policies_are_reloaded(wharf):
+    d = wharf({**config({"a": 6}), "gates": {"build": {"limit": 1}, "zip": {"limit": 1}}})
+    pid = d.load("a")["pid"]
+
+    def verdict(gate):
+        answer = d.post("/wharf/plan", json.dumps({"lease": {"gates": [gate]}}).encode())
+        return answer.json().get("verdict", answer.status)
+
+    assert (verdict("build"), verdict("zip"), verdict("disk")) == ("go", "go", 400)
+    c = {**config({"a": 6}), "gates": {"disk": {"limit": 2}, "zip": {"limit": 1}}}
+    c["models"]["a"].update({"class": "background", "pin": True, "maxLoadRetries": 1,
+                             "maxQueue": 0, "onAbort": "drain"})
+    d.reload(c)
+    assert (verdict("build"), verdict("zip"), verdict("disk")) == (400, "go", "go")
+    a = d.model("a")
+    assert (a["class"], a["pinned"], a["pid"], a["state"]) == ("background", True, pid, "loaded")
+    assert d.get("/wharf/plan").status == 405

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from wharf_harness import Later, chat_body, demo, models
+from wharf_harness import Later, chat_body, demo, models, until
 
 GIB = 1024 ** 3
 
@@ -234,3 +234,36 @@ def test_commands(wharf):
     assert d.model("b")["pinned"] is False
     for command in (("queue",), ("devices",), ("mode",), ("why",), ("plan", "a"), ("pin", "b")):
         json.loads(d.cli(*command, "--json", check=0).stdout)
+
+
+def test_a_model_on_two_gpus(wharf):
+    c = config({"a": 6, "c": 9}, gpus=[gpu("x"), gpu("y")])
+    c["models"]["b"] = demo("b", vram="16GiB", gpuCount=2)
+    d = wharf(c)
+    d.load("a")
+    d.ok(d.chat("b"))
+    b = d.model("b")
+    assert (b["devices"], b["footprint_bytes"], d.state_of("a")) == \
+        (["x", "y"], 16 * GIB, "unloaded")
+    until(lambda: [x["used_bytes"] for x in d.get("/wharf/devices").json()["devices"]] ==
+          [8 * GIB, 8 * GIB], "readings of both")
+    d.ok(d.chat("c"))
+    assert d.state_of("b") == "unloaded" and len(d.model("c")["devices"]) == 1
+
+
+def test_the_queue_under_serial(wharf):
+    """One queue, whatever the model and the class."""
+    c = {"models": {"a": demo("a", "--token-delay", "50ms", "--tokens", "600"), "b": demo("b")},
+         "routing": {"scheduler": {"use": "serial"}}}
+    d = wharf(c)
+    hold = stream(d, "a")
+    waiting = []
+    for i, name in enumerate("bab"):
+        waiting.append(Later(d.chat, name, max_tokens=1, headers={
+            "X-Wharf-Class": ("background", "normal", "foreground")[i]}))
+        until(lambda: d.get("/wharf/queue").json()["waiting"] == i + 1, "it to wait")
+    assert [(r["model"], r["position"]) for r in d.get("/wharf/queue").json()["requests"]] == \
+        [("b", 1), ("a", 2), ("b", 3)]
+    hold.close()
+    for w in waiting:
+        d.ok(w.result())

@@ -119,10 +119,8 @@ static const struct {
           "onExit: keep\n"
           "hooks: {on: {evicted: x}}\n"),
      "c:1:52: warning: suspend: vllm has no effect yet: no backend can suspend a model so far\n"
-     "c:1:67: warning: onAbort: drain has no effect yet: requests are cancelled\n"
      "c:2:9: warning: onExit: keep has no effect yet: models cannot be adopted so far, so they "
-     "stop\n"
-     "c:3:13: warning: hooks.on has no effect yet: its commands are checked, but not run\n"},
+     "stop\n"},
     /* types */
     {"mapping for text", TEXT("models: {m: {proxy: \"http://h:1\", cmd: {a: b}}}"),
      "c:1:40: error: cmd must be a text, not a mapping\n"},
@@ -531,13 +529,11 @@ static const struct {
           "    waiting: {a: b}\n"
           "    granted: []\n"),
      "c:3:5: error: hooks.on: there is no event 'model_laoded'; did you mean 'model_loaded'?\n"
-     "c:3:5: warning: hooks.on has no effect yet: its commands are checked, but not run\n"
      "c:4:14: error: hooks.on: a quote is never closed\n"
      "c:5:11: error: hooks.on: the command is empty\n"
      "c:5:15: error: 'oom' in hooks.on must be a text, not a mapping\n"
      "c:6:14: error: 'waiting' in hooks.on must be a text or a list of texts, not a mapping\n"},
     {"the end of an event's name", TEXT("hooks: {on: {loaded: x}}\n"),
-     "c:1:13: warning: hooks.on has no effect yet: its commands are checked, but not run\n"
      "c:1:14: error: hooks.on: there is no event 'loaded'; did you mean 'model_loaded'?\n"},
     {"hooks that are a list", TEXT("hooks: {on: [a]}\n"),
      "c:1:13: error: on must be a mapping, not a list\n"},

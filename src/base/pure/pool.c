@@ -43,11 +43,6 @@ bool pool_alive(const struct pool *p, struct id id)
     return id.slot < p->high_water && (id.gen & 1) && p->gen[id.slot] == id.gen;
 }
 
-bool pool_used(const struct pool *p, uint32_t slot)
-{
-    return slot < p->high_water && (p->gen[slot] & 1);
-}
-
 struct id pool_id(const struct pool *p, uint32_t slot)
 {
     must(pool_used(p, slot));

@@ -41,7 +41,11 @@ bool pool_get(struct pool *p, struct id *ret_id);
 void pool_put(struct pool *p, uint32_t slot);
 /* True while the id names a slot in use in this generation. */
 bool pool_alive(const struct pool *p, struct id id);
-bool pool_used(const struct pool *p, uint32_t slot);
+/* Inline: checks ask it of every object at every step. */
+static inline bool pool_used(const struct pool *p, uint32_t slot)
+{
+    return slot < p->high_water && (p->gen[slot] & 1);
+}
 /* The current id of a slot in use. */
 struct id pool_id(const struct pool *p, uint32_t slot);
 

@@ -376,7 +376,7 @@ static void fill_plan(const struct core *c, const struct claim *claim, const str
             ret->plan.bytes[d] = site->need[d];
     ret->victims = site->victims;
     for (uint32_t v = 0; v < site->victims; v++)
-        if (c->victims[v].busy)
+        if (c->victims[v].busy || c->victims[v].action == ACTION_REVOKE)
             ret->plan.why = claim->overdue ? REASON_OVERDUE : REASON_OUTRANKED;
 }
 
@@ -458,6 +458,43 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
             break;
     }
     return verdict;
+}
+
+/* Devices that the placement could use if all went that may. with: the lease stays; else it ends.
+ */
+static uint32_t count_possible(const struct core *c, uint32_t model, uint32_t placement,
+                               const struct lease *l, bool with)
+{
+    uint32_t count = 0, by;
+    enum reason why;
+    for (uint32_t d = 0; d < c->device_count; d++) {
+        uint64_t others = victim_fixed_bytes(c, d, &by, &why) + c->devices[d].foreign_bytes;
+        if (l->ask.revocable && with)
+            others += l->hold.charged[d];
+        if (!l->ask.revocable && !with)
+            others -= l->hold.charged[d];
+        bool allowed = c->models[model].policy.placements[placement].device_mask >> d & 1;
+        count +=
+            allowed && ledger_need(c, model, placement, d) <= minus(ledger_capacity(c, d), others);
+    }
+    return count;
+}
+
+bool plan_lease_in_the_way(const struct core *c, uint32_t model, uint32_t lease_slot)
+{
+    const struct model *m = &c->models[model];
+    bool without = false;
+    if (c->plan != PLAN_FIT || model_resident(m) || !m->policy.placement_count)
+        return false;
+    for (uint32_t p = 0; p < m->policy.placement_count; p++) {
+        const struct core_placement *place = &m->policy.placements[p];
+        uint32_t wanted = place->device_count ? place->device_count : 1;
+        const struct lease *l = &c->leases[lease_slot];
+        if (!place->device_mask || count_possible(c, model, p, l, true) >= wanted)
+            return false;
+        without |= count_possible(c, model, p, l, false) >= wanted;
+    }
+    return without;
 }
 
 static bool conflicts(const struct core *c, uint32_t target, uint32_t other)

@@ -42,6 +42,8 @@ bool victim_consider(struct core *c, uint32_t slot, const struct claim *claim, s
 /* Adds a model that excludes the claim's target, and so has to be unloaded. */
 enum plan_verdict victim_put_out(struct core *c, uint32_t slot, const struct claim *claim,
                                  struct planned *ret);
+/* Whether the model could come in if only the lease ended, and cannot while it stands. */
+bool plan_lease_in_the_way(const struct core *c, uint32_t model, uint32_t lease_slot);
 /* Charged there by what will not leave: pinned and stuck models, leases that cannot be revoked. */
 uint64_t victim_fixed_bytes(const struct core *c, uint32_t device, uint32_t *ret_by,
                             enum reason *ret_why);

@@ -98,8 +98,8 @@ static uint64_t return_ns(const struct model *m, enum core_action action)
 static uint64_t cost_of(const struct core *c, uint32_t slot, enum core_action action)
 {
     const struct model *m = &c->models[slot];
-    /* In tenths of a second: what differs by less is the same. */
-    uint64_t reload = return_ns(m, action) / (100 * NS_PER_MS) + 1, cost;
+    /* In seconds: what differs by less is the same. */
+    uint64_t reload = return_ns(m, action) / NS_PER_S + 1, cost;
     switch (c->victim_kind) {
     case VICTIMS_LRU:
         return m->last_used.ns;

@@ -1,0 +1,15 @@
+/* report.h: results for programs. */
+#ifndef SIMULATE_REPORT_H
+#define SIMULATE_REPORT_H
+
+#include "base/buf.h"
+#include "config/config.h"
+#include "simulate/result.h"
+
+/* A list with an object a policy; docs/simulate.md says what is in it. */
+void report_json(struct buf *out, const struct config *c, const struct sim_result *results,
+                 uint32_t count);
+/* The reload seconds in parts of the clairvoyant's, in 1/1000; 0: it was not among them. */
+uint64_t report_ratio_permille(const struct sim_result *results, uint32_t count, uint32_t i);
+
+#endif
