@@ -80,6 +80,8 @@ int main(int argc, char **argv)
             o.shrink = true;
         else if (strcmp(argv[i], "--verbose") == 0)
             o.verbose = true;
+        else if (strcmp(argv[i], "--same") == 0)
+            o.same = true;
         else if (strcmp(argv[i], "--keep-going") == 0)
             o.keep_going = true;
         else if (strcmp(argv[i], "--fresh") == 0) {

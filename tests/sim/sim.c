@@ -131,6 +131,17 @@ static bool time_is_up(const struct sim_options *o, const struct timespec *began
     return o->seconds && (uint64_t)(now.tv_sec - began->tv_sec) >= o->seconds;
 }
 
+/* The same seed gives the same effects. */
+static void run_again(const struct sim_options *o, struct sim_finding *f)
+{
+    struct sim_finding again;
+    sim_run_seed(f->seed, o, NULL, &again);
+    if (again.hash == f->hash)
+        return;
+    f->rule = RULE_SAME;
+    snprintf(f->text, sizeof(f->text), "told again, it went another way");
+}
+
 static void work(const struct sim_options *o, uint32_t job, struct share *s,
                  const struct timespec *began)
 {
@@ -142,6 +153,8 @@ static void work(const struct sim_options *o, uint32_t job, struct share *s,
         limit_time();
         sim_run_seed(seed, o, &s->counts, &f);
         s->steps += f.steps;
+        if (o->same && f.rule == RULE_NONE)
+            run_again(o, &f);
         if (o->verbose)
             printf("%" PRIu64 " %" PRIu64 " %016" PRIx64 "\n", seed, f.steps, f.hash);
         if (f.rule == RULE_NONE)

@@ -15,6 +15,7 @@ struct sim_options {
     uint64_t seconds; /* 0: no limit */
     uint64_t steps_max; /* of all worlds together; 0: no limit */
     bool shrink, verbose, keep_going;
+    bool same; /* runs each world twice, and compares */
 };
 
 struct sim_finding {

@@ -255,6 +255,16 @@ static void may_leave(struct judge *j, const struct effect *e)
         judge_break(j, RULE_TICK_ONLY, "m%u is idle in a step that is no TICK", e->model);
 }
 
+/* Its bytes come to the host before they leave the devices. */
+static void suspend_bytes(struct judge *j, struct judge_model *m)
+{
+    m->asleep_bytes = m->at.bytes * mask_count(m->at.devices);
+    j->suspended_bytes += m->asleep_bytes;
+    if (j->terms.declared && j->suspended_bytes > j->config.suspend_bytes_max)
+        judge_break(j, RULE_SUSPEND, "%" PRIu64 " of %" PRIu64 " bytes are suspended",
+                    j->suspended_bytes, j->config.suspend_bytes_max);
+}
+
 static void leave(struct judge *j, const struct effect *e)
 {
     struct judge_model *m = &j->models[e->model];
@@ -266,6 +276,7 @@ static void leave(struct judge *j, const struct effect *e)
     if (e->type == EFFECT_SUSPEND) {
         if (!m->policy.suspends)
             judge_break(j, RULE_OP, "m%u is suspended, which it cannot be", e->model);
+        suspend_bytes(j, m);
         open_op(j, e, SEAT_SUSPENDING);
         return;
     }
@@ -404,8 +415,15 @@ void judge_model_effect(struct judge *j, const struct effect *e)
 
 /* Facts */
 
+static void awake(struct judge *j, struct judge_model *m)
+{
+    j->suspended_bytes -= m->asleep_bytes;
+    m->asleep_bytes = 0;
+}
+
 static void gone(struct judge *j, struct judge_model *m)
 {
+    awake(j, m);
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
         if (j->alone[d] == (uint32_t)(m - j->models) + 1)
             j->alone[d] = 0;
@@ -445,6 +463,7 @@ static void suspended(struct judge *j, struct judge_model *m, const struct event
     if (ev->model.outcome == OUTCOME_GONE) {
         gone(j, m);
     } else if (ev->model.outcome == OUTCOME_AT_SOURCE) {
+        awake(j, m);
         m->seat = SEAT_HERE;
     } else {
         uint64_t left = ev->model.residue_bytes ? ev->model.residue_bytes
@@ -468,6 +487,7 @@ static void resumed(struct judge *j, struct judge_model *m, enum outcome how)
         m->seat = SEAT_ASLEEP;
     } else {
         m->at = m->to;
+        awake(j, m);
         here(j, m);
     }
     m->to = (struct spot){CORE_SLOT_NONE, 0, 0};
@@ -539,6 +559,7 @@ static void backend_event(struct judge *j, const struct event *ev)
         if (m->seat == SEAT_RESUMING)
             loaders(j, m->to.devices, false);
         m->ghost = true;
+        awake(j, m);
         m->life++;
         m->busy = 0;
         leave_alone(j, i, m->at.devices);
@@ -583,9 +604,17 @@ void judge_model_config(struct judge *j, const struct core_config *config)
         j->model_count = config->model_count;
 }
 
+/* Nobody uses anything any more, and what nobody is to have has gone. */
 void judge_model_peace(struct judge *j)
 {
-    for (uint32_t i = 0; i < j->model_count; i++)
-        if (seat_passes(j->models[i].seat))
+    for (uint32_t i = 0; i < j->model_count; i++) {
+        const struct judge_model *m = &j->models[i];
+        if (seat_passes(m->seat))
             judge_break(j, RULE_LIVENESS, "an op of m%u is open at the end", i);
+        if (m->seat != SEAT_GONE && !m->policy.present)
+            judge_break(j, RULE_LIVENESS, "m%u is there, and not configured", i);
+        if (m->seat == SEAT_HERE && m->wish == WISH_UNLOADED && !pinned(m) &&
+            j->now_ns > m->used_ns + j->config.fair.min_resident_ns)
+            judge_break(j, RULE_WISH, "m%u is there, and the mode wants it gone", i);
+    }
 }
