@@ -13,4 +13,9 @@ struct note {
     struct core_lease_ask ask; /* LEASE_ASKED, LEASE_RESTORED */
 };
 
+static inline bool note_about_model(enum event_type t)
+{
+    return t == EVENT_MODEL_ADOPTED || (t >= EVENT_MODEL_LOADED && t <= EVENT_UPSTREAM_BROKEN);
+}
+
 #endif

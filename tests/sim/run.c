@@ -182,7 +182,7 @@ static void print_event(const struct run *r, const struct event *ev, uint64_t ta
         fprintf(r->trace, " #%" PRIu64 " devices %x x%u bytes %" PRIu64 " gates %u %s", ev->lease.tag,
                 ev->lease.ask->device_mask, ev->lease.ask->device_count, ev->lease.ask->bytes,
                 ev->lease.ask->gate_count, class_text(ev->lease.ask->class));
-    if (ev->type >= EVENT_MODEL_LOADED && ev->type <= EVENT_UPSTREAM_BROKEN)
+    if (note_about_model(ev->type))
         fprintf(r->trace, " m%u op %" PRIu64 " %s%s outcome %d", ev->model.model, ev->model.op,
                 reason_text(ev->model.why), ev->model.stuck ? " stuck" : "", (int)ev->model.outcome);
     if (ev->type == EVENT_COMMAND)

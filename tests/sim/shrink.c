@@ -247,7 +247,7 @@ static uint32_t model_of(const struct event *ev)
 {
     if (ev->type == EVENT_REQUEST_ARRIVED)
         return ev->request.model;
-    if (ev->type >= EVENT_MODEL_ADOPTED && ev->type <= EVENT_UPSTREAM_BROKEN)
+    if (note_about_model(ev->type))
         return ev->model.model;
     if (ev->type == EVENT_COMMAND)
         return ev->command.model;

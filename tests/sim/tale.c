@@ -405,7 +405,7 @@ static void put_event(struct tale *t, const struct tape_item *item)
         put_request(t, &item->note);
     else if (ev->type == EVENT_LEASE_ASKED || ev->type == EVENT_LEASE_RESTORED)
         put_lease(t, &item->note);
-    else if (ev->type >= EVENT_MODEL_ADOPTED && ev->type <= EVENT_UPSTREAM_BROKEN)
+    else if (note_about_model(ev->type))
         put_model_event(t, &item->note);
     else if (ev->type == EVENT_DEVICE_SAMPLE)
         put_sample(t, item);

@@ -97,16 +97,22 @@ static bool placed_well(const struct judge *j, const struct judge_model *m, cons
            mask_count(s->devices) == (pl->device_count ? pl->device_count : 1);
 }
 
+/* What is declared, or what it was seen to take under an earlier declaration. */
+static uint64_t known_bytes(const struct judge_model *m, uint32_t placement)
+{
+    uint64_t declared = m->policy.placements[placement].bytes;
+    return declared > m->learned_bytes[placement] ? declared : m->learned_bytes[placement];
+}
+
 static void check_spot(struct judge *j, uint32_t slot, const struct spot *s)
 {
     const struct judge_model *m = &j->models[slot];
     if (!placed_well(j, m, s))
         judge_break(j, RULE_PLACE, "m%u goes to placement %u on devices %x", slot, s->placement,
                     s->devices);
-    else if (j->terms.declared && s->devices &&
-             s->bytes != m->policy.placements[s->placement].bytes)
-        judge_break(j, RULE_BYTES, "m%u gets %" PRIu64 " bytes, and declares %" PRIu64, slot,
-                    s->bytes, m->policy.placements[s->placement].bytes);
+    else if (j->terms.declared && s->devices && s->bytes != known_bytes(m, s->placement))
+        judge_break(j, RULE_BYTES, "m%u gets %" PRIu64 " bytes, and is known to take %" PRIu64,
+                    slot, s->bytes, known_bytes(m, s->placement));
 }
 
 static bool in_one_set(const struct judge *j, uint32_t target)
@@ -360,6 +366,7 @@ static void adopted(struct judge *j, const struct effect *e)
         judge_break(j, RULE_OP, "m%u is said to have been adopted", e->model);
         return;
     }
+    lay_ghost(j, m);
     const struct core_placement *pl = ev->model.placement < CORE_PLACEMENTS_MAX
                                           ? &m->policy.placements[ev->model.placement]
                                           : NULL;
@@ -541,8 +548,11 @@ void judge_model_sampled(struct judge *j, const struct event *ev)
 
 void judge_model_learned(struct judge *j, uint32_t slot, uint32_t placement, uint64_t bytes)
 {
-    if (slot < j->model_count && placement < CORE_PLACEMENTS_MAX && bytes)
-        j->models[slot].learned |= 1U << placement;
+    if (slot >= j->model_count || placement >= CORE_PLACEMENTS_MAX || !bytes)
+        return;
+    j->models[slot].learned |= 1U << placement;
+    if (j->event->type != EVENT_FOOTPRINT)
+        j->models[slot].learned_bytes[placement] = bytes;
 }
 
 /* What was under way there will not complete; its bytes stay charged. */
@@ -594,8 +604,10 @@ void judge_model_config(struct judge *j, const struct core_config *config)
         m->was_pinned |= m->policy.pinned;
         m->policy = i < config->model_count ? config->models[i] : none;
         m->pinned = m->pinned && was;
-        if (!was)
-            m->learned = 0; /* another model has the slot */
+        if (!was) { /* another model has the slot */
+            m->learned = 0;
+            memset(m->learned_bytes, 0, sizeof(m->learned_bytes));
+        }
         if (m->policy.present && (m->seat == SEAT_GONE ||
                                   m->hash_running == m->policy.hash_process))
             m->in_force = m->policy;

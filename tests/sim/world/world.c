@@ -69,11 +69,6 @@ struct letter *world_post(struct world *w, enum event_type type)
     return l;
 }
 
-static bool about_model(enum event_type t)
-{
-    return t >= EVENT_MODEL_ADOPTED && t <= EVENT_UPSTREAM_BROKEN;
-}
-
 void world_tell(struct world *w, struct note *n)
 {
     run_tell(&w->run, n);
@@ -103,7 +98,7 @@ void world_deliver(struct world *w)
         w->uses_taken[l.uses] = false;
     if (l.note.tag && !client_told(w, &l))
         return;
-    if (about_model(l.note.ev.type))
+    if (note_about_model(l.note.ev.type))
         engine_told(w, &l.note);
     if (l.note.ev.type == EVENT_BACKEND_DOWN || l.note.ev.type == EVENT_BACKEND_UP)
         tell_backend(w, &l.note);
