@@ -241,6 +241,8 @@ void queue_grant(struct core *c, uint32_t slot)
     e->waiter = pool_id(&c->waiter_pool, slot);
     e->tag = w->tag;
     e->duration_ns = c->now.ns - w->since.ns;
+    if (c->overdue_parked && m->waiting_count)
+        c->version++; /* who waits for it now may be due later than somebody else */
     model_refresh(c, w->model);
 }
 
