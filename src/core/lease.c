@@ -7,6 +7,12 @@
 /* A background waiter at a gate that waits longer is worth a word. */
 #define STARVING_NS (300 * NS_PER_S)
 
+/* Time in which the daemon stood still makes nobody overdue. */
+static struct mono gate_clock(const struct core *c)
+{
+    return (struct mono){c->now.ns - c->gap_ns};
+}
+
 static struct lease *entrant_lease(const struct core *c, struct gate_entrant *e)
 {
     size_t at = (size_t)((char *)e - (char *)c->leases);
@@ -99,7 +105,7 @@ bool lease_gates_open(const struct core *c, const struct lease *l)
 {
     for (uint32_t i = 0; i < l->ask.gate_count; i++) {
         const struct gate *g = &c->gates[l->ask.gates[i]];
-        if (!gate_has_room(g) || gate_head(g, c->now) != &l->entrants[i])
+        if (!gate_has_room(g) || gate_head(g, gate_clock(c)) != &l->entrants[i])
             return false;
     }
     return true;
@@ -143,6 +149,8 @@ static void grant(struct core *c, uint32_t slot, uint32_t devices)
     notice(c, NOTICE_LEASE_GRANTED, l, REASON_NONE);
     set_time(c, l);
     lease_refresh(c, slot);
+    /* Who stood behind it at its other gates may come in there. */
+    c->sweep |= l->ask.gate_count > 1;
 }
 
 void lease_come_in(struct core *c, uint32_t slot, uint32_t devices)
@@ -155,7 +163,7 @@ void lease_admit(struct core *c, uint32_t gate)
 {
     struct gate *g = &c->gates[gate];
     struct gate_entrant *e;
-    while (gate_has_room(g) && (e = gate_head(g, c->now))) {
+    while (gate_has_room(g) && (e = gate_head(g, gate_clock(c)))) {
         struct lease *l = entrant_lease(c, e);
         if (!core_has_room(c)) {
             c->sweep = true;
@@ -243,7 +251,7 @@ void lease_ask(struct core *c, const struct event *ev)
     uint32_t before = 0;
     for (uint32_t i = 0; i < l->ask.gate_count; i++) {
         struct gate *g = &c->gates[l->ask.gates[i]];
-        gate_queue(g, &l->entrants[i], l->ask.class, c->now);
+        gate_queue(g, &l->entrants[i], l->ask.class, gate_clock(c));
         for (int class = 0; i == 0 && class <= (int)l->ask.class; class ++)
             before += g->waiting[class].count;
     }
@@ -271,7 +279,7 @@ void lease_restore(struct core *c, const struct event *ev)
         return;
     }
     for (uint32_t i = 0; i < l->ask.gate_count; i++)
-        gate_restore(&c->gates[l->ask.gates[i]], &l->entrants[i], l->ask.class, c->now);
+        gate_restore(&c->gates[l->ask.gates[i]], &l->entrants[i], l->ask.class, gate_clock(c));
     l->hold.restored = true;
     for (uint32_t d = 0; d < CORE_DEVICES_MAX && l->ask.bytes; d++)
         if (ev->lease.devices & (1U << d))
@@ -358,7 +366,9 @@ void lease_revoke(struct core *c, uint32_t slot, enum reason why, uint32_t other
     if (l->revoked)
         return;
     l->revoked = true;
-    l->expires.ns = c->now.ns + l->ask.grace_ns;
+    uint64_t until = c->now.ns + l->ask.grace_ns;
+    if (!l->expires.ns || l->expires.ns > until)
+        l->expires.ns = until;
     struct effect *e = say(c, EFFECT_LEASE_REVOKE, l);
     e->reason = why;
     e->duration_ns = l->ask.grace_ns;

@@ -185,9 +185,22 @@ static bool sample_counts(const struct core *c, const struct device *d)
            (!d->policy.stale_ns || c->now.ns - d->sampled.ns <= d->policy.stale_ns);
 }
 
+/* One of unknown footprint is alone there until it has been measured. */
+static bool held_by_unknown(const struct core *c, uint32_t device, uint32_t target)
+{
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        const struct holding *h = &c->models[i].hold;
+        if (i != target && h->unsized && !h->measured_once && h->charged[device])
+            return true;
+    }
+    return false;
+}
+
 int64_t ledger_room(const struct core *c, uint32_t device, uint32_t target)
 {
     const struct device *d = &c->devices[device];
+    if (held_by_unknown(c, device, target))
+        return 0;
     uint64_t claimed = promised(c, device, target);
     int64_t by_ledger = (int64_t)ledger_capacity(c, device) -
                         (int64_t)(d->charged_bytes + d->foreign_bytes + claimed);
@@ -459,7 +472,8 @@ static uint64_t take_uses(struct core *c, const struct event *ev)
             continue;
         put(c, h, device, h->charged[device], h->settling[device],
             h->measured[device] + use->bytes);
-        h->measured_once = true;
+        bool coming = use->model != CORE_SLOT_NONE && c->models[use->model].op.kind == OP_LOAD;
+        h->measured_once |= !coming;
         own += use->bytes;
     }
     return own;
@@ -484,7 +498,8 @@ void ledger_sample(struct core *c, const struct event *ev)
     d->used_bytes = d->used_known ? ev->sample.used_bytes : 0;
     d->sampled = ev->sample.taken;
     uint64_t strange = minus(d->used_bytes, own + passing_unseen(c, ev));
-    set_foreign(d, absorb(c, device, strange));
+    if (d->used_known)
+        set_foreign(d, absorb(c, device, strange));
     bool again = false;
     for (uint32_t i = 0; i < holdings(c) && core_has_room(c); i++) {
         struct holding *h = holding_at(c, i);

@@ -12,7 +12,8 @@ void mode_set(struct core *c, const struct core_wish *wishes, uint32_t count)
     }
     c->wishes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (wishes[i].model >= c->model_count || wishes[i].what == WISH_NONE) {
+        if (wishes[i].model >= c->model_count || wishes[i].what == WISH_NONE ||
+            !c->models[wishes[i].model].policy.present) {
             c->stale_ids += wishes[i].what != WISH_NONE;
             continue;
         }

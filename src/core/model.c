@@ -119,7 +119,8 @@ static void refresh_idle(struct core *c, uint32_t slot)
     uint32_t idle_slot = deadline_model(slot, DEADLINE_IDLE);
     if (!idle)
         deadline_clear(c, idle_slot);
-    else if (!heap_has(&c->deadlines, idle_slot))
+    else if (!heap_has(&c->deadlines, idle_slot) ||
+             heap_find(&c->deadlines, idle_slot)->key.major < m->last_used.ns + m->policy.ttl_ns)
         deadline_set(c, idle_slot, (struct mono){m->last_used.ns + m->policy.ttl_ns});
 }
 

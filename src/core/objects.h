@@ -23,7 +23,8 @@ struct waiter {
     uint32_t key, weight; /* who asks, and how much that counts: for schedulers to come */
     struct id lease;
     uint64_t tag, seq;
-    uint64_t stood_ns; /* by how much its target's clock had stood still when it began to wait */
+    uint64_t stood_ns;    /* by how much its target's clock had stood still when it began to wait */
+    uint64_t patience_ns; /* UINT64_MAX: without end */
     struct mono since, granted;
 };
 

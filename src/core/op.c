@@ -72,7 +72,7 @@ static uint64_t most_bytes(const struct plan *plan)
 static enum reason why_wanted(const struct core *c, uint32_t slot)
 {
     const struct model *m = &c->models[slot];
-    if (m->waiting_count)
+    if (m->waiting_count && m->leaving != LEAVE_MOVE)
         return REASON_DEMAND;
     return m->loads_wanted || m->leaving == LEAVE_MOVE || !mode_wants_load(c, slot) ? REASON_COMMAND
                                                                                     : REASON_MODE;

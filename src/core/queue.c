@@ -189,6 +189,7 @@ void queue_arrive(struct core *c, const struct event *ev)
                          .lease = ev->request.lease,
                          .tag = ev->request.tag,
                          .seq = ++c->seq,
+                         .patience_ns = ev->request.wait_ns_max,
                          .since = c->now};
     struct model *m = &c->models[model];
     m->wish_new = m->wish_rests = false;
@@ -240,6 +241,8 @@ void queue_grant(struct core *c, uint32_t slot)
     e->waiter = pool_id(&c->waiter_pool, slot);
     e->tag = w->tag;
     e->duration_ns = c->now.ns - w->since.ns;
+    if (c->overdue_parked && m->waiting_count)
+        c->version++; /* who waits for it now may be due later than somebody else */
     model_refresh(c, w->model);
 }
 
@@ -345,6 +348,8 @@ void queue_bounce(struct core *c, struct id id)
         dismiss(c, w, why);
     else
         enqueue_in_place(c, w);
+    if (why == REASON_NONE && w->patience_ns != UINT64_MAX)
+        deadline_set(c, deadline_waiter(c, id.slot), (struct mono){c->now.ns + w->patience_ns});
     model_refresh(c, model);
 }
 

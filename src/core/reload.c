@@ -26,6 +26,7 @@ static void retire(struct core *c, uint32_t slot)
     struct model *m = &c->models[slot];
     m->policy.present = false;
     m->removed = false;
+    m->wish = WISH_NONE;
     if (m->state == MODEL_ERROR)
         model_end_error(c, slot, REASON_REMOVED);
     core_emit(c, EFFECT_MODEL_RETIRED, slot);

@@ -61,9 +61,10 @@ struct core {
     struct core_limits limits;
     struct mono now;
     bool stepping, booted, draining, drain_hurried, drain_expired, drained;
-    bool sweep;     /* something was left over for lack of room: models that must leave or retire,
-                       leases that may enter */
-    bool readvance; /* plans were left over for lack of room */
+    bool sweep; /* something was left over for lack of room: models that must leave or retire,
+                   leases that may enter */
+    bool overdue_parked; /* somebody overdue waits for others to be served or to leave */
+    bool readvance;      /* plans were left over for lack of room */
     enum sched_kind sched;
     enum plan_kind plan;
     enum victim_kind victim_kind;

@@ -89,7 +89,8 @@ static bool drained(const struct core *c, uint32_t victim)
     if (want_is_lease(c, victim))
         return true;
     const struct model *m = &c->models[victim];
-    return m->running.count == m->quiet_count && !queue_next(c, victim);
+    return m->running.count == m->quiet_count && !queue_next(c, victim) &&
+           !c->backend_down[m->policy.backend];
 }
 
 /* Tells the victims to go that are not on their way already, as far as they have drained and this

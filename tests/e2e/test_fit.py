@@ -52,7 +52,7 @@ def test_the_least_recently_used_leaves(wharf, sizes, asked, expected):
 def test_what_is_quick_to_load_leaves(wharf):
     """The older one took long to load, so the newer one leaves."""
     d = wharf({"gpus": [gpu()], "models": {
-        "a": demo("a", "--load-time", "700ms", vram="4GiB"),
+        "a": demo("a", "--load-time", "2500ms", vram="4GiB"),
         "b": demo("b", vram="4GiB"), "c": demo("c", vram="4GiB")}})
     for name in "abc":
         d.ok(d.chat(name))

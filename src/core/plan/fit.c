@@ -275,10 +275,29 @@ static bool add_yielding(struct core *c, const struct claim *claim, const struct
     return true;
 }
 
-static bool loaders_free(const struct core *c, uint32_t devices)
+static uint32_t bits(uint32_t mask)
+{
+    uint32_t count = 0;
+    for (; mask; mask &= mask - 1)
+        count++;
+    return count;
+}
+
+/* One that wants the loaders of several devices at once would never find them free together, if
+ * those behind it went on taking them one by one. */
+static bool loader_kept(const struct core *c, uint32_t device, uint32_t target)
+{
+    uint32_t anchor = c->devices[device].anchor;
+    return anchor != CORE_SLOT_NONE && anchor != target && !c->targets[anchor].plan.active &&
+           bits(c->targets[anchor].anchor) > 1 && !want_is_lease(c, anchor) &&
+           !want_precedes(c, target, anchor);
+}
+
+static bool loaders_free(const struct core *c, uint32_t devices, uint32_t target)
 {
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
-        if ((devices & (1U << d)) && c->devices[d].loader != CORE_SLOT_NONE)
+        if ((devices & (1U << d)) &&
+            (c->devices[d].loader != CORE_SLOT_NONE || loader_kept(c, d, target)))
             return false;
     return true;
 }
@@ -294,7 +313,7 @@ static enum plan_verdict try_site(struct core *c, const struct claim *claim, str
     site->cost = 0;
     if (verdict != PLAN_GO)
         return verdict;
-    if (how != OP_NONE && !loaders_free(c, site->devices))
+    if (how != OP_NONE && !loaders_free(c, site->devices, claim->target))
         return PLAN_WAIT;
     measure(c, claim, site);
     if (!lacks(site->missing))
@@ -308,14 +327,6 @@ static enum plan_verdict try_site(struct core *c, const struct claim *claim, str
         return PLAN_WAIT;
     site->cost = cost_of(c, *ret_chosen);
     return PLAN_GO;
-}
-
-static uint32_t bits(uint32_t mask)
-{
-    uint32_t count = 0;
-    for (; mask; mask &= mask - 1)
-        count++;
-    return count;
 }
 
 static void keep_victims(struct core *c, struct site *site, uint64_t chosen)

@@ -31,6 +31,14 @@ static bool gate_closed(struct core *c, const struct model *m)
     return after(c, m->loaded_at.ns + stay);
 }
 
+/* Those who wait for the victim and are due before whoever claims its room go first. */
+static bool is_due_before(const struct core *c, uint32_t slot, const struct claim *claim)
+{
+    struct mono own, theirs;
+    return claim->overdue && want_deadline(c, slot, &own) &&
+           want_deadline(c, claim->target, &theirs) && own.ns < theirs.ns;
+}
+
 static bool model_yields(struct core *c, uint32_t slot, const struct claim *claim, bool *ret_busy)
 {
     const struct model *m = &c->models[slot];
@@ -47,7 +55,7 @@ static bool model_yields(struct core *c, uint32_t slot, const struct claim *clai
     if (!*ret_busy)
         return !fair || claim->overdue || claim->rank <= m->last_class ||
                after(c, m->last_used.ns + c->fair.min_resident_ns);
-    if (!fair || !(claim->overdue || claim->rank < served_rank(m)))
+    if (!fair || !(claim->overdue || claim->rank < served_rank(m)) || is_due_before(c, slot, claim))
         return false;
     return gate_closed(c, m);
 }

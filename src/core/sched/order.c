@@ -76,6 +76,7 @@ static void hold_up_others(struct core *c, struct scan *scan, const struct claim
     bool lease = want_is_lease(c, claim->target);
     if (!lease && !claim->overdue)
         return;
+    c->overdue_parked |= claim->overdue;
     if (!lease && scan->count < BLOCKERS_MAX)
         scan->blockers[scan->count++] = claim->target;
     if (c->targets[claim->target].anchor)
@@ -154,6 +155,7 @@ static void scan_wants(struct core *c)
 {
     struct scan scan = {0};
     const struct heap_item *item;
+    c->overdue_parked = false;
     want_unpark_all(c);
     while ((item = heap_peek(&c->wants))) {
         if (!core_has_room(c)) {
