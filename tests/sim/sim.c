@@ -89,7 +89,8 @@ void sim_shrink_seed(uint64_t seed, const struct sim_options *o)
     enum rule rule = world_live(w, o->steps);
     char text[200];
     memcpy(text, w->run.judge->text, sizeof(text));
-    struct replay_how how = {.peace = rule == RULE_LIVENESS || rule == RULE_WISH};
+    struct replay_how how = {
+        .peace = rule == RULE_LIVENESS || rule == RULE_WISH || rule == RULE_UNANSWERED};
     printf("# seed %" PRIu64 ": %zu events\n", seed, tape.count);
     if (how.peace)
         while (tape.count > w->peace_from) {

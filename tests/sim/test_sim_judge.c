@@ -374,7 +374,7 @@ static void lie_bound(struct bench *b)
     uint64_t tag = ask_and_wait(b, 0);
     pass(b, 2);
     settle(b);
-    pass(b, 60);
+    pass(b, 600);
     settle(b);
     load(b, 0);
     grant(b, tag, 0);
@@ -569,6 +569,12 @@ static void lie_liveness(struct bench *b)
     judge_peace(b->j);
 }
 
+static void lie_unanswered(struct bench *b)
+{
+    tell(b, (struct event){.type = EVENT_COMMAND, .command = {.tag = 7, .what = COMMAND_LOAD}});
+    judge_peace(b->j);
+}
+
 static void lie_wish(struct bench *b)
 {
     const struct core_wish wish = {.model = 2, .what = WISH_UNLOADED};
@@ -604,7 +610,7 @@ static const struct {
     {RULE_IDLE, lie_idle},               {RULE_TICK_ONLY, lie_tick_only},
     {RULE_DEADLINE, lie_deadline},       {RULE_CONSERVATION, lie_conservation},
     {RULE_VIEW, lie_view},               {RULE_LIVENESS, lie_liveness},
-    {RULE_WISH, lie_wish},
+    {RULE_UNANSWERED, lie_unanswered},   {RULE_WISH, lie_wish},
 };
 
 static void test_each_rule_can_be_broken(void **state)

@@ -87,9 +87,11 @@ static void config_event(struct judge *j, const struct core_config *config)
 
 static void drain_event(struct judge *j, uint64_t grace_ns)
 {
+    bool over = j->draining && judge_over(j, j->drain_cut_ns, 0);
     j->draining = true;
     j->drains++;
-    j->drain_cut_ns = j->now_ns + grace_ns - j->gap_ns;
+    if (!over)
+        j->drain_cut_ns = j->now_ns + grace_ns - j->gap_ns;
 }
 
 static void mode_event(struct judge *j, const struct event *ev)
@@ -329,7 +331,7 @@ void judge_peace(struct judge *j)
                         list_entry(n, const struct party, order)->tag, j->arrivals[k].count);
     for (uint32_t i = 0; i < JUDGE_COMMANDS_MAX; i++)
         if (j->commands[i].open)
-            judge_break(j, RULE_LIVENESS, "!%" PRIu64 " has no answer", j->commands[i].tag);
+            judge_break(j, RULE_UNANSWERED, "!%" PRIu64 " has no answer", j->commands[i].tag);
     if (j->draining && !j->drained)
         judge_break(j, RULE_LIVENESS, "not drained");
     judge_model_peace(j);

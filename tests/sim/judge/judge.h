@@ -69,7 +69,6 @@ struct judge_model {
     bool pinned, was_pinned; /* by command; since it came in */
     uint32_t learned;        /* placements for which something is known of its bytes */
     uint64_t used_ns;       /* when it was last used, or came in */
-    uint64_t blocked_ns;    /* when BLOCKED was last said; 0: not since it came in */
     uint64_t learned_bytes[CORE_PLACEMENTS_MAX];
     enum wish wish;
     uint32_t wish_placement;

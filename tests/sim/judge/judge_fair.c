@@ -14,18 +14,19 @@
 
 static uint64_t swap_ns(const struct judge *j)
 {
-    return j->terms.unload_ns_max + j->terms.settle_ns_max + j->terms.load_ns_max;
+    return j->terms.unload_ns_max + j->terms.settle_ns_max + j->terms.load_ns_max +
+           2 * CALM_DELAY_NS;
 }
 
 static uint64_t rounds_ns(const struct judge *j, uint32_t count, uint32_t slots)
 {
-    return (count + slots - 1) / slots * j->config.fair.serve_ns_max;
+    return (count + slots - 1) / slots * (j->config.fair.serve_ns_max + CALM_DELAY_NS);
 }
 
 static uint64_t bound_of(const struct judge *j, const struct party *p)
 {
     const struct judge_model *x = &j->models[p->model];
-    uint64_t serve = j->config.fair.serve_ns_max, sum = serve + swap_ns(j);
+    uint64_t serve = j->config.fair.serve_ns_max + CALM_DELAY_NS, sum = serve + swap_ns(j);
     for (uint32_t i = 0; i < j->model_count; i++) {
         const struct judge_model *y = &j->models[i];
         if (y == x || (y->waiting_count == 0 && y->seat == SEAT_GONE))

@@ -172,7 +172,7 @@ static void open_op(struct judge *j, const struct effect *e, enum seat seat)
     struct judge_model *m = &j->models[e->model];
     if (e->op <= j->last_op)
         judge_break(j, RULE_ID, "op %" PRIu64 " was there before", e->op);
-    if (m->policy.backend && j->backend_down[m->policy.backend])
+    if (m->in_force.backend && j->backend_down[m->in_force.backend])
         judge_break(j, RULE_BACKEND, "%s of m%u, whose backend is down", effect_type_text(e->type),
                     e->model);
     j->last_op = e->op;
@@ -215,7 +215,6 @@ static void load(struct judge *j, const struct effect *e)
     open_op(j, e, SEAT_LOADING);
     m->hash_running = m->policy.hash_process;
     m->ordered = m->forced = m->was_pinned = false;
-    m->blocked_ns = 0;
 }
 
 /* Reasons for which a pinned model never leaves. */
@@ -354,7 +353,6 @@ static void here(struct judge *j, struct judge_model *m)
 {
     m->seat = SEAT_HERE;
     m->used_ns = j->now_ns;
-    m->blocked_ns = 0;
 }
 
 /* The core takes it, or drops it as stale: which of both is known by its notice alone. */
@@ -409,7 +407,7 @@ void judge_model_effect(struct judge *j, const struct effect *e)
         break;
     case EFFECT_NOTICE:
         if (e->notice == NOTICE_BLOCKED)
-            j->models[e->model].blocked_ns = j->now_ns;
+            j->terms.calm = false; /* its clock stands, for how long is not said */
         if (e->notice == NOTICE_SETTLED)
             lay_ghost(j, &j->models[e->model]);
         if (e->notice == NOTICE_MODEL_LOADED && e->reason == REASON_ADOPTED)
@@ -446,7 +444,6 @@ static void gone(struct judge *j, struct judge_model *m)
     m->in_force = m->policy;
     m->seat = SEAT_GONE;
     m->ordered = m->forced = false;
-    m->blocked_ns = 0;
 }
 
 static void moved(struct judge *j, struct judge_model *m, enum outcome how)
@@ -500,8 +497,18 @@ static void resumed(struct judge *j, struct judge_model *m, enum outcome how)
     m->to = (struct spot){CORE_SLOT_NONE, 0, 0};
 }
 
+/* In a calm world, where the bound of `fair` is owed. One whose events were thinned out may be so no
+ * more. */
+static void check_calm(struct judge *j, const struct judge_model *m)
+{
+    uint64_t max = m->seat == SEAT_LOADING ? j->terms.load_ns_max : j->terms.unload_ns_max;
+    if (j->now_ns - m->op_since_ns > max + CALM_DELAY_NS || m->escalated)
+        j->terms.calm = false;
+}
+
 static void completed(struct judge *j, struct judge_model *m, const struct event *ev)
 {
+    check_calm(j, m);
     switch ((int)ev->type) {
     case EVENT_MODEL_LOADED:
         loaders(j, m->at.devices, false);
@@ -562,7 +569,7 @@ static void backend_event(struct judge *j, const struct event *ev)
     j->backend_down[b] = ev->type == EVENT_BACKEND_DOWN;
     for (uint32_t i = 0; i < j->model_count && j->backend_down[b]; i++) {
         struct judge_model *m = &j->models[i];
-        if (m->policy.backend != b || !seat_passes(m->seat))
+        if (m->in_force.backend != b || !seat_passes(m->seat))
             continue;
         if (m->seat == SEAT_LOADING)
             loaders(j, m->at.devices, false);

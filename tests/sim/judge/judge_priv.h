@@ -4,6 +4,9 @@
 
 #include "judge.h"
 
+/* Between the end of an op and its news, in a calm world. */
+#define CALM_DELAY_NS (20 * NS_PER_S)
+
 /* A deadline that was set when gap_then had been stood still is over. */
 static inline bool judge_over(const struct judge *j, uint64_t at_ns, uint64_t gap_then)
 {

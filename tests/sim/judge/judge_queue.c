@@ -122,6 +122,8 @@ static void arrived(struct judge *j, const struct event *ev)
 static void stop_serving(struct judge *j, struct party *p)
 {
     struct judge_model *m = &j->models[p->model];
+    if (j->now_ns - p->granted_ns > j->config.fair.serve_ns_max + CALM_DELAY_NS)
+        j->terms.calm = false;
     list_remove(&j->granted, &p->granted);
     m->running--;
     m->busy -= p->life == m->life && !p->quiet;
@@ -189,7 +191,7 @@ static void check_grant(struct judge *j, const struct effect *e, const struct pa
     if (!m->policy.present || m->hash_running != m->policy.hash_process || m->ordered)
         judge_break(j, RULE_GRANT, "#%" PRIu64 " was granted though m%u %s", p->tag, p->model,
                     m->ordered ? "was ordered to unload" : "is not configured so any more");
-    if (m->policy.backend && j->backend_down[m->policy.backend])
+    if (m->in_force.backend && j->backend_down[m->in_force.backend])
         judge_break(j, RULE_BACKEND, "#%" PRIu64 " was granted by m%u, whose backend is down",
                     p->tag, p->model);
     if (m->running >= m->policy.slots_max)
