@@ -1,8 +1,9 @@
-/* What arriving, cancelling and being granted cost in the core, with few waiters and with many, over
- * many models. Prints one line a size: nanoseconds each. */
+/* What arriving, cancelling and being granted cost in the core, with few waiters and with many,
+ * over many models. Prints one line a size: nanoseconds each. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/pure/rng.h"
@@ -93,7 +94,9 @@ static struct bench *begin(void)
                                  .leases_max = 16,
                                  .commands_max = 16};
     struct bench *b = calloc(1, sizeof(*b));
-    b->mem = calloc(1, core_size(&limits));
+    size_t bytes = (core_size(&limits) + 63) & ~(size_t)63;
+    b->mem = aligned_alloc(64, bytes);
+    memset(b->mem, 0, bytes);
     b->waiting = calloc(WAITERS_MAX, sizeof(*b->waiting));
     b->running = calloc(WAITERS_MAX, sizeof(*b->running));
     b->where = calloc(WAITERS_MAX, sizeof(*b->where));
@@ -118,8 +121,7 @@ static struct bench *begin(void)
     step(b, (struct event){.type = EVENT_BOOT_DONE});
     for (uint32_t i = 0; i < MODELS; i++) {
         arrive(b, i);
-        step(b, (struct event){.type = EVENT_MODEL_LOADED,
-                               .model = {.op = b->ops[i], .model = i}});
+        step(b, (struct event){.type = EVENT_MODEL_LOADED, .model = {.op = b->ops[i], .model = i}});
         while (b->running_count < (i + 1) * SLOTS)
             arrive(b, i);
     }
