@@ -56,8 +56,6 @@ static enum reason start_load(struct core *c, const struct event *ev)
         return REASON_NONE;
     if (m->state == MODEL_STUCK)
         return REASON_STUCK;
-    if (c->backend_down[m->policy.backend])
-        return REASON_BACKEND_DOWN;
     if (m->state == MODEL_ERROR)
         model_end_error(c, slot, REASON_COMMAND);
     if (keep(c, ev))
@@ -130,6 +128,8 @@ static enum reason start_suspend(struct core *c, const struct event *ev)
         return REASON_NOT_POSSIBLE;
     if (why != REASON_NONE)
         return why;
+    if (!model_may_suspend(c, m))
+        return REASON_NO_ROOM_NOW;
     queue_doom(c, slot, REASON_UNLOADED);
     if (keep(c, ev))
         model_leave(c, slot, LEAVE_SUSPEND, REASON_COMMAND);
@@ -138,10 +138,22 @@ static enum reason start_suspend(struct core *c, const struct event *ev)
 
 static enum reason pin(struct core *c, const struct event *ev)
 {
-    c->models[ev->command.model].pinned = ev->command.what == COMMAND_PIN;
+    struct model *m = &c->models[ev->command.model];
+    m->pinned = ev->command.what == COMMAND_PIN;
+    if (m->pinned && m->victim_of != CORE_SLOT_NONE)
+        c->targets[m->victim_of].plan.stale = true; /* unless it has gone already */
     c->version++;
     model_refresh(c, ev->command.model);
     return REASON_NONE;
+}
+
+/* Whether the command cannot be carried out, since the model's backend cannot be told. */
+static bool out_of_reach(const struct core *c, uint32_t slot, enum command what)
+{
+    const struct model *m = &c->models[slot];
+    if (!c->backend_down[m->policy.backend] || what == COMMAND_PIN || what == COMMAND_UNPIN)
+        return false;
+    return what == COMMAND_LOAD || model_resident(m);
 }
 
 void command_start(struct core *c, const struct event *ev)
@@ -161,6 +173,8 @@ void command_start(struct core *c, const struct event *ev)
         why = REASON_SHUTDOWN;
     else if (slot >= c->model_count || !c->models[slot].policy.present || c->models[slot].removed)
         why = REASON_MODEL_UNKNOWN;
+    else if (out_of_reach(c, slot, ev->command.what))
+        why = REASON_BACKEND_DOWN;
     else
         why = starts[ev->command.what](c, ev);
     if (why != REASON__COUNT) /* that is: later */

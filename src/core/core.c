@@ -127,6 +127,8 @@ static void drain_model(struct core *c, uint32_t slot)
 {
     const struct model *m = &c->models[slot];
     bool hurried = c->drain_hurried && c->drain_expired;
+    if (c->backend_down[m->policy.backend])
+        return; /* what it holds there stays */
     if (m->state == MODEL_LOADING && !m->op.escalated)
         op_abort_load(c, slot, REASON_SHUTDOWN);
     if (m->state == MODEL_SUSPENDED ||
@@ -143,7 +145,8 @@ static void advance_drain(struct core *c)
     lease_refuse_waiting(c);
     for (uint32_t i = 0; i < c->model_count && core_has_room(c); i++) {
         drain_model(c, i);
-        resident += model_resident(&c->models[i]) && c->models[i].state != MODEL_STUCK;
+        resident += model_resident(&c->models[i]) && c->models[i].state != MODEL_STUCK &&
+                    !c->backend_down[c->models[i].policy.backend];
     }
     if (resident || c->more || c->drained || c->doom.count || c->answers.count)
         return;
@@ -192,7 +195,8 @@ static void on_boot_done(struct core *c, const struct event *ev)
 
 static void on_tick(struct core *c, const struct event *ev)
 {
-    deadline_run_due(c, ev->tick.gap_ns);
+    (void)ev;
+    deadline_run_due(c);
 }
 
 static void on_ended(struct core *c, const struct event *ev)
@@ -248,7 +252,7 @@ static void on_cancelled(struct core *c, const struct event *ev)
 static void on_foreseen(struct core *c, const struct event *ev)
 {
     must(ev->foreseen.model < c->model_count);
-    c->models[ev->foreseen.model].foreseen = ev->foreseen.at;
+    c->models[ev->foreseen.model].foreseen = core_clock(c, ev->foreseen.at);
 }
 
 static void on_drain(struct core *c, const struct event *ev)
@@ -292,12 +296,30 @@ static void (*const handlers[])(struct core *c, const struct event *ev) = {
 };
 _Static_assert(countof(handlers) == EVENT__COUNT, "a handler for each event");
 
+struct mono core_clock(const struct core *c, struct mono t)
+{
+    return t.ns == UINT64_MAX ? t : (struct mono){minus(t.ns, c->gap_ns)};
+}
+
+struct mono core_time(const struct core *c, struct mono t)
+{
+    return t.ns ? (struct mono){t.ns + c->gap_ns} : t;
+}
+
+static void set_clock(struct core *c, const struct event *ev)
+{
+    must(ev->now.ns >= core_time(c, c->now).ns);
+    uint64_t passed = ev->now.ns - core_time(c, c->now).ns;
+    if (ev->type == EVENT_TICK)
+        c->gap_ns += ev->tick.gap_ns < passed ? ev->tick.gap_ns : passed;
+    c->now = core_clock(c, ev->now);
+}
+
 struct effects core_step(struct core *c, const struct event *ev)
 {
     must(!c->stepping);
-    must(ev->now.ns >= c->now.ns);
     c->stepping = true;
-    c->now = ev->now;
+    set_clock(c, ev);
     c->effect_count = 0;
     c->more = false;
     must(ev->type < EVENT__COUNT);
@@ -315,7 +337,8 @@ struct effects core_step(struct core *c, const struct event *ev)
     if (c->draining)
         advance_drain(c);
     c->stepping = false;
-    return (struct effects){c->effects, c->effect_count, c->more || c->sweep};
+    bool more = c->more || c->sweep || c->doom.count || c->answers.count;
+    return (struct effects){c->effects, c->effect_count, more};
 }
 
 bool core_deadline(const struct core *c, struct mono *ret_at)
@@ -323,6 +346,6 @@ bool core_deadline(const struct core *c, struct mono *ret_at)
     const struct heap_item *first = heap_peek(&c->deadlines);
     if (!first)
         return false;
-    *ret_at = (struct mono){first->key.major};
+    *ret_at = core_time(c, (struct mono){first->key.major});
     return true;
 }

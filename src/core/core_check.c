@@ -128,7 +128,7 @@ static void check_model_plan(const struct core *c, uint32_t slot)
     /* What has to leave is on its way out as soon as it can be. */
     must(m->leaving == LEAVE_NOT || m->leaving == LEAVE_MOVE || c->sweep || m->op.kind != OP_NONE ||
          (m->state == MODEL_LOADED && m->running.count > m->quiet_count) ||
-         m->state == MODEL_STUCK);
+         m->state == MODEL_STUCK || c->backend_down[m->policy.backend]);
     check_target(c, slot);
 }
 
@@ -189,9 +189,11 @@ static void check_lease(const struct core *c, uint32_t slot)
     must(!l->hold.devices || l->state == LEASE_GRANTED);
     must(l->state != LEASE_ENDED || l->hold.settling_devices);
     must(l->victim_of == CORE_SLOT_NONE || l->state == LEASE_GRANTED);
-    /* One that lacks nothing but bytes is a target. */
+    /* One that lacks nothing but bytes is a target, as soon as a TICK has said what time brought. */
     bool wants = heap_has(&c->wants, target) || link_linked(&c->targets[target].parked);
-    must(!(l->state == LEASE_WAITING && l->ask.bytes && !l->doomed && c->booted && !c->draining &&
+    const struct heap_item *due = heap_peek(&c->deadlines);
+    must((due && due->key.major <= c->now.ns) ||
+         !(l->state == LEASE_WAITING && l->ask.bytes && !l->doomed && c->booted && !c->draining &&
            !c->sweep && lease_gates_open(c, l)) ||
          wants || c->targets[target].plan.active);
     check_target(c, target);

@@ -13,6 +13,10 @@ struct effect *core_emit(struct core *c, enum effect_type type, uint32_t model);
 struct effect *core_notice(struct core *c, enum notice notice, uint32_t model, enum reason why);
 bool core_has_room(struct core *c); /* for another EFFECTS_MARGIN effects; else sets more */
 void core_effect_devices(struct effect *e, uint32_t devices);
+/* A caller's time by the core's own clock, which stands still while the daemon does; and back. Of
+ * UINT64_MAX and 0, never and none, nothing is changed. */
+struct mono core_clock(const struct core *c, struct mono t);
+struct mono core_time(const struct core *c, struct mono t);
 
 /* The lowest device of a mask; CORE_SLOT_NONE: of none. */
 static inline uint32_t mask_first(uint32_t mask)

@@ -89,13 +89,9 @@ static void run(struct core *c, uint32_t slot)
     }
 }
 
-void deadline_run_due(struct core *c, uint64_t gap_ns)
+void deadline_run_due(struct core *c)
 {
     const struct heap_item *due;
-    /* Time in which the daemon stood still counts against nobody. */
-    c->gap_ns += gap_ns;
-    for (uint32_t i = 0; i < c->deadlines.count; i++)
-        c->deadlines.items[i].key.major += gap_ns;
     while ((due = heap_peek(&c->deadlines)) && due->key.major <= c->now.ns && core_has_room(c)) {
         uint32_t slot = due->slot;
         heap_remove(&c->deadlines, slot);

@@ -30,6 +30,6 @@ void deadline_set(struct core *c, uint32_t slot, struct mono at);
 void deadline_clear(struct core *c, uint32_t slot);
 /* Plans that failed may succeed from then on, whatever else happens. */
 void deadline_replan(struct core *c, struct mono at);
-void deadline_run_due(struct core *c, uint64_t gap_ns);
+void deadline_run_due(struct core *c);
 
 #endif

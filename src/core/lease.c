@@ -7,12 +7,6 @@
 /* A background waiter at a gate that waits longer is worth a word. */
 #define STARVING_NS (300 * NS_PER_S)
 
-/* Time in which the daemon stood still makes nobody overdue. */
-static struct mono gate_clock(const struct core *c)
-{
-    return (struct mono){c->now.ns - c->gap_ns};
-}
-
 static struct lease *entrant_lease(const struct core *c, struct gate_entrant *e)
 {
     size_t at = (size_t)((char *)e - (char *)c->leases);
@@ -73,15 +67,26 @@ static void free_lease(struct core *c, struct lease *l)
     pool_put(&c->lease_pool, slot);
 }
 
-/* The next thing that time brings: the end of its patience, its ttl, its grace, or being told of.
- */
+static void earliest(uint64_t *at, uint64_t ns)
+{
+    if (!*at || *at > ns)
+        *at = ns;
+}
+
+/* The next thing that time brings: the end of its patience, its ttl, its grace, being told of, or
+ * going before others at a gate. */
 static void set_time(struct core *c, const struct lease *l)
 {
     uint64_t at = l->expires.ns;
     bool may_starve = l->state == LEASE_WAITING && l->ask.gate_count && !l->starving &&
                       l->ask.class == CLASS_BACKGROUND;
-    if (may_starve && (!at || at > l->since.ns + STARVING_NS))
-        at = l->since.ns + STARVING_NS;
+    if (may_starve)
+        earliest(&at, l->since.ns + STARVING_NS);
+    for (uint32_t i = 0; l->state == LEASE_WAITING && i < l->ask.gate_count; i++) {
+        uint64_t max = c->gates[l->ask.gates[i]].wait_ns_max[l->ask.class];
+        if (max && l->since.ns + max > c->now.ns)
+            earliest(&at, l->since.ns + max);
+    }
     uint32_t slot = deadline_lease(c, slot_of(c, l), LEASE_DEADLINE_TIME);
     if (at)
         deadline_set(c, slot, (struct mono){at});
@@ -105,7 +110,7 @@ bool lease_gates_open(const struct core *c, const struct lease *l)
 {
     for (uint32_t i = 0; i < l->ask.gate_count; i++) {
         const struct gate *g = &c->gates[l->ask.gates[i]];
-        if (!gate_has_room(g) || gate_head(g, gate_clock(c)) != &l->entrants[i])
+        if (!gate_has_room(g) || gate_head(g, c->now) != &l->entrants[i])
             return false;
     }
     return true;
@@ -163,7 +168,7 @@ void lease_admit(struct core *c, uint32_t gate)
 {
     struct gate *g = &c->gates[gate];
     struct gate_entrant *e;
-    while (gate_has_room(g) && (e = gate_head(g, gate_clock(c)))) {
+    while (gate_has_room(g) && (e = gate_head(g, c->now))) {
         struct lease *l = entrant_lease(c, e);
         if (!core_has_room(c)) {
             c->sweep = true;
@@ -191,6 +196,7 @@ void lease_sweep(struct core *c)
             c->sweep = true;
             return;
         }
+        set_time(c, l);
         if (l->doomed)
             lease_doom(c, s, l->doom);
         else if (l->ask.bytes)
@@ -229,7 +235,6 @@ static struct lease *new_lease(struct core *c, const struct event *ev)
                         .tag = ev->lease.tag,
                         .seq = ++c->seq,
                         .since = c->now,
-                        .stood_ns = c->gap_ns,
                         .victim_of = CORE_SLOT_NONE};
     must(l->ask.gate_count <= CORE_LEASE_GATES_MAX);
     for (uint32_t i = 0; i < l->ask.gate_count; i++)
@@ -251,7 +256,7 @@ void lease_ask(struct core *c, const struct event *ev)
     uint32_t before = 0;
     for (uint32_t i = 0; i < l->ask.gate_count; i++) {
         struct gate *g = &c->gates[l->ask.gates[i]];
-        gate_queue(g, &l->entrants[i], l->ask.class, gate_clock(c));
+        gate_queue(g, &l->entrants[i], l->ask.class, c->now);
         for (int class = 0; i == 0 && class <= (int)l->ask.class; class ++)
             before += g->waiting[class].count;
     }
@@ -279,7 +284,7 @@ void lease_restore(struct core *c, const struct event *ev)
         return;
     }
     for (uint32_t i = 0; i < l->ask.gate_count; i++)
-        gate_restore(&c->gates[l->ask.gates[i]], &l->entrants[i], l->ask.class, gate_clock(c));
+        gate_restore(&c->gates[l->ask.gates[i]], &l->entrants[i], l->ask.class, c->now);
     l->hold.restored = true;
     for (uint32_t d = 0; d < CORE_DEVICES_MAX && l->ask.bytes; d++)
         if (ev->lease.devices & (1U << d))
@@ -413,10 +418,14 @@ static void run_time(struct core *c, struct lease *l)
         lease_doom(c, slot_of(c, l), REASON_WAIT_EXPIRED);
         return;
     }
-    l->starving = true;
-    struct effect *e = say(c, EFFECT_NOTICE, l);
-    e->notice = NOTICE_STARVING;
-    e->duration_ns = c->now.ns - l->since.ns;
+    if (l->ask.class == CLASS_BACKGROUND && !l->starving && l->ask.gate_count &&
+        l->since.ns + STARVING_NS <= c->now.ns) {
+        l->starving = true;
+        struct effect *e = say(c, EFFECT_NOTICE, l);
+        e->notice = NOTICE_STARVING;
+        e->duration_ns = c->now.ns - l->since.ns;
+    }
+    c->sweep = true; /* another may stand at the head of its gates now */
     set_time(c, l);
 }
 

@@ -190,7 +190,7 @@ static bool held_by_unknown(const struct core *c, uint32_t device, uint32_t targ
 {
     for (uint32_t i = 0; i < c->model_count; i++) {
         const struct holding *h = &c->models[i].hold;
-        if (i != target && h->unsized && !h->measured_once && h->charged[device])
+        if (i != target && h->unsized && h->charged[device] && !(h->seen_devices >> device & 1))
             return true;
     }
     return false;
@@ -281,12 +281,14 @@ void ledger_release(struct core *c, struct holding *h)
 {
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
         ledger_reduce(c, h, d, 0);
-    h->measured_once = h->unsized = h->restored = false;
+    h->seen_devices = 0;
 }
 
 static void settle_device(struct core *c, struct holding *h, uint32_t device)
 {
     put(c, h, device, h->charged[device], 0, h->charged[device] ? h->measured[device] : 0);
+    if (!h->devices && !h->settling_devices)
+        h->unsized = h->restored = false;
     c->version++;
 }
 
@@ -371,7 +373,7 @@ static void follow(struct core *c, struct model *m, uint32_t device)
     struct holding *h = &m->hold;
     uint64_t measured = h->measured[device];
     bool there = m->state == MODEL_LOADED || (m->state == MODEL_SUSPENDED && !h->settling[device]);
-    if (!there || !h->measured_once || !measured || !h->charged[device])
+    if (!there || !(h->seen_devices >> device & 1) || !measured || !h->charged[device])
         return;
     if (measured > h->peak_bytes)
         h->peak_bytes = measured;
@@ -396,7 +398,7 @@ static uint64_t passing_unseen(const struct core *c, const struct event *ev)
     uint64_t sum = 0;
     for (uint32_t i = 0; i < holdings(c); i++) {
         const struct holding *h = holding_at(c, i);
-        bool passing = h->settling[device] && ev->sample.taken.ns <= h->gone_at.ns;
+        bool passing = h->settling[device] && core_clock(c, ev->sample.taken).ns <= h->gone_at.ns;
         passing |= ev->sample.uses_unknown && h->blind_samples < BLIND_SAMPLES;
         if (i < c->model_count)
             passing |= c->models[i].op.kind != OP_NONE;
@@ -411,7 +413,7 @@ static uint64_t absorb(struct core *c, uint32_t device, uint64_t unattributed)
 {
     for (uint32_t s = 0; s < c->lease_pool.high_water && unattributed; s++) {
         struct holding *h = &c->leases[s].hold;
-        if (!h->charged[device] || h->measured_once)
+        if (!h->charged[device] || (h->seen_devices >> device & 1))
             continue;
         uint64_t take = unattributed < unseen(h, device) ? unattributed : unseen(h, device);
         put(c, h, device, h->charged[device], h->settling[device], h->measured[device] + take);
@@ -473,16 +475,17 @@ static uint64_t take_uses(struct core *c, const struct event *ev)
         put(c, h, device, h->charged[device], h->settling[device],
             h->measured[device] + use->bytes);
         bool coming = use->model != CORE_SLOT_NONE && c->models[use->model].op.kind == OP_LOAD;
-        h->measured_once |= !coming;
+        h->seen_devices |= coming ? 0 : 1U << device;
         own += use->bytes;
     }
     return own;
 }
 
 /* Whether what settles there is seen to be free. */
-static bool seen_free(const struct holding *h, uint32_t device, const struct event *ev)
+static bool seen_free(const struct core *c, const struct holding *h, uint32_t device,
+                      const struct event *ev)
 {
-    if (ev->sample.taken.ns <= h->gone_at.ns || ev->sample.uses_unknown)
+    if (core_clock(c, ev->sample.taken).ns <= h->gone_at.ns || ev->sample.uses_unknown)
         return false;
     return h->measured[device] <= h->charged[device];
 }
@@ -496,7 +499,7 @@ void ledger_sample(struct core *c, const struct event *ev)
     uint64_t own = take_uses(c, ev);
     d->used_known = !ev->sample.used_unknown;
     d->used_bytes = d->used_known ? ev->sample.used_bytes : 0;
-    d->sampled = ev->sample.taken;
+    d->sampled = core_clock(c, ev->sample.taken);
     uint64_t strange = minus(d->used_bytes, own + passing_unseen(c, ev));
     if (d->used_known)
         set_foreign(d, absorb(c, device, strange));
@@ -507,7 +510,7 @@ void ledger_sample(struct core *c, const struct event *ev)
             follow(c, &c->models[i], device);
         if (!h->settling[device])
             continue;
-        if (!seen_free(h, device, ev)) {
+        if (!seen_free(c, h, device, ev)) {
             again = !ev->sample.uses_unknown;
             continue;
         }

@@ -10,6 +10,8 @@ void transition_commit(struct core *c, uint32_t target, const struct plan *plan,
 void transition_victim_gone(struct core *c, uint32_t victim);
 void transition_end(struct core *c, uint32_t target);
 void transition_advance_all(struct core *c);
+/* What has not begun to load is planned anew: its grounds have changed. */
+void transition_outdate_all(struct core *c);
 uint32_t *transition_victim_of(struct core *c, uint32_t victim);
 
 /* ledger.c: bytes */

@@ -56,7 +56,7 @@ static bool free_to_go(const struct core *c, uint32_t slot)
     const struct model *m = &c->models[slot];
     return (m->state == MODEL_LOADED || m->state == MODEL_SUSPENDED) && !model_busy(m) &&
            m->leaving == LEAVE_NOT && m->victim_of == CORE_SLOT_NONE &&
-           !c->targets[slot].plan.active;
+           !c->targets[slot].plan.active && !c->backend_down[m->policy.backend];
 }
 
 /* One that was loaded on demand under this mode stays as long as anything that came in does. */

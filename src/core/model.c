@@ -75,13 +75,29 @@ bool model_pinned(const struct model *m)
     return m->pinned || m->policy.pinned;
 }
 
+bool model_may_suspend(const struct core *c, const struct model *m)
+{
+    uint64_t bytes = c->suspended_bytes;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        bytes += m->hold.charged[d];
+    return bytes <= c->suspend_bytes_max;
+}
+
+static void give_up_suspend(struct core *c, uint32_t slot)
+{
+    c->models[slot].leaving = LEAVE_NOT;
+    command_finish(c, slot, COMMAND_SUSPEND, REASON_NO_ROOM_NOW);
+    c->version++;
+    model_refresh(c, slot);
+}
+
 /* A model that is leaving goes as soon as nothing runs, and as there is room for the orders. */
 static void leave_now(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
     bool loading = m->state == MODEL_LOADING && !m->op.escalated;
     bool idle = m->state == MODEL_LOADED && m->running.count == m->quiet_count;
-    if (!loading && !idle && m->state != MODEL_SUSPENDED)
+    if ((!loading && !idle && m->state != MODEL_SUSPENDED) || c->backend_down[m->policy.backend])
         return;
     if (m->leaving == LEAVE_MOVE)
         return; /* it is wanted at its new place: a plan moves it */
@@ -89,6 +105,8 @@ static void leave_now(struct core *c, uint32_t slot)
         c->sweep = true;
     else if (loading)
         op_abort_load(c, slot, m->leaving_why);
+    else if (m->leaving == LEAVE_SUSPEND && m->state == MODEL_LOADED && !model_may_suspend(c, m))
+        give_up_suspend(c, slot);
     else if (m->leaving == LEAVE_SUSPEND && m->state == MODEL_LOADED)
         op_start_suspend(c, slot, m->leaving_why);
     else

@@ -27,7 +27,7 @@ static uint64_t sum_charged(const struct holding *h)
 static void start(struct core *c, uint32_t slot, struct op op)
 {
     struct model *m = &c->models[slot];
-    must(m->op.kind == OP_NONE);
+    must(m->op.kind == OP_NONE && !c->backend_down[m->policy.backend]);
     if (c->targets[slot].plan.active && c->targets[slot].plan.how != op.kind)
         transition_end(c, slot); /* something else came first */
     op.id = ++c->op_id;
@@ -90,12 +90,13 @@ void op_start_planned(struct core *c, uint32_t slot)
     m->hold.unsized = plan->unsized;
     if (plan->how != OP_MOVE)
         m->placement = plan->placement;
-    m->home = plan->how == OP_MOVE ? m->home : plan->devices;
+    if (plan->how == OP_LOAD)
+        m->home = plan->devices;
     start(c, slot,
           (struct op){.kind = plan->how,
                       .why = why,
                       .placement = plan->placement,
-                      .devices = plan->devices,
+                      .devices = plan->how == OP_RESUME ? m->home : plan->devices,
                       .bytes = most_bytes(plan)});
 }
 
@@ -462,7 +463,8 @@ void op_on_exited(struct core *c, const struct event *ev)
 void op_on_broken(struct core *c, const struct event *ev)
 {
     uint32_t slot = ev->model.model;
-    if (slot >= c->model_count || c->models[slot].state != MODEL_LOADED) {
+    if (slot >= c->model_count || c->models[slot].state != MODEL_LOADED ||
+        c->backend_down[c->models[slot].policy.backend]) {
         c->stale_ids++;
         return;
     }
@@ -490,6 +492,7 @@ void op_on_adopted(struct core *c, const struct event *ev)
         m->hold.unsized |= ledger_need_unknown(c, slot, placement);
         ledger_charge(c, &m->hold, d, ledger_need(c, slot, placement, d));
     }
+    transition_outdate_all(c); /* planned without it */
     model_set_state(c, slot, MODEL_LOADED, REASON_ADOPTED);
     open_gate(c, slot);
     say_here(c, NOTICE_MODEL_LOADED, slot, REASON_ADOPTED);

@@ -1,6 +1,7 @@
 /* The one queue: who waits, who was granted, who left. */
 #include "core/core_priv.h"
 #include "core/plan/plan.h"
+#include "core/sched/sched.h"
 
 static uint32_t waiter_slot(const struct core *c, const struct waiter *w)
 {
@@ -111,12 +112,11 @@ static enum reason refusal_of_model(const struct core *c, uint32_t model)
 }
 
 /* Who is served at once does not wait, and needs no place in the queue. */
-static bool served_at_once(const struct core *c, const struct model *m)
+static bool served_at_once(struct core *c, uint32_t model)
 {
-    if (c->sched == SCHEDULER_SERIAL && (c->running_count || c->arrivals.count || c->byte_leases))
-        return false;
+    const struct model *m = &c->models[model];
     return model_serves(c, m) && m->victim_of == CORE_SLOT_NONE &&
-           m->running.count < m->policy.slots_max && !m->waiting_count;
+           m->running.count < m->policy.slots_max && sched_is_free(c, model);
 }
 
 /* A holder waits for nothing, so it must not wait for its own end. Under serial a lease of bytes is
@@ -129,13 +129,13 @@ static bool waits_for_own_lease(const struct core *c, uint32_t model, struct id 
     return c->sched == SCHEDULER_SERIAL || plan_lease_in_the_way(c, model, lease.slot);
 }
 
-static enum reason refusal_at_door(const struct core *c, const struct event *ev)
+static enum reason refusal_at_door(struct core *c, const struct event *ev)
 {
     enum reason why = refusal_of_model(c, ev->request.model);
     if (why != REASON_NONE)
         return why;
     const struct model *m = &c->models[ev->request.model];
-    if (served_at_once(c, m))
+    if (served_at_once(c, ev->request.model))
         return REASON_NONE;
     if (waits_for_own_lease(c, ev->request.model, ev->request.lease))
         return REASON_OWN_LEASE;
@@ -208,9 +208,15 @@ void queue_report_wait(struct core *c)
     c->arrived = (struct id){0};
     if (id_none(id) || !pool_alive(&c->waiter_pool, id))
         return;
-    const struct waiter *w = &c->waiters[id.slot];
+    struct waiter *w = &c->waiters[id.slot];
     if (w->state != WAITER_WAITING)
         return;
+    if (w->patience_ns == 0) {
+        /* There was no room left in this step to serve it. */
+        dequeue(c, w);
+        dismiss(c, w, REASON_BUSY);
+        return;
+    }
     struct effect *e = core_emit(c, EFFECT_WAIT, w->model);
     e->waiter = id;
     e->tag = w->tag;

@@ -3,11 +3,32 @@
 
 #include <string.h>
 
-/* A model whose command changed must go before the new one can come; what waits, stays. */
+/* Whether the new policy has the same devices at a placement of the old one. */
+static bool same_place(const struct model *m, uint32_t placement,
+                       const struct core_model_policy *policy)
+{
+    const struct core_placement *old = &m->policy.placements[placement];
+    const struct core_placement *new = &policy->placements[placement];
+    if (placement == CORE_SLOT_NONE)
+        return m->state == MODEL_LOADED || !policy->placement_count;
+    return placement < policy->placement_count && old->device_mask == new->device_mask &&
+           old->device_count == new->device_count;
+}
+
+/* Whether what is there may stay: the same process, in a place where it may be. */
+static bool may_stay(const struct model *m, const struct core_model_policy *policy)
+{
+    return !model_resident(m) ||
+           (m->policy.hash_process == policy->hash_process &&
+            m->policy.backend == policy->backend && same_place(m, m->placement, policy) &&
+            (m->op.kind != OP_MOVE || same_place(m, m->op.placement, policy)));
+}
+
+/* A model whose command or place changed must go before the new one can come; what waits, stays. */
 static void change_model(struct core *c, uint32_t slot, const struct core_model_policy *policy)
 {
     struct model *m = &c->models[slot];
-    if (m->policy.hash_process == policy->hash_process || !model_resident(m)) {
+    if (may_stay(m, policy)) {
         m->policy = *policy;
         /* It may be mended: the pause ends with the next tick, which bounds its effects. */
         if (m->state == MODEL_ERROR)
@@ -99,16 +120,6 @@ static void apply_model(struct core *c, uint32_t slot, const struct core_model_p
     }
 }
 
-/* Sizes, groups and policies may all be different: what has not begun to load is planned anew. */
-static void outdate_plans(struct core *c)
-{
-    const struct link *n;
-    list_each(n, &c->active) {
-        struct target *t = list_entry(n, struct target, active);
-        t->plan.stale = true;
-    }
-}
-
 static void apply_gates(struct core *c, const struct core_config *config)
 {
     for (uint32_t i = 0; i < config->gate_count; i++) {
@@ -180,7 +191,7 @@ void reload_apply(struct core *c, const struct core_config *config)
     apply_gates(c, config);
     for (uint32_t i = 0; i < c->model_count; i++)
         apply_model(c, i, i < config->model_count ? &config->models[i] : NULL);
-    outdate_plans(c);
+    transition_outdate_all(c);
     outdate_targets(c);
     c->version++;
     for (uint32_t i = 0; i < c->model_count; i++)

@@ -60,7 +60,9 @@ static void order(struct core *c, uint32_t victim, uint32_t target)
         lease_revoke(c, victim - c->limits.models_max, why, target);
         return;
     }
-    const struct model *m = &c->models[victim];
+    struct model *m = &c->models[victim];
+    if (m->victim_action == ACTION_SUSPEND && !model_may_suspend(c, m))
+        m->victim_action = ACTION_UNLOAD; /* others were suspended meanwhile */
     if (m->policy.yields && m->victim_action == ACTION_MOVE)
         why = REASON_YIELDS;
     struct effect *e = core_emit(c, EFFECT_DECISION, victim);
@@ -256,6 +258,8 @@ static bool outdated(const struct core *c, uint32_t target)
     const struct plan *plan = &c->targets[target].plan;
     if (plan->stale || !want_anyone(c, target))
         return true;
+    if (want_is_lease(c, target))
+        return !lease_gates_open(c, want_lease(c, target));
     return plan->how == OP_MOVE && c->models[target].running.count;
 }
 
@@ -283,8 +287,7 @@ static void advance(struct core *c, uint32_t target)
         break;
     }
     if (want_is_lease(c, target)) {
-        if (lease_gates_open(c, want_lease(c, target)))
-            lease_come_in(c, target - c->limits.models_max, plan->devices);
+        lease_come_in(c, target - c->limits.models_max, plan->devices);
         return;
     }
     if (!plan->token && plan->devices) {
@@ -294,6 +297,15 @@ static void advance(struct core *c, uint32_t target)
         set_tokens(c, plan->devices, target);
     }
     op_start_planned(c, target);
+}
+
+void transition_outdate_all(struct core *c)
+{
+    const struct link *n;
+    list_each(n, &c->active) {
+        struct target *t = list_entry(n, struct target, active);
+        t->plan.stale = true;
+    }
 }
 
 void transition_advance_all(struct core *c)

@@ -33,10 +33,11 @@ void core_view_model(const struct core *c, uint32_t model, struct core_model_vie
                                     .settling = m->hold.settling_devices != 0,
                                     .pinned = model_pinned(m),
                                     .wish = m->wish,
-                                    .last_used = m->last_used,
-                                    .state_since = m->state_since,
-                                    .idle_deadline = {idle ? idle->key.major : 0},
+                                    .last_used = core_time(c, m->last_used),
+                                    .state_since = core_time(c, m->state_since),
                                     .load_ns_mean = m->load_ns_mean[shown]};
+    if (idle)
+        ret->idle_deadline = core_time(c, (struct mono){idle->key.major});
     ret->device = mask_first(ret->devices);
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
         ret->charged_bytes += m->hold.charged[d] + m->hold.settling[d];
@@ -54,7 +55,7 @@ void core_view_device(const struct core *c, uint32_t device, struct core_device_
                                      .settling_bytes = ledger_settling(c, device),
                                      .room_bytes = room > 0 ? (uint64_t)room : 0,
                                      .loader = d->loader,
-                                     .sampled = d->sampled};
+                                     .sampled = core_time(c, d->sampled)};
     for (uint32_t i = 0; i < c->model_count; i++)
         ret->own_bytes += c->models[i].hold.charged[device];
     for (uint32_t s = 0; s < c->lease_pool.high_water; s++)
@@ -109,10 +110,13 @@ bool core_view_next_waiting(const struct core *c, struct id *cursor, struct core
         return false;
     const struct waiter *w = list_entry(n, const struct waiter, order);
     *cursor = pool_id(&c->waiter_pool, (uint32_t)(w - c->waiters));
-    *ret = (struct core_waiting){
-        .id = *cursor, .tag = w->tag, .model = w->model, .class = w->class, .since = w->since};
+    *ret = (struct core_waiting){.id = *cursor,
+                                 .tag = w->tag,
+                                 .model = w->model,
+                                 .class = w->class,
+                                 .since = core_time(c, w->since)};
     if (want_waiter_deadline(c, w, &deadline))
-        ret->deadline = deadline;
+        ret->deadline = core_time(c, deadline);
     return true;
 }
 
@@ -132,9 +136,9 @@ bool core_view_next_lease(const struct core *c, struct id *cursor, struct core_l
                                     .ended = l->state == LEASE_ENDED,
                                     .ask = l->ask,
                                     .devices = l->hold.devices | l->hold.settling_devices,
-                                    .since = l->since,
-                                    .granted_at = l->granted_at,
-                                    .deadline = l->expires};
+                                    .since = core_time(c, l->since),
+                                    .granted_at = core_time(c, l->granted_at),
+                                    .deadline = core_time(c, l->expires)};
     return true;
 }
 

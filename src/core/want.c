@@ -2,8 +2,7 @@
  * devices are kept free.
  *
  * Order: overdue first, by deadline alone; else rank, priority, arrival. The clock that makes one
- * overdue stands still while the daemon does, and while the target could not be served whoever
- * left (blocked). */
+ * overdue stands still while the target could not be served whoever left (blocked). */
 #include "core/core_priv.h"
 
 /* Under fair, each one more that waits for a model counts as if the first had come this much
@@ -34,7 +33,7 @@ uint32_t want_of_lease(const struct core *c, uint32_t lease_slot)
 uint64_t want_stood_ns(const struct core *c, uint32_t target)
 {
     const struct target *t = &c->targets[target];
-    return c->gap_ns + t->stood_ns + (t->blocked ? c->now.ns - t->blocked_since.ns : 0);
+    return t->stood_ns + (t->blocked ? c->now.ns - t->blocked_since.ns : 0);
 }
 
 bool want_waiter_deadline(const struct core *c, const struct waiter *w, struct mono *ret_at)
@@ -278,11 +277,13 @@ void want_refuse(struct core *c, uint32_t target, enum reason why)
     struct model *m = &c->models[target];
     if (m->wish == WISH_LOADED)
         m->wish_failed = true;
-    queue_doom(c, target, why);
-    command_finish(c, target, COMMAND_LOAD, why);
     if (m->leaving == LEAVE_MOVE) {
         m->leaving = LEAVE_NOT;
         command_finish(c, target, COMMAND_MOVE, why);
+    }
+    if (m->state != MODEL_LOADED) { /* else it stays where it is, and serves */
+        queue_doom(c, target, why);
+        command_finish(c, target, COMMAND_LOAD, why);
     }
     command_drain_answers(c);
     queue_drain_doomed(c);

@@ -399,7 +399,7 @@ static void put_event(struct tale *t, const struct tape_item *item)
     const struct event *ev = &item->note.ev;
     if (ev->type == EVENT_CONFIG)
         put_config(t, ev->config);
-    put_ns(t, "", ev->now.ns);
+    put_ns(t, "", ev->now.ns - (ev->type == EVENT_TICK ? ev->tick.gap_ns : 0));
     fputc(' ', t->out);
     if (ev->type == EVENT_REQUEST_ARRIVED)
         put_request(t, &item->note);

@@ -373,13 +373,13 @@ static void do_drain(struct story *s, char **words, uint32_t count)
     story_step(s, &ev, "");
 }
 
-/* tick [gap=TIME] */
+/* tick [gap=TIME]: the daemon stands still for so long, from the line's time on. */
 static void do_tick(struct story *s, char **words, uint32_t count)
 {
     struct event ev = {.type = EVENT_TICK};
     const char *v = count > 1 ? story_value_of(words[1], "gap") : NULL;
     if (v)
-        ev.tick.gap_ns = story_parse_ns(s, v);
+        s->now_ns += ev.tick.gap_ns = story_parse_ns(s, v);
     story_step(s, &ev, "");
 }
 

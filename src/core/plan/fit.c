@@ -462,7 +462,7 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
         else
             v = try_placement(c, claim, &best, allowed, count, &one);
         v = finish(c, claim, &best, v, &one);
-        if (v < verdict || p == 0)
+        if (v < verdict || ret->plan.why == REASON_NONE)
             *ret = one;
         verdict = v < verdict ? v : verdict;
         if (v == PLAN_GO || (v == PLAN_WAIT && !m->policy.movable))

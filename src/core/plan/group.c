@@ -10,11 +10,9 @@ static bool conflicts(const struct core *c, uint32_t target, uint32_t other)
     return c->groups[tg].exclusive && !c->groups[og].persistent;
 }
 
-/* A target that another plan is bringing in counts as resident. */
 static bool in_the_way(const struct core *c, uint32_t target, uint32_t other)
 {
-    bool there = model_resident(&c->models[other]) || c->targets[other].plan.active;
-    return other != target && there && conflicts(c, target, other);
+    return other != target && plan_has_come(c, other) && conflicts(c, target, other);
 }
 
 static enum plan_verdict plan(struct core *c, const struct claim *claim, struct planned *ret)

@@ -16,11 +16,6 @@ static bool set_has(const struct core *c, uint32_t set, uint32_t model)
     return false;
 }
 
-static bool there(const struct core *c, uint32_t model)
-{
-    return model_resident(&c->models[model]) || c->targets[model].plan.active;
-}
-
 static bool conflicts(const struct core *c, uint32_t target, uint32_t other)
 {
     for (uint32_t s = 0; s < c->set_count; s++)
@@ -46,7 +41,7 @@ static uint32_t cheapest_set(const struct core *c, uint32_t target)
         /* The most that may stay is the least that must go. */
         uint64_t kept = 0;
         for (uint32_t i = set_begin(c, s); i < c->set_ends[s]; i++)
-            if (c->set_members[i] != target && there(c, c->set_members[i]))
+            if (c->set_members[i] != target && plan_has_come(c, c->set_members[i]))
                 kept += evict_cost(c, c->set_members[i]);
         if (best == CORE_SLOT_NONE || kept > best_kept) {
             best = s;
@@ -61,7 +56,7 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
     uint32_t target = claim->target, set = cheapest_set(c, target);
     ret->victims = 0;
     for (uint32_t i = 0; i < c->model_count; i++) {
-        if (i == target || !there(c, i) || (set != CORE_SLOT_NONE && set_has(c, set, i)))
+        if (i == target || !plan_has_come(c, i) || (set != CORE_SLOT_NONE && set_has(c, set, i)))
             continue;
         enum plan_verdict verdict = victim_put_out(c, i, claim, ret);
         if (verdict != PLAN_GO)

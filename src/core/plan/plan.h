@@ -36,6 +36,10 @@ enum op_kind plan_how(const struct core *c, uint32_t target);
 /* Where a model goes if bytes do not matter. */
 uint32_t plan_placement(const struct core *c, uint32_t target);
 
+/* Whether the model is there, for planners that know no bytes: what another plan is bringing in is;
+ * what a backend has that does not answer is not, since nobody could make it leave. */
+bool plan_has_come(const struct core *c, uint32_t model);
+
 /* victim.c: whether something may be told to go for the claim's sake, now or once it has finished
  * its work, how, and at what cost. */
 bool victim_consider(struct core *c, uint32_t slot, const struct claim *claim, struct victim *ret);

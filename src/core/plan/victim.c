@@ -80,15 +80,12 @@ static uint32_t host_placement(const struct model *m)
 /* The gentlest way out that there is. */
 static void choose_action(const struct core *c, const struct model *m, struct victim *v)
 {
-    uint64_t bytes = 0;
-    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
-        bytes += m->hold.charged[d];
     v->placement = m->state == MODEL_LOADED ? host_placement(m) : CORE_SLOT_NONE;
     v->action = ACTION_UNLOAD;
     if (v->placement != CORE_SLOT_NONE)
         v->action = ACTION_MOVE;
     else if (m->policy.suspends && !m->cannot_suspend && m->state == MODEL_LOADED &&
-             c->suspended_bytes + bytes <= c->suspend_bytes_max)
+             model_may_suspend(c, m))
         v->action = ACTION_SUSPEND;
 }
 

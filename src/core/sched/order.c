@@ -52,6 +52,18 @@ uint32_t plan_placement(const struct core *c, uint32_t target)
     }
 }
 
+bool sched_is_free(struct core *c, uint32_t model)
+{
+    return scheds[c->sched]->is_free(c, model);
+}
+
+bool plan_has_come(const struct core *c, uint32_t model)
+{
+    const struct model *m = &c->models[model];
+    return c->targets[model].plan.active ||
+           (model_resident(m) && !c->backend_down[m->policy.backend]);
+}
+
 void sched_dispatch(struct core *c)
 {
     scheds[c->sched]->dispatch(c);
@@ -180,4 +192,9 @@ static void dispatch(struct core *c)
     }
 }
 
-const struct sched sched_order = {.dispatch = dispatch};
+static bool is_free(struct core *c, uint32_t model)
+{
+    return !c->models[model].waiting_count;
+}
+
+const struct sched sched_order = {.dispatch = dispatch, .is_free = is_free};

@@ -33,6 +33,8 @@
 
 struct sched {
     void (*dispatch)(struct core *c);
+    /* Whether a request for the model, which serves and has a slot left, would not have to wait. */
+    bool (*is_free)(struct core *c, uint32_t model);
 };
 
 extern const struct sched sched_order; /* fifo and fair */
@@ -40,5 +42,6 @@ extern const struct sched sched_serial;
 
 /* Decides everything that can be decided now. */
 void sched_dispatch(struct core *c);
+bool sched_is_free(struct core *c, uint32_t model);
 
 #endif

@@ -54,7 +54,8 @@ static enum others gather_others(struct core *c, uint32_t target, uint32_t *ret_
     uint32_t count = 0;
     for (uint32_t i = 0; i < c->model_count; i++) {
         const struct model *m = &c->models[i];
-        if (i == target || !model_resident(m) || model_pinned(m))
+        if (i == target || !model_resident(m) || model_pinned(m) ||
+            c->backend_down[m->policy.backend])
             continue;
         bool idle = m->state == MODEL_SUSPENDED ||
                     (m->state == MODEL_LOADED && m->running.count == m->quiet_count);
@@ -105,7 +106,7 @@ static enum plan_verdict choose(const struct core *c, uint32_t target, struct pl
     enum plan_verdict best = PLAN_NEVER;
     for (uint32_t p = 0; p < m->policy.placement_count; p++) {
         const struct core_placement *place = &m->policy.placements[p];
-        if (ret->how == OP_MOVE && p != m->move_to && p != mode_wants_move(c, target))
+        if (ret->how == OP_MOVE && p != plan_placement(c, target))
             continue;
         if (ret->how == OP_RESUME && p != m->placement)
             continue;
@@ -183,12 +184,24 @@ static bool take_turn(struct core *c)
     return true;
 }
 
+/* Nothing is served, and nothing is under way. */
+static bool at_rest(const struct core *c)
+{
+    return c->running_count == 0 && c->byte_leases == 0 && c->ops_open == 0 && c->active.count == 0;
+}
+
 static void dispatch(struct core *c)
 {
-    while (c->running_count == 0 && c->byte_leases == 0 && c->ops_open == 0 &&
-           c->active.count == 0 && core_has_room(c))
+    while (at_rest(c) && core_has_room(c))
         if (!take_turn(c))
             return;
 }
 
-const struct sched sched_serial = {.dispatch = dispatch};
+static bool is_free(struct core *c, uint32_t model)
+{
+    uint32_t victims;
+    return at_rest(c) && next_turn(c).target == CORE_SLOT_NONE &&
+           gather_others(c, model, &victims) == OTHERS_IDLE && victims == 0;
+}
+
+const struct sched sched_serial = {.dispatch = dispatch, .is_free = is_free};

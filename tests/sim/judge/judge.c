@@ -190,7 +190,8 @@ static void check_drained(struct judge *j)
     if (j->serving && !judge_over(j, j->drain_cut_ns, 0))
         judge_break(j, RULE_DRAIN, "DRAINED while %u requests are served", j->serving);
     for (uint32_t i = 0; i < j->model_count; i++)
-        if (j->models[i].seat != SEAT_GONE && j->models[i].seat != SEAT_STUCK)
+        if (j->models[i].seat != SEAT_GONE && j->models[i].seat != SEAT_STUCK &&
+            !judge_out_of_reach(j, i))
             judge_break(j, RULE_DRAIN, "DRAINED while m%u is there", i);
 }
 

@@ -122,7 +122,7 @@ static bool in_one_set(const struct judge *j, uint32_t target)
         for (uint32_t i = at; i < j->ends[s]; i++)
             has[j->members[i]] = true;
         for (uint32_t i = 0; i < j->model_count && all; i++)
-            all = has[i] || (i != target && j->models[i].seat == SEAT_GONE);
+            all = has[i] || (i != target && (j->models[i].seat == SEAT_GONE || judge_out_of_reach(j, i)));
         if (all)
             return true;
     }
@@ -156,7 +156,8 @@ static void check_company(struct judge *j, uint32_t target)
 {
     uint32_t others = 0;
     for (uint32_t i = 0; i < j->model_count; i++) {
-        if (i == target || j->models[i].seat == SEAT_GONE || j->models[i].seat == SEAT_ASLEEP)
+        if (i == target || j->models[i].seat == SEAT_GONE || j->models[i].seat == SEAT_ASLEEP ||
+            judge_out_of_reach(j, i))
             continue;
         others++;
         if (apart(j, target, i))
@@ -172,7 +173,7 @@ static void open_op(struct judge *j, const struct effect *e, enum seat seat)
     struct judge_model *m = &j->models[e->model];
     if (e->op <= j->last_op)
         judge_break(j, RULE_ID, "op %" PRIu64 " was there before", e->op);
-    if (m->in_force.backend && j->backend_down[m->in_force.backend])
+    if (judge_out_of_reach(j, e->model))
         judge_break(j, RULE_BACKEND, "%s of m%u, whose backend is down", effect_type_text(e->type),
                     e->model);
     j->last_op = e->op;

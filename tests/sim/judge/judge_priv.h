@@ -13,6 +13,13 @@ static inline bool judge_over(const struct judge *j, uint64_t at_ns, uint64_t ga
     return j->now_ns >= at_ns + (j->gap_ns - gap_then);
 }
 
+/* Whether the model's backend does not answer, so that it cannot be told anything. */
+static inline bool judge_out_of_reach(const struct judge *j, uint32_t slot)
+{
+    uint32_t backend = j->models[slot].in_force.backend;
+    return backend && j->backend_down[backend];
+}
+
 /* judge_queue.c */
 struct party *party_new(struct judge *j, uint64_t tag);
 void party_free(struct judge *j, struct party *p);

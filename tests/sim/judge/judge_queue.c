@@ -191,7 +191,7 @@ static void check_grant(struct judge *j, const struct effect *e, const struct pa
     if (!m->policy.present || m->hash_running != m->policy.hash_process || m->ordered)
         judge_break(j, RULE_GRANT, "#%" PRIu64 " was granted though m%u %s", p->tag, p->model,
                     m->ordered ? "was ordered to unload" : "is not configured so any more");
-    if (m->in_force.backend && j->backend_down[m->in_force.backend])
+    if (judge_out_of_reach(j, e->model))
         judge_break(j, RULE_BACKEND, "#%" PRIu64 " was granted by m%u, whose backend is down",
                     p->tag, p->model);
     if (m->running >= m->policy.slots_max)
