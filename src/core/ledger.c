@@ -349,6 +349,9 @@ void ledger_device_lost(struct core *c, uint32_t device)
         t->plan.stale |= (t->plan.devices & (1U << device)) != 0;
     }
     c->version++;
+    for (uint32_t i = 0; i < c->model_count; i++)
+        if (c->models[i].home >> device & 1)
+            model_refresh(c, i);
 }
 
 static void set_foreign(struct device *d, uint64_t bytes)

@@ -142,6 +142,14 @@ static void refresh_idle(struct core *c, uint32_t slot)
         deadline_set(c, idle_slot, (struct mono){m->last_used.ns + m->policy.ttl_ns});
 }
 
+static bool home_is_lost(const struct core *c, const struct model *m)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((m->home >> d & 1) && !c->devices[d].present)
+            return true;
+    return false;
+}
+
 void model_refresh(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
@@ -156,6 +164,10 @@ void model_refresh(struct core *c, uint32_t slot)
     if (!is_wanted && !c->targets[slot].plan.active)
         c->targets[slot].plan.growths = 0;
     refresh_idle(c, slot);
+    if (m->state == MODEL_SUSPENDED && m->leaving == LEAVE_NOT && home_is_lost(c, m)) {
+        m->leaving = LEAVE_UNLOAD; /* it cannot wake there, but be loaded elsewhere */
+        m->leaving_why = REASON_NO_DEVICE;
+    }
     if (m->leaving != LEAVE_NOT)
         leave_now(c, slot);
 }

@@ -48,10 +48,12 @@ static struct turn next_turn(const struct core *c)
 
 enum others { OTHERS_IDLE, OTHERS_BUSY, OTHERS_STUCK };
 
-/* All other resident models, as victims. */
+/* All other resident models, as victims. One that is stuck keeps others from coming in, and not from
+ * being served. */
 static enum others gather_others(struct core *c, uint32_t target, uint32_t *ret_victims)
 {
     uint32_t count = 0;
+    enum others result = OTHERS_IDLE;
     for (uint32_t i = 0; i < c->model_count; i++) {
         const struct model *m = &c->models[i];
         if (i == target || !model_resident(m) || model_pinned(m) ||
@@ -59,12 +61,15 @@ static enum others gather_others(struct core *c, uint32_t target, uint32_t *ret_
             continue;
         bool idle = m->state == MODEL_SUSPENDED ||
                     (m->state == MODEL_LOADED && m->running.count == m->quiet_count);
-        if (!idle)
-            return m->state == MODEL_STUCK ? OTHERS_STUCK : OTHERS_BUSY;
-        c->victims[count++] = (struct victim){.target = i, .action = ACTION_UNLOAD};
+        if (idle)
+            c->victims[count++] = (struct victim){.target = i, .action = ACTION_UNLOAD};
+        else if (m->state == MODEL_STUCK)
+            result = OTHERS_STUCK;
+        else
+            return OTHERS_BUSY;
     }
     *ret_victims = count;
-    return OTHERS_IDLE;
+    return result;
 }
 
 /* Room beside what is not wharf's, with all other models gone: the first allowed devices that have
@@ -167,11 +172,12 @@ static bool take_turn(struct core *c)
     if (others == OTHERS_BUSY || (m && (m->hold.settling_devices || m->leaving == LEAVE_UNLOAD ||
                                         m->leaving == LEAVE_SUSPEND)))
         return false;
-    if (others == OTHERS_STUCK) {
+    bool comes_in = to_bring_in(c, turn.target);
+    if (comes_in && others == OTHERS_STUCK) {
         want_refuse(c, turn.target, REASON_STUCK);
         return true;
     }
-    if (to_bring_in(c, turn.target))
+    if (comes_in)
         return bring_in(c, turn.target, victims);
     if (victims) {
         for (uint32_t i = 0; i < victims && core_has_room(c); i++)
@@ -201,7 +207,7 @@ static bool is_free(struct core *c, uint32_t model)
 {
     uint32_t victims;
     return at_rest(c) && next_turn(c).target == CORE_SLOT_NONE &&
-           gather_others(c, model, &victims) == OTHERS_IDLE && victims == 0;
+           gather_others(c, model, &victims) != OTHERS_BUSY && victims == 0;
 }
 
 const struct sched sched_serial = {.dispatch = dispatch, .is_free = is_free};
