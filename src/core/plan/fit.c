@@ -159,10 +159,47 @@ static void search(struct search *s, uint32_t at, uint64_t chosen, uint64_t cost
     search(s, at + 1, chosen, cost);
 }
 
-/* The cheapest set of candidates that makes the room; 0: there is none. */
-static uint64_t choose(struct core *c, const struct claim *claim, const struct site *site)
+/* What sleeps leaves something behind. Where that is too much, those that were to sleep have to go
+ * altogether. Returns which. */
+static uint64_t unload_sleepers(struct core *c, uint32_t count)
 {
-    uint32_t count = gather(c, claim, site);
+    uint64_t unloaded = 0;
+    for (uint32_t i = 0; i < count && i < 64; i++) {
+        if (c->trial[i].action != ACTION_SUSPEND)
+            continue;
+        victim_set_action(c, &c->trial[i], ACTION_UNLOAD);
+        unloaded |= UINT64_C(1) << i;
+    }
+    return unloaded;
+}
+
+/* Of those, as many as can be may sleep all the same. */
+static void let_sleep(struct core *c, const struct site *site, uint64_t chosen, uint64_t unloaded)
+{
+    int64_t missing[CORE_DEVICES_MAX];
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        missing[d] = site->missing[d];
+    for (uint32_t i = 0; i < 64; i++)
+        if (chosen >> i & 1)
+            take(c, &c->trial[i], missing, false);
+    for (uint32_t i = 0; i < 64; i++) {
+        struct victim *v = &c->trial[i];
+        if (!((chosen & unloaded) >> i & 1))
+            continue;
+        take(c, v, missing, true);
+        victim_set_action(c, v, ACTION_SUSPEND);
+        take(c, v, missing, false);
+        if (!lacks(missing))
+            continue;
+        take(c, v, missing, true);
+        victim_set_action(c, v, ACTION_UNLOAD);
+        take(c, v, missing, false);
+    }
+}
+
+/* The cheapest of the sets of candidates that make the room; 0: there is none. */
+static uint64_t cheapest(struct core *c, const struct site *site, uint32_t count)
+{
     uint64_t chosen = greedy(c, site, count);
     if (!chosen || count > EXACT_MAX || c->victim_kind == VICTIMS_LRU)
         return chosen;
@@ -171,6 +208,19 @@ static uint64_t choose(struct core *c, const struct claim *claim, const struct s
         s.missing[d] = site->missing[d];
     search(&s, 0, 0, 0);
     return s.best;
+}
+
+/* Who has to leave so that nothing is missing; 0: it cannot be. */
+static uint64_t choose(struct core *c, const struct claim *claim, const struct site *site)
+{
+    uint32_t count = gather(c, claim, site);
+    uint64_t chosen = cheapest(c, site, count);
+    uint64_t unloaded = chosen ? 0 : unload_sleepers(c, count);
+    if (!unloaded)
+        return chosen;
+    chosen = cheapest(c, site, count);
+    let_sleep(c, site, chosen, unloaded);
+    return chosen;
 }
 
 /* Bytes on their way out that no plan has claimed: better waited for than added to. */

@@ -43,6 +43,8 @@ bool plan_has_come(const struct core *c, uint32_t model);
 /* victim.c: whether something may be told to go for the claim's sake, now or once it has finished
  * its work, how, and at what cost. */
 bool victim_consider(struct core *c, uint32_t slot, const struct claim *claim, struct victim *ret);
+/* Of a model that may be told to go. */
+void victim_set_action(const struct core *c, struct victim *v, enum core_action action);
 /* Adds a model that excludes the claim's target, and so has to be unloaded. */
 enum plan_verdict victim_put_out(struct core *c, uint32_t slot, const struct claim *claim,
                                  struct planned *ret);

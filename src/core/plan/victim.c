@@ -121,6 +121,12 @@ static uint64_t cost_of(const struct core *c, uint32_t slot, enum core_action ac
     return cost < COST_MAX ? cost : COST_MAX;
 }
 
+void victim_set_action(const struct core *c, struct victim *v, enum core_action action)
+{
+    v->action = action;
+    v->cost = cost_of(c, v->target, action) + (v->busy ? COST_BUSY : 0);
+}
+
 bool victim_consider(struct core *c, uint32_t slot, const struct claim *claim, struct victim *ret)
 {
     bool busy = false;
@@ -137,7 +143,7 @@ bool victim_consider(struct core *c, uint32_t slot, const struct claim *claim, s
         return false;
     *ret = (struct victim){.target = slot, .busy = busy};
     choose_action(c, &c->models[slot], ret);
-    ret->cost = cost_of(c, slot, ret->action) + (busy ? COST_BUSY : 0);
+    victim_set_action(c, ret, ret->action);
     return true;
 }
 
