@@ -324,11 +324,12 @@ struct effects core_step(struct core *c, const struct event *ev)
     c->more = false;
     must(ev->type < EVENT__COUNT);
     handlers[ev->type](c, ev);
+    bool recorded = !c->more; /* else the fact is not whole yet: the next step decides */
     command_drain_answers(c);
     queue_drain_doomed(c);
     if (c->sweep)
         reload_sweep(c);
-    if (c->booted && !c->draining) {
+    if (c->booted && !c->draining && recorded) {
         mode_advance(c);
         transition_advance_all(c);
         sched_dispatch(c);

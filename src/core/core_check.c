@@ -189,11 +189,9 @@ static void check_lease(const struct core *c, uint32_t slot)
     must(!l->hold.devices || l->state == LEASE_GRANTED);
     must(l->state != LEASE_ENDED || l->hold.settling_devices);
     must(l->victim_of == CORE_SLOT_NONE || l->state == LEASE_GRANTED);
-    /* One that lacks nothing but bytes is a target, as soon as a TICK has said what time brought. */
+    /* One that lacks nothing but bytes is a target. */
     bool wants = heap_has(&c->wants, target) || link_linked(&c->targets[target].parked);
-    const struct heap_item *due = heap_peek(&c->deadlines);
-    must((due && due->key.major <= c->now.ns) ||
-         !(l->state == LEASE_WAITING && l->ask.bytes && !l->doomed && c->booted && !c->draining &&
+    must(!(l->state == LEASE_WAITING && l->ask.bytes && !l->doomed && c->booted && !c->draining &&
            !c->sweep && lease_gates_open(c, l)) ||
          wants || c->targets[target].plan.active);
     check_target(c, target);

@@ -73,6 +73,18 @@ static void earliest(uint64_t *at, uint64_t ns)
         *at = ns;
 }
 
+/* When it goes before others at all of its gates, by the shortest of their bounds; 0: never. */
+static uint64_t overdue_at(const struct core *c, const struct lease *l)
+{
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < l->ask.gate_count; i++) {
+        uint64_t max = c->gates[l->ask.gates[i]].wait_ns_max[l->ask.class];
+        if (max)
+            earliest(&at, l->since.ns + max);
+    }
+    return at;
+}
+
 /* The next thing that time brings: the end of its patience, its ttl, its grace, being told of, or
  * going before others at a gate. */
 static void set_time(struct core *c, const struct lease *l)
@@ -82,11 +94,8 @@ static void set_time(struct core *c, const struct lease *l)
                       l->ask.class == CLASS_BACKGROUND;
     if (may_starve)
         earliest(&at, l->since.ns + STARVING_NS);
-    for (uint32_t i = 0; l->state == LEASE_WAITING && i < l->ask.gate_count; i++) {
-        uint64_t max = c->gates[l->ask.gates[i]].wait_ns_max[l->ask.class];
-        if (max && l->since.ns + max > c->now.ns)
-            earliest(&at, l->since.ns + max);
-    }
+    if (l->state == LEASE_WAITING && !l->overdue && overdue_at(c, l))
+        earliest(&at, overdue_at(c, l));
     uint32_t slot = deadline_lease(c, slot_of(c, l), LEASE_DEADLINE_TIME);
     if (at)
         deadline_set(c, slot, (struct mono){at});
@@ -110,7 +119,7 @@ bool lease_gates_open(const struct core *c, const struct lease *l)
 {
     for (uint32_t i = 0; i < l->ask.gate_count; i++) {
         const struct gate *g = &c->gates[l->ask.gates[i]];
-        if (!gate_has_room(g) || gate_head(g, c->now) != &l->entrants[i])
+        if (!gate_has_room(g) || gate_head(g) != &l->entrants[i])
             return false;
     }
     return true;
@@ -168,7 +177,7 @@ void lease_admit(struct core *c, uint32_t gate)
 {
     struct gate *g = &c->gates[gate];
     struct gate_entrant *e;
-    while (gate_has_room(g) && (e = gate_head(g, c->now))) {
+    while (gate_has_room(g) && (e = gate_head(g))) {
         struct lease *l = entrant_lease(c, e);
         if (!core_has_room(c)) {
             c->sweep = true;
@@ -256,7 +265,9 @@ void lease_ask(struct core *c, const struct event *ev)
     uint32_t before = 0;
     for (uint32_t i = 0; i < l->ask.gate_count; i++) {
         struct gate *g = &c->gates[l->ask.gates[i]];
-        gate_queue(g, &l->entrants[i], l->ask.class, c->now);
+        gate_queue(g, &l->entrants[i], l->ask.class);
+        if (i == 0)
+            before = g->overdue.count;
         for (int class = 0; i == 0 && class <= (int)l->ask.class; class ++)
             before += g->waiting[class].count;
     }
@@ -284,7 +295,7 @@ void lease_restore(struct core *c, const struct event *ev)
         return;
     }
     for (uint32_t i = 0; i < l->ask.gate_count; i++)
-        gate_restore(&c->gates[l->ask.gates[i]], &l->entrants[i], l->ask.class, c->now);
+        gate_restore(&c->gates[l->ask.gates[i]], &l->entrants[i], l->ask.class);
     l->hold.restored = true;
     for (uint32_t d = 0; d < CORE_DEVICES_MAX && l->ask.bytes; d++)
         if (ev->lease.devices & (1U << d))
@@ -425,7 +436,12 @@ static void run_time(struct core *c, struct lease *l)
         e->notice = NOTICE_STARVING;
         e->duration_ns = c->now.ns - l->since.ns;
     }
-    c->sweep = true; /* another may stand at the head of its gates now */
+    if (!l->overdue && overdue_at(c, l) && overdue_at(c, l) <= c->now.ns) {
+        l->overdue = true;
+        for (uint32_t i = 0; i < l->ask.gate_count; i++)
+            gate_overdue(&c->gates[l->ask.gates[i]], &l->entrants[i]);
+        c->sweep = true; /* another may stand at the head of its gates now */
+    }
     set_time(c, l);
 }
 

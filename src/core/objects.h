@@ -124,6 +124,7 @@ struct lease {
     bool revoked, doomed;
     enum reason doom;
     bool starving; /* has been said */
+    bool overdue;  /* at its gates */
     uint64_t tag, seq;
     uint64_t stood_ns;
     struct mono since, granted_at, expires; /* expires: of patience, ttl or grace; 0: never */

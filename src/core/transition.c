@@ -130,7 +130,10 @@ static void mark_victims(struct core *c, uint32_t target, uint32_t victims)
             struct model *m = &c->models[v->target];
             m->victim_action = v->action;
             m->victim_placement = v->placement;
-            m->leaving = m->leaving == LEAVE_MOVE ? LEAVE_NOT : m->leaving;
+            if (m->leaving == LEAVE_MOVE) { /* under serial alone */
+                m->leaving = LEAVE_NOT;
+                command_finish(c, v->target, COMMAND_MOVE, REASON_EVICTED);
+            }
         }
         refresh(c, v->target);
     }

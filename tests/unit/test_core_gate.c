@@ -15,7 +15,7 @@
 
 static bool enter(struct gate *g, struct gate_entrant *e, enum class class)
 {
-    bool inside = gate_enter(g, e, class, (struct mono){1});
+    bool inside = gate_enter(g, e, class);
     gate_check(g);
     return inside;
 }
@@ -25,7 +25,7 @@ static struct gate_entrant *leave(struct gate *g, struct gate_entrant *e)
 {
     gate_leave(g, e);
     assert_int_equal(e->place, GATE_OUTSIDE);
-    struct gate_entrant *next = gate_next(g, (struct mono){0});
+    struct gate_entrant *next = gate_next(g);
     gate_check(g);
     return next;
 }
@@ -41,7 +41,7 @@ static void test_limit(void **state)
             assert_int_equal(enter(&g, &e[i], CLASS_NORMAL), i < limit);
         assert_int_equal(gate_waiting(&g), ENTRANTS - limit);
         assert_int_equal(g.inside, limit);
-        assert_null(gate_next(&g, (struct mono){0}));
+        assert_null(gate_next(&g));
         for (uint32_t i = 0; i < ENTRANTS; i++)
             assert_ptr_equal(leave(&g, &e[i]), i + limit < ENTRANTS ? &e[i + limit] : NULL);
         assert_int_equal(g.inside, 0);
@@ -92,11 +92,10 @@ static void test_newcomer_does_not_overtake(void **state)
     enter(&g, &e[0], CLASS_BACKGROUND);
     enter(&g, &e[1], CLASS_BACKGROUND);
     gate_leave(&g, &e[0]);
-    assert_false(gate_enter(&g, &e[2], CLASS_FOREGROUND, (struct mono){2}));
-    assert_int_equal(e[2].since.ns, 2);
+    assert_false(gate_enter(&g, &e[2], CLASS_FOREGROUND));
     /* It waits like the other, and goes before it by its class. */
-    assert_ptr_equal(gate_next(&g, (struct mono){0}), &e[2]);
-    assert_null(gate_next(&g, (struct mono){0}));
+    assert_ptr_equal(gate_next(&g), &e[2]);
+    assert_null(gate_next(&g));
 }
 
 static void test_limit_changes(void **state)
@@ -108,13 +107,35 @@ static void test_limit_changes(void **state)
     for (uint32_t i = 0; i < ENTRANTS; i++)
         enter(&g, &e[i], CLASS_NORMAL);
     g.limit = 3;
-    assert_ptr_equal(gate_next(&g, (struct mono){0}), &e[1]);
-    assert_ptr_equal(gate_next(&g, (struct mono){0}), &e[2]);
-    assert_null(gate_next(&g, (struct mono){0}));
+    assert_ptr_equal(gate_next(&g), &e[1]);
+    assert_ptr_equal(gate_next(&g), &e[2]);
+    assert_null(gate_next(&g));
     g.limit = 1; /* nobody is put out */
     assert_null(leave(&g, &e[0]));
     assert_null(leave(&g, &e[1]));
     assert_ptr_equal(leave(&g, &e[2]), &e[3]);
+}
+
+/* Who has waited for too long goes before all that have not, in the order in which they were said to. */
+static void test_overdue(void **state)
+{
+    (void)state;
+    struct gate g;
+    struct gate_entrant e[ENTRANTS] = {0};
+    gate_init(&g, 1);
+    for (uint32_t i = 0; i < 6; i++)
+        enter(&g, &e[i], i < 4 ? CLASS_BACKGROUND : CLASS_FOREGROUND);
+    gate_overdue(&g, &e[2]);
+    gate_overdue(&g, &e[5]);
+    gate_overdue(&g, &e[1]);
+    assert_int_equal(gate_waiting(&g), 5);
+    gate_leave(&g, &e[5]); /* it gave up */
+    assert_ptr_equal(leave(&g, &e[0]), &e[2]);
+    assert_ptr_equal(leave(&g, &e[2]), &e[1]);
+    assert_ptr_equal(leave(&g, &e[1]), &e[4]);
+    enter(&g, &e[2], CLASS_BACKGROUND); /* anew: not overdue any more */
+    assert_ptr_equal(leave(&g, &e[4]), &e[3]);
+    assert_ptr_equal(leave(&g, &e[3]), &e[2]);
 }
 
 /* Against a model that is plainly right: a list in order of arrival, searched from its beginning.
@@ -187,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_leave_from_every_place),
         cmocka_unit_test(test_newcomer_does_not_overtake),
         cmocka_unit_test(test_limit_changes),
+        cmocka_unit_test(test_overdue),
         cmocka_unit_test(test_random_against_a_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

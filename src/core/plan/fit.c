@@ -80,8 +80,11 @@ static uint32_t gather(struct core *c, const struct claim *claim, const struct s
     for (uint32_t i = 0; i < target_count(c); i++) {
         uint32_t t = i < c->model_count ? i : want_of_lease(c, i - c->model_count);
         struct victim v;
-        if (!(ledger_holding(c, t)->devices & site->devices) || !victim_consider(c, t, claim, &v) ||
-            !useful(c, &v, site->missing))
+        if (!(ledger_holding(c, t)->devices & site->devices) || !victim_consider(c, t, claim, &v))
+            continue;
+        if (v.action == ACTION_SUSPEND && !useful(c, &v, site->missing))
+            victim_set_action(c, &v, ACTION_UNLOAD); /* asleep it would hold as much */
+        if (!useful(c, &v, site->missing))
             continue;
         uint32_t at = count++;
         for (; at > 0 && before(c, &v, &c->trial[at - 1], site->missing); at--)

@@ -119,6 +119,7 @@ static void other_event(struct judge *j, const struct event *ev)
         break;
     case EVENT_TICK:
         j->gap_ns += ev->tick.gap_ns;
+        judge_lease_tick(j);
         break;
     case EVENT_DEVICE_FOUND:
     case EVENT_DEVICE_LOST:

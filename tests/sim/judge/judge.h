@@ -79,7 +79,7 @@ enum party_state { PARTY_FREE, PARTY_ASKED, PARTY_WAITING, PARTY_GRANTED };
 struct party { /* a request, or a lease */
     struct link order, mates, granted; /* by arrival; in its model or gate; all that are inside */
     enum party_state state;
-    bool lease, bounced, quiet, revoked, starving;
+    bool lease, bounced, quiet, revoked, starving, overdue; /* overdue: at its gates */
     enum trace traced;
     uint64_t tag, seq;
     struct id id;
@@ -91,7 +91,7 @@ struct party { /* a request, or a lease */
     uint64_t gap_ns;      /* judge's gap_ns when its clock began */
     uint64_t bound_ns;    /* fair: when the bound is over; 0: not yet overdue */
     struct core_lease_ask ask;
-    uint64_t ttl_from_ns, revoked_ns;
+    uint64_t ttl_from_ns, revoked_ns, overdue_ns;
     uint64_t ttl_ns; /* as it holds now; 0: held */
     struct spot at;
 };

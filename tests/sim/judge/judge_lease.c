@@ -87,23 +87,33 @@ void judge_lease_left(struct judge *j, struct party *p)
     party_free(j, p);
 }
 
-/* Whether a goes before b at gate g. */
-static bool before(const struct judge *j, uint32_t g, const struct party *a, const struct party *b)
+/* Those that have waited for too long, by the shortest bound of their gates. */
+void judge_lease_tick(struct judge *j)
 {
-    const uint64_t *max = j->gates[g].policy.wait_ns_max;
-    bool a_over = max[a->class] && judge_over(j, a->since_ns + max[a->class], a->gap_ns);
-    bool b_over = max[b->class] && judge_over(j, b->since_ns + max[b->class], b->gap_ns);
-    if (a_over != b_over)
-        return a_over;
-    if (a_over) {
-        uint64_t a_at = a->since_ns + max[a->class] - a->gap_ns;
-        uint64_t b_at = b->since_ns + max[b->class] - b->gap_ns;
-        if (a_at != b_at)
-            return a_at < b_at;
+    struct link *n;
+    list_each(n, &j->arrivals[1]) {
+        struct party *p = list_entry(n, struct party, order);
+        uint64_t least = 0;
+        for (uint32_t k = 0; k < p->ask.gate_count; k++) {
+            uint64_t max = j->gates[p->ask.gates[k]].policy.wait_ns_max[p->class];
+            if (max && (!least || max < least))
+                least = max;
+        }
+        if (p->overdue || !least || !judge_over(j, p->since_ns + least, p->gap_ns))
+            continue;
+        p->overdue = true;
+        p->overdue_ns = p->since_ns + least - p->gap_ns;
     }
-    if (!a_over && a->class != b->class)
-        return a->class < b->class;
-    return a->seq < b->seq;
+}
+
+/* Whether a goes before b at a gate. */
+static bool before(const struct party *a, const struct party *b)
+{
+    if (a->overdue != b->overdue)
+        return a->overdue;
+    if (a->overdue)
+        return a->overdue_ns < b->overdue_ns;
+    return a->class != b->class ? a->class < b->class : a->seq < b->seq;
 }
 
 static void check_turn(struct judge *j, const struct party *p)
@@ -112,7 +122,7 @@ static void check_turn(struct judge *j, const struct party *p)
     const struct link *n;
     list_each(n, &j->gates[g].waiting) {
         const struct party *o = list_entry(n, const struct party, mates);
-        if (o != p && before(j, g, o, p))
+        if (o != p && before(o, p))
             judge_break(j, RULE_GATE_ORDER, "#%" PRIu64 " came into gate %u before #%" PRIu64,
                         p->tag, g, o->tag);
     }

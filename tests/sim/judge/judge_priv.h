@@ -45,6 +45,7 @@ void hand_back(struct judge *j, const struct spot *s);
 
 /* judge_lease.c */
 void judge_lease_event(struct judge *j, const struct event *ev);
+void judge_lease_tick(struct judge *j);
 void judge_lease_grant(struct judge *j, const struct effect *e);
 void judge_lease_refused(struct judge *j, struct party *p, const struct effect *e);
 void judge_lease_left(struct judge *j, struct party *p);
