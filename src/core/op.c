@@ -407,6 +407,7 @@ void op_on_suspended(struct core *c, const struct event *ev)
         uint64_t residue =
             ev->model.residue_bytes ? ev->model.residue_bytes : m->policy.suspended_bytes;
         model_set_state(c, slot, MODEL_SUSPENDED, op.why);
+        m->hold.unsized = false; /* whatever it was, now it is this */
         for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
             if (m->hold.charged[d] > residue)
                 ledger_reduce(c, &m->hold, d, residue);

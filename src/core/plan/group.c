@@ -23,7 +23,8 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
     for (uint32_t i = 0; i < c->model_count; i++) {
         const struct model *m = &c->models[i];
         /* What leaves for another target must not be back before that one is loading. */
-        if (c->targets[i].plan.active && m->state == MODEL_UNLOADED && conflicts(c, i, target))
+        bool coming = m->state == MODEL_UNLOADED || m->state == MODEL_SUSPENDED;
+        if (c->targets[i].plan.active && coming && conflicts(c, i, target))
             return PLAN_WAIT;
         if (!in_the_way(c, target, i))
             continue;

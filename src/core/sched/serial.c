@@ -141,6 +141,17 @@ static bool to_bring_in(const struct core *c, uint32_t target)
            (m->state == MODEL_LOADED && heap_has(&c->wants, target));
 }
 
+/* One wish does not undo another. */
+static bool undoes_wish(const struct core *c, uint32_t victims)
+{
+    for (uint32_t i = 0; i < victims; i++) {
+        const struct model *m = &c->models[c->victims[i].target];
+        if (m->wish == WISH_LOADED && !m->wish_rests)
+            return true;
+    }
+    return false;
+}
+
 /* False: there is nothing more to do for now. */
 static bool bring_in(struct core *c, uint32_t target, uint32_t victims)
 {
@@ -163,11 +174,13 @@ static bool bring_in(struct core *c, uint32_t target, uint32_t victims)
 
 static bool take_turn(struct core *c)
 {
-    uint32_t victims;
+    uint32_t victims = 0;
     struct turn turn = next_turn(c);
     if (turn.target == CORE_SLOT_NONE)
         return false;
     enum others others = gather_others(c, turn.target, &victims);
+    if (turn.seq == 0 && undoes_wish(c, victims))
+        return false;
     const struct model *m = want_is_lease(c, turn.target) ? NULL : &c->models[turn.target];
     if (others == OTHERS_BUSY || (m && (m->hold.settling_devices || m->leaving == LEAVE_UNLOAD ||
                                         m->leaving == LEAVE_SUSPEND)))
@@ -205,7 +218,7 @@ static void dispatch(struct core *c)
 
 static bool is_free(struct core *c, uint32_t model)
 {
-    uint32_t victims;
+    uint32_t victims = 0;
     return at_rest(c) && next_turn(c).target == CORE_SLOT_NONE &&
            gather_others(c, model, &victims) != OTHERS_BUSY && victims == 0;
 }

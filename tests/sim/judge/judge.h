@@ -91,7 +91,8 @@ struct party { /* a request, or a lease */
     uint64_t gap_ns;      /* judge's gap_ns when its clock began */
     uint64_t bound_ns;    /* fair: when the bound is over; 0: not yet overdue */
     struct core_lease_ask ask;
-    uint64_t ttl_from_ns, revoked_ns, overdue_ns;
+    uint64_t ttl_from_ns, revoked_ns;
+    uint64_t overdue_ns, overdue_tick; /* since when, and which TICK said so */
     uint64_t ttl_ns; /* as it holds now; 0: held */
     struct spot at;
 };
@@ -140,7 +141,7 @@ struct judge {
     struct party *asked; /* until it is answered */
     struct party *chain[JUDGE_CHAIN_MAX]; /* granted in this chain of steps */
     uint32_t chain_count, ticks;
-    uint64_t last_op;
+    uint64_t last_op, tick;
     uint32_t serving, leases_inside; /* granted requests, granted leases */
     uint64_t arrived, granted_count, refused, left;
     uint32_t touched; /* a model that this chain was about */

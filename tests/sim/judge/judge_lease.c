@@ -91,6 +91,7 @@ void judge_lease_left(struct judge *j, struct party *p)
 void judge_lease_tick(struct judge *j)
 {
     struct link *n;
+    j->tick++;
     list_each(n, &j->arrivals[1]) {
         struct party *p = list_entry(n, struct party, order);
         uint64_t least = 0;
@@ -103,6 +104,7 @@ void judge_lease_tick(struct judge *j)
             continue;
         p->overdue = true;
         p->overdue_ns = p->since_ns + least - p->gap_ns;
+        p->overdue_tick = j->tick;
     }
 }
 
@@ -111,6 +113,8 @@ static bool before(const struct party *a, const struct party *b)
 {
     if (a->overdue != b->overdue)
         return a->overdue;
+    if (a->overdue && a->overdue_tick != b->overdue_tick)
+        return a->overdue_tick < b->overdue_tick;
     if (a->overdue)
         return a->overdue_ns < b->overdue_ns;
     return a->class != b->class ? a->class < b->class : a->seq < b->seq;

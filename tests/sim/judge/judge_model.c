@@ -463,6 +463,14 @@ static void moved(struct judge *j, struct judge_model *m, enum outcome how)
     m->seat = SEAT_HERE;
 }
 
+/* One of unknown size is alone with its bytes until it has been measured. */
+static void leave_alone(struct judge *j, uint32_t slot, uint32_t devices)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((devices >> d & 1) && j->alone[d] == slot + 1)
+            j->alone[d] = 0;
+}
+
 static void suspended(struct judge *j, struct judge_model *m, const struct event *ev)
 {
     if (ev->model.outcome == OUTCOME_GONE) {
@@ -477,6 +485,7 @@ static void suspended(struct judge *j, struct judge_model *m, const struct event
         m->at.bytes = left < m->at.bytes ? left : m->at.bytes;
         hand_anyway(j, &m->at);
         m->seat = SEAT_ASLEEP;
+        leave_alone(j, (uint32_t)(m - j->models), m->at.devices); /* what is left is known */
     }
 }
 
@@ -536,14 +545,6 @@ static void completed(struct judge *j, struct judge_model *m, const struct event
     default:
         break;
     }
-}
-
-/* One of unknown size is alone with its bytes until it has been measured. */
-static void leave_alone(struct judge *j, uint32_t slot, uint32_t devices)
-{
-    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
-        if ((devices >> d & 1) && j->alone[d] == slot + 1)
-            j->alone[d] = 0;
 }
 
 void judge_model_sampled(struct judge *j, const struct event *ev)
