@@ -37,7 +37,8 @@ enum op_kind plan_how(const struct core *c, uint32_t target);
 uint32_t plan_placement(const struct core *c, uint32_t target);
 
 /* Whether the model is there, for planners that know no bytes: what another plan is bringing in is;
- * what a backend has that does not answer is not, since nobody could make it leave. */
+ * what sleeps is not; nor is what a backend has that does not answer, since nobody could make it
+ * leave. */
 bool plan_has_come(const struct core *c, uint32_t model);
 
 /* victim.c: whether something may be told to go for the claim's sake, now or once it has finished

@@ -50,8 +50,8 @@ static bool model_yields(struct core *c, uint32_t slot, const struct claim *clai
     if (claim->rank == CLASS__COUNT && m->wish == WISH_LOADED && !m->wish_rests)
         return false; /* one wish does not undo another */
     *ret_busy = model_busy(m) && m->state == MODEL_LOADED;
-    if (m->state == MODEL_SUSPENDED)
-        return !m->waiting_count;
+    if (m->state == MODEL_SUSPENDED) /* wanted itself: whoever is first in the order stays */
+        return !m->waiting_count || want_precedes(c, claim->target, slot);
     if (!*ret_busy)
         return !fair || claim->overdue || claim->rank <= m->last_class ||
                after(c, m->last_used.ns + c->fair.min_resident_ns);

@@ -60,8 +60,8 @@ bool sched_is_free(struct core *c, uint32_t model)
 bool plan_has_come(const struct core *c, uint32_t model)
 {
     const struct model *m = &c->models[model];
-    return c->targets[model].plan.active ||
-           (model_resident(m) && !c->backend_down[m->policy.backend]);
+    return c->targets[model].plan.active || (model_resident(m) && m->state != MODEL_SUSPENDED &&
+                                             !c->backend_down[m->policy.backend]);
 }
 
 void sched_dispatch(struct core *c)
@@ -120,12 +120,43 @@ static void call_off_unwanted(struct core *c, uint32_t target, uint32_t devices)
     }
 }
 
+static uint32_t devices_of(const struct core *c, uint32_t target)
+{
+    uint32_t devices = 0;
+    if (want_is_lease(c, target))
+        return want_lease(c, target)->ask.device_mask;
+    const struct core_model_policy *p = &c->models[target].policy;
+    for (uint32_t i = 0; i < p->placement_count; i++)
+        devices |= p->placements[i].device_mask;
+    return devices;
+}
+
+/* A mode comes behind everybody who waits: what it wishes for is left where somebody else wants to
+ * be. */
+static bool is_wanted_there(const struct core *c, uint32_t wished)
+{
+    const struct planner *planner = plan_for(c, wished);
+    const struct link *n;
+    list_each(n, &c->parked) {
+        uint32_t other = (uint32_t)(list_entry(n, const struct target, parked) - c->targets);
+        if (c->targets[other].blocked || want_claim(c, other).rank == CLASS__COUNT)
+            continue;
+        if (devices_of(c, wished) & devices_of(c, other) && c->plan == PLAN_FIT)
+            return true;
+        if (!want_is_lease(c, other) && (planner->conflicts(c, wished, other) || planner->conflicts(c, other, wished)))
+            return true;
+    }
+    return false;
+}
+
 static enum plan_verdict make_plan(struct core *c, const struct scan *scan,
                                    const struct claim *claim, struct planned *ret)
 {
     if (want_is_lease(c, claim->target) && !lease_gates_open(c, want_lease(c, claim->target)))
         return PLAN_WAIT;
     if (is_held_up(c, scan, claim->target))
+        return PLAN_WAIT;
+    if (claim->rank == CLASS__COUNT && is_wanted_there(c, claim->target))
         return PLAN_WAIT;
     return plan_for(c, claim->target)->plan(c, claim, ret);
 }
