@@ -100,6 +100,8 @@ static void mode_event(struct judge *j, const struct event *ev)
         j->models[i].wish = WISH_NONE;
     for (uint32_t i = 0; i < ev->mode.count; i++) {
         const struct core_wish *w = &ev->mode.wishes[i];
+        if (!j->models[w->model].policy.present)
+            continue; /* nobody can be meant */
         j->models[w->model].wish = w->what;
         j->models[w->model].wish_placement = w->placement;
     }

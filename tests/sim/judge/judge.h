@@ -59,7 +59,7 @@ struct judge_model {
     uint64_t op; /* open while the seat is one that passes */
     bool escalated;
     bool ghost; /* gone with its backend; what it had may be there */
-    uint64_t op_since_ns, asleep_bytes;
+    uint64_t op_since_ns, asleep_bytes, ghost_ns;
     struct spot at, to; /* to: of a move, or of a resume */
     struct list waiting[CLASS__COUNT];
     uint32_t waiting_count, running;

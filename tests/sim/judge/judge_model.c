@@ -115,6 +115,14 @@ static void check_spot(struct judge *j, uint32_t slot, const struct spot *s)
                     slot, s->bytes, known_bytes(m, s->placement));
 }
 
+/* Whether it has to be reckoned with beside another: what sleeps has not, nor what cannot be told to
+ * leave. */
+static bool is_company(const struct judge *j, uint32_t slot)
+{
+    enum seat seat = j->models[slot].seat;
+    return seat != SEAT_GONE && seat != SEAT_ASLEEP && !judge_out_of_reach(j, slot);
+}
+
 static bool in_one_set(const struct judge *j, uint32_t target)
 {
     for (uint32_t s = 0, at = 0; s < j->config.matrix.set_count; at = j->ends[s++]) {
@@ -122,7 +130,7 @@ static bool in_one_set(const struct judge *j, uint32_t target)
         for (uint32_t i = at; i < j->ends[s]; i++)
             has[j->members[i]] = true;
         for (uint32_t i = 0; i < j->model_count && all; i++)
-            all = has[i] || (i != target && (j->models[i].seat == SEAT_GONE || judge_out_of_reach(j, i)));
+            all = has[i] || (i != target && !is_company(j, i));
         if (all)
             return true;
     }
@@ -156,8 +164,7 @@ static void check_company(struct judge *j, uint32_t target)
 {
     uint32_t others = 0;
     for (uint32_t i = 0; i < j->model_count; i++) {
-        if (i == target || j->models[i].seat == SEAT_GONE || j->models[i].seat == SEAT_ASLEEP ||
-            judge_out_of_reach(j, i))
+        if (i == target || !is_company(j, i))
             continue;
         others++;
         if (apart(j, target, i))
@@ -547,9 +554,32 @@ static void completed(struct judge *j, struct judge_model *m, const struct event
     }
 }
 
+static void lay_there(struct judge *j, struct spot *s, uint32_t device)
+{
+    struct spot there = {s->placement, s->devices & 1U << device, s->bytes};
+    hand_back(j, &there);
+    s->devices &= ~there.devices;
+}
+
+/* A sample of after the loss that does not show a ghost's bytes shows that they are free there. */
+static void lay_ghosts_seen(struct judge *j, const struct event *ev)
+{
+    for (uint32_t i = 0; i < j->model_count; i++) {
+        struct judge_model *m = &j->models[i];
+        bool seen = ev->sample.uses_unknown || ev->sample.taken.ns <= m->ghost_ns;
+        for (uint32_t u = 0; u < ev->sample.use_count; u++)
+            seen |= ev->sample.uses[u].model == i && ev->sample.uses[u].bytes;
+        if (!m->ghost || seen)
+            continue;
+        lay_there(j, &m->at, ev->sample.device);
+        lay_there(j, &m->to, ev->sample.device);
+    }
+}
+
 void judge_model_sampled(struct judge *j, const struct event *ev)
 {
     uint32_t d = ev->sample.device, slot = j->alone[d] - 1;
+    lay_ghosts_seen(j, ev);
     if (!j->alone[d] || j->models[slot].seat == SEAT_LOADING)
         return;
     leave_alone(j, slot, 1U << d); /* perhaps it could not be measured */
@@ -578,6 +608,7 @@ static void backend_event(struct judge *j, const struct event *ev)
         if (m->seat == SEAT_RESUMING)
             loaders(j, m->to.devices, false);
         m->ghost = true;
+        m->ghost_ns = j->now_ns;
         awake(j, m);
         m->life++;
         m->busy = 0;
@@ -615,6 +646,7 @@ void judge_model_config(struct judge *j, const struct core_config *config)
         m->pinned = m->pinned && was;
         if (!was) { /* another model has the slot */
             m->learned = 0;
+            m->wish = WISH_NONE;
             memset(m->learned_bytes, 0, sizeof(m->learned_bytes));
         }
         if (m->policy.present && (m->seat == SEAT_GONE ||
