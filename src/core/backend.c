@@ -67,6 +67,7 @@ void backend_up(struct core *c, uint32_t backend)
     c->backend_down[backend] = false;
     deadline_clear(c, deadline_backend(c, backend));
     say(c, EFFECT_NOTICE, backend, NOTICE_BACKEND_UP);
+    transition_outdate_all(c); /* planned as if its models were not there */
     c->version++;
     for (uint32_t i = 0; i < c->model_count; i++) {
         struct model *m = &c->models[i];

@@ -171,6 +171,7 @@ static void learn(struct core *c, const struct event *ev)
         m->learned_bytes[placement] = ev->learned.bytes;
         m->load_ns_mean[placement] = ev->learned.load_ns;
     }
+    c->targets[slot].plan.stale = true;
     c->version++;
 }
 

@@ -245,7 +245,7 @@ void ledger_charge(struct core *c, struct holding *h, uint32_t device, uint64_t 
 {
     if (!h->devices) {
         h->peak_bytes = 0;
-        h->blind_samples = 0;
+        h->blind_samples = h->seen_devices = 0;
     }
     put(c, h, device, h->charged[device] + bytes, h->settling[device], h->measured[device]);
     core_emit(c, EFFECT_SAMPLE_NOW, CORE_SLOT_NONE)->device = device;
@@ -281,7 +281,6 @@ void ledger_release(struct core *c, struct holding *h)
 {
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
         ledger_reduce(c, h, d, 0);
-    h->seen_devices = 0;
 }
 
 static void settle_device(struct core *c, struct holding *h, uint32_t device)

@@ -164,6 +164,9 @@ void model_refresh(struct core *c, uint32_t slot)
     if (!is_wanted && !c->targets[slot].plan.active)
         c->targets[slot].plan.growths = 0;
     refresh_idle(c, slot);
+    if (m->loads_wanted && m->state == MODEL_LOADED && m->leaving == LEAVE_NOT &&
+        m->victim_of == CORE_SLOT_NONE)
+        command_finish(c, slot, COMMAND_LOAD, REASON_NONE);
     if (m->state == MODEL_SUSPENDED && m->leaving == LEAVE_NOT && home_is_lost(c, m)) {
         m->leaving = LEAVE_UNLOAD; /* it cannot wake there, but be loaded elsewhere */
         m->leaving_why = REASON_NO_DEVICE;

@@ -96,7 +96,7 @@ void op_start_planned(struct core *c, uint32_t slot)
           (struct op){.kind = plan->how,
                       .why = why,
                       .placement = plan->placement,
-                      .devices = plan->how == OP_RESUME ? m->home : plan->devices,
+                      .devices = plan->devices,
                       .bytes = most_bytes(plan)});
 }
 
@@ -243,7 +243,6 @@ void op_on_loaded(struct core *c, const struct event *ev)
     uint32_t placement = op.placement < CORE_PLACEMENTS_MAX ? op.placement : 0;
     average(&m->load_ns_mean[placement], took);
     emit_learned(c, slot, placement);
-    command_finish(c, slot, COMMAND_LOAD, REASON_NONE);
     model_refresh(c, slot);
 }
 
@@ -444,7 +443,6 @@ void op_on_resumed(struct core *c, const struct event *ev)
         open_gate(c, slot);
         average(&m->resume_ns_mean, took);
         say_here(c, NOTICE_RESUMED, slot, op.why)->duration_ns = took;
-        command_finish(c, slot, COMMAND_LOAD, REASON_NONE);
     }
     model_refresh(c, slot);
 }
@@ -497,6 +495,5 @@ void op_on_adopted(struct core *c, const struct event *ev)
     model_set_state(c, slot, MODEL_LOADED, REASON_ADOPTED);
     open_gate(c, slot);
     say_here(c, NOTICE_MODEL_LOADED, slot, REASON_ADOPTED);
-    command_finish(c, slot, COMMAND_LOAD, REASON_NONE);
     model_refresh(c, slot);
 }

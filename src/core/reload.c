@@ -39,6 +39,12 @@ static void change_model(struct core *c, uint32_t slot, const struct core_model_
     }
     m->next_policy = *policy;
     m->next = true;
+    /* What the process knows nothing of holds at once. */
+    m->policy.group = policy->group;
+    m->policy.evict_cost = policy->evict_cost;
+    m->policy.priority = policy->priority;
+    m->policy.queue_max = policy->queue_max;
+    m->policy.pinned = policy->pinned;
     model_leave(c, slot, LEAVE_UNLOAD, REASON_CONFIG);
 }
 
@@ -57,6 +63,7 @@ static void remove_model(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
     m->removed = c->sweep = true;
+    m->pinned = false;
     queue_doom(c, slot, REASON_MODEL_UNKNOWN);
     command_finish(c, slot, COMMAND_LOAD, REASON_MODEL_UNKNOWN);
     if (model_resident(m))

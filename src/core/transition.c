@@ -238,7 +238,7 @@ static enum fits fits(const struct core *c, uint32_t target)
     const struct holding *h = ledger_holding(c, target);
     enum fits result = FITS;
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
-        if (!(plan->devices & (1U << d)))
+        if (!(plan->devices & (1U << d)) || !plan->bytes[d])
             continue;
         uint64_t have = plan->how == OP_RESUME ? h->charged[d] : 0;
         if (ledger_room(c, d, target) >= (int64_t)minus(plan->bytes[d], have))
@@ -263,7 +263,8 @@ static bool outdated(const struct core *c, uint32_t target)
         return true;
     if (want_is_lease(c, target))
         return !lease_gates_open(c, want_lease(c, target));
-    return plan->how == OP_MOVE && c->models[target].running.count;
+    const struct model *m = &c->models[target];
+    return plan->how == OP_MOVE && m->running.count > m->quiet_count;
 }
 
 static void advance(struct core *c, uint32_t target)

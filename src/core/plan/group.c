@@ -5,6 +5,8 @@
 static bool conflicts(const struct core *c, uint32_t target, uint32_t other)
 {
     uint32_t tg = c->models[target].policy.group, og = c->models[other].policy.group;
+    if (c->models[other].removed) /* its group may be gone, and it goes too */
+        return c->groups[tg].exclusive;
     if (tg == og)
         return c->groups[tg].swap;
     return c->groups[tg].exclusive && !c->groups[og].persistent;
@@ -34,9 +36,7 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
         if (m->policy.group != c->models[target].policy.group)
             why = REASON_EXCLUSIVE;
     }
-    ret->plan = (struct plan){
-        .how = plan_how(c, target), .placement = plan_placement(c, target), .why = why};
-    return PLAN_GO;
+    return plan_unfitted(c, target, why, ret);
 }
 
 const struct planner plan_group = {.plan = plan, .conflicts = conflicts};

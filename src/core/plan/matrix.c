@@ -62,9 +62,7 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
         if (verdict != PLAN_GO)
             return verdict;
     }
-    ret->plan = (struct plan){
-        .how = plan_how(c, target), .placement = plan_placement(c, target), .why = REASON_MATRIX};
-    return PLAN_GO;
+    return plan_unfitted(c, target, REASON_MATRIX, ret);
 }
 
 const struct planner plan_matrix = {.plan = plan, .conflicts = conflicts};

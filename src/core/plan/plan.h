@@ -41,6 +41,10 @@ uint32_t plan_placement(const struct core *c, uint32_t target);
  * leave. */
 bool plan_has_come(const struct core *c, uint32_t model);
 
+/* The plan of one that has its victims, where bytes do not matter: it takes none. */
+enum plan_verdict plan_unfitted(const struct core *c, uint32_t target, enum reason why,
+                                struct planned *ret);
+
 /* victim.c: whether something may be told to go for the claim's sake, now or once it has finished
  * its work, how, and at what cost. */
 bool victim_consider(struct core *c, uint32_t slot, const struct claim *claim, struct victim *ret);

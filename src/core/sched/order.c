@@ -57,6 +57,20 @@ bool sched_is_free(struct core *c, uint32_t model)
     return scheds[c->sched]->is_free(c, model);
 }
 
+enum plan_verdict plan_unfitted(const struct core *c, uint32_t target, enum reason why,
+                                struct planned *ret)
+{
+    enum op_kind how = plan_how(c, target);
+    /* What sleeps comes back to where it is. */
+    uint32_t devices = how == OP_RESUME ? c->models[target].home : 0;
+    ret->plan = (struct plan){
+        .how = how, .placement = plan_placement(c, target), .devices = devices, .why = why};
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((devices >> d & 1) && c->devices[d].loader != CORE_SLOT_NONE)
+            return PLAN_WAIT;
+    return PLAN_GO;
+}
+
 bool plan_has_come(const struct core *c, uint32_t model)
 {
     const struct model *m = &c->models[model];

@@ -22,6 +22,8 @@ static void started(struct judge *j, const struct event *ev)
         return;
     struct judge_model *m = &j->models[c->model];
     j->touched = c->model;
+    if (!m->policy.present)
+        return;
     if (c->what == COMMAND_UNLOAD_NOW && m->seat != SEAT_GONE)
         m->forced = true;
     if (c->what != COMMAND_PIN && c->what != COMMAND_UNPIN)

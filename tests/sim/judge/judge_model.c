@@ -98,7 +98,7 @@ static bool placed_well(const struct judge *j, const struct judge_model *m, cons
 }
 
 /* What is declared, or what it was seen to take under an earlier declaration. */
-static uint64_t known_bytes(const struct judge_model *m, uint32_t placement)
+uint64_t judge_known_bytes(const struct judge_model *m, uint32_t placement)
 {
     uint64_t declared = m->policy.placements[placement].bytes;
     return declared > m->learned_bytes[placement] ? declared : m->learned_bytes[placement];
@@ -110,9 +110,9 @@ static void check_spot(struct judge *j, uint32_t slot, const struct spot *s)
     if (!placed_well(j, m, s))
         judge_break(j, RULE_PLACE, "m%u goes to placement %u on devices %x", slot, s->placement,
                     s->devices);
-    else if (j->terms.declared && s->devices && s->bytes != known_bytes(m, s->placement))
+    else if (j->terms.declared && s->devices && s->bytes != judge_known_bytes(m, s->placement))
         judge_break(j, RULE_BYTES, "m%u gets %" PRIu64 " bytes, and is known to take %" PRIu64,
-                    slot, s->bytes, known_bytes(m, s->placement));
+                    slot, s->bytes, judge_known_bytes(m, s->placement));
 }
 
 /* Whether it has to be reckoned with beside another: what sleeps has not, nor what cannot be told to
@@ -155,6 +155,8 @@ static bool apart(const struct judge *j, uint32_t target, uint32_t other)
         return !may_stay(&j->models[other]);
     if (j->config.plan != PLAN_GROUP)
         return false;
+    if (!j->models[other].policy.present)
+        return false; /* on its way out, and of no group any more */
     if (tg == og)
         return j->groups[tg].swap;
     return j->groups[tg].exclusive && !j->groups[og].persistent;
@@ -206,6 +208,7 @@ static void load(struct judge *j, const struct effect *e)
                     m->policy.present ? "there" : "not configured");
         return;
     }
+    m->in_force = m->policy;
     may_come(j, e);
     if (m->ghost && m->at.devices)
         judge_break(j, RULE_OP, "LOAD of m%u before what it had is free", e->model);
@@ -261,9 +264,9 @@ static void may_leave(struct judge *j, const struct effect *e)
                     e->model, reason_text(e->reason));
     if (e->reason != REASON_IDLE)
         return;
-    if (!m->policy.ttl_ns || m->busy || j->now_ns < m->used_ns + m->policy.ttl_ns)
+    if (!m->policy.ttl_ns || m->busy || j->now_ns - j->gap_ns < m->used_ns + m->policy.ttl_ns)
         judge_break(j, RULE_IDLE, "m%u is unloaded as idle %" PRIu64 " ns after its last use",
-                    e->model, j->now_ns - m->used_ns);
+                    e->model, j->now_ns - j->gap_ns - m->used_ns);
     if (j->event->type != EVENT_TICK)
         judge_break(j, RULE_TICK_ONLY, "m%u is idle in a step that is no TICK", e->model);
 }
@@ -340,7 +343,8 @@ static void escalate(struct judge *j, const struct effect *e)
 
 static void retired(struct judge *j, const struct effect *e)
 {
-    const struct judge_model *m = &j->models[e->model];
+    struct judge_model *m = &j->models[e->model];
+    m->known = false;
     if (m->policy.present || m->seat != SEAT_GONE || m->waiting_count || m->running)
         judge_break(j, RULE_RETIRED, "m%u is retired, and still there, wanted or configured",
                     e->model);
@@ -360,7 +364,7 @@ static void lay_ghost(struct judge *j, struct judge_model *m)
 static void here(struct judge *j, struct judge_model *m)
 {
     m->seat = SEAT_HERE;
-    m->used_ns = j->now_ns;
+    m->used_ns = j->now_ns - j->gap_ns;
 }
 
 /* The core takes it, or drops it as stale: which of both is known by its notice alone. */
@@ -454,6 +458,14 @@ static void gone(struct judge *j, struct judge_model *m)
     m->ordered = m->forced = false;
 }
 
+/* One of unknown size is alone with its bytes until it has been measured. */
+static void leave_alone(struct judge *j, uint32_t slot, uint32_t devices)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((devices >> d & 1) && j->alone[d] == slot + 1)
+            j->alone[d] = 0;
+}
+
 static void moved(struct judge *j, struct judge_model *m, enum outcome how)
 {
     if (how == OUTCOME_GONE) {
@@ -464,18 +476,11 @@ static void moved(struct judge *j, struct judge_model *m, enum outcome how)
         hand_back(j, &m->to);
     } else {
         hand_back(j, &m->at);
+        leave_alone(j, (uint32_t)(m - j->models), m->at.devices & ~m->to.devices);
         m->at = m->to;
     }
     m->to = (struct spot){CORE_SLOT_NONE, 0, 0};
     m->seat = SEAT_HERE;
-}
-
-/* One of unknown size is alone with its bytes until it has been measured. */
-static void leave_alone(struct judge *j, uint32_t slot, uint32_t devices)
-{
-    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
-        if ((devices >> d & 1) && j->alone[d] == slot + 1)
-            j->alone[d] = 0;
 }
 
 static void suspended(struct judge *j, struct judge_model *m, const struct event *ev)
@@ -640,18 +645,19 @@ void judge_model_config(struct judge *j, const struct core_config *config)
     for (uint32_t i = 0; i < config->model_count || i < j->model_count; i++) {
         struct judge_model *m = &j->models[i];
         struct core_model_policy none = {0};
-        bool was = m->policy.present;
         m->was_pinned |= m->policy.pinned;
         m->policy = i < config->model_count ? config->models[i] : none;
-        m->pinned = m->pinned && was;
-        if (!was) { /* another model has the slot */
+        m->pinned = m->pinned && m->policy.present;
+        if (!m->known) { /* another model has the slot */
             m->learned = 0;
             m->wish = WISH_NONE;
             memset(m->learned_bytes, 0, sizeof(m->learned_bytes));
         }
+        m->known |= m->policy.present;
         if (m->policy.present && (m->seat == SEAT_GONE ||
                                   m->hash_running == m->policy.hash_process))
             m->in_force = m->policy;
+        m->in_force.group = m->policy.group;
     }
     if (config->model_count > j->model_count)
         j->model_count = config->model_count;
@@ -667,7 +673,7 @@ void judge_model_peace(struct judge *j)
         if (m->seat != SEAT_GONE && !m->policy.present)
             judge_break(j, RULE_LIVENESS, "m%u is there, and not configured", i);
         if (m->seat == SEAT_HERE && m->wish == WISH_UNLOADED && !pinned(m) &&
-            j->now_ns > m->used_ns + j->config.fair.min_resident_ns)
+            j->now_ns - j->gap_ns > m->used_ns + j->config.fair.min_resident_ns)
             judge_break(j, RULE_WISH, "m%u is there, and the mode wants it gone", i);
     }
 }

@@ -38,6 +38,7 @@ void judge_model_config(struct judge *j, const struct core_config *config);
 void judge_model_learned(struct judge *j, uint32_t slot, uint32_t placement, uint64_t bytes);
 void judge_model_sampled(struct judge *j, const struct event *ev);
 void judge_model_peace(struct judge *j);
+uint64_t judge_known_bytes(const struct judge_model *m, uint32_t placement);
 void hand_out(struct judge *j, const struct spot *s, const char *to_whom);
 /* It has them already: whatever room there is. */
 void hand_anyway(struct judge *j, const struct spot *s);

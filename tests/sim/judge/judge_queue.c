@@ -128,7 +128,7 @@ static void stop_serving(struct judge *j, struct party *p)
     m->running--;
     m->busy -= p->life == m->life && !p->quiet;
     p->quiet = false;
-    m->used_ns = j->now_ns;
+    m->used_ns = j->now_ns - j->gap_ns;
     j->serving--;
 }
 
@@ -238,7 +238,7 @@ void judge_queue_grant(struct judge *j, const struct effect *e)
     p->life = j->models[p->model].life;
     j->models[p->model].running++;
     j->models[p->model].busy++;
-    j->models[p->model].used_ns = j->now_ns;
+    j->models[p->model].used_ns = j->now_ns - j->gap_ns;
     j->serving++;
     j->granted_count++;
     must(j->chain_count < JUDGE_CHAIN_MAX);
@@ -258,7 +258,8 @@ static bool fits_somewhere(const struct judge *j, const struct judge_model *m)
         if (pl->device_mask == 0)
             return true;
         for (uint32_t d = 0; d < j->config.device_count; d++)
-            fit += (pl->device_mask >> d & 1) && j->found[d] && pl->bytes <= judge_capacity(j, d);
+            fit += (pl->device_mask >> d & 1) && j->found[d] &&
+                   judge_known_bytes(m, k) <= judge_capacity(j, d);
         if (fit >= want)
             return true;
     }
