@@ -314,9 +314,11 @@ void lease_restore(struct core *c, const struct event *ev)
 void lease_renew(struct core *c, struct id id)
 {
     struct lease *l;
-    if (!find(c, id, &l) || l->state != LEASE_GRANTED || l->revoked)
+    if (!find(c, id, &l) || l->state != LEASE_GRANTED)
         return;
     l->expires.ns = l->ask.ttl_ns ? c->now.ns + l->ask.ttl_ns : 0;
+    if (l->revoked)
+        earliest(&l->expires.ns, l->grace_ends.ns);
     set_time(c, l);
 }
 
@@ -382,9 +384,8 @@ void lease_revoke(struct core *c, uint32_t slot, enum reason why, uint32_t other
     if (l->revoked)
         return;
     l->revoked = true;
-    uint64_t until = c->now.ns + l->ask.grace_ns;
-    if (!l->expires.ns || l->expires.ns > until)
-        l->expires.ns = until;
+    l->grace_ends.ns = c->now.ns + l->ask.grace_ns;
+    earliest(&l->expires.ns, l->grace_ends.ns);
     struct effect *e = say(c, EFFECT_LEASE_REVOKE, l);
     e->reason = why;
     e->duration_ns = l->ask.grace_ns;

@@ -128,6 +128,7 @@ struct lease {
     uint64_t tag, seq;
     uint64_t stood_ns;
     struct mono since, granted_at, expires; /* expires: of patience, ttl or grace; 0: never */
+    struct mono grace_ends;                 /* once it is revoked */
     struct gate_entrant entrants[CORE_LEASE_GATES_MAX];
     struct holding hold;
     uint32_t victim_of; /* target slot; CORE_SLOT_NONE: of none */

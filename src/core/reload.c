@@ -30,6 +30,7 @@ static void change_model(struct core *c, uint32_t slot, const struct core_model_
     struct model *m = &c->models[slot];
     if (may_stay(m, policy)) {
         m->policy = *policy;
+        c->sweep |= c->backend_down[m->policy.backend];
         /* It may be mended: the pause ends with the next tick, which bounds its effects. */
         if (m->state == MODEL_ERROR)
             deadline_set(c, deadline_model(slot, DEADLINE_ERROR), c->now);
@@ -76,6 +77,7 @@ void reload_take_next(struct core *c, uint32_t slot)
     if (m->next) {
         m->policy = m->next_policy;
         m->next = false;
+        c->sweep |= c->backend_down[m->policy.backend]; /* who waits for it has to be told */
     }
     if (m->removed)
         c->sweep = true;

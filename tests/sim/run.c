@@ -230,7 +230,7 @@ void run_tell(struct run *r, struct note *n)
         run_stop_if_broken(r);
         if (r->trace)
             fprintf(r->trace, "    (more)\n");
-        r->judge->event = &tick;
+        judge_more(r->judge, &tick);
         more = step(r, &tick);
     }
     if (!core_deadline(r->core, &at))

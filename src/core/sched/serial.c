@@ -156,6 +156,8 @@ static bool undoes_wish(const struct core *c, uint32_t victims)
 static bool bring_in(struct core *c, uint32_t target, uint32_t victims)
 {
     struct plan plan;
+    if (!want_is_lease(c, target) && !heap_has(&c->wants, target))
+        return false;
     enum plan_verdict verdict = choose(c, target, &plan);
     if (verdict == PLAN_NEVER) {
         want_refuse(c, target, REASON_NO_ROOM);
@@ -165,7 +167,7 @@ static bool bring_in(struct core *c, uint32_t target, uint32_t victims)
         want_block(c, target, REASON_FOREIGN, CORE_SLOT_NONE);
     else
         want_unblock(c, target);
-    if (verdict == PLAN_WAIT || (!want_is_lease(c, target) && !heap_has(&c->wants, target)))
+    if (verdict == PLAN_WAIT)
         return false;
     transition_commit(c, target, &plan, victims);
     transition_advance_all(c);

@@ -326,6 +326,12 @@ void judge_view_model(struct judge *j, uint32_t model, const struct core_model_v
                     v->devices, m->at.devices);
 }
 
+void judge_more(struct judge *j, const struct event *tick)
+{
+    j->event = tick;
+    judge_lease_tick(j);
+}
+
 void judge_peace(struct judge *j)
 {
     const struct link *n;

@@ -58,6 +58,7 @@ struct judge_model {
     enum seat seat;
     uint64_t op; /* open while the seat is one that passes */
     bool escalated;
+    bool slept; /* before it was unloaded */
     bool ghost; /* gone with its backend; what it had may be there */
     uint64_t op_since_ns, asleep_bytes, ghost_ns;
     struct spot at, to; /* to: of a move, or of a resume */

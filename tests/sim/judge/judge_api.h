@@ -8,6 +8,8 @@ void judge_init(struct judge *j, const struct terms *terms);
  * then judge_settle. Events are taken to be legal (judge_legal). */
 void judge_event(struct judge *j, const struct event *ev);
 void judge_effect(struct judge *j, const struct effect *e);
+/* The step before left work over; this one follows it, in the same chain. */
+void judge_more(struct judge *j, const struct event *tick);
 /* deadline_ns: what core_deadline says; 0: none. */
 void judge_settle(struct judge *j, uint64_t deadline_ns);
 /* Compares with what the core says of itself; after judge_settle. */

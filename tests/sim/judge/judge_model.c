@@ -120,7 +120,8 @@ static void check_spot(struct judge *j, uint32_t slot, const struct spot *s)
 static bool is_company(const struct judge *j, uint32_t slot)
 {
     enum seat seat = j->models[slot].seat;
-    return seat != SEAT_GONE && seat != SEAT_ASLEEP && !judge_out_of_reach(j, slot);
+    bool sleeps = seat == SEAT_ASLEEP || (seat == SEAT_UNLOADING && j->models[slot].slept);
+    return seat != SEAT_GONE && !sleeps && !judge_out_of_reach(j, slot);
 }
 
 static bool in_one_set(const struct judge *j, uint32_t target)
@@ -253,7 +254,8 @@ static void may_leave(struct judge *j, const struct effect *e)
 {
     struct judge_model *m = &j->models[e->model];
     bool cut = j->draining && (judge_over(j, j->drain_cut_ns, 0) || j->drains > 1);
-    if (m->seat != SEAT_HERE && !(m->seat == SEAT_ASLEEP && e->type == EFFECT_UNLOAD))
+    m->slept = m->seat == SEAT_ASLEEP;
+    if (m->seat != SEAT_HERE && !(m->slept && e->type == EFFECT_UNLOAD))
         judge_break(j, RULE_OP, "%s of m%u, which is not there", effect_type_text(e->type),
                     e->model);
     if (m->busy && !m->forced && !cut)
@@ -281,6 +283,14 @@ static void suspend_bytes(struct judge *j, struct judge_model *m)
                     j->suspended_bytes, j->config.suspend_bytes_max);
 }
 
+/* One of unknown size is alone with its bytes until it has been measured. */
+static void leave_alone(struct judge *j, uint32_t slot, uint32_t devices)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if ((devices >> d & 1) && j->alone[d] == slot + 1)
+            j->alone[d] = 0;
+}
+
 static void leave(struct judge *j, const struct effect *e)
 {
     struct judge_model *m = &j->models[e->model];
@@ -304,6 +314,7 @@ static void leave(struct judge *j, const struct effect *e)
     check_spot(j, e->model, &m->to);
     if (unsized(m, &m->to))
         m->to.bytes = 0;
+    leave_alone(j, e->model, m->to.devices); /* beside itself it may be */
     hand_out(j, &m->to, "a move");
     open_op(j, e, SEAT_MOVING);
 }
@@ -456,14 +467,6 @@ static void gone(struct judge *j, struct judge_model *m)
     m->in_force = m->policy;
     m->seat = SEAT_GONE;
     m->ordered = m->forced = false;
-}
-
-/* One of unknown size is alone with its bytes until it has been measured. */
-static void leave_alone(struct judge *j, uint32_t slot, uint32_t devices)
-{
-    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
-        if ((devices >> d & 1) && j->alone[d] == slot + 1)
-            j->alone[d] = 0;
 }
 
 static void moved(struct judge *j, struct judge_model *m, enum outcome how)
