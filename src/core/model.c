@@ -188,8 +188,7 @@ void model_leave(struct core *c, uint32_t slot, enum leave how, enum reason why)
 void model_gone(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
-    if (m->leaving == LEAVE_MOVE)
-        command_finish(c, slot, COMMAND_MOVE, m->reason);
+    command_finish(c, slot, COMMAND_MOVE, m->reason);
     m->leaving = LEAVE_NOT;
     m->placement = CORE_SLOT_NONE;
     must(c->suspended_bytes >= m->suspended_bytes);

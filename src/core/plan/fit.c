@@ -262,6 +262,9 @@ static enum plan_verdict feasible(const struct core *c, const struct claim *clai
         enum reason why;
         uint64_t capacity = ledger_capacity(c, d);
         uint64_t fixed = victim_fixed_bytes(c, d, &by, &why);
+        uint64_t own = plan_how(c, claim->target) == OP_MOVE
+                           ? ledger_holding(c, claim->target)->charged[d]
+                           : 0; /* stays until it has arrived */
         uint64_t others = fixed + c->devices[d].foreign_bytes;
         if (ledger_need_unknown(c, claim->target, site->placement)) {
             uint64_t left = minus(capacity, others);
@@ -269,11 +272,11 @@ static enum plan_verdict feasible(const struct core *c, const struct claim *clai
         } else {
             site->need[d] = ledger_need(c, claim->target, site->placement, d);
         }
-        if (site->need[d] > capacity) {
+        if (site->need[d] > minus(capacity, own)) {
             ret->plan.why = REASON_NO_ROOM;
             return PLAN_NEVER;
         }
-        if (site->need[d] > minus(capacity, others)) {
+        if (site->need[d] > minus(capacity, others + own)) {
             ret->plan.why = why;
             ret->by = by;
             if (why == REASON_STUCK)

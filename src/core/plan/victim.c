@@ -43,8 +43,11 @@ static bool model_yields(struct core *c, uint32_t slot, const struct claim *clai
 {
     const struct model *m = &c->models[slot];
     bool fair = c->sched == SCHEDULER_FAIR;
-    if ((m->state != MODEL_LOADED && m->state != MODEL_SUSPENDED) || model_pinned(m) ||
-        m->leaving != LEAVE_NOT || m->victim_of != CORE_SLOT_NONE || c->targets[slot].plan.active ||
+    /* One that waits to be moved goes behind whoever comes before it. */
+    bool stays = m->leaving == LEAVE_NOT ||
+                 (m->leaving == LEAVE_MOVE && want_precedes(c, claim->target, slot));
+    if (!stays || (m->state != MODEL_LOADED && m->state != MODEL_SUSPENDED) || model_pinned(m) ||
+        m->victim_of != CORE_SLOT_NONE || c->targets[slot].plan.active ||
         c->backend_down[m->policy.backend])
         return false;
     if (claim->rank == CLASS__COUNT && m->wish == WISH_LOADED && !m->wish_rests)
