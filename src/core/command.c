@@ -58,8 +58,8 @@ static enum reason start_load(struct core *c, const struct event *ev)
         return REASON_STUCK;
     if (m->state == MODEL_ERROR)
         model_end_error(c, slot, REASON_COMMAND);
-    if (keep(c, ev))
-        model_refresh(c, slot);
+    keep(c, ev);
+    model_refresh(c, slot);
     return REASON__COUNT;
 }
 

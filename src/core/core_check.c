@@ -157,7 +157,7 @@ static void check_holding(const struct core *c, const struct holding *h, uint32_
     must((h->settling_devices >> device & 1) == (h->settling[device] > 0));
     *charged += bytes;
     *unseen += minus(bytes, h->measured[device]);
-    if (!h->unsized && !h->restored)
+    if (!(h->unsized_devices >> device & 1) && !h->restored)
         *certain += bytes;
 }
 

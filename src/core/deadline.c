@@ -92,9 +92,11 @@ static void run(struct core *c, uint32_t slot)
 void deadline_run_due(struct core *c)
 {
     const struct heap_item *due;
+    c->ticking = true;
     while ((due = heap_peek(&c->deadlines)) && due->key.major <= c->now.ns && core_has_room(c)) {
         uint32_t slot = due->slot;
         heap_remove(&c->deadlines, slot);
         run(c, slot);
     }
+    c->ticking = false;
 }

@@ -109,8 +109,13 @@ static void leave_gates(struct core *c, struct lease *l)
         gate_leave(&c->gates[l->ask.gates[i]], &l->entrants[i]);
 }
 
+/* While deadlines run, all of them come first: others may become overdue at the same time. */
 static void admit_all(struct core *c, const struct lease *l)
 {
+    if (c->ticking) {
+        c->sweep |= l->ask.gate_count != 0;
+        return;
+    }
     for (uint32_t i = 0; i < l->ask.gate_count; i++)
         lease_admit(c, l->ask.gates[i]);
 }

@@ -190,7 +190,8 @@ static bool held_by_unknown(const struct core *c, uint32_t device, uint32_t targ
 {
     for (uint32_t i = 0; i < c->model_count; i++) {
         const struct holding *h = &c->models[i].hold;
-        if (i != target && h->unsized && h->charged[device] && !(h->seen_devices >> device & 1))
+        uint32_t unseen = h->devices & h->unsized_devices & ~h->seen_devices;
+        if (i != target && (unseen >> device & 1) && c->models[i].state != MODEL_SUSPENDED)
             return true;
     }
     return false;
@@ -286,8 +287,10 @@ void ledger_release(struct core *c, struct holding *h)
 static void settle_device(struct core *c, struct holding *h, uint32_t device)
 {
     put(c, h, device, h->charged[device], 0, h->charged[device] ? h->measured[device] : 0);
+    if (!h->charged[device])
+        h->unsized_devices &= ~(1U << device);
     if (!h->devices && !h->settling_devices)
-        h->unsized = h->restored = false;
+        h->restored = false;
     c->version++;
 }
 
@@ -380,11 +383,13 @@ static void follow(struct core *c, struct model *m, uint32_t device)
     if (measured > h->peak_bytes)
         h->peak_bytes = measured;
     if (measured > h->charged[device])
-        h->unsized = true; /* it has outgrown what was known of it */
+        h->unsized_devices |= 1U << device; /* it has outgrown what was known of it */
     /* A size may have been declared meanwhile. */
     uint64_t declared =
         m->placement != CORE_SLOT_NONE ? m->policy.placements[m->placement].bytes : 0;
-    if (h->unsized && h->charged[device] != h->peak_bytes) {
+    if (m->state == MODEL_SUSPENDED)
+        declared = m->policy.suspended_bytes;
+    if ((h->unsized_devices >> device & 1) && h->charged[device] != h->peak_bytes) {
         put(c, h, device, h->peak_bytes > declared ? h->peak_bytes : declared, h->settling[device],
             measured);
         c->version++;

@@ -87,7 +87,10 @@ void op_start_planned(struct core *c, uint32_t slot)
     if (plan->how == OP_MOVE && mode_wants_move(c, slot) != CORE_SLOT_NONE)
         why = REASON_MODE;
     charge_plan(c, slot, plan);
-    m->hold.unsized = plan->unsized;
+    if (plan->unsized)
+        m->hold.unsized_devices |= plan->devices;
+    else if (plan->how != OP_MOVE)
+        m->hold.unsized_devices = 0;
     if (plan->how != OP_MOVE)
         m->placement = plan->placement;
     if (plan->how == OP_LOAD)
@@ -334,14 +337,17 @@ static void retry_as_unload(struct core *c, uint32_t slot)
     c->version++;
 }
 
-static void finish_move(struct core *c, uint32_t slot, const struct op *op, const uint64_t *there)
+static void finish_move(struct core *c, uint32_t slot, const struct op *op,
+                        const struct plan *there)
 {
     struct model *m = &c->models[slot];
     learn_footprint(c, slot);
     m->placement = op->placement;
     m->home = op->devices;
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
-        ledger_reduce(c, &m->hold, d, there[d]);
+        ledger_reduce(c, &m->hold, d, there->bytes[d]);
+    if (!there->unsized)
+        m->hold.unsized_devices &= ~there->devices;
     say_here(c, NOTICE_DEVICE_CHANGED, slot, op->why)->duration_ns = c->now.ns - op->started.ns;
     transition_victim_gone(c, slot);
 }
@@ -364,7 +370,7 @@ void op_on_moved(struct core *c, const struct event *ev)
     if (plan.active)
         transition_end(c, slot);
     if (arrived) {
-        finish_move(c, slot, &op, plan.bytes);
+        finish_move(c, slot, &op, &plan);
     } else {
         /* What had been charged for the way there is not wanted any more. */
         for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
@@ -405,8 +411,8 @@ void op_on_suspended(struct core *c, const struct event *ev)
     } else {
         uint64_t residue =
             ev->model.residue_bytes ? ev->model.residue_bytes : m->policy.suspended_bytes;
+        learn_footprint(c, slot);
         model_set_state(c, slot, MODEL_SUSPENDED, op.why);
-        m->hold.unsized = false; /* whatever it was, now it is this */
         for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
             if (m->hold.charged[d] > residue)
                 ledger_reduce(c, &m->hold, d, residue);
@@ -488,7 +494,8 @@ void op_on_adopted(struct core *c, const struct event *ev)
     for (uint32_t d = 0; d < CORE_DEVICES_MAX && placement != CORE_SLOT_NONE; d++) {
         if (!(ev->model.devices & (1U << d)))
             continue;
-        m->hold.unsized |= ledger_need_unknown(c, slot, placement);
+        if (ledger_need_unknown(c, slot, placement))
+            m->hold.unsized_devices |= 1U << d;
         ledger_charge(c, &m->hold, d, ledger_need(c, slot, placement, d));
     }
     transition_outdate_all(c); /* planned without it */

@@ -213,8 +213,10 @@ void queue_report_wait(struct core *c)
         return;
     if (w->patience_ns == 0) {
         /* There was no room left in this step to serve it. */
+        uint32_t model = w->model;
         dequeue(c, w);
         dismiss(c, w, REASON_BUSY);
+        model_refresh(c, model);
         return;
     }
     struct effect *e = core_emit(c, EFFECT_WAIT, w->model);

@@ -60,7 +60,7 @@ struct victim {
 struct core {
     struct core_limits limits;
     struct mono now; /* by its own clock: what the caller says, less gap_ns */
-    bool stepping, booted, draining, drain_hurried, drain_expired, drained;
+    bool stepping, ticking, booted, draining, drain_hurried, drain_expired, drained;
     bool sweep; /* something was left over for lack of room: models that must leave or retire,
                    leases that may enter */
     bool overdue_parked; /* somebody overdue waits for others to be served or to leave */

@@ -21,22 +21,21 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
 {
     uint32_t target = claim->target;
     enum reason why = REASON_GROUP;
+    enum plan_verdict worst = PLAN_GO;
     ret->victims = 0;
     for (uint32_t i = 0; i < c->model_count; i++) {
         const struct model *m = &c->models[i];
         /* What leaves for another target must not be back before that one is loading. */
         bool coming = m->state == MODEL_UNLOADED || m->state == MODEL_SUSPENDED;
         if (c->targets[i].plan.active && coming && conflicts(c, i, target))
-            return PLAN_WAIT;
+            worst = worst > PLAN_WAIT ? worst : PLAN_WAIT;
         if (!in_the_way(c, target, i))
             continue;
-        enum plan_verdict verdict = victim_put_out(c, i, claim, ret);
-        if (verdict != PLAN_GO)
-            return verdict;
+        victim_put_out(c, i, claim, ret, &worst);
         if (m->policy.group != c->models[target].policy.group)
             why = REASON_EXCLUSIVE;
     }
-    return plan_unfitted(c, target, why, ret);
+    return worst == PLAN_GO ? plan_unfitted(c, target, why, ret) : worst;
 }
 
 const struct planner plan_group = {.plan = plan, .conflicts = conflicts};

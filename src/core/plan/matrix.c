@@ -54,15 +54,13 @@ static uint32_t cheapest_set(const struct core *c, uint32_t target)
 static enum plan_verdict plan(struct core *c, const struct claim *claim, struct planned *ret)
 {
     uint32_t target = claim->target, set = cheapest_set(c, target);
+    enum plan_verdict worst = PLAN_GO;
     ret->victims = 0;
     for (uint32_t i = 0; i < c->model_count; i++) {
-        if (i == target || !plan_has_come(c, i) || (set != CORE_SLOT_NONE && set_has(c, set, i)))
-            continue;
-        enum plan_verdict verdict = victim_put_out(c, i, claim, ret);
-        if (verdict != PLAN_GO)
-            return verdict;
+        if (i != target && plan_has_come(c, i) && (set == CORE_SLOT_NONE || !set_has(c, set, i)))
+            victim_put_out(c, i, claim, ret, &worst);
     }
-    return plan_unfitted(c, target, REASON_MATRIX, ret);
+    return worst == PLAN_GO ? plan_unfitted(c, target, REASON_MATRIX, ret) : worst;
 }
 
 const struct planner plan_matrix = {.plan = plan, .conflicts = conflicts};

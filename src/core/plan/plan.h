@@ -50,9 +50,10 @@ enum plan_verdict plan_unfitted(const struct core *c, uint32_t target, enum reas
 bool victim_consider(struct core *c, uint32_t slot, const struct claim *claim, struct victim *ret);
 /* Of a model that may be told to go. */
 void victim_set_action(const struct core *c, struct victim *v, enum core_action action);
-/* Adds a model that excludes the claim's target, and so has to be unloaded. */
-enum plan_verdict victim_put_out(struct core *c, uint32_t slot, const struct claim *claim,
-                                 struct planned *ret);
+/* Adds a model that excludes the claim's target, and so has to be unloaded. *worst: what stands
+ * against it most firmly of all that were added. */
+void victim_put_out(struct core *c, uint32_t slot, const struct claim *claim, struct planned *ret,
+                    enum plan_verdict *worst);
 /* Whether the model could come in if only the lease ended, and cannot while it stands. */
 bool plan_lease_in_the_way(const struct core *c, uint32_t model, uint32_t lease_slot);
 /* Charged there by what will not leave: pinned and stuck models, leases that cannot be revoked. */

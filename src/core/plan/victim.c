@@ -150,13 +150,11 @@ bool victim_consider(struct core *c, uint32_t slot, const struct claim *claim, s
     return true;
 }
 
-enum plan_verdict victim_put_out(struct core *c, uint32_t slot, const struct claim *claim,
+static enum plan_verdict put_out(struct core *c, uint32_t slot, const struct claim *claim,
                                  struct planned *ret)
 {
     const struct model *m = &c->models[slot];
     struct victim *v = &c->victims[ret->victims];
-    ret->by = slot;
-    ret->plan.why = m->state == MODEL_STUCK ? REASON_STUCK : REASON_PINNED;
     if (m->state == MODEL_STUCK)
         return PLAN_NEVER;
     if (model_pinned(m) && model_resident(m))
@@ -168,6 +166,17 @@ enum plan_verdict victim_put_out(struct core *c, uint32_t slot, const struct cla
     v->action = ACTION_UNLOAD;
     ret->victims++;
     return PLAN_GO;
+}
+
+void victim_put_out(struct core *c, uint32_t slot, const struct claim *claim, struct planned *ret,
+                    enum plan_verdict *worst)
+{
+    enum plan_verdict verdict = put_out(c, slot, claim, ret);
+    if (verdict <= *worst)
+        return;
+    *worst = verdict;
+    ret->by = slot;
+    ret->plan.why = verdict == PLAN_NEVER ? REASON_STUCK : REASON_PINNED;
 }
 
 uint64_t victim_fixed_bytes(const struct core *c, uint32_t device, uint32_t *ret_by,

@@ -119,6 +119,7 @@ struct judge {
     uint64_t now_ns, gap_ns, seq;
     const struct event *event; /* of this step */
     bool booted, draining, drained;
+    bool guessed; /* the core could not know what a lost backend still had */
     uint64_t drain_cut_ns; /* when what still runs may be cut */
     uint32_t drains;
     /* The configuration. */

@@ -258,7 +258,7 @@ static void may_leave(struct judge *j, const struct effect *e)
     if (m->seat != SEAT_HERE && !(m->slept && e->type == EFFECT_UNLOAD))
         judge_break(j, RULE_OP, "%s of m%u, which is not there", effect_type_text(e->type),
                     e->model);
-    if (m->busy && !m->forced && !cut)
+    if (m->busy && !m->forced && !cut && !m->slept) /* what ran was silent when it fell asleep */
         judge_break(j, RULE_PREEMPT, "%s of m%u, which serves %u", effect_type_text(e->type),
                     e->model, m->busy);
     if (makes_room(e->reason) && pinned(m))
@@ -332,11 +332,15 @@ static void resume(struct judge *j, const struct effect *e)
         judge_break(j, RULE_PLACE, "m%u wakes on devices %x, and slept on %x", e->model,
                     m->to.devices, m->at.devices);
     check_company(j, e->model);
+    uint64_t slept_bytes = m->at.bytes;
     hand_back(j, &m->at); /* what stayed is part of what it gets */
     m->at.bytes = 0;
     if (unsized(m, &m->to))
         m->to.bytes = 0;
-    hand_out(j, &m->to, "a resume");
+    if (m->to.bytes > slept_bytes)
+        hand_out(j, &m->to, "a resume");
+    else
+        hand_anyway(j, &m->to);
     loaders(j, m->to.devices, true);
     open_op(j, e, SEAT_RESUMING);
 }
@@ -431,8 +435,10 @@ void judge_model_effect(struct judge *j, const struct effect *e)
     case EFFECT_NOTICE:
         if (e->notice == NOTICE_BLOCKED)
             j->terms.calm = false; /* its clock stands, for how long is not said */
-        if (e->notice == NOTICE_SETTLED)
+        if (e->notice == NOTICE_SETTLED) {
+            j->guessed |= j->models[e->model].ghost && j->event->type == EVENT_TICK;
             lay_ghost(j, &j->models[e->model]);
+        }
         if (e->notice == NOTICE_MODEL_LOADED && e->reason == REASON_ADOPTED)
             adopted(j, e);
         break;
