@@ -185,23 +185,25 @@ static bool sample_counts(const struct core *c, const struct device *d)
            (!d->policy.stale_ns || c->now.ns - d->sampled.ns <= d->policy.stale_ns);
 }
 
-/* One of unknown footprint is alone there until it has been measured. */
-static bool held_by_unknown(const struct core *c, uint32_t device, uint32_t target)
+uint32_t ledger_unknown_devices(const struct core *c, uint32_t model)
 {
-    for (uint32_t i = 0; i < c->model_count; i++) {
-        const struct holding *h = &c->models[i].hold;
-        uint32_t unseen = h->devices & h->unsized_devices & ~h->seen_devices;
-        if (i != target && (unseen >> device & 1) && c->models[i].state != MODEL_SUSPENDED)
-            return true;
-    }
-    return false;
+    const struct model *m = &c->models[model];
+    if (m->state == MODEL_SUSPENDED)
+        return 0;
+    return m->hold.devices & m->hold.unsized_devices & ~m->hold.seen_devices;
 }
 
 int64_t ledger_room(const struct core *c, uint32_t device, uint32_t target)
 {
+    for (uint32_t i = 0; i < c->model_count; i++)
+        if (i != target && (ledger_unknown_devices(c, i) >> device & 1))
+            return 0;
+    return ledger_room_beside(c, device, target);
+}
+
+int64_t ledger_room_beside(const struct core *c, uint32_t device, uint32_t target)
+{
     const struct device *d = &c->devices[device];
-    if (held_by_unknown(c, device, target))
-        return 0;
     uint64_t claimed = promised(c, device, target);
     int64_t by_ledger = (int64_t)ledger_capacity(c, device) -
                         (int64_t)(d->charged_bytes + d->foreign_bytes + claimed);

@@ -20,8 +20,12 @@ uint64_t ledger_capacity(const struct core *c, uint32_t device);
 /* Bytes that it needs there. One of unknown footprint needs all that wharf can have. */
 uint64_t ledger_need(const struct core *c, uint32_t target, uint32_t placement, uint32_t device);
 bool ledger_need_unknown(const struct core *c, uint32_t target, uint32_t placement);
+/* Where the model's footprint is neither known nor measured yet, so that nobody else may come in. */
+uint32_t ledger_unknown_devices(const struct core *c, uint32_t model);
 /* Bytes that a plan for the target could have on the device; less than 0: they are missing. */
 int64_t ledger_room(const struct core *c, uint32_t device, uint32_t target);
+/* The same, as if no footprint there were unknown. */
+int64_t ledger_room_beside(const struct core *c, uint32_t device, uint32_t target);
 /* What would come free there if the victim left in that way. */
 uint64_t ledger_given(const struct core *c, uint32_t victim, enum core_action how, uint32_t device);
 void ledger_charge(struct core *c, struct holding *h, uint32_t device, uint64_t bytes);

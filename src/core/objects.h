@@ -53,6 +53,8 @@ struct plan {
     bool ordering;         /* some of them have not been told to go yet */
     uint32_t growths;
     bool stale;      /* its grounds have changed; made anew before the load */
+    uint32_t rank;   /* on what grounds it was made */
+    bool overdue;
     enum reason why; /* of the evictions */
 };
 

@@ -164,6 +164,9 @@ void transition_commit(struct core *c, uint32_t target, const struct plan *plan,
         draining |= c->victims[i].busy;
     t->plan = *plan;
     t->plan.active = true;
+    struct claim claim = want_claim(c, target);
+    t->plan.rank = claim.rank;
+    t->plan.overdue = claim.overdue;
     t->plan.growths = growths;
     t->plan.victims_left = victims;
     /* While victims drain, others may load beside. */
@@ -267,9 +270,18 @@ static bool outdated(const struct core *c, uint32_t target)
     return plan->how == OP_MOVE && m->running.count > m->quiet_count;
 }
 
+/* Whoever had the right to make others finish and leave has gone, and those left have less. */
+static bool weakened(const struct core *c, uint32_t target)
+{
+    const struct plan *plan = &c->targets[target].plan;
+    struct claim claim = want_claim(c, target);
+    return claim.rank > plan->rank || (plan->overdue && !claim.overdue);
+}
+
 static void advance(struct core *c, uint32_t target)
 {
     struct plan *plan = &c->targets[target].plan;
+    plan->stale |= plan->ordering && weakened(c, target);
     if (plan->ordering)
         order_out(c, target);
     if (under_way(c, target))

@@ -300,32 +300,46 @@ static void measure(const struct core *c, const struct claim *claim, struct site
         if (!(site->devices & (1U << d)))
             continue;
         int64_t need = (int64_t)minus(site->need[d], held_already(c, claim->target, d));
-        int64_t spare = ledger_room(c, d, claim->target) - need;
+        int64_t spare = ledger_room_beside(c, d, claim->target) - need;
         site->missing[d] = -spare;
         if (spare < site->spare)
             site->spare = spare;
     }
 }
 
-/* One that gives way to everything has to go, whether its bytes are needed or not. */
-static bool add_yielding(struct core *c, const struct claim *claim, const struct site *site,
-                         uint32_t *victims)
+/* Whether the model has to leave the site, whether its bytes are needed or not: one that gives way
+ * to everything, as long as it can be moved away, and one that nobody may be beside. */
+static bool must_leave(const struct core *c, uint32_t slot, const struct claim *claim,
+                       const struct site *site, bool *ret_moves)
 {
+    const struct model *m = &c->models[slot];
     enum op_kind how = plan_how(c, claim->target);
-    if (how == OP_NONE || how == OP_MOVE || c->models[claim->target].policy.yields)
+    bool comes = how == OP_LOAD || how == OP_RESUME;
+    *ret_moves = false;
+    if (slot == claim->target || !(m->hold.devices & site->devices))
+        return false;
+    if (ledger_unknown_devices(c, slot) & site->devices)
         return true;
+    *ret_moves = comes && m->policy.yields && !c->models[claim->target].policy.yields;
+    return *ret_moves;
+}
+
+/* Adds those to the victims. False: not all of them can leave now. */
+static bool add_leaving(struct core *c, const struct claim *claim, const struct site *site,
+                        uint32_t *victims)
+{
     for (uint32_t i = 0; i < c->model_count; i++) {
-        const struct model *m = &c->models[i];
-        bool chosen = false;
-        if (!m->policy.yields || !(m->hold.devices & site->devices))
+        bool moves, chosen = false;
+        if (!must_leave(c, i, claim, site, &moves))
             continue;
         for (uint32_t v = 0; v < *victims; v++)
             chosen |= c->victims[v].target == i;
         if (chosen)
             continue;
-        if (m->op.kind != OP_NONE || !victim_consider(c, i, claim, &c->victims[*victims]))
+        if (c->models[i].op.kind != OP_NONE ||
+            !victim_consider(c, i, claim, &c->victims[*victims]))
             return false;
-        if (c->victims[*victims].action == ACTION_MOVE)
+        if (!moves || c->victims[*victims].action == ACTION_MOVE)
             (*victims)++;
     }
     return true;
@@ -466,7 +480,7 @@ static enum plan_verdict finish(struct core *c, const struct claim *claim, struc
         ret->plan.devices = site->devices;
     if (verdict != PLAN_GO)
         return verdict;
-    if (!wish_has_room(c, claim, site) || !add_yielding(c, claim, site, &site->victims)) {
+    if (!wish_has_room(c, claim, site) || !add_leaving(c, claim, site, &site->victims)) {
         ret->plan.devices = site->devices;
         return PLAN_WAIT;
     }

@@ -320,7 +320,8 @@ void judge_view_model(struct judge *j, uint32_t model, const struct core_model_v
     if (v->running != m->running || v->waiting != m->waiting_count)
         judge_break(j, RULE_VIEW, "m%u: running %u waiting %u by core_view, %u %u by the effects",
                     model, v->running, v->waiting, m->running, m->waiting_count);
-    if (m->seat == SEAT_HERE && (m->at.devices & ~v->devices ||
+    /* One that was loaded while bytes did not matter is charged where it is seen. */
+    if (m->seat == SEAT_HERE && m->at.devices && (m->at.devices & ~v->devices ||
                                  (m->at.devices != v->devices && !v->settling)))
         judge_break(j, RULE_VIEW, "m%u sits on %x by core_view, on %x by the effects", model,
                     v->devices, m->at.devices);

@@ -337,7 +337,7 @@ static void resume(struct judge *j, const struct effect *e)
     m->at.bytes = 0;
     if (unsized(m, &m->to))
         m->to.bytes = 0;
-    if (m->to.bytes > slept_bytes)
+    if (slept_bytes && m->to.bytes > slept_bytes)
         hand_out(j, &m->to, "a resume");
     else
         hand_anyway(j, &m->to);
