@@ -73,7 +73,7 @@ void backend_up(struct core *c, uint32_t backend)
         struct model *m = &c->models[i];
         if (m->policy.backend != backend)
             continue;
-        m->wish_failed = false;
+        m->wish_retry.ns = 0;
         if (m->hold.settling_devices)
             deadline_set(c, deadline_model(i, DEADLINE_SETTLE),
                          (struct mono){c->now.ns + ADOPT_NS});

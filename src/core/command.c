@@ -58,7 +58,8 @@ static enum reason start_load(struct core *c, const struct event *ev)
         return REASON_STUCK;
     if (m->state == MODEL_ERROR)
         model_end_error(c, slot, REASON_COMMAND);
-    keep(c, ev);
+    if (keep(c, ev))
+        m->wish_new = m->wish_rests = false; /* as if it had been asked for */
     model_refresh(c, slot);
     return REASON__COUNT;
 }

@@ -1,11 +1,11 @@
-/* gate.h: a named limit on how many may be inside at once. A leaf: it knows nothing of the core, and
- * no time.
+/* gate.h: a named limit on how many may be inside at once. A leaf: it knows nothing of the core,
+ * and no time.
  *
  * With limit 1 it is a priority gate: foreground goes before background, first come first served
  * within a class, nobody inside is ever put out, a waiter that left is never served. One that its
  * owner calls overdue goes before all that are not, in the order in which they were called so. The
- * caller owns the entrants and the memory of everything; nothing is called back: gate_leave says who
- * comes in. The rules are those of the priority gate that wharf was asked to implement.
+ * caller owns the entrants and the memory of everything; nothing is called back: gate_leave says
+ * who comes in. The rules are those of the priority gate that wharf was asked to implement.
  *
  * Who waits at several gates stands behind the same others in all of them, as long as its owner
  * enters it, and calls it overdue, everywhere at once: so that of all who wait, one is the first at

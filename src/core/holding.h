@@ -12,8 +12,9 @@ struct holding {
     uint64_t measured[CORE_DEVICES_MAX];
     uint64_t peak_bytes;    /* most measured on one device, since it was charged */
     uint32_t blind_samples; /* samples since then that did not say who uses what */
-    uint32_t seen_devices; /* where it has been measured since it came in */
-    uint32_t unsized_devices; /* charged there without a known footprint: follows what is measured */
+    uint32_t seen_devices;  /* where it has been measured since it came in */
+    uint32_t
+        unsized_devices; /* charged there without a known footprint: follows what is measured */
     bool restored;       /* charged on somebody's word, whatever room there was */
     struct mono gone_at; /* settling: samples taken later count */
 };

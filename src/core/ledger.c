@@ -499,19 +499,33 @@ static bool seen_free(const struct core *c, const struct holding *h, uint32_t de
     return h->measured[device] <= h->charged[device];
 }
 
+/* Memory may come free some time after the process has gone: what is in use there that nobody is
+ * seen to use, and that was not somebody else's before, is taken to be what still settles. */
+static uint64_t late_bytes(const struct core *c, const struct event *ev, uint64_t strange)
+{
+    uint32_t device = ev->sample.device;
+    uint64_t settling = 0, more = minus(strange, c->devices[device].foreign_bytes);
+    for (uint32_t i = 0; i < holdings(c); i++)
+        if (seen_free(c, holding_at(c, i), device, ev))
+            settling += holding_at(c, i)->settling[device];
+    return more < settling ? more : settling;
+}
+
 void ledger_sample(struct core *c, const struct event *ev)
 {
     uint32_t device = ev->sample.device;
     must(device < CORE_DEVICES_MAX);
     struct device *d = &c->devices[device];
     int64_t before = ledger_room(c, device, CORE_SLOT_NONE);
+    uint64_t foreign_before = d->foreign_bytes;
     uint64_t own = take_uses(c, ev);
     d->used_known = !ev->sample.used_unknown;
     d->used_bytes = d->used_known ? ev->sample.used_bytes : 0;
     d->sampled = core_clock(c, ev->sample.taken);
     uint64_t strange = minus(d->used_bytes, own + passing_unseen(c, ev));
+    uint64_t late = d->used_known ? late_bytes(c, ev, strange) : 0;
     if (d->used_known)
-        set_foreign(d, absorb(c, device, strange));
+        set_foreign(d, absorb(c, device, strange - late));
     bool again = false;
     for (uint32_t i = 0; i < holdings(c) && core_has_room(c); i++) {
         struct holding *h = holding_at(c, i);
@@ -519,7 +533,15 @@ void ledger_sample(struct core *c, const struct event *ev)
             follow(c, &c->models[i], device);
         if (!h->settling[device])
             continue;
-        if (!seen_free(c, h, device, ev)) {
+        bool free = seen_free(c, h, device, ev);
+        if (free && late) {
+            uint64_t left = late < h->settling[device] ? late : h->settling[device];
+            c->version += left != h->settling[device];
+            put(c, h, device, h->charged[device], left, h->measured[device]);
+            late -= left;
+            free = false;
+        }
+        if (!free) {
             again = !ev->sample.uses_unknown;
             continue;
         }
@@ -530,6 +552,6 @@ void ledger_sample(struct core *c, const struct event *ev)
     }
     if (again)
         core_emit(c, EFFECT_SAMPLE_NOW, CORE_SLOT_NONE)->device = device;
-    if (ledger_room(c, device, CORE_SLOT_NONE) != before)
+    if (ledger_room(c, device, CORE_SLOT_NONE) != before || d->foreign_bytes != foreign_before)
         c->version++;
 }

@@ -20,7 +20,8 @@ uint64_t ledger_capacity(const struct core *c, uint32_t device);
 /* Bytes that it needs there. One of unknown footprint needs all that wharf can have. */
 uint64_t ledger_need(const struct core *c, uint32_t target, uint32_t placement, uint32_t device);
 bool ledger_need_unknown(const struct core *c, uint32_t target, uint32_t placement);
-/* Where the model's footprint is neither known nor measured yet, so that nobody else may come in. */
+/* Where the model's footprint is neither known nor measured yet, so that nobody else may come in.
+ */
 uint32_t ledger_unknown_devices(const struct core *c, uint32_t model);
 /* Bytes that a plan for the target could have on the device; less than 0: they are missing. */
 int64_t ledger_room(const struct core *c, uint32_t device, uint32_t target);

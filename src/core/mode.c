@@ -3,12 +3,25 @@
  * behind everybody who waits. What somebody uses is left alone until it is idle. */
 #include "core/core_priv.h"
 
+/* A wish that could not be carried out is tried again after this. */
+#define RETRY_NS (30 * NS_PER_S)
+
+void mode_give_up(struct core *c, uint32_t model)
+{
+    struct model *m = &c->models[model];
+    if (m->wish != WISH_LOADED)
+        return;
+    m->wish_retry.ns = c->now.ns + RETRY_NS;
+    deadline_replan(c, m->wish_retry);
+}
+
 void mode_set(struct core *c, const struct core_wish *wishes, uint32_t count)
 {
     for (uint32_t i = 0; i < c->model_count; i++) {
         c->models[i].wish = WISH_NONE;
         c->models[i].wish_placement = CORE_SLOT_NONE;
-        c->models[i].wish_failed = c->models[i].wish_rests = false;
+        c->models[i].wish_retry.ns = 0;
+        c->models[i].wish_rests = false;
     }
     c->wishes = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -32,7 +45,7 @@ void mode_set(struct core *c, const struct core_wish *wishes, uint32_t count)
 bool mode_wants_load(const struct core *c, uint32_t model)
 {
     const struct model *m = &c->models[model];
-    return m->wish == WISH_LOADED && !m->wish_rests && !m->wish_failed && !c->wishes_open &&
+    return m->wish == WISH_LOADED && !m->wish_rests && !m->wish_retry.ns && !c->wishes_open &&
            (m->state == MODEL_UNLOADED || m->state == MODEL_SUSPENDED ||
             (m->state == MODEL_LOADING && !m->op.escalated));
 }
@@ -41,7 +54,7 @@ static bool misplaced(const struct model *m)
 {
     return m->wish == WISH_LOADED && m->wish_placement < m->policy.placement_count &&
            m->state == MODEL_LOADED && m->placement != m->wish_placement && m->policy.movable &&
-           !m->wish_failed;
+           !m->wish_retry.ns;
 }
 
 uint32_t mode_wants_move(const struct core *c, uint32_t model)
@@ -84,7 +97,7 @@ static void demote(struct core *c, uint32_t slot)
 static bool unreached(const struct core *c, uint32_t slot)
 {
     const struct model *m = &c->models[slot];
-    if (m->wish == WISH_NONE || m->wish_failed || m->wish_rests)
+    if (m->wish == WISH_NONE || m->wish_retry.ns || m->wish_rests)
         return false;
     if (m->wish == WISH_UNLOADED)
         return model_resident(m) && m->wish_new;
@@ -101,6 +114,10 @@ void mode_advance(struct core *c)
             continue;
         if (!core_has_room(c))
             return;
+        if (c->models[i].wish_retry.ns && c->models[i].wish_retry.ns <= c->now.ns) {
+            c->models[i].wish_retry.ns = 0;
+            model_refresh(c, i);
+        }
         demote(c, i);
         open += c->models[i].op.kind != OP_NONE && c->models[i].op.why == REASON_MODE &&
                 (c->models[i].op.kind == OP_UNLOAD || !c->models[i].op.devices);

@@ -66,6 +66,8 @@ bool mode_wants_load(const struct core *c, uint32_t model);
 uint32_t mode_wants_move(const struct core *c, uint32_t model);
 /* Moves towards the wishes that need no plan. */
 void mode_advance(struct core *c);
+/* The wish could not be carried out: it is left alone for a while. */
+void mode_give_up(struct core *c, uint32_t model);
 
 /* reload.c */
 void reload_sweep(struct core *c);

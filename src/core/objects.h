@@ -52,8 +52,8 @@ struct plan {
     uint32_t victims_left; /* still there */
     bool ordering;         /* some of them have not been told to go yet */
     uint32_t growths;
-    bool stale;      /* its grounds have changed; made anew before the load */
-    uint32_t rank;   /* on what grounds it was made */
+    bool stale;    /* its grounds have changed; made anew before the load */
+    uint32_t rank; /* on what grounds it was made */
     bool overdue;
     enum reason why; /* of the evictions */
 };
@@ -107,7 +107,7 @@ struct model {
     uint32_t wish_placement;
     bool wish_new;            /* since the mode was set, nothing was loaded on demand */
     bool wish_rests;          /* it left for its ttl: not brought back before somebody uses it */
-    bool wish_failed;         /* cannot be had as things are */
+    struct mono wish_retry;   /* it could not be had: not tried again before then */
     bool cannot_suspend;      /* its engine failed to: unloaded from then on */
     uint64_t suspended_bytes; /* counted against the host's budget */
     uint32_t failures;

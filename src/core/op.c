@@ -242,7 +242,7 @@ void op_on_loaded(struct core *c, const struct event *ev)
         return;
     }
     m->failures = 0;
-    m->wish_failed = false;
+    m->wish_retry.ns = 0;
     uint32_t placement = op.placement < CORE_PLACEMENTS_MAX ? op.placement : 0;
     average(&m->load_ns_mean[placement], took);
     emit_learned(c, slot, placement);
@@ -266,7 +266,7 @@ void op_on_load_failed(struct core *c, const struct event *ev)
         core_notice(c, NOTICE_LOAD_FAILED, slot, why)->duration_ns = c->now.ns - op.started.ns;
         model_pause(c, slot);
         if (m->failures > m->policy.load_retries_max) {
-            m->wish_failed = true;
+            mode_give_up(c, slot);
             queue_doom(c, slot, why);
             command_finish(c, slot, COMMAND_LOAD, why);
         }
@@ -375,7 +375,7 @@ void op_on_moved(struct core *c, const struct event *ev)
         /* What had been charged for the way there is not wanted any more. */
         for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
             ledger_reduce(c, &m->hold, d, minus(m->hold.charged[d], plan.bytes[d]));
-        m->wish_failed = true;
+        mode_give_up(c, slot);
         say_failed(c, slot);
         retry_as_unload(c, slot);
     }

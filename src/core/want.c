@@ -275,8 +275,7 @@ void want_refuse(struct core *c, uint32_t target, enum reason why)
         return;
     }
     struct model *m = &c->models[target];
-    if (m->wish == WISH_LOADED)
-        m->wish_failed = true;
+    mode_give_up(c, target);
     if (m->leaving == LEAVE_MOVE) {
         m->leaving = LEAVE_NOT;
         command_finish(c, target, COMMAND_MOVE, why);

@@ -102,11 +102,13 @@ void count_print(const struct counts *c, FILE *out)
     };
     for (size_t i = 0; i < countof(tables); i++)
         print_table(&tables[i], out);
-    fprintf(out, "worlds: %" PRIu64 " fifo, %" PRIu64 " serial, %" PRIu64 " fair; %" PRIu64
-                 " group, %" PRIu64 " fit, %" PRIu64 " matrix\n",
+    fprintf(out,
+            "worlds: %" PRIu64 " fifo, %" PRIu64 " serial, %" PRIu64 " fair; %" PRIu64
+            " group, %" PRIu64 " fit, %" PRIu64 " matrix\n",
             c->sched[0], c->sched[1], c->sched[2], c->plan[0], c->plan[1], c->plan[2]);
     if (c->steps)
-        fprintf(out, "waiting on average: %" PRIu64 ".%" PRIu64 "; most effects in a step: %" PRIu64
-                     "\n",
+        fprintf(out,
+                "waiting on average: %" PRIu64 ".%" PRIu64 "; most effects in a step: %" PRIu64
+                "\n",
                 c->waiting_sum / c->steps, c->waiting_sum * 10 / c->steps % 10, c->most_effects);
 }

@@ -6,10 +6,10 @@
 #include "core/event.h"
 
 struct note {
-    struct event ev;     /* ids and ops are filled in when it is told */
-    uint64_t tag;        /* of the request or lease that it is about; 0: none */
-    uint64_t lease_tag;  /* REQUEST_ARRIVED: of the lease it is made under; 0: none */
-    bool wrong_op;       /* a completion of an op that never was */
+    struct event ev;           /* ids and ops are filled in when it is told */
+    uint64_t tag;              /* of the request or lease that it is about; 0: none */
+    uint64_t lease_tag;        /* REQUEST_ARRIVED: of the lease it is made under; 0: none */
+    bool wrong_op;             /* a completion of an op that never was */
     struct core_lease_ask ask; /* LEASE_ASKED, LEASE_RESTORED */
 };
 

@@ -34,8 +34,8 @@ static void bring_back(struct run *r)
 static bool complete(struct run *r, uint32_t i)
 {
     static const enum event_type types[] = {
-        [SEAT_LOADING] = EVENT_MODEL_LOADED,       [SEAT_UNLOADING] = EVENT_MODEL_UNLOADED,
-        [SEAT_MOVING] = EVENT_MODEL_MOVED,         [SEAT_SUSPENDING] = EVENT_MODEL_SUSPENDED,
+        [SEAT_LOADING] = EVENT_MODEL_LOADED,   [SEAT_UNLOADING] = EVENT_MODEL_UNLOADED,
+        [SEAT_MOVING] = EVENT_MODEL_MOVED,     [SEAT_SUSPENDING] = EVENT_MODEL_SUSPENDED,
         [SEAT_RESUMING] = EVENT_MODEL_RESUMED,
     };
     const struct judge_model *m = &r->judge->models[i];
@@ -81,8 +81,8 @@ static void finish(struct run *r)
 
 static uint64_t bytes_of(const struct judge_model *m, uint32_t device)
 {
-    bool declared = m->at.placement < m->policy.placement_count &&
-                    m->policy.placements[m->at.placement].bytes;
+    bool declared =
+        m->at.placement < m->policy.placement_count && m->policy.placements[m->at.placement].bytes;
     uint64_t bytes = 0;
     if (m->seat == SEAT_GONE)
         return 0;

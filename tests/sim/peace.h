@@ -1,5 +1,6 @@
-/* peace.h: from some point on nothing fails any more, nothing new comes, and everything comes to its
- * end. Made from what the judge knows alone, so that a recorded list of events can be ended by it. */
+/* peace.h: from some point on nothing fails any more, nothing new comes, and everything comes to
+ * its end. Made from what the judge knows alone, so that a recorded list of events can be ended by
+ * it. */
 #ifndef SIM_PEACE_H
 #define SIM_PEACE_H
 

@@ -179,12 +179,13 @@ static void print_event(const struct run *r, const struct event *ev, uint64_t ta
         fprintf(r->trace, " #%" PRIu64 " m%u %s", ev->request.tag, ev->request.model,
                 class_text(ev->request.class));
     if (ev->type == EVENT_LEASE_ASKED)
-        fprintf(r->trace, " #%" PRIu64 " devices %x x%u bytes %" PRIu64 " gates %u %s", ev->lease.tag,
-                ev->lease.ask->device_mask, ev->lease.ask->device_count, ev->lease.ask->bytes,
-                ev->lease.ask->gate_count, class_text(ev->lease.ask->class));
+        fprintf(r->trace, " #%" PRIu64 " devices %x x%u bytes %" PRIu64 " gates %u %s",
+                ev->lease.tag, ev->lease.ask->device_mask, ev->lease.ask->device_count,
+                ev->lease.ask->bytes, ev->lease.ask->gate_count, class_text(ev->lease.ask->class));
     if (note_about_model(ev->type))
         fprintf(r->trace, " m%u op %" PRIu64 " %s%s outcome %d", ev->model.model, ev->model.op,
-                reason_text(ev->model.why), ev->model.stuck ? " stuck" : "", (int)ev->model.outcome);
+                reason_text(ev->model.why), ev->model.stuck ? " stuck" : "",
+                (int)ev->model.outcome);
     if (ev->type == EVENT_COMMAND)
         fprintf(r->trace, " !%" PRIu64 " m%u %d placement %u", ev->command.tag, ev->command.model,
                 (int)ev->command.what, ev->command.placement);

@@ -314,8 +314,8 @@ bool shrink_tape(struct tape *t, enum rule rule, const char *text, struct replay
 {
     struct shrink s = {.tape = t, .rule = rule};
     snprintf(s.text, sizeof(s.text), "%s", text);
-    s.how = (struct replay_how){
-        .ticks = true, .peace = how->peace, .unchecked = rule != RULE_CHECK};
+    s.how =
+        (struct replay_how){.ticks = true, .peace = how->peace, .unchecked = rule != RULE_CHECK};
     if (!attempt(&s, NULL)) {
         s.how.ticks = false;
         if (!attempt(&s, NULL))

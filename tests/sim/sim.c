@@ -89,8 +89,8 @@ void sim_shrink_seed(uint64_t seed, const struct sim_options *o)
     enum rule rule = world_live(w, o->steps);
     char text[200];
     memcpy(text, w->run.judge->text, sizeof(text));
-    struct replay_how how = {
-        .peace = rule == RULE_LIVENESS || rule == RULE_WISH || rule == RULE_UNANSWERED};
+    struct replay_how how = {.peace = rule == RULE_LIVENESS || rule == RULE_WISH ||
+                                      rule == RULE_UNANSWERED};
     printf("# seed %" PRIu64 ": %zu events\n", seed, tape.count);
     if (how.peace)
         while (tape.count > w->peace_from) {
@@ -228,8 +228,8 @@ uint64_t sim_run_seeds(const struct sim_options *o)
     clock_gettime(CLOCK_MONOTONIC, &began);
     run_jobs(o, shares, &began);
     clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t ms = (uint64_t)((now.tv_sec - began.tv_sec) * 1000 +
-                             (now.tv_nsec - began.tv_nsec) / 1000000);
+    uint64_t ms =
+        (uint64_t)((now.tv_sec - began.tv_sec) * 1000 + (now.tv_nsec - began.tv_nsec) / 1000000);
     struct counts all = {0};
     uint64_t failed = 0;
     for (uint32_t k = 0; k < o->jobs; k++) {

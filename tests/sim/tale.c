@@ -274,10 +274,10 @@ static const char *failure_word(enum reason r)
 static void put_model_event(const struct tale *t, const struct note *n)
 {
     static const char *const words[EVENT__COUNT] = {
-        [EVENT_MODEL_ADOPTED] = "adopted",     [EVENT_MODEL_LOADED] = "loaded",
-        [EVENT_MODEL_LOAD_FAILED] = "failed",  [EVENT_MODEL_UNLOADED] = "unloaded",
-        [EVENT_MODEL_MOVED] = "moved",         [EVENT_MODEL_SUSPENDED] = "suspended",
-        [EVENT_MODEL_RESUMED] = "resumed",     [EVENT_MODEL_EXITED] = "exited",
+        [EVENT_MODEL_ADOPTED] = "adopted",    [EVENT_MODEL_LOADED] = "loaded",
+        [EVENT_MODEL_LOAD_FAILED] = "failed", [EVENT_MODEL_UNLOADED] = "unloaded",
+        [EVENT_MODEL_MOVED] = "moved",        [EVENT_MODEL_SUSPENDED] = "suspended",
+        [EVENT_MODEL_RESUMED] = "resumed",    [EVENT_MODEL_EXITED] = "exited",
         [EVENT_UPSTREAM_BROKEN] = "broken",
     };
     const struct event *ev = &n->ev;
@@ -318,8 +318,12 @@ static void put_sample(struct tale *t, const struct tape_item *item)
 static void put_command(struct tale *t, const struct event *ev)
 {
     static const char *const words[] = {
-        [COMMAND_LOAD] = "load", [COMMAND_UNLOAD] = "unload",   [COMMAND_UNLOAD_NOW] = "unload-now",
-        [COMMAND_MOVE] = "move", [COMMAND_SUSPEND] = "suspend", [COMMAND_PIN] = "pin",
+        [COMMAND_LOAD] = "load",
+        [COMMAND_UNLOAD] = "unload",
+        [COMMAND_UNLOAD_NOW] = "unload-now",
+        [COMMAND_MOVE] = "move",
+        [COMMAND_SUSPEND] = "suspend",
+        [COMMAND_PIN] = "pin",
         [COMMAND_UNPIN] = "unpin",
     };
     if (ev->type == EVENT_COMMAND_CANCELLED) {

@@ -8,7 +8,7 @@
 
 struct tape_item {
     struct note note;
-    void *payload; /* configuration, wishes or uses; the tape's */
+    void *payload;      /* configuration, wishes or uses; the tape's */
     uint64_t *use_tags; /* of a sample's uses: 0 for a model */
 };
 

@@ -82,18 +82,18 @@ static void begin(struct bench *b, bool boot)
     b->groups[1].swap = true;
     b->devices[0].limit_permille = 1000;
     b->gates[0].limit = b->gates[1].limit = 1;
-    b->config = (struct core_config){.sched = SCHEDULER_FIFO,
-                                     .plan = PLAN_FIT,
-                                     .models = b->models,
-                                     .model_count = 3,
-                                     .groups = b->groups,
-                                     .group_count = 2,
-                                     .devices = b->devices,
-                                     .device_count = 1,
-                                     .gates = b->gates,
-                                     .gate_count = 2,
-                                     .fair = {.wait_ns_max = {NS_PER_S, NS_PER_S, NS_PER_S},
-                                              .serve_ns_max = NS_PER_S}};
+    b->config = (struct core_config){
+        .sched = SCHEDULER_FIFO,
+        .plan = PLAN_FIT,
+        .models = b->models,
+        .model_count = 3,
+        .groups = b->groups,
+        .group_count = 2,
+        .devices = b->devices,
+        .device_count = 1,
+        .gates = b->gates,
+        .gate_count = 2,
+        .fair = {.wait_ns_max = {NS_PER_S, NS_PER_S, NS_PER_S}, .serve_ns_max = NS_PER_S}};
     configure(b);
     tell(b, (struct event){.type = EVENT_DEVICE_FOUND, .found = {0, 12 * GIB}});
     if (boot)
@@ -103,11 +103,10 @@ static void begin(struct bench *b, bool boot)
 static uint64_t ask(struct bench *b, uint32_t model, enum class class, uint64_t wait_ns)
 {
     b->tag++;
-    tell(b, (struct event){.type = EVENT_REQUEST_ARRIVED,
-                           .request = {.tag = b->tag,
-                                       .model = model,
-                                       .class = class,
-                                       .wait_ns_max = wait_ns}});
+    tell(b,
+         (struct event){
+             .type = EVENT_REQUEST_ARRIVED,
+             .request = {.tag = b->tag, .model = model, .class = class, .wait_ns_max = wait_ns}});
     return b->tag;
 }
 
@@ -588,29 +587,52 @@ static const struct {
     enum rule rule;
     void (*lie)(struct bench *b);
 } lies[] = {
-    {RULE_OVERCOMMIT, lie_overcommit},   {RULE_UNKNOWN, lie_unknown},
-    {RULE_BYTES, lie_bytes},             {RULE_PLACE, lie_place},
-    {RULE_LOADER, lie_loader},           {RULE_TWICE, lie_twice},
-    {RULE_ANSWER, lie_answer},           {RULE_ID, lie_id},
-    {RULE_OP, lie_op},                   {RULE_ESCALATION, lie_escalation},
-    {RULE_GRANT, lie_grant},             {RULE_SLOTS, lie_slots},
-    {RULE_FIFO, lie_fifo},               {RULE_CLASS, lie_class},
-    {RULE_SERIAL, lie_serial},           {RULE_ALONE, lie_alone},
-    {RULE_GROUP, lie_group},             {RULE_BOUND, lie_bound},
-    {RULE_PINNED, lie_pinned},           {RULE_PREEMPT, lie_preempt},
-    {RULE_BOOT, lie_boot},               {RULE_DRAIN, lie_drain},
-    {RULE_REASON, lie_reason},           {RULE_ESTIMATE, lie_estimate},
-    {RULE_EXPIRY, lie_expiry},           {RULE_EXPIRY, lie_expiry_late},
-    {RULE_GATE_ORDER, lie_gate_order},   {RULE_GATE_LIMIT, lie_gate_limit},
-    {RULE_GATE_IDLE, lie_gate_idle},     {RULE_LEASE_WHOLE, lie_lease_whole},
-    {RULE_LEASE_END, lie_lease_end},     {RULE_LEASE_END, lie_lease_stays},
-    {RULE_REVOKE, lie_revoke},           {RULE_TRACE, lie_trace},
-    {RULE_COMMAND, lie_command},         {RULE_RETIRED, lie_retired},
-    {RULE_BACKEND, lie_backend},         {RULE_SUSPEND, lie_suspend},
-    {RULE_IDLE, lie_idle},               {RULE_TICK_ONLY, lie_tick_only},
-    {RULE_DEADLINE, lie_deadline},       {RULE_CONSERVATION, lie_conservation},
-    {RULE_VIEW, lie_view},               {RULE_LIVENESS, lie_liveness},
-    {RULE_UNANSWERED, lie_unanswered},   {RULE_WISH, lie_wish},
+    {RULE_OVERCOMMIT, lie_overcommit},
+    {RULE_UNKNOWN, lie_unknown},
+    {RULE_BYTES, lie_bytes},
+    {RULE_PLACE, lie_place},
+    {RULE_LOADER, lie_loader},
+    {RULE_TWICE, lie_twice},
+    {RULE_ANSWER, lie_answer},
+    {RULE_ID, lie_id},
+    {RULE_OP, lie_op},
+    {RULE_ESCALATION, lie_escalation},
+    {RULE_GRANT, lie_grant},
+    {RULE_SLOTS, lie_slots},
+    {RULE_FIFO, lie_fifo},
+    {RULE_CLASS, lie_class},
+    {RULE_SERIAL, lie_serial},
+    {RULE_ALONE, lie_alone},
+    {RULE_GROUP, lie_group},
+    {RULE_BOUND, lie_bound},
+    {RULE_PINNED, lie_pinned},
+    {RULE_PREEMPT, lie_preempt},
+    {RULE_BOOT, lie_boot},
+    {RULE_DRAIN, lie_drain},
+    {RULE_REASON, lie_reason},
+    {RULE_ESTIMATE, lie_estimate},
+    {RULE_EXPIRY, lie_expiry},
+    {RULE_EXPIRY, lie_expiry_late},
+    {RULE_GATE_ORDER, lie_gate_order},
+    {RULE_GATE_LIMIT, lie_gate_limit},
+    {RULE_GATE_IDLE, lie_gate_idle},
+    {RULE_LEASE_WHOLE, lie_lease_whole},
+    {RULE_LEASE_END, lie_lease_end},
+    {RULE_LEASE_END, lie_lease_stays},
+    {RULE_REVOKE, lie_revoke},
+    {RULE_TRACE, lie_trace},
+    {RULE_COMMAND, lie_command},
+    {RULE_RETIRED, lie_retired},
+    {RULE_BACKEND, lie_backend},
+    {RULE_SUSPEND, lie_suspend},
+    {RULE_IDLE, lie_idle},
+    {RULE_TICK_ONLY, lie_tick_only},
+    {RULE_DEADLINE, lie_deadline},
+    {RULE_CONSERVATION, lie_conservation},
+    {RULE_VIEW, lie_view},
+    {RULE_LIVENESS, lie_liveness},
+    {RULE_UNANSWERED, lie_unanswered},
+    {RULE_WISH, lie_wish},
 };
 
 static void test_each_rule_can_be_broken(void **state)

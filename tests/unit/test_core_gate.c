@@ -116,7 +116,8 @@ static void test_limit_changes(void **state)
     assert_ptr_equal(leave(&g, &e[2]), &e[3]);
 }
 
-/* Who has waited for too long goes before all that have not, in the order in which they were said to. */
+/* Who has waited for too long goes before all that have not, in the order in which they were said
+ * to. */
 static void test_overdue(void **state)
 {
     (void)state;

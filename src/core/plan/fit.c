@@ -336,8 +336,7 @@ static bool add_leaving(struct core *c, const struct claim *claim, const struct 
             chosen |= c->victims[v].target == i;
         if (chosen)
             continue;
-        if (c->models[i].op.kind != OP_NONE ||
-            !victim_consider(c, i, claim, &c->victims[*victims]))
+        if (c->models[i].op.kind != OP_NONE || !victim_consider(c, i, claim, &c->victims[*victims]))
             return false;
         if (!moves || c->victims[*victims].action == ACTION_MOVE)
             (*victims)++;

@@ -153,11 +153,12 @@ static bool is_wanted_there(const struct core *c, uint32_t wished)
     const struct link *n;
     list_each(n, &c->parked) {
         uint32_t other = (uint32_t)(list_entry(n, const struct target, parked) - c->targets);
-        if (c->targets[other].blocked || want_claim(c, other).rank == CLASS__COUNT)
+        if (want_claim(c, other).rank == CLASS__COUNT)
             continue;
         if (devices_of(c, wished) & devices_of(c, other) && c->plan == PLAN_FIT)
             return true;
-        if (!want_is_lease(c, other) && (planner->conflicts(c, wished, other) || planner->conflicts(c, other, wished)))
+        if (!want_is_lease(c, other) &&
+            (planner->conflicts(c, wished, other) || planner->conflicts(c, other, wished)))
             return true;
     }
     return false;

@@ -40,7 +40,8 @@ static struct turn next_turn(const struct core *c)
             lease_gates_open(c, l))
             earlier(&turn, l->seq, want_of_lease(c, s), NULL);
     }
-    for (uint32_t i = 0; turn.target == CORE_SLOT_NONE && c->wishes && i < c->model_count; i++)
+    /* Wishes, and moves that nobody waits for any more. */
+    for (uint32_t i = 0; turn.target == CORE_SLOT_NONE && c->wants.count && i < c->model_count; i++)
         if (heap_has(&c->wants, i))
             earlier(&turn, 0, i, NULL);
     return turn;
@@ -48,8 +49,8 @@ static struct turn next_turn(const struct core *c)
 
 enum others { OTHERS_IDLE, OTHERS_BUSY, OTHERS_STUCK };
 
-/* All other resident models, as victims. One that is stuck keeps others from coming in, and not from
- * being served. */
+/* All other resident models, as victims. One that is stuck keeps others from coming in, and not
+ * from being served. */
 static enum others gather_others(struct core *c, uint32_t target, uint32_t *ret_victims)
 {
     uint32_t count = 0;
@@ -181,7 +182,7 @@ static bool take_turn(struct core *c)
     if (turn.target == CORE_SLOT_NONE)
         return false;
     enum others others = gather_others(c, turn.target, &victims);
-    if (turn.seq == 0 && undoes_wish(c, victims))
+    if (want_claim(c, turn.target).rank == CLASS__COUNT && undoes_wish(c, victims))
         return false;
     const struct model *m = want_is_lease(c, turn.target) ? NULL : &c->models[turn.target];
     if (others == OTHERS_BUSY || (m && (m->hold.settling_devices || m->leaving == LEAVE_UNLOAD ||

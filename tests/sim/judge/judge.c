@@ -290,8 +290,8 @@ void judge_view(struct judge *j, const struct core_view *v)
     if (v->leases_granted != j->leases_inside)
         judge_break(j, RULE_CONSERVATION, "leases granted: %u by core_view, %u by the effects",
                     v->leases_granted, j->leases_inside);
-    if (j->arrived != j->granted_count + j->refused + j->left + j->arrivals[0].count +
-                          j->arrivals[1].count)
+    if (j->arrived !=
+        j->granted_count + j->refused + j->left + j->arrivals[0].count + j->arrivals[1].count)
         judge_break(j, RULE_CONSERVATION,
                     "%" PRIu64 " arrived, %" PRIu64 " granted, %" PRIu64 " refused, %" PRIu64
                     " left, %u waiting",
@@ -307,11 +307,11 @@ void judge_view(struct judge *j, const struct core_view *v)
 void judge_view_model(struct judge *j, uint32_t model, const struct core_model_view *v)
 {
     static const enum seat seats[MODEL__COUNT] = {
-        [MODEL_UNLOADED] = SEAT_GONE,         [MODEL_LOADING] = SEAT_LOADING,
-        [MODEL_LOADED] = SEAT_HERE,           [MODEL_UNLOADING] = SEAT_UNLOADING,
-        [MODEL_MOVING] = SEAT_MOVING,         [MODEL_SUSPENDING] = SEAT_SUSPENDING,
-        [MODEL_SUSPENDED] = SEAT_ASLEEP,      [MODEL_RESUMING] = SEAT_RESUMING,
-        [MODEL_ERROR] = SEAT_GONE,            [MODEL_STUCK] = SEAT_STUCK,
+        [MODEL_UNLOADED] = SEAT_GONE,    [MODEL_LOADING] = SEAT_LOADING,
+        [MODEL_LOADED] = SEAT_HERE,      [MODEL_UNLOADING] = SEAT_UNLOADING,
+        [MODEL_MOVING] = SEAT_MOVING,    [MODEL_SUSPENDING] = SEAT_SUSPENDING,
+        [MODEL_SUSPENDED] = SEAT_ASLEEP, [MODEL_RESUMING] = SEAT_RESUMING,
+        [MODEL_ERROR] = SEAT_GONE,       [MODEL_STUCK] = SEAT_STUCK,
     };
     const struct judge_model *m = &j->models[model];
     if (seats[v->state] != m->seat)
@@ -321,8 +321,8 @@ void judge_view_model(struct judge *j, uint32_t model, const struct core_model_v
         judge_break(j, RULE_VIEW, "m%u: running %u waiting %u by core_view, %u %u by the effects",
                     model, v->running, v->waiting, m->running, m->waiting_count);
     /* One that was loaded while bytes did not matter is charged where it is seen. */
-    if (m->seat == SEAT_HERE && m->at.devices && (m->at.devices & ~v->devices ||
-                                 (m->at.devices != v->devices && !v->settling)))
+    if (m->seat == SEAT_HERE && m->at.devices &&
+        (m->at.devices & ~v->devices || (m->at.devices != v->devices && !v->settling)))
         judge_break(j, RULE_VIEW, "m%u sits on %x by core_view, on %x by the effects", model,
                     v->devices, m->at.devices);
 }

@@ -58,7 +58,8 @@ void judge_fair_settle(struct judge *j)
 void judge_fair_grant(struct judge *j, const struct party *p)
 {
     if (p->bound_ns && j->now_ns > p->bound_ns + j->gap_ns)
-        judge_break(j, RULE_BOUND, "#%" PRIu64 " waited %" PRIu64 " ms, %" PRIu64
-                    " ms longer than its bound", p->tag, (j->now_ns - p->since_ns) / NS_PER_MS,
+        judge_break(j, RULE_BOUND,
+                    "#%" PRIu64 " waited %" PRIu64 " ms, %" PRIu64 " ms longer than its bound",
+                    p->tag, (j->now_ns - p->since_ns) / NS_PER_MS,
                     (j->now_ns - p->bound_ns - j->gap_ns) / NS_PER_MS);
 }

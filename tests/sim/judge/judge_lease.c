@@ -241,7 +241,8 @@ static void end(struct judge *j, struct party *p, const struct effect *e)
              e->reason == REASON_NO_DEVICE)
         holds = true;
     if (p->state != PARTY_GRANTED || !holds)
-        judge_break(j, RULE_LEASE_END, "#%" PRIu64 " was ended: %s", p->tag, reason_text(e->reason));
+        judge_break(j, RULE_LEASE_END, "#%" PRIu64 " was ended: %s", p->tag,
+                    reason_text(e->reason));
     if ((e->reason == REASON_LEASE_EXPIRED || e->reason == REASON_REVOKED) &&
         j->event->type != EVENT_TICK && !(p->revoked && p->ask.grace_ns == 0))
         judge_break(j, RULE_TICK_ONLY, "#%" PRIu64 " ended in a step that was no TICK", p->tag);
@@ -283,8 +284,8 @@ void judge_lease_effect(struct judge *j, const struct effect *e)
     }
     struct party *p = judge_party(j, e->tag);
     if (!p || !p->lease || !id_equal(p->id, e->waiter)) {
-        judge_break(j, RULE_TWICE, "%s of #%" PRIu64 ", which is no lease", effect_type_text(e->type),
-                    e->tag);
+        judge_break(j, RULE_TWICE, "%s of #%" PRIu64 ", which is no lease",
+                    effect_type_text(e->type), e->tag);
         return;
     }
     if (e->type == EFFECT_LEASE_REVOKE)

@@ -35,8 +35,8 @@ void hand_out(struct judge *j, const struct spot *s, const char *to_whom)
                         j->alone[d] - 1);
         if (s->bytes && j->handed[d] > judge_capacity(j, d))
             judge_break(j, RULE_OVERCOMMIT,
-                        "%s: %" PRIu64 " of %" PRIu64 " bytes are handed out on device %u",
-                        to_whom, j->handed[d], judge_capacity(j, d), d);
+                        "%s: %" PRIu64 " of %" PRIu64 " bytes are handed out on device %u", to_whom,
+                        j->handed[d], judge_capacity(j, d), d);
     }
 }
 
@@ -115,8 +115,8 @@ static void check_spot(struct judge *j, uint32_t slot, const struct spot *s)
                     slot, s->bytes, judge_known_bytes(m, s->placement));
 }
 
-/* Whether it has to be reckoned with beside another: what sleeps has not, nor what cannot be told to
- * leave. */
+/* Whether it has to be reckoned with beside another: what sleeps has not, nor what cannot be told
+ * to leave. */
 static bool is_company(const struct judge *j, uint32_t slot)
 {
     enum seat seat = j->models[slot].seat;
@@ -307,7 +307,8 @@ static void leave(struct judge *j, const struct effect *e)
         return;
     }
     m->to = (struct spot){e->placement, e->devices, e->bytes};
-    if (!m->policy.movable || (m->to.placement == m->at.placement && m->to.devices == m->at.devices))
+    if (!m->policy.movable ||
+        (m->to.placement == m->at.placement && m->to.devices == m->at.devices))
         judge_break(j, RULE_OP, "m%u is moved, %s", e->model,
                     m->policy.movable ? "to where it is" : "which it cannot be");
     may_come(j, e);
@@ -500,8 +501,8 @@ static void suspended(struct judge *j, struct judge_model *m, const struct event
         awake(j, m);
         m->seat = SEAT_HERE;
     } else {
-        uint64_t left = ev->model.residue_bytes ? ev->model.residue_bytes
-                                                : m->policy.suspended_bytes;
+        uint64_t left =
+            ev->model.residue_bytes ? ev->model.residue_bytes : m->policy.suspended_bytes;
         hand_back(j, &m->at);
         m->at.bytes = left < m->at.bytes ? left : m->at.bytes;
         hand_anyway(j, &m->at);
@@ -528,8 +529,8 @@ static void resumed(struct judge *j, struct judge_model *m, enum outcome how)
     m->to = (struct spot){CORE_SLOT_NONE, 0, 0};
 }
 
-/* In a calm world, where the bound of `fair` is owed. One whose events were thinned out may be so no
- * more. */
+/* In a calm world, where the bound of `fair` is owed. One whose events were thinned out may be so
+ * no more. */
 static void check_calm(struct judge *j, const struct judge_model *m)
 {
     uint64_t max = m->seat == SEAT_LOADING ? j->terms.load_ns_max : j->terms.unload_ns_max;
@@ -663,8 +664,8 @@ void judge_model_config(struct judge *j, const struct core_config *config)
             memset(m->learned_bytes, 0, sizeof(m->learned_bytes));
         }
         m->known |= m->policy.present;
-        if (m->policy.present && (m->seat == SEAT_GONE ||
-                                  m->hash_running == m->policy.hash_process))
+        if (m->policy.present &&
+            (m->seat == SEAT_GONE || m->hash_running == m->policy.hash_process))
             m->in_force = m->policy;
         m->in_force.group = m->policy.group;
     }

@@ -180,7 +180,8 @@ static void check_grant(struct judge *j, const struct effect *e, const struct pa
 {
     const struct judge_model *m = &j->models[p->model];
     if (e->model != p->model)
-        judge_break(j, RULE_GRANT, "#%" PRIu64 " wants m%u and got m%u", p->tag, p->model, e->model);
+        judge_break(j, RULE_GRANT, "#%" PRIu64 " wants m%u and got m%u", p->tag, p->model,
+                    e->model);
     if (!j->booted)
         judge_break(j, RULE_BOOT, "#%" PRIu64 " was granted before the start was over", p->tag);
     if (j->draining)
@@ -278,10 +279,10 @@ static void check_reason(struct judge *j, const struct effect *e, const struct p
     else if (e->reason == REASON_BUSY)
         holds = p->patience_ns == 0;
     else if (e->reason == REASON_QUEUE_FULL)
-        holds = p->state == PARTY_ASKED &&
-                (m->waiting_count > m->policy.queue_max ||
-                 m->waiting_count > m->in_force.queue_max ||
-                 j->arrivals[0].count + j->serving > j->terms.waiters_max);
+        holds =
+            p->state == PARTY_ASKED &&
+            (m->waiting_count > m->policy.queue_max || m->waiting_count > m->in_force.queue_max ||
+             j->arrivals[0].count + j->serving > j->terms.waiters_max);
     else if (e->reason == REASON_NO_ROOM)
         holds = !j->terms.declared || !fits_somewhere(j, m);
     else if (e->reason == REASON_OWN_LEASE)

@@ -69,13 +69,13 @@ static void order(struct world *w)
 {
     uint64_t tag = ++w->command_serial;
     uint32_t i = any_model(w), count = w->models[i].placement_count;
-    struct note n = {.ev = {.type = EVENT_COMMAND,
-                            .command = {.tag = tag,
-                                        .model = i,
-                                        .what = (enum command)below(w, COMMAND_UNPIN + 1),
-                                        .why = REASON_COMMAND,
-                                        .placement = count ? (uint32_t)below(w, count)
-                                                           : CORE_SLOT_NONE}}};
+    struct note n = {
+        .ev = {.type = EVENT_COMMAND,
+               .command = {.tag = tag,
+                           .model = i,
+                           .what = (enum command)below(w, COMMAND_UNPIN + 1),
+                           .why = REASON_COMMAND,
+                           .placement = count ? (uint32_t)below(w, count) : CORE_SLOT_NONE}}};
     if (n.ev.command.what == COMMAND_MOVE && !count)
         n.ev.command.what = COMMAND_LOAD;
     if (judge_legal(w->run.judge, &n.ev))
@@ -115,8 +115,8 @@ static void change_config(struct world *w)
 
 static void set_mode(struct world *w)
 {
-    struct note n = {.ev = {.type = EVENT_MODE,
-                            .mode = {w->wishes, below(w, 3) ? w->config.model_count : 0}}};
+    struct note n = {
+        .ev = {.type = EVENT_MODE, .mode = {w->wishes, below(w, 3) ? w->config.model_count : 0}}};
     swarm_wishes(w);
     world_tell(w, &n);
 }

@@ -93,14 +93,13 @@ static void draw_gates(struct world *w, struct core_lease_ask *ask)
 
 static void draw_ask(struct world *w, struct core_lease_ask *ask)
 {
-    *ask = (struct core_lease_ask){.class = (enum class)below(w, CLASS__COUNT),
-                                   .wait_ns_max = draw_patience(w),
-                                   .ttl_ns = chance(w, ODDS_LEASE_TTL)
-                                                 ? (1 + below(w, 30000)) * NS_PER_MS
-                                                 : 0,
-                                   .run_ns_max = below(w, 3) ? 0 : (1 + below(w, 60)) * NS_PER_S,
-                                   .grace_ns = below(w, 10000) * NS_PER_MS,
-                                   .revocable = chance(w, ODDS_LEASE_REVOCABLE)};
+    *ask = (struct core_lease_ask){
+        .class = (enum class)below(w, CLASS__COUNT),
+        .wait_ns_max = draw_patience(w),
+        .ttl_ns = chance(w, ODDS_LEASE_TTL) ? (1 + below(w, 30000)) * NS_PER_MS : 0,
+        .run_ns_max = below(w, 3) ? 0 : (1 + below(w, 60)) * NS_PER_S,
+        .grace_ns = below(w, 10000) * NS_PER_MS,
+        .revocable = chance(w, ODDS_LEASE_REVOCABLE)};
     if (chance(w, ODDS_LEASE_BYTES)) {
         ask->device_mask = 1 + (uint32_t)below(w, (1U << w->swarm.devices) - 1);
         uint32_t most = mask_count(ask->device_mask);
@@ -118,8 +117,8 @@ void client_ask_lease(struct world *w, bool restored)
         return;
     c->lease = true;
     c->lax = chance(w, ODDS_LEASE_LAX);
-    struct note n = {.ev = {.type = restored ? EVENT_LEASE_RESTORED : EVENT_LEASE_ASKED,
-                            .lease.tag = c->tag}};
+    struct note n = {
+        .ev = {.type = restored ? EVENT_LEASE_RESTORED : EVENT_LEASE_ASKED, .lease.tag = c->tag}};
     draw_ask(w, &n.ask);
     if (restored) {
         uint32_t want = n.ask.device_count ? n.ask.device_count : 1;
@@ -223,8 +222,7 @@ static void granted(struct world *w, struct client *c, const struct effect *e)
             c->lease_bytes = below(w, c->lease_bytes + c->lease_bytes / 2 + 1);
     }
     uint64_t next = w->run.now_ns + c->renew_ns;
-    world_set_timer(w, TIMER_CLIENT, slot,
-                    c->renew_ns && next < c->end_ns ? next : c->end_ns);
+    world_set_timer(w, TIMER_CLIENT, slot, c->renew_ns && next < c->end_ns ? next : c->end_ns);
     if (chance(w, ODDS_GONE_AT_GRANT))
         end(w, c, ENDED_GONE);
     else if (!c->lease && chance(w, ODDS_BOUNCES))

@@ -274,8 +274,8 @@ void engine_crash(struct world *w, uint32_t i)
     world_set_timer(w, TIMER_ENGINE, i, w->run.now_ns + 1); /* its end is the end of the op */
 }
 
-/* A backend that is lost loses its models, or keeps them; what was asked of it is not answered. When
- * it is back it says what is there. */
+/* A backend that is lost loses its models, or keeps them; what was asked of it is not answered.
+ * When it is back it says what is there. */
 void engine_backend(struct world *w, uint32_t backend, bool lost)
 {
     for (uint32_t i = 0; i < w->config.model_count; i++) {

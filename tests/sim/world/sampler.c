@@ -78,7 +78,8 @@ void sampler_take(struct world *w, uint32_t device)
  * waited for as long as the ledger says it is. */
 void sampler_check_truth(struct world *w, uint32_t devices)
 {
-    if (!w->swarm.honest || w->run.judge->guessed || w->run.judge->event->type == EVENT_LEASE_RESTORED)
+    if (!w->swarm.honest || w->run.judge->guessed ||
+        w->run.judge->event->type == EVENT_LEASE_RESTORED)
         return;
     for (uint32_t d = 0; d < w->swarm.devices; d++) {
         uint64_t used = sampler_used(w, d);

@@ -7,11 +7,13 @@
 static const struct {
     uint32_t on, least, most;
     bool calm;
-} odds[ODDS__COUNT] = {
+} odds[ODDS__COUNT] =
+    {
 #define ODDS(name, on, least, most, calm) {on, least, most, calm},
 #include "odds.def"
 #undef ODDS
-}, acts[ACT__COUNT] = {
+},
+  acts[ACT__COUNT] = {
 #define ACT(name, on, least, most, calm) {on, least, most, calm},
 #include "acts.def"
 #undef ACT
@@ -49,7 +51,8 @@ static void draw_rates(struct world *w)
     if (s->calm)
         s->odds[ODDS_LEASE_BYTES] = 0;
     if (s->honest) /* what does not say how much is used cannot be told from the truth */
-        s->odds[ODDS_SAMPLE_MUTE] = s->odds[ODDS_LIES] = s->odds[ODDS_LEAKS] = s->odds[ODDS_LEASE_LIES] = 0;
+        s->odds[ODDS_SAMPLE_MUTE] = s->odds[ODDS_LIES] = s->odds[ODDS_LEAKS] =
+            s->odds[ODDS_LEASE_LIES] = 0;
     if (s->declared)
         s->weights[ACT_teach] = 0;
     for (int k = 0; k < ACT__COUNT; k++)
@@ -70,7 +73,7 @@ void swarm_draw(struct world *w)
     s->groups = between(w, 1, WORLD_GROUPS_MAX);
     s->gates = between(w, 1, WORLD_GATES_MAX);
     s->backends = percent(w, 40) ? between(w, 1, 3) : 0;
-    s->clients = percent(w, 50) ? between(w, 2, 24)
+    s->clients = percent(w, 50)   ? between(w, 2, 24)
                  : percent(w, 80) ? between(w, 16, 150)
                                   : between(w, 100, WORLD_CLIENTS_MAX);
     s->hop_ns = hops_ms[below(w, countof(hops_ms))] * NS_PER_MS;
@@ -217,9 +220,8 @@ void swarm_config(struct world *w)
     for (uint32_t i = 0; i < s->models; i++)
         swarm_model(w, i);
     for (uint32_t g = 0; g < s->groups; g++)
-        w->groups[g] = (struct core_group_policy){.swap = percent(w, 60),
-                                                  .exclusive = percent(w, 40),
-                                                  .persistent = percent(w, 20)};
+        w->groups[g] = (struct core_group_policy){
+            .swap = percent(w, 60), .exclusive = percent(w, 40), .persistent = percent(w, 20)};
     for (uint32_t g = 0; g < s->gates; g++)
         draw_gate(w, &w->gates[g]);
     draw_matrix(w);
@@ -283,9 +285,8 @@ void swarm_wishes(struct world *w)
 {
     for (uint32_t i = 0; i < w->config.model_count; i++) {
         const struct core_model_policy *m = &w->models[i];
-        w->wishes[i] = (struct core_wish){.model = i,
-                                          .what = (enum wish)below(w, 3),
-                                          .placement = CORE_SLOT_NONE};
+        w->wishes[i] = (struct core_wish){
+            .model = i, .what = (enum wish)below(w, 3), .placement = CORE_SLOT_NONE};
         if (w->wishes[i].what == WISH_LOADED && m->placement_count && percent(w, 40))
             w->wishes[i].placement = (uint32_t)below(w, m->placement_count);
     }

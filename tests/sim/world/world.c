@@ -164,8 +164,8 @@ static void boot(struct world *w)
     struct core_config first = w->config;
     world_tell(w, &(struct note){.ev = {.type = EVENT_CONFIG, .config = &first}});
     for (uint32_t d = 0; d < w->swarm.devices; d++)
-        world_tell(w, &(struct note){.ev = {.type = EVENT_DEVICE_FOUND,
-                                            .found = {d, w->total[d]}}});
+        world_tell(w,
+                   &(struct note){.ev = {.type = EVENT_DEVICE_FOUND, .found = {d, w->total[d]}}});
     for (uint32_t k = 0; !w->swarm.calm && k < 4; k++) {
         if (below(w, 3) == 0)
             client_ask_lease(w, true);
@@ -304,8 +304,8 @@ static void shut_down(struct world *w, uint64_t steps)
 {
     uint64_t orders = 1 + below(w, 2); /* a second one hurries */
     for (uint64_t k = 0; k < orders; k++) {
-        world_tell(w, &(struct note){.ev = {.type = EVENT_DRAIN,
-                                            .drain.grace_ns = below(w, 20) * NS_PER_S}});
+        world_tell(w, &(struct note){
+                          .ev = {.type = EVENT_DRAIN, .drain.grace_ns = below(w, 20) * NS_PER_S}});
         do_some(w, below(w, steps / 16 + 2));
     }
 }

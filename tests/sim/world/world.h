@@ -87,7 +87,7 @@ struct world {
     uint32_t inbox_head, inbox_count;
     struct sample_use *uses[WORLD_USES_MAX];
     bool uses_taken[WORLD_USES_MAX];
-    bool chaos; /* something may go wrong */
+    bool chaos;        /* something may go wrong */
     size_t peace_from; /* place on the tape where the last peace began */
 };
 

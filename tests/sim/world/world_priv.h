@@ -50,8 +50,8 @@ void client_ask_lease(struct world *w, bool restored);
 void client_leave(struct world *w, uint32_t slot);
 void client_bounce(struct world *w, uint32_t slot);
 void client_cut_all(struct world *w, uint32_t model); /* their server has ended */
-bool client_told(struct world *w, struct letter *l); /* false: not worth telling */
-uint32_t client_any(struct world *w); /* CORE_SLOT_NONE: none */
+bool client_told(struct world *w, struct letter *l);  /* false: not worth telling */
+uint32_t client_any(struct world *w);                 /* CORE_SLOT_NONE: none */
 
 /* sampler.c */
 void sampler_take(struct world *w, uint32_t device);
