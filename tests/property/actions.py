@@ -24,8 +24,6 @@ def lease(world, rank, devices, gib, gates, ttl_s, revocable):
     """devices: a mask; with several, as many as it names."""
     mask = devices % 2 ** len(world.config.devices) if gib else 0
     gates %= 2 ** len(world.config.gates)
-    if gib and "next-at-the-gate" in world.known:
-        gates &= sum(1 << g for g, limit in enumerate(world.config.gates) if limit == 1)
     if world.full() or (gib and not mask):
         return
     world.ask(Ask(rank, mask, bin(mask).count("1") if gib % 2 else 1, gib * GIB if mask else 0, gates,
@@ -47,7 +45,7 @@ def renew(world, k):
 
 def finish(world, k, how):
     ops = world.open_ops()
-    if ops and not world.known_to_fail(world.engines[pick(ops, k)].op, how):
+    if ops:
         world.finish(pick(ops, k), how)
 
 
@@ -59,19 +57,11 @@ def exit_(world, k):
 
 def command(world, what, model, placement):
     model %= len(world.engines)
-    op = world.engines[model].op
-    if what == "load" and op and op.kind in ("MOVE", "SUSPEND") and "load-while-moving" in world.known:
-        return
-    if what == "pin" and "pin-of-a-victim" in world.known and any(
-            c.model == model for c in world.clients.values()):
-        return
     if len(world.commands) < 14:
         world.command(what, model, placement % max(1, len(world.config.models[model].placements)))
 
 
 def set_mode(world, mode):
-    if world.config.sched == "serial" and "serial-wishes-swap" in world.known:
-        return
     world.set_mode(mode)
 
 

@@ -14,13 +14,10 @@ VLM, CLIP = 0, 1
 VLM_BYTES, CLIP_BYTES, CLIP_FREE_MIN = 10752 * MIB, 500 * MIB, GIB
 # Longer than anything in the core may take to come to rest.
 ROUNDS_MAX = 400
+# A wish that could not be had is tried again after so long, and some.
+WISH_RETRY_S = 33
 
 
-# Bugs of the core that are known, and kept out of everybody's way until they are mended: each has
-# tests of its own in test_known.py, which say that they fail as long as it is there.
-KNOWN = frozenset({"victim-stays", "next-at-the-gate", "failed-move-forgotten",
-                   "load-while-moving", "refused-wish-forgotten", "pin-of-a-victim",
-                   "late-frees-are-foreign", "serial-wishes-swap", "residue-in-the-way"})
 # Falsifies what cores are told and say, for the selftest; see bugs.py.
 BUG = None
 
@@ -88,7 +85,7 @@ class Client:
 class World:
     def __init__(self, config):
         self.config, self.core = config, Core(config, BUG and BUG())
-        self.now, self.known = 0, KNOWN
+        self.now = 0
         self.engines = [Engine() for _ in config.models]
         self.foreign = [0] * len(config.devices)
         self.lingering = []  # (until, device, bytes, owner: a model's slot and a lease's id)
@@ -195,8 +192,6 @@ class World:
             self.hold(used + more <= self.config.devices[d], "%s of %s: %s on gpu%d, where %s of %s are used",
                       e.type, self.name(e.model), mib(more), d, mib(used), mib(self.config.devices[d]))
             # Somebody else may have taken the room unseen: then the engine will not make it.
-            if e.type == "MOVE" and "failed-move-forgotten" in self.known:
-                self.foreign[d] = min(self.foreign[d], self.config.devices[d] - used - more)
             if used + more + self.foreign[d] > self.config.devices[d]:
                 engine.op.oom = True
         if not engine.op.oom:
@@ -219,16 +214,6 @@ class World:
         engine.placement = engine.op = None
         for client in self.inside():
             client.cut |= self.engines[client.model] is engine
-
-    def known_to_fail(self, op, how):
-        """Whether an op must not end in this way, since the core would not cope."""
-        if op.kind == "UNLOAD" and op.escalated and how:
-            return "refused-wish-forgotten" in self.known
-        if op.kind not in ("MOVE", "SUSPEND") or how % (4 if op.kind == "MOVE" else 3) != 1:
-            return False
-        victim = op.reason not in ("commanded", "the mode wants it so")
-        return ("victim-stays" in self.known if victim
-                else "failed-move-forgotten" in self.known and op.kind == "MOVE")
 
     def open_ops(self):
         return [i for i, e in enumerate(self.engines) if e.op]
@@ -455,8 +440,6 @@ class World:
     def snapshot(self, device):
         """What a probe reads now; it may be told later."""
         uses = [(i, 0, e.held[device]) for i, e in enumerate(self.engines) if e.held.get(device)]
-        if "late-frees-are-foreign" in self.known:
-            uses += [(*owner, size) for _, d, size, owner in self.lingering if d == device]
         uses += [(NONE, c.id, c.held[device]) for c in self.inside(lease=True) if c.held.get(device)]
         return device, self.now, self.used(device) + self.foreign[device], uses
 
@@ -645,7 +628,7 @@ class World:
             busy = self.open_ops() or any(self.state(i) == "error" for i in range(len(self.engines)))
             moved = any(e.type not in ("SAMPLE_NOW", "LEARNED") for e in self.heard)
             quiet = 0 if busy or moved else quiet + 1
-            if quiet > 5 + self.config.min_resident_ns // S:
+            if quiet > WISH_RETRY_S + self.config.min_resident_ns // S:
                 break
         else:
             self.hold(False, "it does not come to rest")

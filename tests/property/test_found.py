@@ -1,20 +1,15 @@
-"""Bugs of the core that the property tests have found, each the shortest way to it. A test here fails
-as long as its bug is there; once it is mended, drop the mark and the name from world.KNOWN, so that
-the other tests go that way too. What breaks is printed as a golden trace."""
+"""Bugs of the core that the property tests have found, and that have been mended: each the shortest way
+to it. What breaks is printed as a golden trace."""
 
 import pytest
 
 pytest.importorskip("hypothesis", reason="no Hypothesis: tools/venv installs it")
 
-from core import GIB, MIB, MS, S, Ask, Broken, Model  # noqa: E402
+from core import GIB, MIB, MS, S, Ask, Model  # noqa: E402
 from world import CLIP, VLM, Config, World, seed_models  # noqa: E402
 from worlds import rest  # noqa: E402
 
 CUDA, CPU = 0, 1
-
-
-def known(reason):
-    return pytest.mark.xfail(reason=reason, strict=True, raises=Broken)
 
 
 @pytest.fixture
@@ -23,7 +18,6 @@ def make():
 
     def start(config=None, **fields):
         made.append(World(config or Config(seed_models())))
-        made[-1].known = frozenset()
         vars(made[-1]).update(fields)
         return made[-1]
     yield start
@@ -38,7 +32,6 @@ def with_clip_on_cuda(w):
     w.leave(tag)
 
 
-@known("a victim whose move failed is never told to unload instead: its plan no longer orders out")
 def test_victim_that_could_not_move_is_unloaded(make):
     w = make()
     with_clip_on_cuda(w)
@@ -48,7 +41,6 @@ def test_victim_that_could_not_move_is_unloaded(make):
     w.hold(w.clients[tag].state == "inside", "#%d still waits", tag)
 
 
-@known("a victim whose suspend failed is never told to unload instead: its plan no longer orders out")
 def test_victim_that_could_not_be_suspended_is_unloaded(make):
     models = [Model("sleepy", dict(device_mask=1, bytes=8 * GIB), suspends=1),
               Model("other", dict(device_mask=1, bytes=8 * GIB))]
@@ -62,7 +54,6 @@ def test_victim_that_could_not_be_suspended_is_unloaded(make):
     w.hold(w.clients[tag].state == "inside", "#%d still waits", tag)
 
 
-@known("a grant of bytes through a gate does not look who is next at the gate, which has room still")
 def test_next_at_the_gate_after_a_lease_of_bytes(make):
     w = make(Config(seed_models(), gates=(2,)))
     running = w.request(VLM)
@@ -74,7 +65,6 @@ def test_next_at_the_gate_after_a_lease_of_bytes(make):
     w.hold(all(w.clients[t].state == "inside" for t in tags), "a lease still waits")
 
 
-@known("a wish whose move failed once is given up until the mode is set again")
 def test_demotion_that_failed_is_tried_again(make):
     w = make()
     with_clip_on_cuda(w)
@@ -84,7 +74,6 @@ def test_demotion_that_failed_is_tried_again(make):
     w.check_wishes()
 
 
-@known("a wish whose promotion failed once is given up until the mode is set again")
 def test_promotion_that_failed_is_tried_again(make):
     w = make()
     w.set_mode("recording")
@@ -97,7 +86,6 @@ def test_promotion_that_failed_is_tried_again(make):
     w.check_wishes()
 
 
-@known("a wish refused while a stuck process held the room is given up, though the room comes free")
 def test_wish_after_a_stuck_model_has_gone(make):
     w = make(Config(seed_models(), devices=(11000 * MIB,)))
     with_clip_on_cuda(w)
@@ -110,7 +98,6 @@ def test_wish_after_a_stuck_model_has_gone(make):
     w.check_wishes()
 
 
-@known("a wish refused while its device was lost is given up, though the device comes back")
 def test_wish_after_a_device_has_come_back(make):
     w = make()
     w.tell("DEVICE_LOST", "lost gpu0", device=0)
@@ -120,7 +107,6 @@ def test_wish_after_a_device_has_come_back(make):
     w.check_wishes()
 
 
-@known("a load command that came during a move is not answered when the move is done")
 def test_load_command_during_a_move(make):
     w = make()
     with_clip_on_cuda(w)
@@ -130,11 +116,8 @@ def test_load_command_during_a_move(make):
     w.hold(tag not in w.commands, "!%d is not answered", tag)
 
 
-@known("a model that a load command brought in is unloaded in the same step, by the mode: minResident"
-       " holds only for what a request brought in")
-@pytest.mark.parametrize("resident", [0, 10])
-def test_commanded_load_outlives_its_answer(make, resident):
-    w = make(Config(seed_models(), min_resident_ns=resident * S))
+def test_commanded_load_outlives_its_answer(make):
+    w = make(Config(seed_models(), min_resident_ns=10 * S))
     w.set_mode("autopilot")
     w.finish(CLIP)
     tag = w.command("load", VLM)
@@ -145,7 +128,6 @@ def test_commanded_load_outlives_its_answer(make, resident):
     w.hold(w.state(VLM) == "loaded", "the load is done, and the VLM is %s", w.state(VLM))
 
 
-@known("a victim that was pinned while it served its last is put out all the same")
 def test_victim_that_is_pinned_stays(make):
     w = make()
     tag = w.request(VLM)
@@ -156,7 +138,6 @@ def test_victim_that_is_pinned_stays(make):
     w.leave(tag)
 
 
-@known("a victim is only ever suspended where it can be, though what that leaves is in the way")
 def test_suspended_residue_in_the_way(make):
     models = [Model("sleepy", dict(device_mask=1, bytes=4 * GIB), suspends=1, suspended_bytes=512 * MIB),
               Model("large", dict(device_mask=1, bytes=12 * GIB))]
@@ -169,8 +150,6 @@ def test_suspended_residue_in_the_way(make):
     w.hold(tag in w.clients and w.clients[tag].state == "inside", "#%d still waits, or is refused", tag)
 
 
-@known("memory that the driver gives back late counts as settled and then as foreign: CLIP goes back"
-       " and forth, and the VLM never comes")
 def test_memory_that_comes_free_late(make):
     w = make(Config(seed_models(), devices=(11000 * MIB,)), linger_ns=2000 * MS)
     rest(w, "autopilot")
@@ -182,7 +161,6 @@ def test_memory_that_comes_free_late(make):
     w.hold(tag in w.clients and w.clients[tag].state == "inside", "#%d still waits, or is refused", tag)
 
 
-@known("serial carries out two wishes in turn, without end: one undoes the other")
 def test_wishes_under_serial_come_to_rest(make):
     w = make(Config(seed_models(), sched="serial"))
     w.set_mode("recording")
