@@ -47,9 +47,8 @@ static bool may_stay(const struct world_model *m, const struct core_model_policy
         return false;
     if (m->placement == CORE_SLOT_NONE)
         return m->known == WORLD_HERE || !p->placement_count;
-    return m->placement < p->placement_count &&
-           m->policy.placements[m->placement].device_mask ==
-               p->placements[m->placement].device_mask;
+    return m->placement < p->placement_count && m->policy.placements[m->placement].device_mask ==
+                                                    p->placements[m->placement].device_mask;
 }
 
 /* Keeps the world's record of which policy is in force, as CORE's rules have it. */
