@@ -185,6 +185,54 @@ static void test_many_victims(void **state)
     box_free(b);
 }
 
+/* For one target at most 64 leave, and of those that sleep where that leaves too much, no more are
+ * looked at. */
+static void test_too_many_victims(void **state)
+{
+    (void)state;
+    uint64_t gib[80];
+    for (uint32_t i = 0; i < countof(gib); i++)
+        gib[i] = 1;
+    gib[0] = countof(gib) - 1;
+    struct box *b = new_box(gib, countof(gib));
+    box_step(b, (struct event){.type = EVENT_DEVICE_FOUND, .found = {0, gib[0] * GIB}});
+    for (uint32_t i = 1; i < countof(gib); i++)
+        box_load(b, i);
+    struct core_plan_view v = plan(b, 0);
+    assert_int_equal(v.verdict, VERDICT_WAIT);
+    assert_int_equal(v.victim_count, 0);
+    b->models[0].placements[0].bytes = 64 * GIB;
+    box_config(b);
+    v = plan(b, 0);
+    assert_int_equal(v.verdict, VERDICT_GO);
+    assert_int_equal(v.victim_count, 64);
+    box_free(b);
+}
+
+/* The search for the cheapest set is given up after so many nodes, with what it has by then. */
+static void test_search_has_an_end(void **state)
+{
+    (void)state;
+    uint64_t gib[17];
+    for (uint32_t i = 0; i < countof(gib); i++)
+        gib[i] = 1;
+    gib[16] = 8;
+    struct box *b = new_box(gib, countof(gib));
+    b->devices[0].reserve_bytes = 8 * GIB;
+    box_config(b);
+    for (uint32_t i = 0; i < 16; i++) {
+        box_load(b, i);
+        box_step(b, (struct event){.type = EVENT_LEARNED,
+                                   .learned = {.model = i, .load_ns = (100 + i) * NS_PER_S}});
+    }
+    struct core_plan_view v = plan(b, 16);
+    assert_int_equal(v.verdict, VERDICT_GO);
+    assert_int_equal(v.victim_count, 8);
+    for (uint32_t i = 0; i < 8; i++)
+        assert_in_range(v.victims[i].model, 0, 7); /* the cheapest */
+    box_free(b);
+}
+
 static void test_lease(void **state)
 {
     (void)state;
@@ -277,6 +325,32 @@ static void test_estimates(void **state)
     box_free(b);
 }
 
+/* Under serial all that were first come first, and leave again. */
+static void test_estimates_under_serial(void **state)
+{
+    (void)state;
+    static const uint64_t load_s[] = {20, 10, 15, 12};
+    struct box *b = new_box((const uint64_t[]){0, 0, 0, 0}, countof(load_s));
+    b->config.sched = SCHEDULER_SERIAL;
+    for (uint32_t i = 0; i < countof(load_s); i++)
+        b->models[i].placements[0].bytes = (load_s[i] - 2) * NS_PER_S;
+    b->models[2].priority = 1; /* which serial does not look at */
+    box_config(b);
+    box_request(b, 0, 1);
+    for (uint32_t i = 1; i < 3; i++)
+        box_request(b, i, i + 1);
+    /* What is left of the first one's load; then each with a second of service; then its own. */
+    assert_int_equal(core_estimate_s(b->core, 3), 20 + 10 + 1 + 15 + 1 + 12);
+    box_complete(b, EVENT_MODEL_LOADED, 0);
+    assert_int_equal(core_estimate_s(b->core, 3), 10 + 1 + 15 + 1 + 12);
+    box_request(b, 3, 4);
+    uint32_t place, s;
+    core_view_waiter(b->core, b->last[EFFECT_WAIT].waiter, &place, &s);
+    assert_int_equal(place, 3);
+    assert_int_equal(s, 10 + 1 + 15 + 1 + 12);
+    box_free(b);
+}
+
 /* What sleeps wakes within a quarter of its load, until it is known better. */
 static void test_estimate_of_a_sleeper(void **state)
 {
@@ -296,6 +370,7 @@ static void test_estimate_of_a_sleeper(void **state)
                         .model = {.op = b->last[EFFECT_SUSPEND].op, .outcome = OUTCOME_DONE}});
         sample(b, 0);
         assert_in_range(core_estimate_s(b->core, 0), wakes_s[round], wakes_s[round] + 1);
+        assert_int_equal(plan(b, 0).verdict, VERDICT_GO);
         box_command(b, COMMAND_LOAD, 0, 3);
         b->now_ns += 30 * NS_PER_S;
         box_step(
@@ -354,9 +429,12 @@ int main(void)
         cmocka_unit_test(test_blocked_and_never),
         cmocka_unit_test(test_busy_victims),
         cmocka_unit_test(test_many_victims),
+        cmocka_unit_test(test_too_many_victims),
+        cmocka_unit_test(test_search_has_an_end),
         cmocka_unit_test(test_lease),
         cmocka_unit_test(test_lease_memory_ends),
         cmocka_unit_test(test_estimates),
+        cmocka_unit_test(test_estimates_under_serial),
         cmocka_unit_test(test_estimate_of_a_sleeper),
         cmocka_unit_test(test_estimate_of_nobody),
         cmocka_unit_test(test_foreseen),
