@@ -13,7 +13,7 @@ help:
 	@echo 'make check-long   the whole suite under sanitizers and valgrind, and fuzzing'
 	@echo 'make bench        measure against nginx; writes bench/results.md'
 	@echo 'make fmt          format the C files;  make fmt-check  only look'
-	@echo 'make cov          what the unit tests cover, as a page in build-cov/'
+	@echo 'make cov          what the unit tests cover of src/core: a table, and a page in build-cov/core/'
 	@echo 'make install      PREFIX=/usr/local DESTDIR='
 	@echo 'make clean        remove what was built; the Python packages stay'
 
@@ -46,8 +46,7 @@ fmt-check:
 
 cov:
 	@tools/deps build test cov
-	@test -f build-cov/build.ninja || meson setup build-cov -Db_coverage=true
-	@meson test -C build-cov && ninja -C build-cov coverage-html
+	@tools/cov
 
 install: build
 	@meson configure build --prefix "$${PREFIX:-/usr/local}"

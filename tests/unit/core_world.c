@@ -208,6 +208,7 @@ static void world_do_load(struct world *w, const struct effect *e)
     m->escalated = m->posted = false;
     m->alive = true;
     m->device = e->device;
+    m->placement = e->placement;
     /* Who declared nothing takes some part of what it may have. */
     m->bytes = m->policy.placements[0].bytes ? m->policy.placements[0].bytes : e->bytes / 4;
     m->linger_bytes = 0;

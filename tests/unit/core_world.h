@@ -41,7 +41,7 @@ struct world_model {
     bool escalated, posted, exit_posted;
     /* The process and its memory. */
     bool alive;
-    uint32_t device;
+    uint32_t device, placement;
     uint64_t bytes, linger_until_ns, linger_bytes;
 };
 

@@ -103,6 +103,19 @@ static void test_command_memory_ends(void **state)
     assert_int_equal(b->last[EFFECT_COMMAND_DONE].tag, 9999);
     assert_int_equal(b->last[EFFECT_COMMAND_DONE].reason, REASON_QUEUE_FULL);
     box_forget(b);
+    static const enum command others[] = {COMMAND_MOVE, COMMAND_SUSPEND, COMMAND_UNLOAD};
+    b->models[1].movable = b->models[1].suspends = true;
+    b->models[1].placement_count = 2;
+    box_config(b);
+    box_step(b, (struct event){.type = EVENT_MODEL_ADOPTED, .model = {.model = 1, .placement = 1}});
+    for (uint32_t i = 0; i < countof(others); i++) {
+        box_command(b, others[i], 1, 9000 + i);
+        assert_int_equal(b->count[EFFECT_COMMAND_DONE], i + 1);
+        assert_int_equal(b->last[EFFECT_COMMAND_DONE].tag, 9000 + i);
+        assert_int_equal(b->last[EFFECT_COMMAND_DONE].reason, REASON_QUEUE_FULL);
+    }
+    assert_int_equal(b->count[EFFECT_MOVE] + b->count[EFFECT_UNLOAD], 0);
+    box_forget(b);
     box_complete(b, EVENT_MODEL_LOADED, 0);
     assert_int_equal(b->count[EFFECT_COMMAND_DONE], b->limits.commands_max);
     assert_int_equal(b->last[EFFECT_COMMAND_DONE].tag, b->limits.commands_max);
@@ -206,6 +219,221 @@ static void test_victims_not_told_are_spared(void **state)
     box_free(b);
 }
 
+static void ask_patiently(struct box *b, uint32_t model, uint64_t tag, uint64_t wait_ns)
+{
+    box_step(b, (struct event){.type = EVENT_REQUEST_ARRIVED,
+                               .request = {.tag = tag, .model = model, .wait_ns_max = wait_ns}});
+}
+
+/* All run out of patience within the same tick. */
+static void test_many_waiters_expire(void **state)
+{
+    (void)state;
+    struct box *b = box_new(1, 1000);
+    for (uint64_t tag = 1; tag <= 1000; tag++)
+        ask_patiently(b, 0, tag, 10 * NS_PER_S);
+    box_forget(b);
+    b->now_ns = 10 * NS_PER_S;
+    box_step(b, (struct event){.type = EVENT_TICK});
+    assert_int_equal(b->count[EFFECT_REFUSE], 1000);
+    assert_int_equal(b->last[EFFECT_REFUSE].reason, REASON_WAIT_EXPIRED);
+    assert_true(b->steps > 1);
+    box_free(b);
+}
+
+/* They are to be refused for another reason, and their patience ends before their turn has come:
+ * each is told once, and of the first reason. */
+static void test_doomed_waiters_do_not_expire(void **state)
+{
+    (void)state;
+    struct box *b = box_new(1, 1000);
+    for (uint64_t tag = 1; tag <= 1000; tag++)
+        ask_patiently(b, 0, tag, 10 * NS_PER_S);
+    box_forget(b);
+    b->now_ns = 9 * NS_PER_S;
+    struct event ev = {.type = EVENT_COMMAND,
+                       .now.ns = b->now_ns,
+                       .command = {.tag = 1, .model = 0, .what = COMMAND_UNLOAD}};
+    struct effects fx = core_step(b->core, &ev);
+    assert_true(fx.more);
+    box_take(b, &fx);
+    b->now_ns = 10 * NS_PER_S;
+    box_step(b, (struct event){.type = EVENT_TICK});
+    assert_int_equal(b->count[EFFECT_REFUSE], 1000);
+    assert_int_equal(b->last[EFFECT_REFUSE].reason, REASON_UNLOADED);
+    box_free(b);
+}
+
+/* Some are still to be refused as others are doomed after them; then the very last one leaves. */
+static void test_doomed_twice(void **state)
+{
+    (void)state;
+    struct box *b = box_new(1, 2000);
+    struct event ev = {.type = EVENT_COMMAND,
+                       .command = {.tag = 1, .model = 0, .what = COMMAND_UNLOAD}};
+    for (uint64_t tag = 1; tag <= 1500; tag++)
+        box_request(b, 0, tag);
+    box_forget(b);
+    struct effects fx = core_step(b->core, &ev);
+    assert_true(fx.more);
+    box_take(b, &fx);
+    uint32_t told = b->count[EFFECT_REFUSE];
+    ev = (struct event){.type = EVENT_REQUEST_ARRIVED,
+                        .request = {.tag = 2000, .wait_ns_max = UINT64_MAX}};
+    fx = core_step(b->core, &ev);
+    box_take(b, &fx);
+    struct id last = b->last[EFFECT_WAIT].waiter;
+    assert_int_equal(b->last[EFFECT_WAIT].tag, 2000);
+    ev = (struct event){.type = EVENT_COMMAND,
+                        .command = {.tag = 2, .model = 0, .what = COMMAND_UNLOAD}};
+    fx = core_step(b->core, &ev);
+    assert_true(fx.more);
+    box_take(b, &fx);
+    core_check(b->core);
+    assert_true(b->count[EFFECT_REFUSE] > told);
+    box_end(b, last);
+    assert_int_equal(b->count[EFFECT_REFUSE], 1500);
+    assert_int_equal(b->last[EFFECT_REFUSE].tag, 1500);
+    box_free(b);
+}
+
+/* As many as one step refuses, and one more, which leaves by itself before the next step. */
+static void test_last_doomed_waiter_leaves(void **state)
+{
+    (void)state;
+    struct id last = {0};
+    uint32_t waiters = 2000;
+    for (uint32_t round = 0; round < 2; round++) {
+        struct box *b = box_new(1, waiters);
+        struct event ev = {.type = EVENT_COMMAND,
+                           .command = {.tag = 1, .model = 0, .what = COMMAND_UNLOAD}};
+        for (uint32_t i = 0; i < waiters; i++)
+            box_request(b, 0, i + 1);
+        last = b->last[EFFECT_WAIT].waiter;
+        box_forget(b);
+        struct effects fx = core_step(b->core, &ev);
+        assert_true(fx.more);
+        box_take(b, &fx);
+        waiters = b->count[EFFECT_REFUSE] + 1;
+        if (round == 1)
+            box_end(b, last);
+        assert_int_equal(b->count[EFFECT_REFUSE], waiters - 1);
+        box_free(b);
+    }
+}
+
+/* One load lets more in than one step can tell. */
+static void test_many_are_granted_at_once(void **state)
+{
+    (void)state;
+    struct box *b = box_new(1, 1000);
+    b->models[0].slots_max = 1000;
+    box_config(b);
+    for (uint64_t tag = 1; tag <= 1000; tag++)
+        box_request(b, 0, tag);
+    box_forget(b);
+    box_complete(b, EVENT_MODEL_LOADED, 0);
+    assert_int_equal(b->count[EFFECT_GRANT], 1000);
+    assert_int_equal(b->last[EFFECT_GRANT].tag, 1000);
+    assert_true(b->steps > 1);
+    box_free(b);
+}
+
+/* A removed model's slot is not free before the last that waited for it has been told. */
+static void test_removed_with_many_waiters(void **state)
+{
+    (void)state;
+    struct box *b = box_new(1, 1000);
+    b->config.plan = PLAN_FIT; /* where it never comes in */
+    b->models[0].placement_count = 1;
+    b->models[0].placements[0].device_mask = 1;
+    b->models[0].placements[0].bytes = 10 * GIB;
+    b->models[0].pinned = true;
+    box_config(b);
+    const struct core_lease_ask ask = {
+        .device_mask = 1, .bytes = 20 * GIB, .wait_ns_max = UINT64_MAX};
+    box_step(b, (struct event){.type = EVENT_LEASE_ASKED, .lease = {.tag = 1, .ask = &ask}});
+    for (uint64_t tag = 1; tag <= 1000; tag++)
+        box_request(b, 0, tag);
+    assert_int_equal(b->count[EFFECT_LOAD], 0);
+    b->models[0].present = false;
+    box_forget(b);
+    box_config(b);
+    assert_int_equal(b->count[EFFECT_REFUSE], 1000);
+    assert_int_equal(b->last[EFFECT_REFUSE].reason, REASON_MODEL_UNKNOWN);
+    assert_int_equal(b->count[EFFECT_MODEL_RETIRED], 1);
+    box_free(b);
+}
+
+/* A backend with many models goes down while all of them load there. */
+static void test_big_backend_goes_down(void **state)
+{
+    (void)state;
+    struct box *b = box_new(600, 600);
+    for (uint32_t i = 0; i < 600; i++)
+        b->models[i].backend = 1;
+    box_config(b);
+    for (uint32_t i = 0; i < 600; i++)
+        box_request(b, i, i + 1);
+    box_forget(b);
+    box_step(b, (struct event){.type = EVENT_BACKEND_DOWN, .backend.backend = 1});
+    assert_int_equal(b->count[EFFECT_REFUSE], 600);
+    assert_int_equal(b->notices[NOTICE_MODEL_UNLOADED], 600);
+    assert_true(b->steps > 1);
+    box_free(b);
+}
+
+/* A mode that wants many models gone at once, each with its orders. */
+static void test_mode_of_many(void **state)
+{
+    (void)state;
+    struct core_wish wishes[600];
+    struct box *b = box_new(600, 600);
+    for (uint32_t i = 0; i < 600; i++) {
+        box_load(b, i);
+        wishes[i] = (struct core_wish){.model = i, .what = WISH_UNLOADED};
+    }
+    box_forget(b);
+    box_step(b, (struct event){.type = EVENT_MODE, .mode = {wishes, countof(wishes)}});
+    assert_int_equal(b->count[EFFECT_UNLOAD], 600);
+    assert_true(b->steps > 1);
+    for (uint32_t i = 0; i < 600; i++)
+        box_complete(b, EVENT_MODEL_UNLOADED, i);
+    assert_int_equal(b->notices[NOTICE_MODE_REACHED], 1);
+    box_free(b);
+}
+
+/* One sample shows that what many models had is free again. */
+static void test_many_settle_at_once(void **state)
+{
+    (void)state;
+    struct box *b = box_new(600, 600);
+    b->config.plan = PLAN_FIT;
+    for (uint32_t i = 0; i < 600; i++) {
+        b->models[i].placement_count = 1;
+        b->models[i].placements[0].device_mask = 1;
+        b->models[i].placements[0].bytes = 10 * MIB;
+    }
+    box_config(b);
+    for (uint32_t i = 0; i < 600; i++)
+        box_load(b, i);
+    for (uint32_t i = 0; i < 600; i++) {
+        box_command(b, COMMAND_UNLOAD, i, 1000 + i);
+        box_complete(b, EVENT_MODEL_UNLOADED, i);
+    }
+    box_forget(b);
+    /* Those that one step has no room for are seen by the next sample. */
+    for (uint32_t k = 0; k < 3 && b->notices[NOTICE_SETTLED] < 600; k++) {
+        b->now_ns += NS_PER_S / 2;
+        box_step(b, (struct event){.type = EVENT_DEVICE_SAMPLE, .sample.taken.ns = b->now_ns});
+    }
+    assert_int_equal(b->notices[NOTICE_SETTLED], 600);
+    struct core_device_view d;
+    core_view_device(b->core, 0, &d);
+    assert_int_equal(d.settling_bytes, 0);
+    box_free(b);
+}
+
 static void test_many_leases_enter_at_once(void **state)
 {
     (void)state;
@@ -285,6 +513,15 @@ int main(void)
         cmocka_unit_test(test_many_models_change_while_loading),
         cmocka_unit_test(test_many_victims),
         cmocka_unit_test(test_victims_not_told_are_spared),
+        cmocka_unit_test(test_many_waiters_expire),
+        cmocka_unit_test(test_doomed_waiters_do_not_expire),
+        cmocka_unit_test(test_doomed_twice),
+        cmocka_unit_test(test_last_doomed_waiter_leaves),
+        cmocka_unit_test(test_many_are_granted_at_once),
+        cmocka_unit_test(test_removed_with_many_waiters),
+        cmocka_unit_test(test_big_backend_goes_down),
+        cmocka_unit_test(test_mode_of_many),
+        cmocka_unit_test(test_many_settle_at_once),
         cmocka_unit_test(test_many_leases_enter_at_once),
         cmocka_unit_test(test_many_can_never_fit),
         cmocka_unit_test(test_drain_of_many),

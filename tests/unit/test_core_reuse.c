@@ -110,6 +110,19 @@ static void test_many_askers(void **state)
     assert_in_range(weights, REUSE_ONE * 8 / 10, REUSE_ONE * 12 / 10);
 }
 
+/* However long ago most moves were, who moves now is noticed: their counts do not grow for ever. */
+static void test_habits_change(void **state)
+{
+    (void)state;
+    struct stream s = {0};
+    for (int i = 0; i < 100000; i++)
+        ask(&s, 0, 1);
+    assert_true(s.reuse.stays > 1000 && s.reuse.stays < 10000);
+    for (int i = 0; i < 10000; i++)
+        ask(&s, (uint32_t)(i % 2), 1);
+    assert_true(s.reuse.switches > s.reuse.stays);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +132,7 @@ int main(void)
         cmocka_unit_test(test_the_past_fades),
         cmocka_unit_test(test_askers_stay),
         cmocka_unit_test(test_many_askers),
+        cmocka_unit_test(test_habits_change),
     };
     return cmocka_run_group_tests_name("core_reuse", tests, NULL, NULL);
 }

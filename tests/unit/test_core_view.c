@@ -152,9 +152,9 @@ static void test_estimate(void **state)
 static void test_strange_events(void **state)
 {
     (void)state;
-    static const enum event_type types[] = {EVENT_MODEL_LOADED, EVENT_MODEL_LOAD_FAILED,
-                                            EVENT_MODEL_UNLOADED, EVENT_MODEL_EXITED,
-                                            EVENT_UPSTREAM_BROKEN};
+    static const enum event_type types[] = {
+        EVENT_MODEL_LOADED, EVENT_MODEL_LOAD_FAILED, EVENT_MODEL_UNLOADED, EVENT_MODEL_EXITED,
+        EVENT_MODEL_MOVED,  EVENT_MODEL_SUSPENDED,   EVENT_MODEL_RESUMED,  EVENT_UPSTREAM_BROKEN};
     static const uint32_t models[] = {0, 1, 2, 3, CORE_SLOT_NONE};
     struct box *b = box_new(2, 4);
     uint32_t stale = 0;
@@ -169,12 +169,27 @@ static void test_strange_events(void **state)
     for (uint32_t i = 0; i < countof(ids); i++) {
         box_end(b, ids[i]);
         box_step(b, (struct event){.type = EVENT_LEASE_ENDED, .lease_id = {ids[i]}});
+        box_step(b, (struct event){.type = EVENT_LEASE_RENEWED, .lease_id = {ids[i]}});
         box_step(b, (struct event){.type = EVENT_REQUEST_BOUNCED, .ended = {ids[i], ENDED_CUT}});
-        stale += 3;
+        box_step(b, (struct event){.type = EVENT_REQUEST_QUIET, .quiet = {ids[i], true}});
+        stale += 5;
+    }
+    for (uint32_t k = 2; k < countof(models); k++) {
+        box_step(b, (struct event){.type = EVENT_MODEL_ADOPTED,
+                                   .model = {.model = models[k], .placement = CORE_SLOT_NONE}});
+        box_step(b, (struct event){.type = EVENT_LEARNED,
+                                   .learned = {.model = models[k], .bytes = GIB}});
+        box_step(b, (struct event){.type = EVENT_FOOTPRINT,
+                                   .learned = {.model = models[k], .bytes = GIB}});
+        const struct core_wish wishes[] = {{.model = models[k], .what = WISH_LOADED},
+                                           {.model = 0, .what = WISH_NONE}};
+        box_step(b, (struct event){.type = EVENT_MODE, .mode = {wishes, countof(wishes)}});
+        stale += 4;
     }
     box_step(b, (struct event){.type = EVENT_COMMAND_CANCELLED, .command.tag = 7});
     core_view(b->core, &view);
     assert_int_equal(view.stale_ids, stale + 1);
+    assert_int_equal(b->count[EFFECT_LOAD], 0);
     box_forget(b);
     for (uint32_t k = 2; k < countof(models); k++) {
         box_request(b, models[k], k);
@@ -183,6 +198,104 @@ static void test_strange_events(void **state)
         assert_int_equal(b->last[EFFECT_COMMAND_DONE].reason, REASON_MODEL_UNKNOWN);
     }
     assert_int_equal(b->count[EFFECT_REFUSE], 3);
+    box_free(b);
+}
+
+/* A completion of an earlier op does not end the one that is open. */
+static void test_old_completions(void **state)
+{
+    (void)state;
+    static const enum event_type types[] = {EVENT_MODEL_LOADED, EVENT_MODEL_LOAD_FAILED,
+                                            EVENT_MODEL_UNLOADED, EVENT_MODEL_MOVED};
+    struct box *b = box_new(1, 4);
+    struct core_model_view m;
+    struct core_view view;
+    box_load(b, 0);
+    box_command(b, COMMAND_UNLOAD, 0, 2);
+    box_complete(b, EVENT_MODEL_UNLOADED, 0);
+    uint64_t old = b->ops[0];
+    box_command(b, COMMAND_LOAD, 0, 3);
+    assert_true(b->ops[0] > old);
+    for (uint32_t i = 0; i < countof(types); i++) {
+        box_step(b, (struct event){.type = types[i], .model = {.op = old, .model = 0}});
+        core_view_model(b->core, 0, &m);
+        assert_int_equal(m.state, MODEL_LOADING);
+    }
+    core_view(b->core, &view);
+    assert_int_equal(view.stale_ids, countof(types));
+    box_complete(b, EVENT_MODEL_LOADED, 0);
+    core_view_model(b->core, 0, &m);
+    assert_int_equal(m.state, MODEL_LOADED);
+    box_free(b);
+}
+
+/* A server that does not answer any more is unloaded for the reason that was seen, if there is one.
+ */
+static void test_broken_servers(void **state)
+{
+    (void)state;
+    static const enum reason told[] = {REASON_NONE, REASON_EXITED};
+    static const enum reason said[] = {REASON_BROKEN, REASON_EXITED};
+    for (uint32_t i = 0; i < countof(told); i++) {
+        struct box *b = box_new(1, 4);
+        box_load(b, 0);
+        box_step(b, (struct event){.type = EVENT_UPSTREAM_BROKEN,
+                                   .model = {.model = 0, .why = told[i]}});
+        assert_int_equal(b->count[EFFECT_UNLOAD], 1);
+        assert_int_equal(b->last[EFFECT_UNLOAD].reason, said[i]);
+        box_free(b);
+    }
+    struct box *b = box_new(1, 4);
+    b->models[0].backend = 1;
+    box_config(b);
+    box_load(b, 0);
+    box_step(b, (struct event){.type = EVENT_BACKEND_DOWN, .backend.backend = 1});
+    box_step(b, (struct event){.type = EVENT_UPSTREAM_BROKEN, .model.model = 0});
+    assert_int_equal(b->count[EFFECT_UNLOAD], 0); /* nobody could be told to */
+    box_free(b);
+}
+
+/* One that sits nowhere in particular, as its policy names no device. */
+static void test_adopted_without_a_place(void **state)
+{
+    (void)state;
+    struct box *b = box_new(1, 4);
+    struct core_model_view m;
+    box_step(b, (struct event){.type = EVENT_MODEL_ADOPTED,
+                               .model = {.model = 0, .placement = CORE_SLOT_NONE, .devices = 1}});
+    core_view_model(b->core, 0, &m);
+    assert_int_equal(m.state, MODEL_LOADED);
+    assert_int_equal(m.placement, CORE_SLOT_NONE);
+    assert_int_equal(m.charged_bytes, 0);
+    box_request(b, 0, 1);
+    assert_int_equal(b->last[EFFECT_GRANT].tag, 1);
+    box_free(b);
+}
+
+/* Under fair it can be seen when a request is overdue; none is that runs, or has no bound. */
+static void test_deadlines_of_waiters(void **state)
+{
+    (void)state;
+    struct box *b = box_new(1, 8);
+    struct core_waiting w;
+    struct id cursor = {0};
+    uint32_t place, s;
+    b->config.sched = SCHEDULER_FAIR;
+    b->config.fair.wait_ns_max[CLASS_NORMAL] = 30 * NS_PER_S;
+    b->models[0].slots_max = 1;
+    box_config(b);
+    box_load(b, 0);
+    box_request(b, 0, 1);
+    b->now_ns = 5 * NS_PER_S;
+    arrive(b, 0, 2, CLASS_NORMAL);
+    arrive(b, 0, 3, CLASS_BACKGROUND);
+    assert_true(core_view_next_waiting(b->core, &cursor, &w));
+    assert_int_equal(w.deadline.ns, 35 * NS_PER_S);
+    assert_true(core_view_next_waiting(b->core, &cursor, &w));
+    assert_int_equal(w.deadline.ns, 0);
+    core_view_waiter(b->core, b->last[EFFECT_GRANT].waiter, &place, &s);
+    assert_int_equal(place, 0);
+    assert_int_equal(s, 0);
     box_free(b);
 }
 
@@ -226,6 +339,10 @@ int main(void)
         cmocka_unit_test(test_counts_and_states),
         cmocka_unit_test(test_estimate),
         cmocka_unit_test(test_strange_events),
+        cmocka_unit_test(test_old_completions),
+        cmocka_unit_test(test_broken_servers),
+        cmocka_unit_test(test_adopted_without_a_place),
+        cmocka_unit_test(test_deadlines_of_waiters),
         cmocka_unit_test(test_strange_sample),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,14 +40,24 @@ static struct core_model_policy random_model(struct world *w)
     };
 }
 
+/* What is there stays in the same process, on devices where it may be. */
+static bool may_stay(const struct world_model *m, const struct core_model_policy *p)
+{
+    if (m->policy.hash_process != p->hash_process)
+        return false;
+    if (m->placement == CORE_SLOT_NONE)
+        return m->known == WORLD_HERE || !p->placement_count;
+    return m->placement < p->placement_count && m->policy.placements[m->placement].device_mask ==
+                                                    p->placements[m->placement].device_mask;
+}
+
 /* Keeps the world's record of which policy is in force, as CORE's rules have it. */
 static void record_config(struct world *w)
 {
     for (uint32_t i = 0; i < WORLD_MODELS; i++) {
         struct world_model *m = &w->m[i];
         const struct core_model_policy *p = &w->policies[i];
-        bool replace = !m->policy.present || m->known == WORLD_GONE ||
-                       m->policy.hash_process == p->hash_process;
+        bool replace = !m->policy.present || m->known == WORLD_GONE || may_stay(m, p);
         if (!p->present) {
             m->removed = m->removed || m->policy.present;
             continue;
