@@ -191,8 +191,8 @@ static void check_lease(const struct core *c, uint32_t slot)
     must(l->victim_of == CORE_SLOT_NONE || l->state == LEASE_GRANTED);
     /* One that lacks nothing but bytes is a target. */
     bool wants = heap_has(&c->wants, target) || link_linked(&c->targets[target].parked);
-    must(!(l->state == LEASE_WAITING && l->ask.bytes && !l->doomed && c->booted && !c->draining &&
-           !c->sweep && lease_gates_open(c, l)) ||
+    must(!(l->state == LEASE_WAITING && l->ask.bytes && c->booted && !c->draining && !c->sweep &&
+           lease_gates_open(c, l)) ||
          wants || c->targets[target].plan.active);
     check_target(c, target);
 }

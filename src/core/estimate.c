@@ -1,5 +1,6 @@
 /* How long one will wait. */
 #include "core/core_priv.h"
+#include "core/sched/sched.h"
 
 /* Refusals and waits carry an estimate within these bounds. */
 #define RETRY_S_MIN 1
@@ -55,6 +56,15 @@ uint32_t estimate_own_s(const struct core *c, uint32_t model, uint32_t newcomers
     return bounded_s(load_left_ns(c, m) + work_ns(m, newcomers));
 }
 
+/* Whether the other has to come in, and goes first. */
+static bool comes_before(const struct core *c, uint32_t other, uint32_t model)
+{
+    const struct target *t = &c->targets[other];
+    if (t->blocked || !(heap_has(&c->wants, other) || link_linked(&t->parked)))
+        return false;
+    return !c->models[model].waiting_count || sched_precedes(c, other, model);
+}
+
 /* Those that come in before it: what is under way, and, of what waits, what is ahead in the order.
  * Each drains what is in its way, loads, and is served for at least its gate. */
 uint64_t estimate_ns(const struct core *c, uint32_t model, uint32_t newcomers)
@@ -63,17 +73,13 @@ uint64_t estimate_ns(const struct core *c, uint32_t model, uint32_t newcomers)
     uint64_t sum = load_left_ns(c, m) + work_ns(m, newcomers);
     if (m->state == MODEL_LOADED)
         return sum;
-    const struct heap_item *own = heap_find(&c->wants, model);
     for (uint32_t i = 0; i < c->model_count; i++) {
         const struct model *o = &c->models[i];
-        const struct heap_item *other = heap_find(&c->wants, i);
         if (i == model)
             continue;
         if (c->targets[i].plan.active)
             sum += load_left_ns(c, o);
-        else if (other &&
-                 (!own || other->key.major < own->key.major ||
-                  (other->key.major == own->key.major && other->key.minor < own->key.minor)))
+        else if (comes_before(c, i, model))
             sum += load_left_ns(c, o) + work_ns(o, 0) + serve_ns(o);
     }
     return sum;

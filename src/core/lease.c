@@ -134,9 +134,8 @@ void lease_refresh(struct core *c, uint32_t slot)
 {
     const struct lease *l = &c->leases[slot];
     uint32_t target = want_of_lease(c, slot);
-    bool wanted = pool_used(&c->lease_pool, slot) && l->state == LEASE_WAITING && !l->doomed &&
-                  l->ask.bytes && !c->targets[target].plan.active && !c->draining &&
-                  lease_gates_open(c, l);
+    bool wanted = l->state == LEASE_WAITING && l->ask.bytes && !c->targets[target].plan.active &&
+                  !c->draining && lease_gates_open(c, l);
     want_set(c, target, wanted);
     if (!wanted && !c->targets[target].plan.active)
         c->targets[target].plan.growths = 0;
@@ -211,9 +210,7 @@ void lease_sweep(struct core *c)
             return;
         }
         set_time(c, l);
-        if (l->doomed)
-            lease_doom(c, s, l->doom);
-        else if (l->ask.bytes)
+        if (l->ask.bytes)
             lease_refresh(c, s);
         else if (!l->ask.gate_count)
             grant(c, s, 0);
@@ -385,9 +382,7 @@ void lease_settled(struct core *c, uint32_t slot)
 void lease_revoke(struct core *c, uint32_t slot, enum reason why, uint32_t other)
 {
     struct lease *l = &c->leases[slot];
-    must(l->state == LEASE_GRANTED);
-    if (l->revoked)
-        return;
+    must(l->state == LEASE_GRANTED && !l->revoked);
     l->revoked = true;
     l->grace_ends.ns = c->now.ns + l->ask.grace_ns;
     earliest(&l->expires.ns, l->grace_ends.ns);
@@ -404,13 +399,6 @@ void lease_doom(struct core *c, uint32_t slot, enum reason why)
 {
     struct lease *l = &c->leases[slot];
     must(l->state == LEASE_WAITING);
-    l->doomed = true;
-    l->doom = why;
-    if (!core_has_room(c)) {
-        c->sweep = true;
-        want_set(c, want_of_lease(c, slot), false);
-        return;
-    }
     struct effect *e = say(c, EFFECT_REFUSE, l);
     e->reason = why;
     e->bytes = l->ask.bytes;

@@ -431,6 +431,18 @@ static uint64_t absorb(struct core *c, uint32_t device, uint64_t unattributed)
     return unattributed;
 }
 
+/* What leases have taken up so: they have it still, whatever else is new there. */
+static uint64_t absorbed_before(const struct core *c, uint32_t device)
+{
+    uint64_t sum = 0;
+    for (uint32_t s = 0; s < c->lease_pool.high_water; s++) {
+        const struct holding *h = &c->leases[s].hold;
+        if (h->charged[device] && !(h->seen_devices >> device & 1))
+            sum += h->measured[device];
+    }
+    return sum;
+}
+
 /* A model that was loaded while bytes did not matter is charged where it is seen. */
 static void charge_seen(struct core *c, const struct sample_use *use, uint32_t device)
 {
@@ -518,14 +530,18 @@ void ledger_sample(struct core *c, const struct event *ev)
     struct device *d = &c->devices[device];
     int64_t before = ledger_room(c, device, CORE_SLOT_NONE);
     uint64_t foreign_before = d->foreign_bytes;
-    uint64_t own = take_uses(c, ev);
+    uint64_t absorbed = absorbed_before(c, device), own = take_uses(c, ev);
     d->used_known = !ev->sample.used_unknown;
     d->used_bytes = d->used_known ? ev->sample.used_bytes : 0;
     d->sampled = core_clock(c, ev->sample.taken);
     uint64_t strange = minus(d->used_bytes, own + passing_unseen(c, ev));
-    uint64_t late = d->used_known ? late_bytes(c, ev, strange) : 0;
-    if (d->used_known)
+    uint64_t late = 0;
+    if (d->used_known) {
+        uint64_t old = strange < absorbed ? strange : absorbed;
+        strange -= old - absorb(c, device, old);
+        late = late_bytes(c, ev, strange);
         set_foreign(d, absorb(c, device, strange - late));
+    }
     bool again = false;
     for (uint32_t i = 0; i < holdings(c) && core_has_room(c); i++) {
         struct holding *h = holding_at(c, i);

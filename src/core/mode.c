@@ -13,6 +13,8 @@ void mode_give_up(struct core *c, uint32_t model)
         return;
     m->wish_retry.ns = c->now.ns + RETRY_NS;
     deadline_replan(c, m->wish_retry);
+    c->version++;
+    c->more = true; /* the others may be all that is left of the mode */
 }
 
 void mode_set(struct core *c, const struct core_wish *wishes, uint32_t count)

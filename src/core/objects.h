@@ -123,8 +123,7 @@ enum lease_state { LEASE_WAITING, LEASE_GRANTED, LEASE_ENDED };
 struct lease {
     struct core_lease_ask ask;
     enum lease_state state;
-    bool revoked, doomed;
-    enum reason doom;
+    bool revoked;
     bool starving; /* has been said */
     bool overdue;  /* at its gates */
     uint64_t tag, seq;

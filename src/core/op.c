@@ -139,9 +139,7 @@ void op_start_demote(struct core *c, uint32_t slot, uint32_t placement, enum rea
 void op_abort_load(struct core *c, uint32_t slot, enum reason why)
 {
     struct model *m = &c->models[slot];
-    must(m->state == MODEL_LOADING && m->op.kind == OP_LOAD);
-    if (m->op.escalated)
-        return;
+    must(m->state == MODEL_LOADING && m->op.kind == OP_LOAD && !m->op.escalated);
     m->op.escalated = true;
     m->op.why = why;
     deadline_clear(c, deadline_model(slot, DEADLINE_OP));
@@ -381,6 +379,7 @@ void op_on_moved(struct core *c, const struct event *ev)
     }
     if (ordered) {
         m->leaving = LEAVE_NOT;
+        m->wish_rests |= arrived; /* the mode does not bring it straight back */
         command_finish(c, slot, COMMAND_MOVE, arrived ? REASON_NONE : REASON_OP_FAILED);
     }
     c->version++;

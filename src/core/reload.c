@@ -7,12 +7,13 @@
 static bool same_place(const struct model *m, uint32_t placement,
                        const struct core_model_policy *policy)
 {
-    const struct core_placement *old = &m->policy.placements[placement];
-    const struct core_placement *new = &policy->placements[placement];
     if (placement == CORE_SLOT_NONE)
         return m->state == MODEL_LOADED || !policy->placement_count;
-    return placement < policy->placement_count && old->device_mask == new->device_mask &&
-           old->device_count == new->device_count;
+    if (placement >= policy->placement_count)
+        return false;
+    const struct core_placement *old = &m->policy.placements[placement];
+    const struct core_placement *new = &policy->placements[placement];
+    return old->device_mask == new->device_mask && old->device_count == new->device_count;
 }
 
 /* Whether what is there may stay: the same process, in a place where it may be. */

@@ -161,7 +161,7 @@ void transition_commit(struct core *c, uint32_t target, const struct plan *plan,
     uint32_t growths = t->plan.growths;
     bool draining = false;
     for (uint32_t i = 0; i < victims; i++)
-        draining |= c->victims[i].busy;
+        draining |= c->victims[i].busy || c->victims[i].action == ACTION_REVOKE;
     t->plan = *plan;
     t->plan.active = true;
     struct claim claim = want_claim(c, target);

@@ -207,7 +207,8 @@ void core_plan_lease(struct core *c, const struct core_lease_ask *ask, struct co
     if (!pool_get(&c->lease_pool, &id))
         return;
     /* It is never more than looked at: it enters no gate and stays on no list. */
-    c->leases[id.slot] = (struct lease){.ask = *ask, .since = c->now, .victim_of = CORE_SLOT_NONE};
+    c->leases[id.slot] = (struct lease){
+        .ask = *ask, .seq = c->seq + 1, .since = c->now, .victim_of = CORE_SLOT_NONE};
     struct claim claim = {.target = want_of_lease(c, id.slot), .rank = ask->class};
     if (ask->bytes)
         show_plan(c, &claim, ret);

@@ -96,7 +96,7 @@ bool want_anyone(const struct core *c, uint32_t target)
 {
     if (want_is_lease(c, target)) {
         const struct lease *l = want_lease(c, target);
-        return l->state == LEASE_WAITING && !l->doomed;
+        return l->state == LEASE_WAITING;
     }
     const struct model *m = &c->models[target];
     return m->waiting_count || m->loads_wanted || m->leaving == LEAVE_MOVE ||

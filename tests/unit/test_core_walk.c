@@ -64,10 +64,15 @@ static void record_config(struct world *w)
         }
         m->removed = false;
         m->pending = !replace;
-        if (replace)
+        if (replace) {
             m->policy = *p;
-        else
-            m->next = *p;
+            continue;
+        }
+        m->next = *p;
+        m->policy.group = p->group;
+        m->policy.priority = p->priority;
+        m->policy.queue_max = p->queue_max;
+        m->policy.pinned = p->pinned;
     }
 }
 

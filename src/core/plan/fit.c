@@ -6,6 +6,8 @@
 /* Up to so many candidates the cheapest set is found exactly, within a budget of nodes. */
 #define EXACT_MAX 16
 #define NODES_MAX 4096
+/* So many may be chosen for one plan: the bits of a word. */
+#define CHOSEN_MAX 64
 
 /* A set of devices for one placement, and what is missing there. */
 struct site {
@@ -94,6 +96,16 @@ static uint32_t gather(struct core *c, const struct claim *claim, const struct s
     return count;
 }
 
+static bool all_suffice(const struct core *c, const struct site *site, uint32_t count)
+{
+    int64_t missing[CORE_DEVICES_MAX];
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        missing[d] = site->missing[d];
+    for (uint32_t i = 0; i < count; i++)
+        take(c, &c->trial[i], missing, false);
+    return !lacks(missing);
+}
+
 /* Takes candidates in order until nothing is missing, then drops those that are not needed after
  * all, dearest first; but plain LRU, which others are compared with, has no second thoughts.
  * Returns a bit mask over c->trial, or 0. */
@@ -104,14 +116,16 @@ static uint64_t greedy(const struct core *c, const struct site *site, uint32_t c
     uint32_t taken = 0;
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
         missing[d] = site->missing[d];
-    for (; taken < count && taken < 64 && lacks(missing); taken++) {
+    for (; taken < count && taken < CHOSEN_MAX && lacks(missing); taken++) {
         if (!useful(c, &c->trial[taken], missing))
             continue;
         take(c, &c->trial[taken], missing, false);
         chosen |= UINT64_C(1) << taken;
     }
-    if (lacks(missing) || c->victim_kind == VICTIMS_LRU)
-        return lacks(missing) ? 0 : chosen;
+    if (lacks(missing)) /* so many may go at once; those that must go besides, later */
+        return taken == CHOSEN_MAX && all_suffice(c, site, count) ? chosen : 0;
+    if (c->victim_kind == VICTIMS_LRU)
+        return chosen;
     for (uint32_t i = taken; i-- > 0;) {
         if (!(chosen >> i & 1))
             continue;
@@ -127,7 +141,7 @@ static uint64_t greedy(const struct core *c, const struct site *site, uint32_t c
 static uint64_t cost_of(const struct core *c, uint64_t chosen)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < 64; i++)
+    for (uint32_t i = 0; i < CHOSEN_MAX; i++)
         if (chosen >> i & 1)
             sum += c->trial[i].cost;
     return sum;
@@ -167,7 +181,7 @@ static void search(struct search *s, uint32_t at, uint64_t chosen, uint64_t cost
 static uint64_t unload_sleepers(struct core *c, uint32_t count)
 {
     uint64_t unloaded = 0;
-    for (uint32_t i = 0; i < count && i < 64; i++) {
+    for (uint32_t i = 0; i < count && i < CHOSEN_MAX; i++) {
         if (c->trial[i].action != ACTION_SUSPEND)
             continue;
         victim_set_action(c, &c->trial[i], ACTION_UNLOAD);
@@ -182,10 +196,10 @@ static void let_sleep(struct core *c, const struct site *site, uint64_t chosen, 
     int64_t missing[CORE_DEVICES_MAX];
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
         missing[d] = site->missing[d];
-    for (uint32_t i = 0; i < 64; i++)
+    for (uint32_t i = 0; i < CHOSEN_MAX; i++)
         if (chosen >> i & 1)
             take(c, &c->trial[i], missing, false);
-    for (uint32_t i = 0; i < 64; i++) {
+    for (uint32_t i = 0; i < CHOSEN_MAX; i++) {
         struct victim *v = &c->trial[i];
         if (!((chosen & unloaded) >> i & 1))
             continue;
@@ -401,7 +415,7 @@ static enum plan_verdict try_site(struct core *c, const struct claim *claim, str
 static void keep_victims(struct core *c, struct site *site, uint64_t chosen)
 {
     site->victims = 0;
-    for (uint32_t i = 0; i < 64; i++)
+    for (uint32_t i = 0; i < CHOSEN_MAX; i++)
         if (chosen >> i & 1)
             c->victims[site->victims++] = c->trial[i];
 }
@@ -475,7 +489,7 @@ static bool wish_has_room(const struct core *c, const struct claim *claim, const
 static enum plan_verdict finish(struct core *c, const struct claim *claim, struct site *site,
                                 enum plan_verdict verdict, struct planned *ret)
 {
-    if (verdict == PLAN_WAIT)
+    if (verdict == PLAN_WAIT || verdict == PLAN_BLOCKED)
         ret->plan.devices = site->devices;
     if (verdict != PLAN_GO)
         return verdict;

@@ -6,7 +6,7 @@ static bool conflicts(const struct core *c, uint32_t target, uint32_t other)
 {
     uint32_t tg = c->models[target].policy.group, og = c->models[other].policy.group;
     if (c->models[other].removed) /* its group may be gone, and it goes too */
-        return c->groups[tg].exclusive;
+        return c->groups[tg].exclusive || c->groups[tg].swap;
     if (tg == og)
         return c->groups[tg].swap;
     return c->groups[tg].exclusive && !c->groups[og].persistent;

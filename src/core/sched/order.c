@@ -52,6 +52,11 @@ uint32_t plan_placement(const struct core *c, uint32_t target)
     }
 }
 
+bool sched_precedes(const struct core *c, uint32_t model, uint32_t other)
+{
+    return scheds[c->sched]->precedes(c, model, other);
+}
+
 bool sched_is_free(struct core *c, uint32_t model)
 {
     return scheds[c->sched]->is_free(c, model);
@@ -195,9 +200,12 @@ static void try_target(struct core *c, struct scan *scan, uint32_t target)
         hold_up_others(c, scan, &claim, planned.plan.devices);
         break;
     case PLAN_BLOCKED:
-        want_set_anchor(c, target, 0);
         want_park(c, target);
         want_block(c, target, planned.plan.why, planned.by);
+        if (planned.plan.why == REASON_LEASED) /* they end: what comes free then is its own */
+            hold_up_others(c, scan, &claim, planned.plan.devices);
+        else
+            want_set_anchor(c, target, 0);
         break;
     case PLAN_NEVER:
         want_refuse(c, target, planned.plan.why);
@@ -243,4 +251,5 @@ static bool is_free(struct core *c, uint32_t model)
     return !c->models[model].waiting_count;
 }
 
-const struct sched sched_order = {.dispatch = dispatch, .is_free = is_free};
+const struct sched sched_order = {
+    .dispatch = dispatch, .is_free = is_free, .precedes = want_precedes};

@@ -35,6 +35,8 @@ struct sched {
     void (*dispatch)(struct core *c);
     /* Whether a request for the model, which serves and has a slot left, would not have to wait. */
     bool (*is_free)(struct core *c, uint32_t model);
+    /* Whether the one model, which somebody waits for, comes in before the other. */
+    bool (*precedes)(const struct core *c, uint32_t model, uint32_t other);
 };
 
 extern const struct sched sched_order; /* fifo and fair */
@@ -43,5 +45,6 @@ extern const struct sched sched_serial;
 /* Decides everything that can be decided now. */
 void sched_dispatch(struct core *c);
 bool sched_is_free(struct core *c, uint32_t model);
+bool sched_precedes(const struct core *c, uint32_t model, uint32_t other);
 
 #endif

@@ -226,4 +226,20 @@ static bool is_free(struct core *c, uint32_t model)
            gather_others(c, model, &victims) != OTHERS_BUSY && victims == 0;
 }
 
-const struct sched sched_serial = {.dispatch = dispatch, .is_free = is_free};
+static uint64_t first_seq(const struct core *c, uint32_t model)
+{
+    uint64_t seq = UINT64_MAX;
+    for (int class = 0; class < CLASS__COUNT; class ++) {
+        const struct list *waiting = &c->models[model].waiting[class];
+        if (waiting->count && list_entry(list_first(waiting), const struct waiter, link)->seq < seq)
+            seq = list_entry(list_first(waiting), const struct waiter, link)->seq;
+    }
+    return seq;
+}
+
+static bool precedes(const struct core *c, uint32_t model, uint32_t other)
+{
+    return first_seq(c, model) < first_seq(c, other);
+}
+
+const struct sched sched_serial = {.dispatch = dispatch, .is_free = is_free, .precedes = precedes};
