@@ -267,7 +267,9 @@ static bool outdated(const struct core *c, uint32_t target)
     if (want_is_lease(c, target))
         return !lease_gates_open(c, want_lease(c, target));
     const struct model *m = &c->models[target];
-    return plan->how == OP_MOVE && m->running.count > m->quiet_count;
+    return plan->how == OP_MOVE &&
+           (m->running.count > m->quiet_count ||
+            (m->leaving != LEAVE_MOVE && mode_wants_move(c, target) == CORE_SLOT_NONE));
 }
 
 /* Whoever had the right to make others finish and leave has gone, and those left have less. */
