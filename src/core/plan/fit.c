@@ -438,11 +438,14 @@ static enum plan_verdict try_placement(struct core *c, const struct claim *claim
     uint64_t chosen;
     allowed &= present_devices(c);
     ret->plan.why = bits(allowed) < count ? REASON_NO_DEVICE : REASON_NO_ROOM;
+    struct planned said = *ret; /* of the best site; of those that can never be, of a stuck one */
     for (uint32_t mask = 1; mask < 1U << c->device_count; mask++) {
         if ((mask & allowed) != mask || bits(mask) != count)
             continue;
         site.devices = mask;
         enum plan_verdict v = try_site(c, claim, &site, ret, &chosen);
+        if (v < verdict || (v == PLAN_NEVER && ret->plan.why == REASON_STUCK))
+            said = *ret;
         bool better =
             v < verdict ||
             (v == PLAN_GO && verdict == PLAN_GO &&
@@ -454,6 +457,7 @@ static enum plan_verdict try_placement(struct core *c, const struct claim *claim
         if (v == PLAN_GO)
             keep_victims(c, best, chosen);
     }
+    *ret = said;
     return verdict;
 }
 
