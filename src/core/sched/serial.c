@@ -110,8 +110,8 @@ static enum plan_verdict choose(const struct core *c, uint32_t target, struct pl
     if (!m->policy.placement_count)
         return PLAN_GO;
     enum plan_verdict best = PLAN_NEVER;
-    bool only_wished = want_claim(c, target).rank == CLASS__COUNT &&
-                       m->wish_placement < m->policy.placement_count;
+    bool only_wished =
+        want_claim(c, target).rank == CLASS__COUNT && m->wish_placement < m->policy.placement_count;
     for (uint32_t p = 0; p < m->policy.placement_count; p++) {
         const struct core_placement *place = &m->policy.placements[p];
         if (ret->how == OP_MOVE && p != plan_placement(c, target))
