@@ -19,8 +19,8 @@
 #include "base/log.h"
 #include "server/devices.h"
 #include "server/listener.h"
+#include "server/proxy/answer.h"
 #include "server/proxy/client.h"
-#include "server/proxy/exchange.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
 

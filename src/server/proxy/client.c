@@ -7,7 +7,8 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/pure/errors.h"
-#include "server/proxy/exchange.h"
+#include "server/proxy/answer.h"
+#include "server/proxy/relay.h"
 #include "server/server.h"
 
 /* After an early answer, this much more input is read and thrown away before the connection is

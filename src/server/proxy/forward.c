@@ -7,8 +7,9 @@
 #include "base/log.h"
 #include "base/pure/errors.h"
 #include "server/instance.h"
+#include "server/proxy/answer.h"
 #include "server/proxy/client.h"
-#include "server/proxy/exchange.h"
+#include "server/proxy/relay.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
 
@@ -124,8 +125,8 @@ static size_t format_head(struct exchange *ex, const struct instance *in)
     struct writer w = {scratch, scratch + SERVER_SCRATCH_BYTES, false};
     const struct http_head *h = ex->head;
     struct http_span path = h->path;
-    path.off += ex->path_skip;
-    path.len -= ex->path_skip;
+    path.off += ex->ask.path_skip;
+    path.len -= ex->ask.path_skip;
     put_span(&w, ex, h->method);
     put(&w, " ", 1);
     put_text(&w, in->base_path);

@@ -5,9 +5,11 @@
 
 #include "base/log.h"
 #include "base/pure/errors.h"
+#include "server/proxy/answer.h"
 #include "server/proxy/client.h"
-#include "server/proxy/exchange.h"
+#include "server/proxy/relay.h"
 #include "server/server.h"
+#include "server/traffic.h"
 
 /* Whether the connection can take another request after this answer. */
 static bool can_keep(const struct exchange *ex)
@@ -50,6 +52,8 @@ void exchange_reply(struct exchange *ex, int status, const char *content_type, c
         buf_append(&head, body, n);
     uv_buf_t out = uv_buf_init(head.data, (unsigned)head.len);
     ex->answer_begun = true;
+    traffic_head(ex, (unsigned)status, NULL, NULL);
+    traffic_bytes(ex, body, n);
     bool keep = can_keep(ex);
     if (client_write(ex->client, &out, 1)) {
         if (ex->body_complete && ex->client->state == CLIENT_BODY)
@@ -79,7 +83,8 @@ void exchange_fail(struct exchange *ex, const struct problem *p)
         return;
     }
     if (ex->answer_begun) {
-        cut(ex);
+        if (!exchange_filter_fail(ex, p))
+            cut(ex);
         return;
     }
     char fields[128] = "";
@@ -124,6 +129,7 @@ bool exchange_stream_begin(struct exchange *ex, const char *content_type)
     buf_text(&head, ex->out_chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
     uv_buf_t out = uv_buf_init(head.data, (unsigned)head.len);
     ex->answer_begun = true;
+    traffic_head(ex, 200, NULL, NULL);
     bool alive = client_write(ex->client, &out, 1);
     buf_fini(&head);
     return alive;
@@ -134,6 +140,7 @@ bool exchange_stream_write(struct exchange *ex, const char *data, size_t n)
     char size[CHUNK_SIZE_LINE_MAX], end[] = "\r\n";
     if (n == 0)
         return true;
+    traffic_bytes(ex, data, n);
     union {
         const char *from;
         char *to;

@@ -4,12 +4,13 @@
 
 #include "base/pure/errors.h"
 #include "http/url.h"
+#include "server/proxy/answer.h"
 #include "server/proxy/auth.h"
 #include "server/proxy/client.h"
-#include "server/proxy/exchange.h"
 #include "server/proxy/scanner.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
+#include "server/traffic.h"
 
 #define MODEL_NAME_MAX 512
 #define FIELD_TEXT_MAX 32
@@ -37,13 +38,13 @@ static void submit(struct exchange *ex)
 {
     struct server *s = ex->server;
     ex->state = EXCHANGE_WAITING;
-    runner_event(&s->runner,
-                 (struct event){.type = EVENT_REQUEST_ARRIVED,
-                                .request = {.tag = (uint64_t)ex->self.gen << 32 | ex->self.slot,
-                                            .model = ex->slot,
-                                            .class = ex->class,
-                                            .wait_ns_max = ex->wait_ns_max,
-                                            .key = ex->key}});
+    traffic_begin(ex);
+    runner_event(&s->runner, (struct event){.type = EVENT_REQUEST_ARRIVED,
+                                            .request = {.tag = exchange_tag(ex),
+                                                        .model = ex->slot,
+                                                        .class = ex->ask.class,
+                                                        .wait_ns_max = ex->ask.wait_ns_max,
+                                                        .key = ex->ask.key}});
 }
 
 void exchange_fail_unknown(struct exchange *ex, const char *name)
@@ -69,8 +70,8 @@ static void identify(struct exchange *ex, const char *name)
         return;
     }
     ex->slot = ex->config->slots[m - config->models];
-    if (ex->class == CLASS__COUNT)
-        ex->class = (enum class)m->class;
+    if (ex->ask.class == CLASS__COUNT)
+        ex->ask.class = (enum class)m->class;
     submit(ex);
 }
 
@@ -129,7 +130,7 @@ static void route_path(struct exchange *ex)
         redirect_to_slash(ex);
         return;
     }
-    ex->path_skip = best;
+    ex->ask.path_skip = best;
     bool decoded = url_decode(path + from, best - from, false, name, sizeof(name));
     must(decoded);
     identify(ex, name);
@@ -144,7 +145,7 @@ static void route_body(struct exchange *ex)
         fail(ex, ERR_BODY_ENCODED, NULL);
         return;
     }
-    ex->path_skip = ex->route->upstream_skip;
+    ex->ask.path_skip = ex->route->upstream_skip;
     ex->scanner =
         scanner_new(type ? ex->bytes + type->value.off : NULL, type ? type->value.len : 0);
     send_continue(ex);
@@ -152,7 +153,7 @@ static void route_body(struct exchange *ex)
 
 bool exchange_authorized(struct exchange *ex)
 {
-    return auth_allows(ex->config->config, ex->head, ex->bytes, &ex->key);
+    return auth_allows(ex->config->config, ex->head, ex->bytes, &ex->ask.key);
 }
 
 /* The value of the only field of that name, "" where there is none. False: there are several, or
@@ -182,7 +183,7 @@ static bool read_wishes(struct exchange *ex)
     for (int class = 0; !is_class && *text && class < CLASS__COUNT; class ++) {
         is_class = strcmp(text, class_text((enum class) class)) == 0;
         if (is_class)
-            ex->class = (enum class) class;
+            ex->ask.class = (enum class) class;
     }
     if (!is_class) {
         fail(ex, ERR_FIELD_INVALID, "X-Wharf-Class is foreground, normal or background");
@@ -190,7 +191,7 @@ static bool read_wishes(struct exchange *ex)
     }
     if (!find_once(ex, "x-wharf-wait", text) ||
         (*text && (text[strspn(text, "0123456789.")] ||
-                   !units_parse_duration(text, NS_PER_S, &ex->wait_ns_max)))) {
+                   !units_parse_duration(text, NS_PER_S, &ex->ask.wait_ns_max)))) {
         fail(ex, ERR_FIELD_INVALID, "X-Wharf-Wait is a number of seconds, such as 30 or 0.5");
         return false;
     }
@@ -316,6 +317,7 @@ static void finish_scan(struct exchange *ex)
         fail_scan(ex, rc);
         return;
     }
+    ex->ask.stream = found.stream;
     rename_model(ex, &found);
     snprintf(name, sizeof(name), "%s", found.model);
     scanner_free(ex->scanner);
@@ -328,6 +330,7 @@ void exchange_body_end(struct exchange *ex)
     ex->body_complete = true;
     if (ex->state == EXCHANGE_READING && ex->route->kind == ROUTE_LOCAL) {
         ex->state = EXCHANGE_LOCAL;
+        traffic_begin(ex);
         ex->route->handle(ex->server, ex);
     } else if (ex->scanner) {
         finish_scan(ex);

@@ -6,6 +6,7 @@
 #include "http/head.h"
 #include "server/instance.h"
 #include "server/proxy/exchange.h"
+#include "server/proxy/relay.h"
 #include "server/server.h"
 
 static struct upstream *of(struct stream *s)
