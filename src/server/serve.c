@@ -327,7 +327,6 @@ static void start_signals(struct server *s)
 static void init(struct server *s, const struct serve_options *options)
 {
     s->options = *options;
-    s->api = options->api;
     s->state_dir = alloc_text(options->state_dir);
     s->loop = uv_default_loop();
     s->scratch = alloc_zeroed(1, SERVER_SCRATCH_BYTES);

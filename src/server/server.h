@@ -41,7 +41,6 @@ struct server {
     struct roster roster;
     struct runner runner;
     struct body_budget bodies;
-    const struct server_api *api;
     struct children *children;
     struct devices *devices;
     struct listeners *listeners;

@@ -97,7 +97,7 @@ void exchange_fail(struct exchange *ex, const struct problem *p)
     if (p->error == ERR_UNAUTHORIZED)
         snprintf(fields, sizeof(fields), "WWW-Authenticate: Basic realm=\"wharf\"\r\n");
     struct buf body = {0};
-    ex->server->api->format_problem(p, ex->route ? ex->route->face : FACE_OPENAI, &body);
+    ex->client->api->format_problem(p, ex->route ? ex->route->face : FACE_OPENAI, &body);
     /* After bytes that are no valid HTTP, nothing on the connection can be trusted. */
     if (p->error == ERR_HTTP_INVALID)
         ex->client_keep_alive = false;

@@ -228,13 +228,18 @@ void exchange_route(struct exchange *ex)
 {
     const struct http_head *h = ex->head;
     struct server *s = ex->server;
+    const struct server_api *api = ex->client->api;
     const char *allow = NULL;
     if (http_span_equal(ex->bytes, h->method, "OPTIONS")) {
-        s->api->preflight(s, ex);
+        api->preflight(s, ex);
         return;
     }
-    ex->route = s->api->find(ex->bytes + h->method.off, h->method.len, ex->bytes + h->path.off,
-                             h->path.len, &allow);
+    ex->route = api->find(api,
+                          &(struct route_request){.method = ex->bytes + h->method.off,
+                                                  .method_len = h->method.len,
+                                                  .path = ex->bytes + h->path.off,
+                                                  .path_len = h->path.len},
+                          &allow);
     if (!admissible(ex, allow))
         return;
     switch (ex->route->kind) {
