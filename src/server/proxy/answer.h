@@ -11,6 +11,8 @@
 /* reply.c: answers */
 /* The problem as an answer, or, when an answer has begun, a visibly cut one. Ends the exchange. */
 void exchange_fail(struct exchange *ex, const struct problem *p);
+/* Same by its number, of either sign; detail may be NULL. */
+void exchange_fail_error(struct exchange *ex, int error, const char *detail);
 /* Same for what the model's server did; why may be NULL. */
 void exchange_fail_upstream(struct exchange *ex, int error, const char *why);
 /* A whole answer. fields: further header lines, each with CRLF, or NULL. Ends the exchange. */

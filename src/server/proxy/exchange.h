@@ -26,6 +26,7 @@
 struct client;
 struct config_ref;
 struct exchange_table;
+struct naming;
 struct relay_filter;
 struct scanner;
 struct server;
@@ -112,12 +113,18 @@ void exchange_client_drained(struct exchange *ex);
  * request may follow on it. */
 void exchange_over(struct exchange *ex, enum ended how, bool keep);
 
-/* request.c: reading the request */
+/* routing.c: where the request goes */
 void exchange_route(struct exchange *ex);
-void exchange_body(struct exchange *ex, const char *data, size_t n);
-void exchange_body_end(struct exchange *ex);
+/* By the model in the query; answers when there is none. */
+void exchange_route_query(struct exchange *ex);
+/* Into the queue of what its name stands for. */
+void exchange_admit(struct exchange *ex, const struct naming *who);
 /* Whether the request carries one of the configured keys (or none is configured); notes which. */
 bool exchange_authorized(struct exchange *ex);
+
+/* request.c: its body */
+void exchange_body(struct exchange *ex, const char *data, size_t n);
+void exchange_body_end(struct exchange *ex);
 
 /* forward.c: the request on its way to the model */
 void exchange_forward(struct exchange *ex);

@@ -105,6 +105,11 @@ void exchange_fail(struct exchange *ex, const struct problem *p)
     buf_fini(&body);
 }
 
+void exchange_fail_error(struct exchange *ex, int error, const char *detail)
+{
+    exchange_fail(ex, &(struct problem){.error = error < 0 ? -error : error, .detail = detail});
+}
+
 void exchange_fail_upstream(struct exchange *ex, int error, const char *why)
 {
     const char *id = roster_id(&ex->server->roster, ex->slot), *text = error_info(error)->text;
