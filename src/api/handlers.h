@@ -1,10 +1,10 @@
 /* handlers.h: the handlers that the route table names, one group a file. Each answers its exchange,
- * at once or later, through server/proxy/exchange.h. */
+ * at once or later, through server/proxy/answer.h. */
 #ifndef API_HANDLERS_H
 #define API_HANDLERS_H
 
 #include "base/buf.h"
-#include "server/proxy/exchange.h"
+#include "server/proxy/answer.h"
 #include "server/route.h"
 #include "server/server.h"
 

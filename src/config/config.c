@@ -89,13 +89,17 @@ static int by_name(const void *key, const void *member)
     return strcmp(key, ((const struct config_name *)member)->name);
 }
 
-const struct config_model *config_find_model(const struct config *c, const char *name)
+const struct config_name *config_find_name(const struct config *c, const char *name)
 {
     if (c->name_count == 0)
         return NULL;
-    const struct config_name *found =
-        bsearch(name, c->names, c->name_count, sizeof(c->names[0]), by_name);
-    return found ? &c->models[found->model] : NULL;
+    return bsearch(name, c->names, c->name_count, sizeof(c->names[0]), by_name);
+}
+
+const struct config_model *config_find_model(const struct config *c, const char *name)
+{
+    const struct config_name *found = config_find_name(c, name);
+    return found && found->kind == CONFIG_NAME_MODEL ? &c->models[found->index] : NULL;
 }
 
 uint32_t config_find_gpu(const struct config *c, const char *name)

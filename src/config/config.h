@@ -79,15 +79,20 @@ struct config {
     uint64_t body_bytes_max;
     uint64_t spool_bytes_max;
     uint32_t connections_max;
-    /* private: sorted names for config_find_model */
+    /* private: sorted names for config_find_name */
     struct config_name *names;
     uint32_t name_count;
     struct arena *memory; /* everything above lives in it; NULL when it was not config_load's */
 };
 
+enum config_name_kind {
+    CONFIG_NAME_MODEL, /* an id or alias of a model */
+};
+
 struct config_name {
-    const char *name; /* an id or alias; borrowed from the model */
-    uint32_t model;   /* index into models */
+    const char *name; /* borrowed from what it names */
+    enum config_name_kind kind;
+    uint32_t index; /* into the array of its kind */
 };
 
 /* Errors and warnings, each a line "file:line:column: error: text", in the order of the file. */
@@ -105,6 +110,8 @@ struct config *config_load_text(const char *name, const char *text, size_t n,
 void config_free(struct config *c);
 void config_report_fini(struct config_report *report);
 
+/* What is called that (ids before aliases), or NULL. O(log n). */
+const struct config_name *config_find_name(const struct config *c, const char *name);
 /* The model of that id or alias (ids first), or NULL. O(log n). */
 const struct config_model *config_find_model(const struct config *c, const char *name);
 /* The index of a listed GPU, by its place in the list or its name; UINT32_MAX: there is none. The

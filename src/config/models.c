@@ -297,15 +297,15 @@ static void resolve_names(struct resolver *r)
         const struct claim *now = &claims[i];
         const struct config_name *last = c->name_count ? &c->names[c->name_count - 1] : NULL;
         if (!last || strcmp(last->name, now->name) != 0) {
-            c->names[c->name_count++] =
-                (struct config_name){.name = now->name, .model = now->model};
-        } else if (now->alias && strcmp(c->models[last->model].id, now->name) == 0) {
+            c->names[c->name_count++] = (struct config_name){
+                .name = now->name, .kind = CONFIG_NAME_MODEL, .index = now->model};
+        } else if (now->alias && strcmp(c->models[last->index].id, now->name) == 0) {
             diag_warn(r->diag, now->at, "alias %s is also the id of a model, which comes first",
                       diag_quote(r->diag, now->name));
         } else if (now->alias) {
             diag_error(r->diag, now->at, "alias %s already belongs to model %s",
                        diag_quote(r->diag, now->name),
-                       diag_quote(r->diag, c->models[last->model].id));
+                       diag_quote(r->diag, c->models[last->index].id));
         }
     }
 }

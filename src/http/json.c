@@ -5,7 +5,7 @@
 #include "base/pure/errors.h"
 #include "http/chars.h"
 
-/* Where the scanner stands between two bytes. The first nine are between tokens, the rest within
+/* Where the scanner stands between two bytes. The first ten are between tokens, the rest within
  * one. */
 enum json_state {
     START,          /* before the object */
@@ -13,7 +13,8 @@ enum json_state {
     NAME,           /* after ',' in an object */
     COLON,          /* after a name */
     ELEMENT_OR_END, /* after '[' */
-    VALUE,          /* after ':', or ',' in an array */
+    ELEMENT,        /* after ',' in an array */
+    VALUE,          /* after ':' */
     AFTER,          /* after a value */
     DONE,           /* after the object */
     FAILED,
@@ -29,11 +30,6 @@ enum json_state {
 /* Where decoded text goes: names and values that nobody asked for are checked and passed over. */
 enum json_sink { SINK_NONE, SINK_NAME, SINK_VALUE };
 
-static const char *const member_names[JSON_MEMBER__COUNT] = {
-    [JSON_MEMBER_MODEL] = "model",
-    [JSON_MEMBER_STREAM] = "stream",
-};
-
 struct cursor {
     struct json_scan *s;
     const char *data, *p, *end;
@@ -47,27 +43,60 @@ static uint64_t offset_of(const struct cursor *c)
     return c->s->offset + (uint64_t)(c->p - c->data);
 }
 
+/* ---- sets of wants ---- */
+
+/* The next want of a set, which it leaves. The set is not empty. */
+static struct json_want *pop_want(struct json_scan *s, uint64_t *set)
+{
+    struct json_want *w = &s->wants[__builtin_ctzll(*set)];
+    *set &= *set - 1;
+    return w;
+}
+
+static uint64_t bit_of(const struct json_scan *s, const struct json_want *w)
+{
+    return UINT64_C(1) << (w - s->wants);
+}
+
+/* Whose paths go on in the container that is open. */
+static uint64_t within(const struct json_scan *s)
+{
+    return s->depth <= JSON_PATH_MAX ? s->whose[s->depth] & ~s->ends[s->depth - 1] : 0;
+}
+
+/* Whose path ends with the value that begins, or has just ended. */
+static uint64_t arrived(const struct json_scan *s)
+{
+    return s->here ? s->here & s->ends[s->depth] : 0; /* here: depth is at most JSON_PATH_MAX */
+}
+
 /* ---- decoded text ---- */
 
 static void emit_name(struct json_scan *s, const char *text, size_t n)
 {
-    /* Wanted names are shorter than the room, so a name that was cut is none of them. */
-    size_t room = sizeof(s->name) - s->name_len;
-    n = n < room ? n : room;
-    memcpy(s->name + s->name_len, text, n);
-    s->name_len = (uint8_t)(s->name_len + n);
+    for (uint64_t left = s->candidates; left;) {
+        struct json_want *w = pop_want(s, &left);
+        const struct json_step *step = &w->path[s->depth - 1];
+        if (n > step->name_len - s->name_at || memcmp(step->name + s->name_at, text, n) != 0)
+            s->candidates &= ~bit_of(s, w);
+    }
+    s->name_at += (uint32_t)n; /* while there is a candidate, at most as long as it */
+    if (!s->candidates)
+        s->sink = SINK_NONE;
 }
 
 static void emit_value(struct json_scan *s, const char *text, size_t n)
 {
-    struct json_found *f = &s->found[s->member];
-    if (s->member == JSON_MEMBER_MODEL && f->text_len < JSON_TEXT_MAX) {
-        size_t room = JSON_TEXT_MAX - f->text_len;
-        size_t kept = n < room ? n : room;
-        memcpy(s->model + f->text_len, text, kept);
-        s->model[f->text_len + kept] = '\0';
+    for (uint64_t left = arrived(s); left;) {
+        struct json_want *w = pop_want(s, &left);
+        if (w->text && w->text_len < w->text_size - 1) {
+            size_t room = w->text_size - 1 - w->text_len;
+            size_t kept = n < room ? n : room;
+            memcpy(w->text + w->text_len, text, kept);
+            w->text[w->text_len + kept] = '\0';
+        }
+        w->text_len = n < UINT32_MAX - w->text_len ? w->text_len + (uint32_t)n : UINT32_MAX;
     }
-    f->text_len = n < UINT32_MAX - f->text_len ? f->text_len + (uint32_t)n : UINT32_MAX;
 }
 
 static void emit_raw(struct json_scan *s, const char *text, size_t n)
@@ -142,28 +171,61 @@ static bool in_object(const struct json_scan *s)
     return s->nesting[level / 8] >> (level % 8) & 1;
 }
 
-/* A name of the top level has ended: is its value wanted? */
+static void forget(struct json_want *w)
+{
+    w->type = JSON_TYPE_ABSENT;
+    w->duplicate = false;
+    w->off = w->len = w->name_off = w->before = w->after = 0;
+    w->text_len = 0;
+    if (w->text)
+        w->text[0] = '\0';
+}
+
+/* A name has ended: whose is the value behind it? */
 static void find_member(struct json_scan *s)
 {
-    for (int i = 0; i < JSON_MEMBER__COUNT; i++) {
-        const char *name = member_names[i];
-        if (s->name_len != strlen(name) || memcmp(s->name, name, s->name_len) != 0)
-            continue;
-        if (s->found[i].type == JSON_TYPE_ABSENT)
-            s->member = (int8_t)i;
-        else
-            s->found[i].duplicate = true;
+    uint64_t hits = s->candidates;
+    for (uint64_t left = hits; left;) {
+        struct json_want *w = pop_want(s, &left);
+        if (w->path[s->depth - 1].name_len != s->name_at)
+            hits &= ~bit_of(s, w);
     }
+    for (uint64_t twice = hits & s->seen[s->depth]; twice;)
+        pop_want(s, &twice)->duplicate = true;
+    s->here = hits & ~s->seen[s->depth];
+    s->seen[s->depth] |= hits;
+}
+
+/* Whose is the element that begins? What was found in the one before it is not the last's. */
+static void find_element(struct cursor *c)
+{
+    struct json_scan *s = c->s;
+    s->here = 0;
+    for (uint64_t left = within(s); left;) {
+        struct json_want *w = pop_want(s, &left);
+        const struct json_step *step = &w->path[s->depth - 1];
+        if (step->index == JSON_LAST) {
+            forget(w);
+            w->inner = (struct json_container){.steps = s->depth - 1U, .array = true};
+        } else if (step->index < 0 || (uint64_t)step->index != s->index[s->depth]) {
+            continue;
+        }
+        s->here |= bit_of(s, w);
+    }
+    s->name_off = offset_of(c);
 }
 
 /* c->p is at the first byte of a value of that type. */
 static void begin_value(struct cursor *c, enum json_type type)
 {
     struct json_scan *s = c->s;
-    if (s->depth != 1 || s->member < 0)
-        return;
-    s->found[s->member].type = type;
-    s->found[s->member].off = offset_of(c);
+    for (uint64_t left = arrived(s); left;) {
+        struct json_want *w = pop_want(s, &left);
+        w->type = type;
+        w->off = offset_of(c);
+        w->name_off = s->name_off;
+        w->before = s->comma;
+    }
 }
 
 /* c->p is behind the last byte of a value. */
@@ -171,11 +233,39 @@ static void end_value(struct cursor *c)
 {
     struct json_scan *s = c->s;
     s->state = s->depth ? AFTER : DONE;
-    if (s->depth != 1 || s->member < 0)
+    for (uint64_t left = arrived(s); left;) {
+        struct json_want *w = pop_want(s, &left);
+        w->len = offset_of(c) - w->off;
+    }
+}
+
+/* For the container that has just been opened. */
+static void begin_inner(struct json_scan *s, bool object)
+{
+    unsigned depth = s->depth;
+    s->comma = 0;
+    if (depth > JSON_PATH_MAX + 1)
         return;
-    struct json_found *f = &s->found[s->member];
-    f->len = offset_of(c) - f->off;
-    s->member = -1;
+    s->whose[depth] = depth == 1 ? s->all : s->here;
+    if (depth > JSON_PATH_MAX)
+        return;
+    s->seen[depth] = s->index[depth] = 0;
+    for (uint64_t left = within(s); left;)
+        pop_want(s, &left)->inner = (struct json_container){.steps = depth - 1, .array = !object};
+}
+
+/* c->p is at the bracket that closes the container. */
+static void end_inner(struct cursor *c, bool empty)
+{
+    struct json_scan *s = c->s;
+    for (uint64_t left = within(s); left;) {
+        struct json_want *w = pop_want(s, &left);
+        if (w->inner.steps != s->depth - 1U)
+            continue;
+        w->inner.close = offset_of(c);
+        w->inner.empty = empty;
+    }
+    s->here = s->depth > 1 && s->depth <= JSON_PATH_MAX + 1 ? s->whose[s->depth] : 0;
 }
 
 static bool open_container(struct cursor *c, bool object)
@@ -188,6 +278,7 @@ static bool open_container(struct cursor *c, bool object)
     uint8_t *byte = &s->nesting[s->depth / 8];
     *byte = (uint8_t)(object ? *byte | bit : *byte & ~bit);
     s->depth++;
+    begin_inner(s, object);
     s->state = object ? NAME_OR_END : ELEMENT_OR_END;
     c->p++;
     return true;
@@ -195,24 +286,37 @@ static bool open_container(struct cursor *c, bool object)
 
 static bool close_container(struct cursor *c)
 {
-    if (*c->p != (in_object(c->s) ? '}' : ']'))
+    struct json_scan *s = c->s;
+    if (*c->p != (in_object(s) ? '}' : ']'))
         return false;
+    end_inner(c, s->state != AFTER);
     c->p++;
-    c->s->depth--;
+    s->depth--;
     end_value(c);
     return true;
+}
+
+/* c->p is at the opening quote. */
+static void begin_name(struct cursor *c)
+{
+    struct json_scan *s = c->s;
+    s->candidates = within(s);
+    s->name_at = 0;
+    s->name_off = offset_of(c);
+    s->sink = s->candidates ? SINK_NAME : SINK_NONE;
 }
 
 static bool begin_string(struct cursor *c, bool name)
 {
     struct json_scan *s = c->s;
-    bool wanted = s->depth == 1 && (name || s->member >= 0);
     s->in_name = name;
-    s->sink = !wanted ? SINK_NONE : name ? SINK_NAME : SINK_VALUE;
-    s->name_len = 0;
     s->surrogate = 0;
-    if (!name)
+    if (name) {
+        begin_name(c);
+    } else {
         begin_value(c, JSON_TYPE_STRING);
+        s->sink = arrived(s) ? SINK_VALUE : SINK_NONE;
+    }
     s->state = STRING;
     c->p++;
     return true;
@@ -299,8 +403,10 @@ static void end_string(struct cursor *c)
         end_value(c);
         return;
     }
-    if (s->sink == SINK_NAME)
+    if (s->candidates)
         find_member(s);
+    else
+        s->here = 0;
     s->state = COLON;
 }
 
@@ -477,9 +583,15 @@ static bool take_name_or_end(struct cursor *c)
     return *c->p == '}' ? close_container(c) : take_name(c);
 }
 
+static bool take_element(struct cursor *c)
+{
+    find_element(c);
+    return take_value(c);
+}
+
 static bool take_element_or_end(struct cursor *c)
 {
-    return *c->p == ']' ? close_container(c) : take_value(c);
+    return *c->p == ']' ? close_container(c) : take_element(c);
 }
 
 static bool take_colon(struct cursor *c)
@@ -493,10 +605,16 @@ static bool take_colon(struct cursor *c)
 
 static bool take_after(struct cursor *c)
 {
+    struct json_scan *s = c->s;
     if (*c->p != ',')
         return close_container(c);
+    s->comma = offset_of(c);
+    for (uint64_t left = arrived(s); left;)
+        pop_want(s, &left)->after = s->comma;
+    if (!in_object(s) && s->depth <= JSON_PATH_MAX)
+        s->index[s->depth]++;
     c->p++;
-    c->s->state = in_object(c->s) ? NAME : VALUE;
+    s->state = in_object(s) ? NAME : ELEMENT;
     return true;
 }
 
@@ -512,6 +630,7 @@ static bool (*const takers[JSON_STATE__COUNT])(struct cursor *c) = {
     [NAME] = take_name,
     [COLON] = take_colon,
     [ELEMENT_OR_END] = take_element_or_end,
+    [ELEMENT] = take_element,
     [VALUE] = take_value,
     [AFTER] = take_after,
     [DONE] = take_nothing,
@@ -529,10 +648,19 @@ static bool is_space(char c)
     return c == ' ' || c == '\n' || c == '\r' || c == '\t';
 }
 
-void json_scan_init(struct json_scan *s)
+void json_scan_init(struct json_scan *s, struct json_want *wants, uint32_t count)
 {
-    memset(s, 0, sizeof(*s));
-    s->member = -1;
+    must(count <= JSON_WANTS_MAX);
+    memset(s, 0, offsetof(struct json_scan, whose));
+    s->wants = wants;
+    for (uint32_t i = 0; i < count; i++) {
+        struct json_want *w = &wants[i];
+        must(w->steps >= 1 && w->steps <= JSON_PATH_MAX && (!w->text || w->text_size));
+        forget(w);
+        w->inner = (struct json_container){0};
+        s->all |= bit_of(s, w);
+        s->ends[w->steps] |= bit_of(s, w);
+    }
 }
 
 int json_scan_feed(struct json_scan *s, const char *data, size_t n)

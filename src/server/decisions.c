@@ -5,7 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "server/proxy/exchange.h"
+#include "server/proxy/answer.h"
 #include "server/server.h"
 
 static void clear(struct decision *d)

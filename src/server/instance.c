@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +13,8 @@
 #include "backend/process.h"
 #include "base/alloc.h"
 #include "base/log.h"
-#include "http/url.h"
 #include "server/devices.h"
+#include "server/origin.h"
 #include "server/ports.h"
 #include "server/probe.h"
 #include "server/proxy/upstream.h"
@@ -49,7 +48,9 @@ void instance_release(struct instance *in)
     }
     if (in->prober)
         probe_cancel(in->prober);
-    upstream_drop_idle(in);
+    in->origin->open = false;
+    upstream_drop_idle(in->origin);
+    origin_put(in->origin);
     uv_close((uv_handle_t *)in->timer, on_timer_closed);
     config_ref_put(in->config);
     free(in->log_path);
@@ -149,15 +150,16 @@ static void on_probe(void *arg, bool ready)
 static void start_probe(struct instance *in)
 {
     char path[1024];
-    snprintf(path, sizeof(path), "%s%s", in->base_path, in->model->check_endpoint);
-    in->prober =
-        probe_start(&in->server->hub, (struct sockaddr *)&in->addr, in->host, path, on_probe, in);
+    const struct origin *o = in->origin;
+    snprintf(path, sizeof(path), "%s%s", o->base_path, in->model->check_endpoint);
+    in->prober = probe_start(&in->server->hub, (const struct sockaddr *)&o->addr, o->host, path,
+                             on_probe, in);
 }
 
 /* Runs cmdStop, if there is one; otherwise asks by signal. */
 static void ask_to_stop(struct instance *in)
 {
-    upstream_drop_idle(in);
+    upstream_drop_idle(in->origin);
     if (in->model->stop_argv.count)
         instance_run_stop(in);
     else
@@ -181,7 +183,7 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
         ask_to_stop(in);
         break;
     case PROCESS_DO_KILL:
-        upstream_drop_idle(in);
+        upstream_drop_idle(in->origin);
         if (in->child)
             child_kill(in->child);
         break;
@@ -214,6 +216,7 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
 static void feed(struct instance *in, enum process_event ev)
 {
     struct process_actions todo = process_step(&in->process, ev, uv_hrtime());
+    in->origin->open = in->process.phase == PROCESS_READY;
     for (uint32_t i = 0; i < todo.count; i++)
         act(in, todo.items[i], todo.delay_ns);
 }
@@ -244,7 +247,7 @@ static void on_exited(void *owner, struct child *c, int wait_status)
     log_info(roster_id(&in->server->roster, in->slot), "process ended %s=%d",
              WIFSIGNALED(wait_status) ? "signal" : "status",
              WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
-    upstream_drop_idle(in);
+    upstream_drop_idle(in->origin);
     feed(in, PROCESS_EXITED);
 }
 
@@ -294,7 +297,6 @@ static int64_t prepare_log(const char *path)
 
 void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t devices)
 {
-    static uint64_t last_serial;
     struct roster_entry *e = &s->roster.entries[slot];
     must(e->instance == NULL);
     const struct config_model *model = roster_model(&s->roster, slot);
@@ -302,14 +304,16 @@ void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t device
     struct instance *in = alloc_zeroed(1, sizeof(*in));
     *in = (struct instance){.server = s,
                             .slot = slot,
-                            .serial = ++last_serial,
                             .config = config_ref_get(s->roster.current),
                             .model = model,
                             .load_op = op,
                             .devices = devices,
+                            .origin = origin_new(s),
                             .log_path = server_log_path(s, model->id),
                             .timer = alloc_zeroed(1, sizeof(uv_timer_t))};
-    list_init(&in->idle);
+    in->origin->connect_timeout_ns = model->connect_timeout_ns;
+    in->origin->header_timeout_ns = model->header_timeout_ns;
+    in->origin->idle_timeout_ns = model->idle_timeout_ns;
     uv_timer_init(s->loop, in->timer);
     in->timer->data = in;
     in->log_start = prepare_log(in->log_path);

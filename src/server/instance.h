@@ -1,22 +1,21 @@
 /* instance.h: one model's server process, from its LOAD to its end.
  *
  * It performs what backend/process decides: finds a port, spawns, probes until ready, stops, kills.
- * Its idle connections belong to it, because ports are reused. Each LOAD and UNLOAD is completed
- * exactly once, through the runner. */
+ * Its origin, with the idle connections, is its own, because ports are reused. Each LOAD and UNLOAD
+ * is completed exactly once, through the runner. */
 #ifndef SERVER_INSTANCE_H
 #define SERVER_INSTANCE_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <uv.h>
 
 #include "backend/process.h"
-#include "base/pure/list.h"
 #include "config/config.h"
 #include "server/process/children.h"
 
 struct config_ref;
+struct origin;
 struct prober;
 struct server;
 
@@ -24,7 +23,6 @@ struct instance {
     struct server *server;
     uint32_t slot;
     uint32_t devices;                 /* where it sits: a mask */
-    uint64_t serial;                  /* never given twice */
     struct config_ref *config;        /* counted */
     const struct config_model *model; /* of that configuration */
     struct process process;
@@ -34,12 +32,9 @@ struct instance {
     struct prober *prober; /* NULL: no probe under way */
     uv_timer_t *timer;     /* owned; freed when closed */
     uint16_t port;
-    struct sockaddr_storage addr; /* where its server listens */
-    char host[280];               /* "host:port", for the Host field of probes */
-    char base_path[512];          /* of the proxy URL, without a trailing slash */
-    char *log_path;               /* owned */
-    int64_t log_start;            /* bytes that stood in the log before this start */
-    struct list idle;             /* struct upstream, most recently used first */
+    struct origin *origin; /* counted; where its server listens; open while it is ready */
+    char *log_path;        /* owned */
+    int64_t log_start;     /* bytes that stood in the log before this start */
     bool aborted, exited;
     int wait_status; /* of the main process, once exited */
     char *failure;   /* owned; why it could not be started, or NULL */

@@ -1,14 +1,13 @@
 /* From a model's definition to a running child: port, address, arguments, environment. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "http/url.h"
 #include "server/devices.h"
 #include "server/instance.h"
+#include "server/origin.h"
 #include "server/ports.h"
 #include "server/server.h"
 
@@ -48,42 +47,19 @@ static void free_list(char **list)
     free(list);
 }
 
-/* Names that need a resolver would stall the loop: servers that wharf starts are on this machine,
- * so an address or "localhost" is asked for. */
-static bool resolve(struct instance *in, const struct url *url)
-{
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&in->addr;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&in->addr;
-    const char *host = strcmp(url->host, "localhost") == 0 ? "127.0.0.1" : url->host;
-    return uv_ip4_addr(host, url->port, v4) == 0 || uv_ip6_addr(host, url->port, v6) == 0;
-}
-
 static bool find_address(struct instance *in)
 {
-    struct url url;
     char port[8];
+    struct err err = {0};
     snprintf(port, sizeof(port), "%u", in->port);
-    char *text = replace(in->model->proxy, "${PORT}", port);
-    bool ok = url_parse(text, &url) == 0;
-    if (!ok)
-        instance_cannot_start(in, alloc_printf("proxy '%s' is not a http:// URL", text));
-    else if (url.tls)
-        instance_cannot_start(in, alloc_printf("proxy '%s': TLS to models is not supported", text));
-    else if (!resolve(in, &url))
-        instance_cannot_start(in, alloc_printf("proxy '%s': its host must be an IP address or "
-                                               "localhost",
-                                               text));
-    free(text);
-    if (!ok || url.tls || in->addr.ss_family == 0)
-        return false;
-    in->port = url.port;
-    snprintf(in->host, sizeof(in->host), strchr(url.host, ':') ? "[%s]:%u" : "%s:%u", url.host,
-             url.port);
-    snprintf(in->base_path, sizeof(in->base_path), "%s", url.path);
-    size_t n = strlen(in->base_path);
-    while (n && in->base_path[n - 1] == '/')
-        in->base_path[--n] = '\0';
-    return true;
+    char *url = replace(in->model->proxy, "${PORT}", port);
+    bool ok = origin_locate(in->origin, url, &err) == 0;
+    if (ok)
+        in->port = in->origin->port;
+    else
+        instance_cannot_start(in, alloc_text(err.text));
+    free(url);
+    return ok;
 }
 
 static char *safe_name(const char *id)

@@ -26,6 +26,7 @@ struct listener {
         uv_pipe_t pipe;
         uv_handle_t handle;
     } uv;
+    const struct server_api *api;
     bool is_unix;
     char *path; /* owned; unix */
     char text[300];
@@ -45,7 +46,7 @@ static void on_connection(uv_stream_t *stream, int status)
     if (status < 0)
         log_warn(NULL, "accept: %s", uv_strerror(status));
     else
-        client_accept(l->all->server, stream, l->is_unix);
+        client_accept(l->all->server, stream, l->is_unix, l->api);
 }
 
 static int resolve(const struct config_listen *want, struct sockaddr_storage *ret, struct err *err)
@@ -119,12 +120,14 @@ static int open_unix(struct listener *l, const struct config_listen *want, struc
     return 0;
 }
 
-static int open_one(struct listeners *ls, const struct config_listen *want, struct err *err)
+static int open_one(struct listeners *ls, const struct config_listen *want,
+                    const struct server_api *api, struct err *err)
 {
     if (ls->count == LISTENERS_MAX)
         return err_set(err, "more than %d listen addresses", LISTENERS_MAX);
     struct listener *l = &ls->items[ls->count++];
     l->all = ls;
+    l->api = api;
     l->is_unix = want->is_unix;
     if (want->is_unix)
         uv_pipe_init(ls->server->loop, &l->uv.pipe, 0);
@@ -145,7 +148,7 @@ static int open_option(struct listeners *ls, const char *text, struct err *err)
     struct config_listen want;
     if (config_parse_listen(text, &want) < 0)
         return err_set(err, "--listen %s: not HOST:PORT or unix:PATH", text);
-    int rc = open_one(ls, &want, err);
+    int rc = open_one(ls, &want, ls->server->options.api, err);
     config_listen_fini(&want);
     return rc;
 }
@@ -160,11 +163,11 @@ int listeners_open(struct listeners *ls, struct err *err)
     if (options->listen_count)
         return 0;
     for (uint32_t i = 0; i < c->listen_count; i++)
-        if (open_one(ls, &c->listens[i], err) < 0)
+        if (open_one(ls, &c->listens[i], options->api, err) < 0)
             return -1;
     char host[] = "127.0.0.1", none[] = "";
     struct config_listen loopback = {.host = host, .port = 8080, .path = none};
-    return c->listen_count == 0 ? open_one(ls, &loopback, err) : 0;
+    return c->listen_count == 0 ? open_one(ls, &loopback, options->api, err) : 0;
 }
 
 /* Written whole under another name first: whoever waits for the file reads all of it. */

@@ -32,6 +32,17 @@ struct route {
     void (*handle)(struct server *s, struct exchange *ex); /* ROUTE_LOCAL */
 };
 
+struct route_table {
+    const struct route *routes;
+    uint32_t count;
+};
+
+/* The parts of a request that choose its route; not terminated. */
+struct route_request {
+    const char *method, *path;
+    size_t method_len, path_len;
+};
+
 /* What is to be told when something cannot be done. */
 struct problem {
     int error;              /* enum error_code */
@@ -40,11 +51,13 @@ struct problem {
     const char *allow;      /* 405: the methods that the path has */
 };
 
+/* What is answered on a listener; static. */
 struct server_api {
-    /* The route for a request, or NULL; then *ret_allow names the methods that the path has, or is
-     * NULL for an unknown path. */
-    const struct route *(*find)(const char *method, size_t method_len, const char *path,
-                                size_t path_len, const char **ret_allow);
+    const struct route_table *const *tables; /* in the order of search; the last is NULL */
+    /* The route for a request, or NULL; then *ret_allow names the methods that the path has (valid
+     * until the next search), or is NULL for an unknown path. */
+    const struct route *(*find)(const struct server_api *api, const struct route_request *want,
+                                const char **ret_allow);
     /* Answers any OPTIONS request. */
     void (*preflight)(struct server *s, struct exchange *ex);
     /* Appends the JSON body that says what is wrong. */

@@ -14,8 +14,8 @@ struct serve_options {
     struct config *config;      /* taken */
     const char *const *listens; /* override the configuration's, when listen_count > 0 */
     uint32_t listen_count;
-    const char *state_dir; /* exists */
-    const struct server_api *api;
+    const char *state_dir;        /* exists */
+    const struct server_api *api; /* on all listeners */
 };
 
 /* Returns the exit status: 0 after an orderly stop, 1 when it could not begin. */

@@ -41,7 +41,6 @@ struct server {
     struct roster roster;
     struct runner runner;
     struct body_budget bodies;
-    const struct server_api *api;
     struct children *children;
     struct devices *devices;
     struct listeners *listeners;
@@ -65,6 +64,8 @@ struct server {
 char *server_time(char out[32]);
 /* Adds a public event: details is a JSON object. */
 void server_publish(struct server *s, const char *type, const char *details);
+/* Takes over what is not the core's of the configuration in force: log level, timeouts, bounds. */
+void server_apply(struct server *s);
 /* Reads the configuration file again; false (and nothing changed) when it has errors. */
 bool server_reload(struct server *s);
 /* Begins the shutdown; a second call hurries it. */

@@ -10,19 +10,47 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pure/check.h"
 #include "base/pure/errors.h"
 #include "http/json.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size);
 
-static const char *const names[JSON_MEMBER__COUNT] = {
-    [JSON_MEMBER_MODEL] = "model",
-    [JSON_MEMBER_STREAM] = "stream",
+#define TEXT_MAX 512
+#define STEPS_MAX 3
+
+/* What is looked for: what requests need, and paths of every kind. */
+static const struct json_step paths[][STEPS_MAX] = {
+    {JSON_NAME("model")},
+    {JSON_NAME("stream")},
+    {JSON_NAME("a"), JSON_NAME("b")},
+    {JSON_NAME("a"), {"1", 1, 1}},
+    {JSON_NAME("a"), {"-1", 2, JSON_LAST}, JSON_NAME("a")},
+    {JSON_NAME("messages"), {"-1", 2, JSON_LAST}, JSON_NAME("content")},
 };
 
-static int scan_pieces(struct json_scan *s, const char *data, size_t n, size_t piece)
+struct looked {
+    struct json_scan scan;
+    struct json_want wants[countof(paths)];
+    char model[TEXT_MAX + 1];
+};
+
+static void begin(struct looked *l)
 {
-    json_scan_init(s);
+    memset(l, 0, sizeof(*l));
+    for (size_t i = 0; i < countof(paths); i++) {
+        l->wants[i].path = paths[i];
+        while (l->wants[i].steps < STEPS_MAX && paths[i][l->wants[i].steps].name)
+            l->wants[i].steps++;
+    }
+    l->wants[0].text = l->model;
+    l->wants[0].text_size = sizeof(l->model);
+    json_scan_init(&l->scan, l->wants, countof(paths));
+}
+
+static int scan_pieces(struct looked *l, const char *data, size_t n, size_t piece)
+{
+    begin(l);
     int error = 0;
     for (size_t at = 0; at < n && error == 0; at += piece) {
         size_t len = n - at < piece ? n - at : piece;
@@ -30,20 +58,26 @@ static int scan_pieces(struct json_scan *s, const char *data, size_t n, size_t p
         char *copy = malloc(len);
         must(copy != NULL);
         memcpy(copy, data + at, len);
-        error = json_scan_feed(s, copy, len);
+        error = json_scan_feed(&l->scan, copy, len);
         free(copy);
     }
-    return error ? error : json_scan_end(s);
+    return error ? error : json_scan_end(&l->scan);
 }
 
 /* Of a bad body only the place of the error is promised. */
-static void check_same(const struct json_scan *a, const struct json_scan *b, int error)
+static void check_same(const struct looked *a, const struct looked *b, int error)
 {
-    must(a->offset == b->offset);
-    if (error)
-        return;
-    must(memcmp(a->found, b->found, sizeof(a->found)) == 0);
-    must(memcmp(a->model, b->model, sizeof(a->model)) == 0);
+    must(a->scan.offset == b->scan.offset);
+    for (size_t i = 0; error == 0 && i < countof(paths); i++) {
+        const struct json_want *x = &a->wants[i], *y = &b->wants[i];
+        must(x->type == y->type && x->duplicate == y->duplicate && x->off == y->off &&
+             x->len == y->len && x->name_off == y->name_off && x->before == y->before &&
+             x->after == y->after && x->text_len == y->text_len);
+        must(x->inner.steps == y->inner.steps && x->inner.close == y->inner.close &&
+             x->inner.array == y->inner.array && x->inner.empty == y->inner.empty);
+    }
+    if (error == 0)
+        must(strcmp(a->model, b->model) == 0);
 }
 
 /* Whether brackets outside strings are nested too deeply for wharf; for text valid to Jansson. */
@@ -96,39 +130,81 @@ static bool type_agrees(enum json_type type, const json_t *value)
     return false;
 }
 
-static void check_model(const struct json_scan *s, const json_t *value)
+static void check_model(const struct looked *l, const json_t *value)
 {
-    size_t n = json_string_length(value), kept = n < JSON_TEXT_MAX ? n : JSON_TEXT_MAX;
-    must(s->found[JSON_MEMBER_MODEL].text_len == n);
-    must(memcmp(s->model, json_string_value(value), kept) == 0 && s->model[kept] == '\0');
+    size_t n = json_string_length(value), kept = n < TEXT_MAX ? n : TEXT_MAX;
+    must(l->wants[0].text_len == n);
+    must(memcmp(l->model, json_string_value(value), kept) == 0 && l->model[kept] == '\0');
+}
+
+static json_t *step_into(json_t *value, const struct json_step *step)
+{
+    if (json_is_object(value))
+        return json_object_get(value, step->name);
+    size_t n = json_array_size(value); /* 0 for what is no array */
+    if (step->index == JSON_LAST)
+        return n ? json_array_get(value, n - 1) : NULL;
+    return step->index >= 0 ? json_array_get(value, (size_t)step->index) : NULL;
+}
+
+/* Steps of the path that lead to a container, beginning with the body itself. */
+static void check_inner(const struct json_want *w, const char *data, json_t *root)
+{
+    json_t *at = root, *inner = root;
+    uint32_t steps = 0;
+    for (uint32_t i = 0; at && i < w->steps; i++) {
+        if (json_is_object(at) || json_is_array(at)) {
+            inner = at;
+            steps = i;
+        }
+        at = step_into(at, &w->path[i]);
+    }
+    must(w->inner.steps == steps && w->inner.array == json_is_array(inner));
+    must(data[w->inner.close] == (w->inner.array ? ']' : '}'));
+    must(w->inner.empty ==
+         (w->inner.array ? json_array_size(inner) == 0 : json_object_size(inner) == 0));
+}
+
+/* The bytes around what was found are what they are said to be. */
+static void check_place(const struct json_want *w, const char *data, size_t n)
+{
+    must(w->off < n && w->len > 0 && w->len <= n - w->off && w->name_off <= w->off);
+    must(w->name_off == w->off || data[w->name_off] == '"');
+    must(w->before == 0 || (w->before < w->name_off && data[w->before] == ','));
+    must(w->after == 0 || (w->after >= w->off + w->len && data[w->after] == ','));
 }
 
 /* Jansson keeps the last of several members of one name, wharf reports the first. */
-static void check_members(const struct json_scan *s, const char *data, size_t n, const json_t *root)
+static void check_wants(const struct looked *l, const char *data, size_t n, json_t *root)
 {
-    for (int i = 0; i < JSON_MEMBER__COUNT; i++) {
-        const struct json_found *f = &s->found[i];
-        const json_t *value = json_object_get(root, names[i]);
-        must((f->type == JSON_TYPE_ABSENT) == (value == NULL));
-        if (!value)
+    for (size_t i = 0; i < countof(paths); i++) {
+        const struct json_want *w = &l->wants[i];
+        json_t *value = root;
+        for (uint32_t k = 0; value && k < w->steps; k++)
+            value = step_into(value, &w->path[k]);
+        if (!w->duplicate) {
+            must((w->type == JSON_TYPE_ABSENT) == (value == NULL));
+            check_inner(w, data, root);
+        }
+        if (w->type == JSON_TYPE_ABSENT)
             continue;
-        must(f->off < n && f->len > 0 && f->len <= n - f->off);
-        json_t *found = json_loadb(data + f->off, f->len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-        must(found && type_agrees(f->type, found));
-        must(f->duplicate || json_equal(found, value));
-        if (i == JSON_MEMBER_MODEL && json_is_string(found))
-            check_model(s, found);
+        check_place(w, data, n);
+        json_t *found = json_loadb(data + w->off, w->len, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+        must(found && type_agrees(w->type, found));
+        must(w->duplicate || json_equal(found, value));
+        if (i == 0 && json_is_string(found))
+            check_model(l, found);
         json_decref(found);
     }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
 {
-    struct json_scan whole, part;
+    struct looked whole, part;
     const char *data = (const char *)input;
     int error = scan_pieces(&whole, data, size, size + 1);
     must(error == 0 || error == -ERR_JSON_INVALID);
-    must(whole.offset <= size && (error || whole.offset == size));
+    must(whole.scan.offset <= size && (error || whole.scan.offset == size));
     for (size_t piece = 1; piece < 20; piece += 6) {
         must(scan_pieces(&part, data, size, piece) == error);
         check_same(&part, &whole, error);
@@ -139,9 +215,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
         must(root || known_difference(&e));
         must(!root || json_is_object(root));
         if (root)
-            check_members(&whole, data, size, root);
+            check_wants(&whole, data, size, root);
     } else if (json_is_object(root)) {
-        must(too_deep(data, size) || (whole.offset < size && data[whole.offset] == '\0'));
+        must(too_deep(data, size) || (whole.scan.offset < size && data[whole.scan.offset] == '\0'));
     }
     json_decref(root);
     return 0;

@@ -17,15 +17,34 @@ static const char *const type_names[] = {
     [JSON_TYPE_OBJECT] = "object", [JSON_TYPE_ARRAY] = "array",
 };
 
+#define TEXT_MAX 512
+
+enum { WANT_MODEL, WANT_STREAM, WANT__COUNT };
+
+/* A scan with what it looks for. */
+struct looked {
+    struct json_scan scan;
+    struct json_want wants[JSON_WANTS_MAX];
+    char model[TEXT_MAX + 1];
+};
+
+static void begin(struct looked *l)
+{
+    static const struct json_step model[] = {JSON_NAME("model")}, stream[] = {JSON_NAME("stream")};
+    l->wants[WANT_MODEL] = (struct json_want){
+        .path = model, .steps = 1, .text = l->model, .text_size = sizeof(l->model)};
+    l->wants[WANT_STREAM] = (struct json_want){.path = stream, .steps = 1};
+    json_scan_init(&l->scan, l->wants, WANT__COUNT);
+}
+
 static int feed(struct json_scan *s, enum input_edge edge, const char *text, size_t n)
 {
     return json_scan_feed(s, input_put(edge, text, n), n);
 }
 
 /* Feeds text[0..cut), then the rest, then the end. */
-static int scan_cut(struct json_scan *s, const char *text, size_t n, size_t cut)
+static int feed_cut(struct json_scan *s, const char *text, size_t n, size_t cut)
 {
-    json_scan_init(s);
     int error = feed(s, INPUT_AT_END, text, cut);
     if (error == 0)
         error = feed(s, INPUT_AT_START, text + cut, n - cut);
@@ -34,59 +53,63 @@ static int scan_cut(struct json_scan *s, const char *text, size_t n, size_t cut)
     return error ? error : json_scan_end(s);
 }
 
-static int scan_bytes(struct json_scan *s, const char *text, size_t n)
+static int scan_cut(struct looked *l, const char *text, size_t n, size_t cut)
+{
+    begin(l);
+    return feed_cut(&l->scan, text, n, cut);
+}
+
+static int scan_bytes(struct looked *l, const char *text, size_t n)
 {
     int error = 0;
-    json_scan_init(s);
+    begin(l);
     for (size_t i = 0; i < n && error == 0; i++)
-        error = feed(s, INPUT_AT_END, text + i, 1);
-    return error ? error : json_scan_end(s);
+        error = feed(&l->scan, INPUT_AT_END, text + i, 1);
+    return error ? error : json_scan_end(&l->scan);
 }
 
 /* "model=string@10+3:a/1 stream=true@20+4", absent ones left out, '!' for a duplicate. */
-static const char *describe(const struct json_scan *s)
+static const char *describe(const struct looked *l)
 {
-    static const char *const names[] = {
-        [JSON_MEMBER_MODEL] = "model", [JSON_MEMBER_STREAM] = "stream"};
+    static const char *const names[] = {[WANT_MODEL] = "model", [WANT_STREAM] = "stream"};
     static char out[1024];
     size_t n = 0;
     out[0] = '\0';
 #define SAY(...) n += (size_t)snprintf(out + n, sizeof(out) - n, __VA_ARGS__)
-    for (int i = 0; i < JSON_MEMBER__COUNT; i++) {
-        const struct json_found *f = &s->found[i];
+    for (int i = 0; i < WANT__COUNT; i++) {
+        const struct json_want *f = &l->wants[i];
         if (f->type == JSON_TYPE_ABSENT)
             continue;
         SAY("%s%s=%s@%d+%d%s", n ? " " : "", names[i], type_names[f->type], (int)f->off,
             (int)f->len, f->duplicate ? "!" : "");
         if (f->type == JSON_TYPE_STRING)
-            SAY(":%s/%u", i == JSON_MEMBER_MODEL ? s->model : "", f->text_len);
+            SAY(":%s/%u", i == WANT_MODEL ? l->model : "", f->text_len);
     }
 #undef SAY
     return out;
 }
 
-static void check_good(const char *text, const struct json_scan *s, int error, size_t cut, size_t n,
+static void check_good(const char *text, const struct looked *l, int error, size_t cut, size_t n,
                        const char *want)
 {
+    unsigned long long offset = l->scan.offset;
     if (error)
-        fail_msg("'%s', cut at %zu: returned %d at %llu", text, cut, error,
-                 (unsigned long long)s->offset);
-    if (s->offset != n)
-        fail_msg("'%s', cut at %zu: offset %llu, expected %zu", text, cut,
-                 (unsigned long long)s->offset, n);
-    if (strcmp(describe(s), want) != 0)
-        fail_msg("'%s', cut at %zu: found '%s', expected '%s'", text, cut, describe(s), want);
+        fail_msg("'%s', cut at %zu: returned %d at %llu", text, cut, error, offset);
+    if (offset != n)
+        fail_msg("'%s', cut at %zu: offset %llu, expected %zu", text, cut, offset, n);
+    if (strcmp(describe(l), want) != 0)
+        fail_msg("'%s', cut at %zu: found '%s', expected '%s'", text, cut, describe(l), want);
 }
 
 static void expect_good(const char *text, size_t n, const char *want)
 {
-    struct json_scan s;
+    struct looked l;
     for (size_t cut = 0; cut <= n; cut++) {
-        int error = scan_cut(&s, text, n, cut);
-        check_good(text, &s, error, cut, n, want);
+        int error = scan_cut(&l, text, n, cut);
+        check_good(text, &l, error, cut, n, want);
     }
-    int error = scan_bytes(&s, text, n);
-    check_good(text, &s, error, n, n, want);
+    int error = scan_bytes(&l, text, n);
+    check_good(text, &l, error, n, n, want);
 }
 
 static const struct {
@@ -292,25 +315,24 @@ static const struct {
     {TEXT("{\"mod\xe9l\":\"abc\"}"), 6},
 };
 
-static void check_bad(const char *text, const struct json_scan *s, int error, size_t cut,
-                      uint64_t off)
+static void check_bad(const char *text, const struct looked *l, int error, size_t cut, uint64_t off)
 {
-    if (error != -ERR_JSON_INVALID || s->offset != off)
+    if (error != -ERR_JSON_INVALID || l->scan.offset != off)
         fail_msg("'%s', cut at %zu: returned %d at %llu, expected %d at %llu", text, cut, error,
-                 (unsigned long long)s->offset, -ERR_JSON_INVALID, (unsigned long long)off);
+                 (unsigned long long)l->scan.offset, -ERR_JSON_INVALID, (unsigned long long)off);
 }
 
 static void test_bad(void **state)
 {
     (void)state;
     for (size_t i = 0; i < countof(bad); i++) {
-        struct json_scan s;
+        struct looked l;
         for (size_t cut = 0; cut <= bad[i].n; cut++) {
-            int error = scan_cut(&s, bad[i].text, bad[i].n, cut);
-            check_bad(bad[i].text, &s, error, cut, bad[i].off);
+            int error = scan_cut(&l, bad[i].text, bad[i].n, cut);
+            check_bad(bad[i].text, &l, error, cut, bad[i].off);
         }
-        int error = scan_bytes(&s, bad[i].text, bad[i].n);
-        check_bad(bad[i].text, &s, error, bad[i].n, bad[i].off);
+        int error = scan_bytes(&l, bad[i].text, bad[i].n);
+        check_bad(bad[i].text, &l, error, bad[i].n, bad[i].off);
     }
 }
 
@@ -328,13 +350,13 @@ static void test_depth(void **state)
         memset(text + n, ']', depth - 1);
         n += depth - 1;
         text[n++] = '}';
-        struct json_scan s;
-        int error = scan_cut(&s, text, n, n / 2);
+        struct looked l;
+        int error = scan_cut(&l, text, n, n / 2);
         if (depth <= JSON_DEPTH_MAX) {
             assert_int_equal(error, 0);
-            assert_int_equal(s.found[JSON_MEMBER_MODEL].len, 2 * (depth - 1));
+            assert_int_equal(l.wants[WANT_MODEL].len, 2 * (depth - 1));
         } else {
-            check_bad("deep", &s, error, n / 2, 9 + JSON_DEPTH_MAX - 1);
+            check_bad("deep", &l, error, n / 2, 9 + JSON_DEPTH_MAX - 1);
         }
     }
 }
@@ -353,12 +375,12 @@ static void test_nesting_kinds(void **state)
         for (int i = 9; i >= 0; i--)
             text[n++] = bits >> i & 1 ? '}' : ']';
         text[n++] = '}';
-        struct json_scan s;
-        assert_int_equal(scan_cut(&s, text, n, n / 2), 0);
+        struct looked l;
+        assert_int_equal(scan_cut(&l, text, n, n / 2), 0);
         size_t wrong = n - 2 - bits % 10;
         text[wrong] = text[wrong] == '}' ? ']' : '}';
-        int error = scan_cut(&s, text, n, n / 2);
-        check_bad(text, &s, error, n / 2, wrong);
+        int error = scan_cut(&l, text, n, n / 2);
+        check_bad(text, &l, error, n / 2, wrong);
     }
 }
 
@@ -366,20 +388,20 @@ static void test_nesting_kinds(void **state)
 static void test_long_values(void **state)
 {
     (void)state;
-    static char text[4 * JSON_TEXT_MAX];
-    for (size_t len = JSON_TEXT_MAX - 20; len < JSON_TEXT_MAX + 20; len++) {
-        struct json_scan s;
+    static char text[4 * TEXT_MAX];
+    for (size_t len = TEXT_MAX - 20; len < TEXT_MAX + 20; len++) {
+        struct looked l;
         memcpy(text, "{\"model\":\"", 10);
         for (size_t i = 0; i < len; i++)
             text[10 + i] = (char)('a' + i % 26);
         memcpy(text + 10 + len, "\"}", 2);
         for (size_t cut = 10; cut < 12 + len; cut += 7) {
-            assert_int_equal(scan_cut(&s, text, 12 + len, cut), 0);
-            size_t kept = len < JSON_TEXT_MAX ? len : JSON_TEXT_MAX;
-            assert_int_equal(s.found[JSON_MEMBER_MODEL].text_len, len);
-            assert_int_equal(s.found[JSON_MEMBER_MODEL].len, len + 2);
-            assert_int_equal(strlen(s.model), kept);
-            assert_memory_equal(s.model, text + 10, kept);
+            assert_int_equal(scan_cut(&l, text, 12 + len, cut), 0);
+            size_t kept = len < TEXT_MAX ? len : TEXT_MAX;
+            assert_int_equal(l.wants[WANT_MODEL].text_len, len);
+            assert_int_equal(l.wants[WANT_MODEL].len, len + 2);
+            assert_int_equal(strlen(l.model), kept);
+            assert_memory_equal(l.model, text + 10, kept);
         }
     }
 }
@@ -397,13 +419,13 @@ static void test_every_byte(void **state)
             memcpy(text, "{\"a\":\"", 6);
             memcpy(text + sizeof(text) - 2, "\"}", 2);
             text[6 + at] = (char)c;
-            struct json_scan s;
-            int error = scan_cut(&s, text, sizeof(text), 3);
+            struct looked l;
+            int error = scan_cut(&l, text, sizeof(text), 3);
             bool plain = c >= 0x20 && c < 0x80;
             uint64_t off = plain ? sizeof(text) : c >= 0xc2 && c <= 0xf4 ? 7 + at : 6 + at;
-            if ((error == 0) != plain || s.offset != off)
+            if ((error == 0) != plain || l.scan.offset != off)
                 fail_msg("byte %02x at %zu: returned %d at %llu, expected %llu", c, at, error,
-                         (unsigned long long)s.offset, (unsigned long long)off);
+                         (unsigned long long)l.scan.offset, (unsigned long long)off);
         }
     }
 }
@@ -411,26 +433,164 @@ static void test_every_byte(void **state)
 static void test_final_states(void **state)
 {
     (void)state;
-    struct json_scan s;
-    json_scan_init(&s);
-    assert_int_equal(json_scan_feed(&s, "{", 1), 0);
-    assert_int_equal(json_scan_end(&s), -ERR_JSON_INVALID);
-    assert_int_equal(json_scan_feed(&s, "}", 1), -ERR_JSON_INVALID);
-    assert_int_equal(json_scan_end(&s), -ERR_JSON_INVALID);
-    assert_int_equal(s.offset, 1);
-    json_scan_init(&s);
-    assert_int_equal(json_scan_feed(&s, "{}", 2), 0);
-    assert_int_equal(json_scan_feed(&s, NULL, 0), 0);
-    assert_int_equal(json_scan_end(&s), 0);
+    struct looked l;
+    begin(&l);
+    assert_int_equal(json_scan_feed(&l.scan, "{", 1), 0);
+    assert_int_equal(json_scan_end(&l.scan), -ERR_JSON_INVALID);
+    assert_int_equal(json_scan_feed(&l.scan, "}", 1), -ERR_JSON_INVALID);
+    assert_int_equal(json_scan_end(&l.scan), -ERR_JSON_INVALID);
+    assert_int_equal(l.scan.offset, 1);
+    begin(&l);
+    assert_int_equal(json_scan_feed(&l.scan, "{}", 2), 0);
+    assert_int_equal(json_scan_feed(&l.scan, NULL, 0), 0);
+    assert_int_equal(json_scan_end(&l.scan), 0);
+}
+
+/* ---- paths ---- */
+
+#define PATH_STEPS 3
+
+static const struct {
+    struct json_step steps[PATH_STEPS]; /* up to the first without a name */
+} paths[] = {
+    {{JSON_NAME("a")}},
+    {{JSON_NAME("a"), JSON_NAME("b")}},
+    {{JSON_NAME("a"), {"1", 1, 1}}},
+    {{JSON_NAME("a"), {"-1", 2, JSON_LAST}, JSON_NAME("b")}},
+    {{JSON_NAME("a"), JSON_NAME("b"), JSON_NAME("c")}},
+};
+
+/* "0=number@5+1" for what was found, '!' for a duplicate, "<4" and ">6" for the commas beside it,
+ * "n1" for where its name stands, "^1}7" for the innermost container where nothing was found: the
+ * steps to it, its bracket and where that stands, and "-" when it is empty. */
+static const char *describe_paths(const struct json_want *wants)
+{
+    static char out[2048];
+    size_t n = 0;
+    out[0] = '\0';
+#define SAY(...) n += (size_t)snprintf(out + n, sizeof(out) - n, __VA_ARGS__)
+    for (unsigned i = 0; i < countof(paths); i++) {
+        const struct json_want *w = &wants[i];
+        SAY("%s%u%s", n ? " " : "", i, w->duplicate ? "!" : "");
+        if (w->type == JSON_TYPE_ABSENT) {
+            SAY("^%u%c%d%s", w->inner.steps, w->inner.array ? ']' : '}', (int)w->inner.close,
+                w->inner.empty ? "-" : "");
+            continue;
+        }
+        SAY("=%s@%d+%d", type_names[w->type], (int)w->off, (int)w->len);
+        if (w->name_off != w->off)
+            SAY("n%d", (int)w->name_off);
+        if (w->before)
+            SAY("<%d", (int)w->before);
+        if (w->after)
+            SAY(">%d", (int)w->after);
+    }
+#undef SAY
+    return out;
+}
+
+static const struct {
+    const char *text, *want;
+} found_by_path[] = {
+    {"{}", "0^0}1- 1^0}1- 2^0}1- 3^0}1- 4^0}1-"},
+    {"{\"a\":1}", "0=number@5+1n1 1^0}6 2^0}6 3^0}6 4^0}6"},
+    {"{ \"x\":{}, \"a\" : 1 , \"y\":[] }", "0=number@16+1n10<8>18 1^0}27 2^0}27 3^0}27 4^0}27"},
+    {"{\"a\":{}}", "0=object@5+2n1 1^1}6- 2^1}6- 3^1}6- 4^1}6-"},
+    {"{\"a\":{\"b\":2,\"1\":[3]}}",
+     "0=object@5+15n1 1=number@10+1n6>11 2=array@16+3n12<11 3^1}19 4^1}19"},
+    {"{\"a\":{\"-1\":{\"b\":2}}}", "0=object@5+14n1 1^1}18 2^1}18 3=number@16+1n12 4^1}18"},
+    {"{\"a\":{\"b\":{\"c\":\"x\",\"d\":1}}}",
+     "0=object@5+21n1 1=object@10+15n6 2^1}25 3^1}25 4=string@15+3n11>18"},
+    /* Places in an array; the last of them is the last. */
+    {"{\"a\":[]}", "0=array@5+2n1 1^1]6- 2^1]6- 3^1]6- 4^1]6-"},
+    {"{\"a\":[7, 8 ,9]}", "0=array@5+9n1 1^1]13 2=number@9+1<7>11 3^1]13 4^1]13"},
+    {"{\"a\":[{\"b\":1},{\"b\":22}]}",
+     "0=array@5+18n1 1^1]22 2=object@14+8<13 3=number@19+2n15 4^1]22"},
+    {"{\"a\":[{\"b\":1},{}]}", "0=array@5+12n1 1^1]16 2=object@14+2<13 3^2}15- 4^1]16"},
+    {"{\"a\":[{\"b\":1},5]}", "0=array@5+11n1 1^1]15 2=number@14+1<13 3^1]15 4^1]15"},
+    {"{\"a\":[{\"b\":1,\"b\":2},{\"b\":3}]}",
+     "0=array@5+23n1 1^1]27 2=object@20+7<19 3=number@25+1n21 4^1]27"},
+    {"{\"a\":[[1,{\"b\":1}],[2]]}", "0=array@5+17n1 1^1]21 2=array@18+3<17 3^2]20 4^1]21"},
+    /* Names that stand there twice, on any step: the first counts. */
+    {"{\"a\":1,\"a\":{\"b\":1}}", "0!=number@5+1n1>6 1!^0}18 2!^0}18 3!^0}18 4!^0}18"},
+    {"{\"a\":{\"b\":{\"c\":1},\"b\":{\"c\":2}}}",
+     "0=object@5+25n1 1!=object@10+7n6>17 2^1}29 3^1}29 4!=number@15+1n11"},
+    /* The same names elsewhere are others. */
+    {"{\"b\":{\"a\":{\"b\":1}},\"c\":[{\"a\":[1,2]}]}", "0^0}36 1^0}36 2^0}36 3^0}36 4^0}36"},
+    {"{\"\\u0061\":{\"\\u0062\":[\"a\"]},\"aa\":0,\"\":0}",
+     "0=object@10+16n1>26 1=array@20+5n11 2^1}25 3^1}25 4^2]24"},
+};
+
+static void begin_paths(struct looked *l)
+{
+    for (unsigned i = 0; i < countof(paths); i++) {
+        l->wants[i] = (struct json_want){.path = paths[i].steps};
+        while (l->wants[i].steps < PATH_STEPS && paths[i].steps[l->wants[i].steps].name)
+            l->wants[i].steps++;
+    }
+    json_scan_init(&l->scan, l->wants, countof(paths));
+}
+
+static void test_paths(void **state)
+{
+    (void)state;
+    struct looked l;
+    for (size_t i = 0; i < countof(found_by_path); i++) {
+        const char *text = found_by_path[i].text, *want = found_by_path[i].want;
+        size_t n = strlen(text);
+        for (size_t cut = 0; cut <= n; cut++) {
+            begin_paths(&l);
+            assert_int_equal(feed_cut(&l.scan, text, n, cut), 0);
+            if (strcmp(describe_paths(l.wants), want) != 0)
+                fail_msg("'%s', cut at %zu: found '%s', expected '%s'", text, cut,
+                         describe_paths(l.wants), want);
+        }
+    }
+}
+
+/* As many wants as there may be, as deep as they may be, in objects and arrays that go on below. */
+static void test_most_and_deepest(void **state)
+{
+    (void)state;
+    static struct json_step steps[JSON_PATH_MAX];
+    struct looked l;
+    char text[256];
+    for (int array = 0; array < 2; array++) {
+        size_t n = 0, last = 0;
+        for (unsigned i = 0; i < JSON_PATH_MAX + 5; i++) {
+            bool index = array && i % 2;
+            last = i < JSON_PATH_MAX ? n + (index ? 1 : 5) : last;
+            n += (size_t)snprintf(text + n, sizeof(text) - n, index ? "[" : "{\"k\":");
+            if (i < JSON_PATH_MAX)
+                steps[i] = index ? (struct json_step){"0", 1, 0} : (struct json_step)JSON_NAME("k");
+        }
+        text[n++] = '1';
+        for (unsigned i = JSON_PATH_MAX + 5; i-- > 0;)
+            text[n++] = array && i % 2 ? ']' : '}';
+        for (unsigned i = 0; i < JSON_WANTS_MAX; i++)
+            l.wants[i] = (struct json_want){.path = steps, .steps = i % JSON_PATH_MAX + 1};
+        json_scan_init(&l.scan, l.wants, JSON_WANTS_MAX);
+        assert_int_equal(feed_cut(&l.scan, text, n, n / 2), 0);
+        for (unsigned i = 0; i < JSON_WANTS_MAX; i++)
+            assert_int_not_equal(l.wants[i].type, JSON_TYPE_ABSENT);
+        assert_int_equal(l.wants[JSON_WANTS_MAX - 1].off, last);
+        /* As many brackets close behind it as were opened before it. */
+        assert_int_equal(l.wants[JSON_WANTS_MAX - 1].len, n - last - JSON_PATH_MAX);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),         cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_depth),        cmocka_unit_test(test_nesting_kinds),
-        cmocka_unit_test(test_long_values),  cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_nesting_kinds),
+        cmocka_unit_test(test_long_values),
+        cmocka_unit_test(test_every_byte),
         cmocka_unit_test(test_final_states),
+        cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_most_and_deepest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

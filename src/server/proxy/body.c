@@ -21,6 +21,7 @@ void body_fini(struct body *b)
         return;
     for (uint32_t i = 0; i < b->edit_count; i++)
         free(b->edits[i].text);
+    free(b->edits);
     free(b->memory);
     b->budget->memory_bytes -= b->memory_cap;
     if (b->fd >= 0) {
@@ -108,19 +109,43 @@ int body_append(struct body *b, const char *data, size_t n, uint64_t expected)
     return n ? spool(b, data, n) : 0;
 }
 
+/* Where an edit belongs: behind those that begin before it, and behind what is inserted there. */
+static uint32_t place_of(const struct body *b, uint64_t off)
+{
+    uint32_t i = b->edit_count;
+    while (i > 0 &&
+           (b->edits[i - 1].off > off || (b->edits[i - 1].off == off && b->edits[i - 1].len > 0)))
+        i--;
+    return i;
+}
+
 void body_edit(struct body *b, uint64_t off, uint64_t len, const char *text, size_t text_len)
 {
-    must(b->edit_count < BODY_EDITS_MAX && off + len <= b->size);
-    b->edits[b->edit_count++] =
-        (struct body_edit){off, len, alloc_text_n(text, text_len), text_len};
+    uint32_t at = place_of(b, off);
+    must(off <= b->size && len <= b->size - off);
+    must(at == 0 || b->edits[at - 1].off + b->edits[at - 1].len <= off);
+    must(at == b->edit_count || off + len <= b->edits[at].off);
+    if (b->edit_count == b->edit_cap) {
+        b->edit_cap = b->edit_cap ? 2 * b->edit_cap : 4;
+        b->edits = alloc_grow(b->edits, b->edit_cap, sizeof(*b->edits));
+    }
+    memmove(&b->edits[at + 1], &b->edits[at], (b->edit_count - at) * sizeof(*b->edits));
+    b->edits[at] = (struct body_edit){
+        .off = off, .len = len, .text = alloc_text_n(text, text_len), .text_len = text_len};
+    b->edit_count++;
+    for (uint32_t i = at; i < b->edit_count; i++) {
+        const struct body_edit *last = i ? &b->edits[i - 1] : NULL;
+        uint64_t from = last ? last->off + last->len : 0;
+        b->edits[i].pos = (last ? last->pos + last->text_len : 0) + b->edits[i].off - from;
+    }
 }
 
 uint64_t body_size(const struct body *b)
 {
-    uint64_t size = b->size;
-    for (uint32_t i = 0; i < b->edit_count; i++)
-        size = size - b->edits[i].len + b->edits[i].text_len;
-    return size;
+    if (b->edit_count == 0)
+        return b->size;
+    const struct body_edit *last = &b->edits[b->edit_count - 1];
+    return last->pos + last->text_len + b->size - last->off - last->len;
 }
 
 /* Where body_peek puts what it finds. */
@@ -152,25 +177,34 @@ static int peek_original(const struct body *b, uint64_t off, uint64_t end, struc
     return 0;
 }
 
+/* How many edits have a text that begins at the position or before it. */
+static uint32_t edits_until(const struct body *b, uint64_t pos)
+{
+    uint32_t low = 0, high = b->edit_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (b->edits[middle].pos <= pos)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static int peek(const struct body *b, uint64_t pos, struct peek *p)
 {
-    uint64_t from = 0, virt = 0; /* original offset, and the position it has after the edits */
-    for (uint32_t i = 0; i < b->edit_count; i++) {
-        const struct body_edit *e = &b->edits[i];
-        uint64_t plain = e->off - from;
-        if (pos < virt + plain)
-            return peek_original(b, from + (pos - virt), e->off, p);
-        virt += plain;
-        if (pos < virt + e->text_len) {
-            p->data = e->text + (pos - virt);
-            p->n = (size_t)(virt + e->text_len - pos);
+    uint32_t before = edits_until(b, pos);
+    uint64_t off = pos, stop = before < b->edit_count ? b->edits[before].off : b->size;
+    if (before) {
+        const struct body_edit *e = &b->edits[before - 1];
+        if (pos < e->pos + e->text_len) {
+            p->data = e->text + (pos - e->pos);
+            p->n = (size_t)(e->pos + e->text_len - pos);
             return 0;
         }
-        virt += e->text_len;
-        from = e->off + e->len;
+        off = e->off + e->len + (pos - e->pos - e->text_len);
     }
-    uint64_t off = from + (pos - virt);
-    return off < b->size ? peek_original(b, off, b->size, p) : 0;
+    return off < stop ? peek_original(b, off, stop, p) : 0;
 }
 
 int body_peek(const struct body *b, uint64_t pos, char *scratch, size_t scratch_size,

@@ -16,7 +16,6 @@
 
 #define BODY_MEMORY_MAX (64 * 1024)
 #define BODY_MEMORY_TOTAL (64 * 1024 * 1024)
-#define BODY_EDITS_MAX 2
 
 /* What all bodies share. */
 struct body_budget {
@@ -30,16 +29,17 @@ struct body_edit {
     uint64_t off, len; /* of the original bytes */
     char *text;        /* owned */
     size_t text_len;
+    uint64_t pos; /* where the text begins in the edited body */
 };
 
 struct body {
     struct body_budget *budget;
     char *memory; /* owned; the first memory_len bytes */
     uint32_t memory_len, memory_cap;
-    int fd;                                 /* -1: no spool file */
-    uint64_t size;                          /* bytes received */
-    struct body_edit edits[BODY_EDITS_MAX]; /* ascending, not overlapping */
-    uint32_t edit_count;
+    int fd;                  /* -1: no spool file */
+    uint64_t size;           /* bytes received */
+    struct body_edit *edits; /* owned; ascending, not overlapping */
+    uint32_t edit_count, edit_cap;
 };
 
 void body_init(struct body *b, struct body_budget *budget);
@@ -48,7 +48,9 @@ void body_fini(struct body *b);
 /* 0, -ERR_BODY_TOO_LARGE, or -ERR_BODY_NO_ROOM when the spool is full or cannot be written.
  * expected: the Content-Length, as a hint; 0 when unknown. */
 int body_append(struct body *b, const char *data, size_t n, uint64_t expected) warn_unused;
-/* Copies text. Edits are added in ascending order. */
+/* Has text, which is copied, stand in place of len bytes. In any order, before any of the edited
+ * body is read; no two may take the same byte. Of texts put between the same two bytes the later
+ * comes behind; one put before a byte that is replaced comes before what replaces it. */
 void body_edit(struct body *b, uint64_t off, uint64_t len, const char *text, size_t text_len);
 /* Size with the edits applied. */
 uint64_t body_size(const struct body *b);

@@ -7,7 +7,8 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/pure/errors.h"
-#include "server/proxy/exchange.h"
+#include "server/proxy/answer.h"
+#include "server/proxy/relay.h"
 #include "server/server.h"
 
 /* After an early answer, this much more input is read and thrown away before the connection is
@@ -84,7 +85,7 @@ static void reject(struct client *c, int error)
 {
     struct problem p = {.error = -error};
     struct buf body = {0}, head = {0};
-    c->server->api->format_problem(&p, FACE_OPENAI, &body);
+    c->api->format_problem(&p, FACE_OPENAI, &body);
     int status = error_info(error)->http_status;
     buf_printf(&head,
                "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
@@ -340,12 +341,14 @@ static void note_peer(struct client *c)
         uv_ip_name((struct sockaddr *)&addr, c->peer, sizeof(c->peer));
 }
 
-void client_accept(struct server *s, uv_stream_t *listener, bool is_unix)
+void client_accept(struct server *s, uv_stream_t *listener, bool is_unix,
+                   const struct server_api *api)
 {
     static const struct stream_ops ops = {
         .on_data = on_data, .on_end = on_end, .on_drain = on_drain, .on_closed = on_closed};
     struct client *c = alloc_zeroed(1, sizeof(*c));
     c->server = s;
+    c->api = api;
     stream_init(&c->stream, &s->hub, is_unix, &ops);
     list_push(&s->clients, &c->link);
     int rc = stream_accept(&c->stream, listener);

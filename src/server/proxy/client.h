@@ -17,6 +17,7 @@
 
 struct exchange;
 struct server;
+struct server_api;
 
 enum client_state {
     CLIENT_HEAD,   /* a request head is next, or has begun */
@@ -30,7 +31,8 @@ enum client_state {
 struct client {
     struct stream stream; /* first */
     struct server *server;
-    struct link link; /* server->clients */
+    const struct server_api *api; /* of the listener that it came in by */
+    struct link link;             /* server->clients */
     struct timeout timeout;
     struct exchange *exchange; /* NULL between requests; owned by the table */
     enum client_state state;
@@ -44,8 +46,9 @@ struct client {
     char peer[46]; /* address as text; "" for unix sockets */
 };
 
-/* Accepts from the listener; failures are logged and forgotten. */
-void client_accept(struct server *s, uv_stream_t *listener, bool is_unix);
+/* Accepts from the listener; failures are logged and forgotten. api: what is answered on it. */
+void client_accept(struct server *s, uv_stream_t *listener, bool is_unix,
+                   const struct server_api *api);
 /* The answer is over. keep: another request may follow on this connection. */
 void client_answered(struct client *c, bool keep);
 /* Writes, or drops the connection when that fails. False: the client is gone, and so is the

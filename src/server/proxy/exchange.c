@@ -7,10 +7,13 @@
 #include "base/log.h"
 #include "base/pure/errors.h"
 #include "server/instance.h"
+#include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/relay.h"
 #include "server/proxy/scanner.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
+#include "server/traffic.h"
 
 struct exchange_table {
     struct pool pool;
@@ -41,7 +44,7 @@ uint32_t exchange_table_count(const struct exchange_table *t)
 }
 
 /* A tag is the table's id in one number; generations are odd, so it is never 0. */
-static uint64_t tag_of(const struct exchange *ex)
+uint64_t exchange_tag(const struct exchange *ex)
 {
     return (uint64_t)ex->self.gen << 32 | ex->self.slot;
 }
@@ -77,8 +80,8 @@ struct exchange *exchange_new(struct server *s, struct client *c, const struct h
     ex->client = c;
     ex->self = id;
     ex->slot = CORE_SLOT_NONE;
-    ex->class = CLASS__COUNT;
-    ex->wait_ns_max = UINT64_MAX;
+    ex->ask.class = CLASS__COUNT;
+    ex->ask.wait_ns_max = UINT64_MAX;
     ex->config = config_ref_get(s->roster.current);
     ex->head = copy_head(head, bytes, &ex->bytes);
     ex->client_keep_alive = head->keep_alive;
@@ -94,6 +97,8 @@ static void release(struct exchange *ex)
     struct server *s = ex->server;
     s->exchanges->items[ex->self.slot] = NULL;
     pool_put(&s->exchanges->pool, ex->self.slot);
+    if (ex->filter && ex->filter->fini)
+        ex->filter->fini(ex);
     scanner_free(ex->scanner);
     body_fini(&ex->body);
     free(ex->head);
@@ -106,8 +111,9 @@ void exchange_over(struct exchange *ex, enum ended how, bool keep)
     struct server *s = ex->server;
     struct client *c = ex->client;
     struct id waiter = ex->waiter;
-    uint64_t tag = tag_of(ex);
+    uint64_t tag = exchange_tag(ex);
     uint32_t commands = ex->commands_open;
+    traffic_over(ex, how);
     if (ex->upstream)
         upstream_put(ex->upstream, ex->upstream_keep && how == ENDED_DONE);
     ex->upstream = NULL;
@@ -283,7 +289,7 @@ void exchange_command(struct exchange *ex, uint32_t slot, enum command what,
 {
     ex->commands_open++;
     ex->on_commands_done = on_done;
-    runner_command(&ex->server->runner, tag_of(ex), slot, what, REASON_COMMAND);
+    runner_command(&ex->server->runner, exchange_tag(ex), slot, what, REASON_COMMAND);
 }
 
 void exchange_command_done(struct server *s, const struct effect *e)

@@ -26,6 +26,8 @@
 struct client;
 struct config_ref;
 struct exchange_table;
+struct naming;
+struct relay_filter;
 struct scanner;
 struct server;
 struct upstream;
@@ -37,6 +39,22 @@ enum exchange_state {
     EXCHANGE_RELAYING,
     EXCHANGE_TUNNEL,
     EXCHANGE_LOCAL,
+};
+
+/* What the request wants, as far as the core and the model's server care. */
+struct exchange_ask {
+    uint64_t wait_ns_max; /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
+    uint32_t key;         /* a number for the API key that it came with; 0: none */
+    enum class class;     /* X-Wharf-Class; CLASS__COUNT: not given */
+    uint32_t path_skip;   /* characters of the path that the model's server does not see */
+    bool stream;          /* a JSON body says "stream": true */
+};
+
+/* The body of the upstream's answer, while it comes in. */
+struct exchange_in {
+    enum http_framing framing;
+    uint64_t left;
+    struct chunk_decoder chunks;
 };
 
 struct exchange {
@@ -54,21 +72,18 @@ struct exchange {
     struct body body;
     struct scanner *scanner; /* owned while the model is looked for in the body */
     uint64_t body_sent;
-    uint32_t slot;        /* the model's; CORE_SLOT_NONE: not known yet */
-    uint32_t key;         /* a number for the API key that it came with; 0: none */
-    enum class class;     /* X-Wharf-Class; CLASS__COUNT: not given */
-    uint64_t wait_ns_max; /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
-    uint32_t path_skip;   /* characters of the path that the model's server does not see */
+    uint32_t slot; /* the model's; CORE_SLOT_NONE: not known yet */
+    struct exchange_ask ask;
     bool body_complete, sent_all, bounced, fresh_only, is_head_method, client_keep_alive;
     bool send_chunked; /* the body goes upstream in chunks: its length is not known */
     bool client_http10, answer_begun, expects_continue;
-    enum http_framing in_framing; /* of the upstream's answer */
+    struct exchange_in in;
     bool out_chunked, out_until_close, upstream_keep;
-    uint64_t in_left;
-    struct chunk_decoder in_chunks;
-    uint32_t commands_open;     /* commands of the core that are not done */
-    bool commands_held;         /* more are to be started */
-    enum reason command_result; /* the first that was not REASON_NONE */
+    const struct relay_filter *filter; /* NULL: the answer goes through as it is */
+    void *filtering;                   /* the filter's own, freed by its fini */
+    uint32_t commands_open;            /* commands of the core that are not done */
+    bool commands_held;                /* more are to be started */
+    enum reason command_result;        /* the first that was not REASON_NONE */
     void (*on_commands_done)(struct exchange *ex);
     void *local; /* of a local handler that streams; with on_local_* */
     void (*on_local_end)(struct exchange *ex);   /* frees local; the exchange ends */
@@ -90,21 +105,26 @@ void exchange_command_done(struct server *s, const struct effect *e);
 void exchange_client_gone(struct exchange *ex);
 /* Ends those that were kept for that. */
 void exchange_end_drained(struct server *s);
+/* Its id as one number, never 0: what the core calls it by. */
+uint64_t exchange_tag(const struct exchange *ex);
 bool exchange_lives(const struct server *s, struct id self);
 void exchange_client_drained(struct exchange *ex);
-/* What a refusal tells the client: fills *ret, with its detail in text. */
-void exchange_describe(struct server *s, const struct effect *e, struct problem *ret,
-                       struct buf *text);
 /* Ends it: lets go of the upstream, tells the core, tells the client's connection. keep: another
  * request may follow on it. */
 void exchange_over(struct exchange *ex, enum ended how, bool keep);
 
-/* request.c: reading the request */
+/* routing.c: where the request goes */
 void exchange_route(struct exchange *ex);
-void exchange_body(struct exchange *ex, const char *data, size_t n);
-void exchange_body_end(struct exchange *ex);
+/* By the model in the query; answers when there is none. */
+void exchange_route_query(struct exchange *ex);
+/* Into the queue of what its name stands for. */
+void exchange_admit(struct exchange *ex, const struct naming *who);
 /* Whether the request carries one of the configured keys (or none is configured); notes which. */
 bool exchange_authorized(struct exchange *ex);
+
+/* request.c: its body */
+void exchange_body(struct exchange *ex, const char *data, size_t n);
+void exchange_body_end(struct exchange *ex);
 
 /* forward.c: the request on its way to the model */
 void exchange_forward(struct exchange *ex);
@@ -112,38 +132,5 @@ void exchange_upstream_connected(struct exchange *ex, int error);
 void exchange_upstream_drained(struct exchange *ex);
 void exchange_send_body(struct exchange *ex);
 void exchange_upstream_timeout(struct exchange *ex, enum timeout_kind kind);
-
-/* relay.c: the answer on its way back; tunnels */
-void exchange_upstream_data(struct exchange *ex, const char *data, size_t n);
-void exchange_upstream_end(struct exchange *ex, int error);
-void exchange_tunnel_in(struct exchange *ex, const char *data, size_t n);
-
-/* reply.c: answers of wharf's own */
-/* The problem as an answer, or, when an answer has begun, a visibly cut one. Ends the exchange. */
-void exchange_fail(struct exchange *ex, const struct problem *p);
-/* Same for what the model's server did; why may be NULL. */
-void exchange_fail_upstream(struct exchange *ex, int error, const char *why);
-/* 404, with the nearest names. */
-void exchange_fail_unknown(struct exchange *ex, const char *name);
-/* A whole answer. fields: further header lines, each with CRLF, or NULL. Ends the exchange. */
-void exchange_reply(struct exchange *ex, int status, const char *content_type, const char *fields,
-                    const char *body, size_t n);
-/* Begins an answer without an end known; then pieces, then exchange_stream_end. A client that goes
- * away ends it through on_local_end. False: that has just happened. */
-bool exchange_stream_begin(struct exchange *ex, const char *content_type);
-bool exchange_stream_write(struct exchange *ex, const char *data, size_t n);
-bool exchange_stream_full(struct exchange *ex);
-void exchange_stream_end(struct exchange *ex);
-/* For handlers: the path as it came. */
-static inline struct http_span exchange_path(const struct exchange *ex)
-{
-    return ex->head->path;
-}
-
-/* Starts a command in the core. on_done is called when all that were started are done, possibly
- * from inside this call; a handler that starts several sets commands_held, clears it after the
- * last, and looks at commands_open itself. */
-void exchange_command(struct exchange *ex, uint32_t slot, enum command what,
-                      void (*on_done)(struct exchange *ex));
 
 #endif

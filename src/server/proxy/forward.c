@@ -7,8 +7,10 @@
 #include "base/log.h"
 #include "base/pure/errors.h"
 #include "server/instance.h"
+#include "server/origin.h"
+#include "server/proxy/answer.h"
 #include "server/proxy/client.h"
-#include "server/proxy/exchange.h"
+#include "server/proxy/relay.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
 
@@ -118,17 +120,17 @@ static void put_framing(struct writer *w, struct exchange *ex)
 }
 
 /* Builds the head in scratch; its length, or 0 when it does not fit. */
-static size_t format_head(struct exchange *ex, const struct instance *in)
+static size_t format_head(struct exchange *ex, const struct origin *o)
 {
     char *scratch = ex->server->scratch;
     struct writer w = {scratch, scratch + SERVER_SCRATCH_BYTES, false};
     const struct http_head *h = ex->head;
     struct http_span path = h->path;
-    path.off += ex->path_skip;
-    path.len -= ex->path_skip;
+    path.off += ex->ask.path_skip;
+    path.len -= ex->ask.path_skip;
     put_span(&w, ex, h->method);
     put(&w, " ", 1);
-    put_text(&w, in->base_path);
+    put_text(&w, o->base_path);
     put_span(&w, ex, path);
     if (h->query.len) {
         put(&w, "?", 1);
@@ -137,7 +139,7 @@ static size_t format_head(struct exchange *ex, const struct instance *in)
     put_text(&w, " HTTP/1.1\r\n");
     if (!http_head_find(h, HTTP_FIELD_HOST)) {
         put_text(&w, "Host: ");
-        put_text(&w, in->host);
+        put_text(&w, o->host);
         put(&w, "\r\n", 2);
     }
     put_fields(&w, ex);
@@ -146,9 +148,11 @@ static size_t format_head(struct exchange *ex, const struct instance *in)
     return w.overflow ? 0 : (size_t)(w.at - scratch);
 }
 
-static struct instance *instance_of(struct exchange *ex)
+/* Where it goes, as things are now; NULL: nobody is there to take it. */
+static struct origin *origin_of(const struct exchange *ex)
 {
-    return instance_ready(ex->server, ex->slot);
+    struct instance *in = instance_ready(ex->server, ex->slot);
+    return in ? in->origin : NULL;
 }
 
 /* Back into the queue, once: its server was not there to take it. */
@@ -168,11 +172,11 @@ static bool bounce(struct exchange *ex)
 
 static void send_request(struct exchange *ex)
 {
-    struct instance *in = instance_of(ex);
-    size_t n = in ? format_head(ex, in) : 0;
+    const struct origin *o = origin_of(ex);
+    size_t n = o ? format_head(ex, o) : 0;
     if (n == 0) {
-        if (in || !bounce(ex))
-            exchange_fail_upstream(ex, in ? ERR_HEAD_TOO_LARGE : ERR_UPSTREAM_CLOSED, NULL);
+        if (o || !bounce(ex))
+            exchange_fail_upstream(ex, o ? ERR_HEAD_TOO_LARGE : ERR_UPSTREAM_CLOSED, NULL);
         return;
     }
     uv_buf_t out[3] = {uv_buf_init(ex->server->scratch, (unsigned)n)};
@@ -186,24 +190,24 @@ static void send_request(struct exchange *ex)
         exchange_upstream_end(ex, UV_EPIPE);
         return;
     }
-    if (in->model->header_timeout_ns)
+    if (o->header_timeout_ns)
         timeouts_arm_ms(&ex->server->timeouts, &ex->upstream->timeout, TIMEOUT_ANSWER,
-                        in->model->header_timeout_ns / NS_PER_MS);
+                        o->header_timeout_ns / NS_PER_MS);
     exchange_send_body(ex);
 }
 
 void exchange_forward(struct exchange *ex)
 {
-    struct instance *in = instance_of(ex);
+    struct origin *o = origin_of(ex);
     ex->state = EXCHANGE_FORWARDING;
     ex->body_sent = 0;
     ex->sent_all = false;
     /* A body that is not held whole cannot be sent twice, so it must not meet a stale connection.
      */
     bool fresh = ex->fresh_only || !ex->body_complete || ex->head->upgrade;
-    ex->upstream = in ? upstream_get(in, ex, fresh) : NULL;
+    ex->upstream = o ? upstream_get(o, ex, fresh) : NULL;
     if (!ex->upstream) {
-        if (in || !bounce(ex))
+        if (o || !bounce(ex))
             exchange_fail_upstream(ex, ERR_UPSTREAM_ERROR, NULL);
         return;
     }

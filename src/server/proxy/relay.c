@@ -1,4 +1,5 @@
-/* The answer on its way back: its head rebuilt, its body passed on as it comes. */
+#include "server/proxy/relay.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,10 +7,11 @@
 
 #include "base/log.h"
 #include "base/pure/errors.h"
+#include "server/proxy/answer.h"
 #include "server/proxy/client.h"
-#include "server/proxy/exchange.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
+#include "server/traffic.h"
 
 /* Pieces of content taken from one read and sent as one chunk. */
 #define PIECES_MAX 60
@@ -42,15 +44,13 @@ static size_t append_text(char *to, size_t at, const char *text)
     return append(to, at, text, strlen(text));
 }
 
-static size_t append_framing(struct exchange *ex, const struct http_head *h, bool tunnel, char *to,
-                             size_t at)
+/* framing: of the answer as the client gets it, before its connection has had its say. */
+static size_t append_framing(struct exchange *ex, enum http_framing framing, char *to, size_t at)
 {
-    if (tunnel)
-        return append_text(to, at, "Connection: Upgrade\r\n");
-    bool bodyless = h->framing == HTTP_BODY_NONE;
+    bool bodyless = framing == HTTP_BODY_NONE;
     ex->out_chunked = ex->out_until_close = false;
     /* The length that a HEAD or 304 answer states is kept; it is no framing there. */
-    if (h->framing == HTTP_BODY_CHUNKED || h->framing == HTTP_BODY_UNTIL_CLOSE) {
+    if (framing == HTTP_BODY_CHUNKED || framing == HTTP_BODY_UNTIL_CLOSE) {
         ex->out_chunked = !ex->client_http10;
         ex->out_until_close = ex->client_http10;
     }
@@ -93,8 +93,29 @@ static size_t format_head(struct exchange *ex, const struct http_head *h, const 
     }
     if (sse)
         at = append_text(to, at, "X-Accel-Buffering: no\r\n");
-    at = append_framing(ex, h, tunnel, to, at);
+    at = tunnel ? append_text(to, at, "Connection: Upgrade\r\n")
+                : append_framing(ex, h->framing, to, at);
     return append(to, at, "\r\n", 2);
+}
+
+/* Same, with a filter's fields. A body that it may change has no length that is known; where the
+ * client has had its head, there is nothing to send. */
+static size_t filter_head(struct exchange *ex, const struct http_head *h, const char *data)
+{
+    struct buf text = {0};
+    char *to = ex->server->scratch;
+    size_t at = 0;
+    bool begun = ex->answer_begun;
+    ex->filter->head(ex, h, data, &text);
+    must(begun ? text.len == 0 : text.len < SERVER_SCRATCH_BYTES - 4096);
+    if (!begun) {
+        at = append(to, at, text.data, text.len);
+        at = append_framing(ex, h->framing == HTTP_BODY_NONE ? h->framing : HTTP_BODY_CHUNKED, to,
+                            at);
+        at = append(to, at, "\r\n", 2);
+    }
+    buf_fini(&text);
+    return at;
 }
 
 static void add_piece(struct batch *b, const char *data, size_t n)
@@ -112,7 +133,7 @@ static void add_piece(struct batch *b, const char *data, size_t n)
 /* Splits what came into content, and says whether the body has ended. Returns the bytes taken. */
 static size_t take_content(struct exchange *ex, struct batch *b, const char *data, size_t n)
 {
-    switch (ex->in_framing) {
+    switch (ex->in.framing) {
     case HTTP_BODY_NONE:
         b->ended = true;
         return 0;
@@ -120,10 +141,10 @@ static size_t take_content(struct exchange *ex, struct batch *b, const char *dat
         add_piece(b, data, n);
         return n;
     case HTTP_BODY_LENGTH: {
-        size_t part = n < ex->in_left ? n : (size_t)ex->in_left;
-        ex->in_left -= part;
+        size_t part = n < ex->in.left ? n : (size_t)ex->in.left;
+        ex->in.left -= part;
         add_piece(b, data, part);
-        b->ended = ex->in_left == 0;
+        b->ended = ex->in.left == 0;
         return part;
     }
     case HTTP_BODY_CHUNKED:
@@ -132,7 +153,7 @@ static size_t take_content(struct exchange *ex, struct batch *b, const char *dat
     size_t taken = 0;
     while (taken < n && !b->ended && b->count < PIECES_MAX) {
         size_t used, off, len;
-        int rc = chunk_decode(&ex->in_chunks, data + taken, n - taken, &used, &off, &len);
+        int rc = chunk_decode(&ex->in.chunks, data + taken, n - taken, &used, &off, &len);
         if (rc < 0) {
             b->malformed = true;
             return taken;
@@ -144,17 +165,29 @@ static size_t take_content(struct exchange *ex, struct batch *b, const char *dat
     return taken;
 }
 
-/* Writes the batch as one message part, or drops it when the client has left before. False when the
- * exchange is gone. */
-static bool write_batch(struct exchange *ex, struct batch *b)
+/* Has the filter say what the client gets instead of the batch's content. */
+static void filter_batch(struct exchange *ex, struct batch *b, struct buf *text)
+{
+    unsigned count = b->count;
+    b->count = 0;
+    b->bytes = 0;
+    for (unsigned i = 0; i < count; i++)
+        ex->filter->data(ex, b->bufs[2 + i].base, b->bufs[2 + i].len, text);
+    if (b->ended)
+        ex->filter->end(ex, NULL, text);
+    if (ex->out_chunked || ex->out_until_close) /* else there is no body, as with HEAD */
+        add_piece(b, text->data, text->len);
+}
+
+/* Frames what is in the batch and writes it as one message part. False when the exchange is gone.
+ */
+static bool send_batch(struct exchange *ex, struct batch *b)
 {
     static char last[] = "0\r\n\r\n", end[] = "\r\n";
     char size[CHUNK_SIZE_LINE_MAX];
     unsigned first = 2, count = b->count;
     const struct server *s = ex->server;
     struct id self = ex->self;
-    if (!ex->client)
-        return true;
     if (ex->out_chunked && b->bytes) {
         b->bufs[--first] = uv_buf_init(size, (unsigned)chunk_format_size(size, b->bytes));
         b->bufs[2 + b->count] = uv_buf_init(end, 2);
@@ -169,6 +202,41 @@ static bool write_batch(struct exchange *ex, struct batch *b)
     }
     return count == 0 || client_write(ex->client, b->bufs + first, count) ||
            exchange_lives(s, self);
+}
+
+/* Passes the batch on, or drops it when the client has left before. False when the exchange is
+ * gone. */
+static bool write_batch(struct exchange *ex, struct batch *b)
+{
+    for (unsigned i = 0; i < b->count; i++)
+        traffic_bytes(ex, b->bufs[2 + i].base, b->bufs[2 + i].len);
+    if (!ex->client)
+        return true;
+    if (!ex->filter)
+        return send_batch(ex, b);
+    struct buf text = {0};
+    filter_batch(ex, b, &text);
+    bool alive = send_batch(ex, b);
+    buf_fini(&text);
+    return alive;
+}
+
+bool exchange_filter_fail(struct exchange *ex, const struct problem *p)
+{
+    struct batch b = {.ended = true};
+    struct buf text = {0};
+    if (!ex->filter || ex->state == EXCHANGE_TUNNEL)
+        return false;
+    ex->filter->end(ex, p, &text);
+    bool said = text.len > 0;
+    if (said) {
+        add_piece(&b, text.data, text.len);
+        ex->upstream_keep = false;
+        if (send_batch(ex, &b))
+            exchange_over(ex, ENDED_CUT, ex->client_keep_alive);
+    }
+    buf_fini(&text);
+    return said;
 }
 
 static void finish(struct exchange *ex, bool surplus)
@@ -241,18 +309,20 @@ static void begin_answer(struct exchange *ex, const struct http_head *h, const c
         exchange_fail_upstream(ex, ERR_UPSTREAM_INVALID, "it switched protocols unasked");
         return;
     }
-    size_t head = format_head(ex, h, data, tunnel);
+    traffic_head(ex, h->status, h, data);
+    size_t head =
+        ex->filter && !tunnel ? filter_head(ex, h, data) : format_head(ex, h, data, tunnel);
     data += h->bytes;
     n -= h->bytes;
     if (tunnel) {
         open_tunnel(ex, head, data, n);
         return;
     }
-    ex->in_framing = h->framing;
-    ex->in_left = h->content_length;
+    ex->in.framing = h->framing;
+    ex->in.left = h->content_length;
     if (h->framing == HTTP_BODY_LENGTH && h->content_length == 0)
-        ex->in_framing = HTTP_BODY_NONE;
-    ex->in_chunks = (struct chunk_decoder){0};
+        ex->in.framing = HTTP_BODY_NONE;
+    ex->in.chunks = (struct chunk_decoder){0};
     ex->upstream_keep = h->keep_alive && h->framing != HTTP_BODY_UNTIL_CLOSE;
     ex->state = EXCHANGE_RELAYING;
     ex->answer_begun = true;
@@ -332,7 +402,7 @@ void exchange_upstream_end(struct exchange *ex, int error)
     struct upstream *up = ex->upstream;
     const char *why = error ? uv_strerror(error) : NULL;
     if (ex->state == EXCHANGE_RELAYING) {
-        if (error == 0 && ex->in_framing == HTTP_BODY_UNTIL_CLOSE) {
+        if (error == 0 && ex->in.framing == HTTP_BODY_UNTIL_CLOSE) {
             struct batch b = {.ended = true};
             if (write_batch(ex, &b))
                 finish(ex, true);

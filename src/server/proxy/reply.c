@@ -5,9 +5,11 @@
 
 #include "base/log.h"
 #include "base/pure/errors.h"
+#include "server/proxy/answer.h"
 #include "server/proxy/client.h"
-#include "server/proxy/exchange.h"
+#include "server/proxy/relay.h"
 #include "server/server.h"
+#include "server/traffic.h"
 
 /* Whether the connection can take another request after this answer. */
 static bool can_keep(const struct exchange *ex)
@@ -50,6 +52,8 @@ void exchange_reply(struct exchange *ex, int status, const char *content_type, c
         buf_append(&head, body, n);
     uv_buf_t out = uv_buf_init(head.data, (unsigned)head.len);
     ex->answer_begun = true;
+    traffic_head(ex, (unsigned)status, NULL, NULL);
+    traffic_bytes(ex, body, n);
     bool keep = can_keep(ex);
     if (client_write(ex->client, &out, 1)) {
         if (ex->body_complete && ex->client->state == CLIENT_BODY)
@@ -79,7 +83,8 @@ void exchange_fail(struct exchange *ex, const struct problem *p)
         return;
     }
     if (ex->answer_begun) {
-        cut(ex);
+        if (!exchange_filter_fail(ex, p))
+            cut(ex);
         return;
     }
     char fields[128] = "";
@@ -92,12 +97,17 @@ void exchange_fail(struct exchange *ex, const struct problem *p)
     if (p->error == ERR_UNAUTHORIZED)
         snprintf(fields, sizeof(fields), "WWW-Authenticate: Basic realm=\"wharf\"\r\n");
     struct buf body = {0};
-    ex->server->api->format_problem(p, ex->route ? ex->route->face : FACE_OPENAI, &body);
+    ex->client->api->format_problem(p, ex->route ? ex->route->face : FACE_OPENAI, &body);
     /* After bytes that are no valid HTTP, nothing on the connection can be trusted. */
     if (p->error == ERR_HTTP_INVALID)
         ex->client_keep_alive = false;
     exchange_reply(ex, info->http_status, "application/json", fields, body.data, body.len);
     buf_fini(&body);
+}
+
+void exchange_fail_error(struct exchange *ex, int error, const char *detail)
+{
+    exchange_fail(ex, &(struct problem){.error = error < 0 ? -error : error, .detail = detail});
 }
 
 void exchange_fail_upstream(struct exchange *ex, int error, const char *why)
@@ -124,6 +134,7 @@ bool exchange_stream_begin(struct exchange *ex, const char *content_type)
     buf_text(&head, ex->out_chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
     uv_buf_t out = uv_buf_init(head.data, (unsigned)head.len);
     ex->answer_begun = true;
+    traffic_head(ex, 200, NULL, NULL);
     bool alive = client_write(ex->client, &out, 1);
     buf_fini(&head);
     return alive;
@@ -134,6 +145,7 @@ bool exchange_stream_write(struct exchange *ex, const char *data, size_t n)
     char size[CHUNK_SIZE_LINE_MAX], end[] = "\r\n";
     if (n == 0)
         return true;
+    traffic_bytes(ex, data, n);
     union {
         const char *from;
         char *to;

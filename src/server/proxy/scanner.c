@@ -11,19 +11,29 @@
 #include "http/url.h"
 #include "server/proxy/body.h"
 
+/* What is looked for in JSON. */
+enum { WANT_MODEL, WANT_STREAM, WANT__COUNT };
+
+static const struct json_step model_path[] = {JSON_NAME("model")};
+static const struct json_step stream_path[] = {JSON_NAME("stream")};
+
 enum kind { KIND_UNDECIDED, KIND_JSON, KIND_MULTIPART, KIND_FORM };
 
 #define TYPE_MAX 256
+#define MODEL_TEXT_MAX 512 /* bytes of a model's name, decoded */
 
 struct scanner {
     enum kind kind;
     char type[TYPE_MAX]; /* the Content-Type, cut */
     uint64_t taken;
     union {
-        struct json_scan json;
+        struct {
+            struct json_scan scan;
+            struct json_want wants[WANT__COUNT];
+        } json;
         struct multipart_scan multipart;
-        char model[JSON_TEXT_MAX + 1];
     };
+    char model[MODEL_TEXT_MAX + 1]; /* from JSON or a urlencoded form */
 };
 
 static bool has_type(const struct scanner *sc, const char *type)
@@ -54,6 +64,19 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+static void begin_json(struct scanner *sc)
+{
+    struct json_want *wants = sc->json.wants;
+    wants[WANT_MODEL] = (struct json_want){.path = model_path,
+                                           .steps = countof(model_path),
+                                           .text = sc->model,
+                                           .text_size = sizeof(sc->model)};
+    wants[WANT_STREAM] = (struct json_want){.path = stream_path, .steps = countof(stream_path)};
+    sc->kind = KIND_JSON;
+    json_scan_init(&sc->json.scan, wants, WANT__COUNT);
+    sc->json.scan.offset = sc->taken; /* white space that came before, on its own */
+}
+
 /* By the type where it is clear, by the first byte where it is not: curl -d sends JSON as a form.
  */
 static int decide(struct scanner *sc, const char *data, size_t n)
@@ -73,9 +96,7 @@ static int decide(struct scanner *sc, const char *data, size_t n)
     }
     if (form && i == n)
         return 0; /* nothing but white space so far */
-    sc->kind = KIND_JSON;
-    json_scan_init(&sc->json);
-    sc->json.offset = sc->taken; /* white space that came before, on its own */
+    begin_json(sc);
     return 0;
 }
 
@@ -86,7 +107,7 @@ int scanner_feed(struct scanner *sc, const char *data, size_t n)
     if (rc < 0)
         return rc;
     if (sc->kind == KIND_JSON)
-        return json_scan_feed(&sc->json, data, n);
+        return json_scan_feed(&sc->json.scan, data, n);
     if (sc->kind == KIND_MULTIPART)
         return multipart_scan_feed(&sc->multipart, data, n);
     return 0;
@@ -94,8 +115,8 @@ int scanner_feed(struct scanner *sc, const char *data, size_t n)
 
 static int end_json(struct scanner *sc, struct scanner_result *ret)
 {
-    int rc = json_scan_end(&sc->json);
-    const struct json_found *model = &sc->json.found[JSON_MEMBER_MODEL];
+    int rc = json_scan_end(&sc->json.scan);
+    const struct json_want *model = &sc->json.wants[WANT_MODEL];
     if (rc < 0)
         return rc;
     if (model->duplicate)
@@ -103,14 +124,13 @@ static int end_json(struct scanner *sc, struct scanner_result *ret)
     if (model->type != JSON_TYPE_STRING || model->text_len == 0)
         return -ERR_MODEL_MISSING;
     /* Cut, or with a NUL inside: no model is called that, and what is left of it must not match. */
-    if (strlen(sc->json.model) != model->text_len)
+    if (strlen(sc->model) != model->text_len)
         return -ERR_MODEL_UNKNOWN;
-    *ret =
-        (struct scanner_result){.model = sc->json.model,
-                                .stream = sc->json.found[JSON_MEMBER_STREAM].type == JSON_TYPE_TRUE,
-                                .json = true,
-                                .off = model->off,
-                                .len = model->len};
+    *ret = (struct scanner_result){.model = sc->model,
+                                   .stream = sc->json.wants[WANT_STREAM].type == JSON_TYPE_TRUE,
+                                   .json = true,
+                                   .off = model->off,
+                                   .len = model->len};
     return 0;
 }
 
@@ -164,6 +184,6 @@ int scanner_end(struct scanner *sc, const struct body *body, struct scanner_resu
 uint64_t scanner_offset(const struct scanner *sc)
 {
     if (sc->kind == KIND_JSON)
-        return sc->json.offset;
+        return sc->json.scan.offset;
     return sc->kind == KIND_MULTIPART ? sc->multipart.offset : sc->taken;
 }

@@ -4,8 +4,9 @@
 
 #include "base/alloc.h"
 #include "http/head.h"
-#include "server/instance.h"
+#include "server/origin.h"
 #include "server/proxy/exchange.h"
+#include "server/proxy/relay.h"
 #include "server/server.h"
 
 static struct upstream *of(struct stream *s)
@@ -13,18 +14,11 @@ static struct upstream *of(struct stream *s)
     return container_of(s, struct upstream, stream);
 }
 
-/* The instance it belongs to, if that still runs. */
-static struct instance *owner(const struct upstream *up)
-{
-    struct instance *in = up->server->roster.entries[up->slot].instance;
-    return in && in->serial == up->serial ? in : NULL;
-}
-
 static void shut(struct upstream *up)
 {
     up->exchange = NULL;
     if (link_linked(&up->idle))
-        list_remove(&owner(up)->idle, &up->idle);
+        list_remove(&up->origin->idle, &up->idle);
     timeouts_disarm(&up->server->timeouts, &up->timeout);
     stream_close(&up->stream);
 }
@@ -58,6 +52,7 @@ static void on_closed(struct stream *s)
     struct upstream *up = of(s);
     timeouts_disarm(&up->server->timeouts, &up->timeout);
     buf_fini(&up->in);
+    origin_put(up->origin);
     free(up);
 }
 
@@ -74,9 +69,9 @@ static void on_connected(struct stream *s, int error)
         shut(up);
 }
 
-static struct upstream *reuse(struct instance *in)
+static struct upstream *reuse(struct origin *o)
 {
-    struct link *n = list_pop(&in->idle);
+    struct link *n = list_pop(&o->idle);
     if (!n)
         return NULL;
     struct upstream *up = list_entry(n, struct upstream, idle);
@@ -85,7 +80,7 @@ static struct upstream *reuse(struct instance *in)
     return up;
 }
 
-static struct upstream *dial(struct instance *in)
+static struct upstream *dial(struct origin *o)
 {
     static const struct stream_ops ops = {.on_data = on_data,
                                           .on_end = on_end,
@@ -93,25 +88,24 @@ static struct upstream *dial(struct instance *in)
                                           .on_closed = on_closed,
                                           .on_connected = on_connected};
     struct upstream *up = alloc_zeroed(1, sizeof(*up));
-    up->server = in->server;
-    up->slot = in->slot;
-    up->serial = in->serial;
+    up->server = o->server;
+    up->origin = origin_get(o);
     buf_init(&up->in, HTTP_HEAD_BYTES_MAX + STREAM_SLAB_BYTES);
-    stream_init(&up->stream, &in->server->hub, false, &ops);
-    if (stream_connect(&up->stream, (struct sockaddr *)&in->addr, &up->connect) < 0) {
+    stream_init(&up->stream, &o->server->hub, false, &ops);
+    if (stream_connect(&up->stream, (struct sockaddr *)&o->addr, &up->connect) < 0) {
         stream_close(&up->stream);
         return NULL;
     }
     timeouts_arm_ms(&up->server->timeouts, &up->timeout, TIMEOUT_CONNECT,
-                    in->model->connect_timeout_ns / NS_PER_MS);
+                    o->connect_timeout_ns / NS_PER_MS);
     return up;
 }
 
-struct upstream *upstream_get(struct instance *in, struct exchange *ex, bool fresh)
+struct upstream *upstream_get(struct origin *o, struct exchange *ex, bool fresh)
 {
-    struct upstream *up = fresh ? NULL : reuse(in);
+    struct upstream *up = fresh ? NULL : reuse(o);
     if (!up)
-        up = dial(in);
+        up = dial(o);
     if (up)
         up->exchange = ex;
     return up;
@@ -119,28 +113,27 @@ struct upstream *upstream_get(struct instance *in, struct exchange *ex, bool fre
 
 void upstream_put(struct upstream *up, bool keep)
 {
-    struct instance *in = owner(up);
+    struct origin *o = up->origin;
     up->exchange = NULL;
-    if (!keep || !in || in->process.phase != PROCESS_READY || up->in.len || up->stream.closing ||
-        up->stream.queued_bytes) {
+    if (!keep || !o->open || up->in.len || up->stream.closing || up->stream.queued_bytes) {
         shut(up);
         return;
     }
     up->scan = 0;
-    list_push_front(&in->idle, &up->idle);
-    uint64_t idle_ms = in->model->idle_timeout_ns / NS_PER_MS;
+    list_push_front(&o->idle, &up->idle);
+    uint64_t idle_ms = o->idle_timeout_ns / NS_PER_MS;
     if (idle_ms == 0 || idle_ms > UPSTREAM_IDLE_MS)
         idle_ms = UPSTREAM_IDLE_MS;
     timeouts_arm_ms(&up->server->timeouts, &up->timeout, TIMEOUT_POOL, idle_ms);
     stream_read_start(&up->stream);
 }
 
-void upstream_drop_idle(struct instance *in)
+void upstream_drop_idle(struct origin *o)
 {
     struct link *n;
-    while ((n = list_first(&in->idle))) {
+    while ((n = list_first(&o->idle))) {
         struct upstream *up = list_entry(n, struct upstream, idle);
-        list_remove(&in->idle, n);
+        list_remove(&o->idle, n);
         shut(up);
     }
 }
@@ -151,9 +144,4 @@ void upstream_on_timeout(struct upstream *up, enum timeout_kind kind)
         exchange_upstream_timeout(up->exchange, kind);
     else
         shut(up);
-}
-
-uint32_t upstream_idle_count(const struct instance *in)
-{
-    return in->idle.count;
 }

@@ -1,7 +1,7 @@
 /* upstream.h: one connection to a model's server, and the idle ones kept for reuse.
  *
  * The core's slots are the only limiter: nothing queues for a connection. Idle connections are
- * reused last in, first out, belong to the running instance, and are closed after
+ * reused last in, first out, belong to the origin, and are closed after
  * UPSTREAM_IDLE_MS. */
 #ifndef SERVER_PROXY_UPSTREAM_H
 #define SERVER_PROXY_UPSTREAM_H
@@ -16,18 +16,17 @@
 #define UPSTREAM_IDLE_MS 4000
 
 struct exchange;
-struct instance;
+struct origin;
 struct server;
 
 struct upstream {
     struct stream stream; /* first */
     struct server *server;
-    struct link idle; /* in its instance's list while nobody uses it */
+    struct link idle; /* in its origin's list while nobody uses it */
     struct timeout timeout;
     struct exchange *exchange; /* NULL while idle, or after the exchange let go */
     uv_connect_t connect;
-    uint32_t slot; /* with serial: the instance it belongs to */
-    uint64_t serial;
+    struct origin *origin; /* counted */
     bool connected, reused;
     struct buf in; /* an incomplete response head */
     size_t scan;
@@ -35,12 +34,11 @@ struct upstream {
 
 /* A connection for the exchange: an idle one, or a fresh one that connects (the exchange is told by
  * exchange_upstream_connected). fresh: do not reuse. NULL when no socket can be had. */
-struct upstream *upstream_get(struct instance *in, struct exchange *ex, bool fresh);
+struct upstream *upstream_get(struct origin *o, struct exchange *ex, bool fresh);
 /* The exchange is done with it: it is kept for reuse, or closed. */
 void upstream_put(struct upstream *up, bool keep);
 /* Closes all idle connections. */
-void upstream_drop_idle(struct instance *in);
+void upstream_drop_idle(struct origin *o);
 void upstream_on_timeout(struct upstream *up, enum timeout_kind kind);
-uint32_t upstream_idle_count(const struct instance *in);
 
 #endif

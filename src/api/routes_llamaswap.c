@@ -1,0 +1,23 @@
+/* Paths that llama-swap answers itself. */
+#include "api/routes.h"
+
+/* clang-format off */
+static const struct route routes[] = {
+    OPEN("GET", "/health", api_health),
+    OPEN("GET", "/wol-health", api_health),
+    OPEN("GET", "/ready", api_health),
+    OPEN("GET", "/", api_root),
+    LOCAL("GET", "/v1/models", api_list_models),
+    LOCAL("GET", "/models", api_list_models),
+    LOCAL("GET", "/running", api_running),
+    LOCAL("GET", "/unload", api_unload_all_text),
+    LOCAL("POST", "/api/models/unload", api_unload_all_json),
+    LOCAL("POST", "/api/models/unload/*", api_unload_one),
+    LOCAL("GET", "/api/version", api_version),
+    LOCAL("GET", "/logs", api_logs),
+    LOCAL("GET", "/logs/stream", api_log_stream),
+    LOCAL("GET", "/logs/stream/*", api_model_log_stream),
+};
+/* clang-format on */
+
+const struct route_table routes_of_llamaswap = ROUTE_TABLE(routes);

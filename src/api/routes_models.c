@@ -1,0 +1,49 @@
+/* Paths that go to a model's server. */
+#include "api/routes.h"
+
+/* clang-format off */
+static const struct route routes[] = {
+    BODY("/v1/chat/completions"),
+    BODY("/v1/completions"),
+    BODY("/v1/responses"),
+    BODY("/v1/embeddings"),
+    ANTHROPIC("/v1/messages", 0),
+    ANTHROPIC("/v1/messages/count_tokens", 0),
+    BODY("/v1/rerank"),
+    BODY("/v1/reranking"),
+    BODY("/rerank"),
+    BODY("/reranking"),
+    BODY("/infill"),
+    BODY("/completion"),
+    BODY("/tokenize"),
+    BODY("/detokenize"),
+    BODY("/apply-template"),
+    BODY("/v1/audio/speech"),
+    BODY("/v1/audio/voices"),
+    BODY("/v1/audio/transcriptions"),
+    BODY("/v1/audio/translations"),
+    BODY("/v1/images/generations"),
+    BODY("/v1/images/edits"),
+    BODY("/v1/images/variations"),
+    BODY("/v1/moderations"),
+    BODY("/sdapi/v1/txt2img"),
+    BODY("/sdapi/v1/img2img"),
+    BODY_SKIP("/audioapi/v1/tasks/run", 9),
+    /* For servers without /v1: the /v is wharf's own. */
+    BODY_SKIP("/v/chat/completions", 2),
+    BODY_SKIP("/v/responses", 2),
+    BODY_SKIP("/v/completions", 2),
+    ANTHROPIC("/v/messages", 2),
+    ANTHROPIC("/v/messages/count_tokens", 2),
+    BODY_SKIP("/v/embeddings", 2),
+    BODY_SKIP("/v/rerank", 2),
+    BODY_SKIP("/v/reranking", 2),
+    QUERY("/v1/audio/voices"),
+    QUERY("/sdapi/v1/loras"),
+    QUERY("/props"),
+
+    {.path = "/upstream/*", .kind = ROUTE_MODEL_PATH, .upstream_skip = 10},
+};
+/* clang-format on */
+
+const struct route_table routes_to_models = ROUTE_TABLE(routes);

@@ -1,0 +1,20 @@
+/* wharf's own paths. */
+#include "api/routes.h"
+
+/* clang-format off */
+static const struct route routes[] = {
+    LOCAL("GET", "/wharf/status", api_status),
+    LOCAL("GET", "/wharf/devices", api_devices),
+    LOCAL("GET", "/wharf/queue", api_queue),
+    LOCAL("POST", "/wharf/plan", api_plan),
+    LOCAL("GET", "/wharf/decisions", api_decisions),
+    LOCAL("GET", "/wharf/mode", api_mode),
+    LOCAL("PUT", "/wharf/mode", api_set_mode),
+    LOCAL("GET", "/wharf/events", api_events),
+    LOCAL("GET", "/wharf/models", api_models),
+    LOCAL("GET", "/wharf/models/*", api_model),
+    LOCAL("POST", "/wharf/models/*", api_model_op),
+};
+/* clang-format on */
+
+const struct route_table routes_of_wharf = ROUTE_TABLE(routes);

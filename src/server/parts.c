@@ -1,0 +1,245 @@
+#include "server/parts.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/log.h"
+#include "server/devices.h"
+#include "server/listener.h"
+#include "server/proxy/exchange.h"
+#include "server/server.h"
+#include "server/statedir.h"
+
+/* Descriptors that are not client connections: listeners, logs, models' pipes, the store. */
+#define FDS_RESERVED 256
+
+/* ---- models and their configuration ---- */
+
+static void init_roster(struct server *s)
+{
+    roster_init(&s->roster);
+}
+
+static int open_roster(struct server *s, struct err *err)
+{
+    if (!roster_apply(&s->roster, s->options.config))
+        return err_set(err, "more than %d models", ROSTER_MODELS_MAX);
+    server_apply(s);
+    return 0;
+}
+
+static void step_config(void *arg, const struct core_config *config)
+{
+    struct server *s = arg;
+    runner_event(&s->runner, (struct event){.type = EVENT_CONFIG, .config = config});
+}
+
+static int start_roster(struct server *s, struct err *err)
+{
+    const struct config *c = s->roster.current->config;
+    (void)err;
+    log_info(NULL, "scheduler=%s (%s) planner=%s (%s) models=%u",
+             config_scheduler_words[c->scheduler], c->scheduler_why, roster_planner(c),
+             c->planner_why, c->model_count);
+    if (c->planner == CONFIG_PLAN_FIT && !roster_fits(c))
+        log_warn(NULL, "real GPUs cannot be read yet and none is simulated: planner=group holds");
+    roster_configure(&s->roster, step_config, s);
+    return 0;
+}
+
+static void reload_roster(struct server *s, const struct config_ref *old)
+{
+    (void)old;
+    roster_configure(&s->roster, step_config, s);
+}
+
+static void fini_roster(struct server *s)
+{
+    roster_fini(&s->roster);
+}
+
+/* ---- the state directory ---- */
+
+static int open_state(struct server *s, struct err *err)
+{
+    return statedir_open(s->state_dir, err);
+}
+
+/* ---- the core, and those who ask it for something ---- */
+
+static void init_core(struct server *s)
+{
+    s->exchanges = exchange_table_new(s->options.config->connections_max);
+    runner_init(&s->runner, s, s->options.config->connections_max);
+}
+
+static void close_core(struct server *s)
+{
+    runner_close(&s->runner);
+}
+
+static void fini_core(struct server *s)
+{
+    runner_fini(&s->runner);
+    exchange_table_free(s->exchanges);
+    decisions_fini(&s->decisions);
+}
+
+/* ---- processes ---- */
+
+static int open_children(struct server *s, struct err *err)
+{
+    char mark[STATEDIR_MARK_BYTES] = "";
+    if (statedir_mark(s->state_dir, mark, err) < 0)
+        return -1;
+    struct children_options opt = {
+        .loop = s->loop, .mark = mark, .cgroup_root = getenv("WHARF_CGROUP")};
+    s->children = children_new(&opt);
+    uint32_t ended = children_sweep(s->children);
+    if (ended)
+        log_warn(NULL, "ended %u processes left over from an earlier run", ended);
+    log_info(NULL, "models are contained by %s", children_how(s->children));
+    return 0;
+}
+
+static void on_children_closed(void *arg)
+{
+    (void)arg;
+}
+
+static void close_children(struct server *s)
+{
+    if (s->children)
+        children_close(s->children, on_children_closed, s);
+}
+
+/* ---- descriptors ---- */
+
+/* Connections need descriptors, two each; children get the original limit back. */
+static int open_descriptors(struct server *s, struct err *err)
+{
+    struct rlimit lim;
+    (void)err;
+    uint32_t want = s->roster.current->config->connections_max * 2 + FDS_RESERVED;
+    if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
+        return 0;
+    lim.rlim_cur = lim.rlim_max < want ? lim.rlim_max : want;
+    setrlimit(RLIMIT_NOFILE, &lim);
+    if (lim.rlim_cur < want)
+        log_warn(NULL, "the limit of open files (%llu) is too low for maxConnections (%u)",
+                 (unsigned long long)lim.rlim_cur, s->roster.current->config->connections_max);
+    return 0;
+}
+
+/* ---- devices ---- */
+
+static int open_devices(struct server *s, struct err *err)
+{
+    s->devices = devices_new(s);
+    return devices_open(s->devices, err);
+}
+
+static int start_devices(struct server *s, struct err *err)
+{
+    (void)err;
+    devices_start(s->devices);
+    return 0;
+}
+
+static void close_devices(struct server *s)
+{
+    if (s->devices)
+        devices_close(s->devices);
+}
+
+static void fini_devices(struct server *s)
+{
+    if (s->devices)
+        devices_free(s->devices);
+}
+
+/* ---- modes ---- */
+
+static int start_modes(struct server *s, struct err *err)
+{
+    (void)err;
+    modes_start(s);
+    return 0;
+}
+
+static void fini_modes(struct server *s)
+{
+    modes_fini(&s->modes);
+}
+
+/* ---- the world is as it will be: the core may decide ---- */
+
+static int start_deciding(struct server *s, struct err *err)
+{
+    (void)err;
+    runner_event(&s->runner, (struct event){.type = EVENT_BOOT_DONE});
+    return 0;
+}
+
+/* ---- listeners ---- */
+
+static int open_listeners(struct server *s, struct err *err)
+{
+    s->listeners = listeners_new(s);
+    return listeners_open(s->listeners, err);
+}
+
+static int start_listeners(struct server *s, struct err *err)
+{
+    return listeners_start(s->listeners, err);
+}
+
+static void close_listeners(struct server *s)
+{
+    if (s->listeners)
+        listeners_close(s->listeners);
+}
+
+static void fini_listeners(struct server *s)
+{
+    if (s->listeners)
+        listeners_free(s->listeners);
+}
+
+/* ---- preloads ---- */
+
+static int start_preload(struct server *s, struct err *err)
+{
+    (void)err;
+    server_preload_next(s);
+    return 0;
+}
+
+const struct part server_parts[] = {
+    {.name = "models",
+     .init = init_roster,
+     .open = open_roster,
+     .start = start_roster,
+     .reload = reload_roster,
+     .fini = fini_roster},
+    {.name = "state", .open = open_state},
+    {.name = "core", .init = init_core, .close = close_core, .fini = fini_core},
+    {.name = "hooks", .init = hooks_init, .close = hooks_close, .fini = hooks_fini},
+    {.name = "children", .open = open_children, .close = close_children},
+    /* Behind the children: they get the limit that there was. */
+    {.name = "descriptors", .open = open_descriptors},
+    {.name = "devices",
+     .open = open_devices,
+     .start = start_devices,
+     .close = close_devices,
+     .fini = fini_devices},
+    {.name = "modes", .start = start_modes, .reload = modes_reload, .fini = fini_modes},
+    {.name = "deciding", .start = start_deciding},
+    {.name = "listeners",
+     .open = open_listeners,
+     .start = start_listeners,
+     .close = close_listeners,
+     .fini = fini_listeners},
+    {.name = "preload", .start = start_preload},
+};
+const uint32_t server_part_count = countof(server_parts);

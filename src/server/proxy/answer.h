@@ -1,0 +1,47 @@
+/* answer.h: what a handler does with its exchange: answers of wharf's own, and commands to the
+ * core. */
+#ifndef SERVER_PROXY_ANSWER_H
+#define SERVER_PROXY_ANSWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "server/proxy/exchange.h"
+
+/* reply.c: answers */
+/* The problem as an answer, or, when an answer has begun, a visibly cut one. Ends the exchange. */
+void exchange_fail(struct exchange *ex, const struct problem *p);
+/* Same by its number, of either sign; detail may be NULL. */
+void exchange_fail_error(struct exchange *ex, int error, const char *detail);
+/* Same for what the model's server did; why may be NULL. */
+void exchange_fail_upstream(struct exchange *ex, int error, const char *why);
+/* A whole answer. fields: further header lines, each with CRLF, or NULL. Ends the exchange. */
+void exchange_reply(struct exchange *ex, int status, const char *content_type, const char *fields,
+                    const char *body, size_t n);
+/* Begins an answer without an end known; then pieces, then exchange_stream_end. A client that goes
+ * away ends it through on_local_end. False: that has just happened. */
+bool exchange_stream_begin(struct exchange *ex, const char *content_type);
+bool exchange_stream_write(struct exchange *ex, const char *data, size_t n);
+bool exchange_stream_full(struct exchange *ex);
+void exchange_stream_end(struct exchange *ex);
+
+/* routing.c: 404, with the nearest names. */
+void exchange_fail_unknown(struct exchange *ex, const char *name);
+
+/* For handlers: the path as it came. */
+static inline struct http_span exchange_path(const struct exchange *ex)
+{
+    return ex->head->path;
+}
+
+/* exchange.c: commands */
+/* Starts a command in the core. on_done is called when all that were started are done, possibly
+ * from inside this call; a handler that starts several sets commands_held, clears it after the
+ * last, and looks at commands_open itself. */
+void exchange_command(struct exchange *ex, uint32_t slot, enum command what,
+                      void (*on_done)(struct exchange *ex));
+/* What a refusal tells the client: fills *ret, with its detail in text. */
+void exchange_describe(struct server *s, const struct effect *e, struct problem *ret,
+                       struct buf *text);
+
+#endif

@@ -1,0 +1,239 @@
+/* Where a request goes: its route, its key, what it wishes for, and the model that it names. */
+#include <string.h>
+
+#include "base/pure/errors.h"
+#include "http/url.h"
+#include "server/naming.h"
+#include "server/proxy/answer.h"
+#include "server/proxy/auth.h"
+#include "server/proxy/client.h"
+#include "server/proxy/scanner.h"
+#include "server/server.h"
+#include "server/traffic.h"
+
+#define MODEL_NAME_MAX 512
+#define FIELD_TEXT_MAX 32
+
+/* True while the exchange still lives: a failed write ends it. */
+static bool send_continue(struct exchange *ex)
+{
+    static char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    uv_buf_t out = uv_buf_init(line, sizeof(line) - 1);
+    if (!ex->expects_continue || ex->body_complete)
+        return true;
+    ex->expects_continue = false;
+    return client_write(ex->client, &out, 1);
+}
+
+void exchange_fail_unknown(struct exchange *ex, const char *name)
+{
+    const char *near[3];
+    uint32_t count = config_nearest_models(ex->config->config, name, near, 3);
+    struct buf text = {0};
+    buf_text(&text, "no model is called ");
+    buf_json_text(&text, name);
+    for (uint32_t i = 0; i < count; i++)
+        buf_printf(&text, "%s%s", i == 0 ? "; the nearest names are " : ", ", near[i]);
+    exchange_fail_error(ex, ERR_MODEL_UNKNOWN, text.data);
+    buf_fini(&text);
+}
+
+void exchange_admit(struct exchange *ex, const struct naming *who)
+{
+    ex->slot = who->slot;
+    if (ex->ask.class == CLASS__COUNT)
+        ex->ask.class = (enum class)who->model->class;
+    ex->state = EXCHANGE_WAITING;
+    traffic_begin(ex);
+    runner_event(&ex->server->runner, (struct event){.type = EVENT_REQUEST_ARRIVED,
+                                                     .request = {.tag = exchange_tag(ex),
+                                                                 .model = ex->slot,
+                                                                 .class = ex->ask.class,
+                                                                 .wait_ns_max = ex->ask.wait_ns_max,
+                                                                 .key = ex->ask.key}});
+}
+
+/* The model is known by name: into the queue, or 404. */
+static void identify(struct exchange *ex, const char *name)
+{
+    struct naming who;
+    if (naming_resolve(ex->config, name, &who))
+        exchange_admit(ex, &who);
+    else
+        exchange_fail_unknown(ex, name);
+}
+
+void exchange_route_query(struct exchange *ex)
+{
+    char name[MODEL_NAME_MAX];
+    struct http_span q = ex->head->query;
+    int found = url_query_find(ex->bytes + q.off, q.len, "model", name, sizeof(name));
+    if (found < 0)
+        exchange_fail_error(ex, ERR_MODEL_MISSING, "the model in the query cannot be decoded");
+    else if (found > 1)
+        exchange_fail_error(ex, ERR_MODEL_DUPLICATE, NULL);
+    else if (found == 0 || !name[0])
+        exchange_fail_error(ex, ERR_MODEL_MISSING, NULL);
+    else
+        identify(ex, name);
+}
+
+/* /upstream/NAME without a slash behind it: relative links of a model's pages would miss. */
+static void redirect_to_slash(struct exchange *ex)
+{
+    struct http_span path = ex->head->path, query = ex->head->query;
+    struct buf fields = {0};
+    buf_printf(&fields, "Location: %.*s/", (int)path.len, ex->bytes + path.off);
+    if (query.len)
+        buf_printf(&fields, "?%.*s", (int)query.len, ex->bytes + query.off);
+    buf_text(&fields, "\r\n");
+    bool safe = ex->is_head_method || http_span_equal(ex->bytes, ex->head->method, "GET");
+    exchange_reply(ex, safe ? 301 : 308, "text/plain", fields.data, "", 0);
+    buf_fini(&fields);
+}
+
+static void route_path(struct exchange *ex)
+{
+    uint32_t from = ex->route->upstream_skip, len = ex->head->path.len - from;
+    const char *path = ex->bytes + ex->head->path.off + from;
+    struct naming who;
+    uint32_t best = naming_path(ex->config, path, len, &who);
+    if (best == 0) {
+        char name[MODEL_NAME_MAX];
+        const char *slash = memchr(path, '/', len);
+        size_t first = slash ? (size_t)(slash - path) : len;
+        if (!url_decode(path, first, false, name, sizeof(name)))
+            name[0] = '\0';
+        exchange_fail_unknown(ex, name);
+    } else if (best == len) {
+        redirect_to_slash(ex);
+    } else {
+        ex->ask.path_skip = from + best;
+        exchange_admit(ex, &who);
+    }
+}
+
+static void route_body(struct exchange *ex)
+{
+    const struct http_field *type = http_head_find(ex->head, HTTP_FIELD_CONTENT_TYPE);
+    const struct http_field *encoding = http_head_find(ex->head, HTTP_FIELD_CONTENT_ENCODING);
+    if (encoding && !(encoding->value.len == 8 &&
+                      http_span_equal_case(ex->bytes, encoding->value, "identity"))) {
+        exchange_fail_error(ex, ERR_BODY_ENCODED, NULL);
+        return;
+    }
+    ex->ask.path_skip = ex->route->upstream_skip;
+    ex->scanner =
+        scanner_new(type ? ex->bytes + type->value.off : NULL, type ? type->value.len : 0);
+    send_continue(ex);
+}
+
+bool exchange_authorized(struct exchange *ex)
+{
+    return auth_allows(ex->config->config, ex->head, ex->bytes, &ex->ask.key);
+}
+
+/* The value of the only field of that name, "" where there is none. False: there are several, or
+ * its value is too long for any that can be meant. */
+static bool find_once(const struct exchange *ex, const char *name, char value[FIELD_TEXT_MAX])
+{
+    const struct http_head *h = ex->head;
+    uint32_t count = 0;
+    value[0] = '\0';
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        const struct http_field *f = &h->fields[i];
+        if (!http_span_equal_case(ex->bytes, f->name, name))
+            continue;
+        if (++count > 1 || f->value.len == 0 || f->value.len >= FIELD_TEXT_MAX)
+            return false;
+        memcpy(value, ex->bytes + f->value.off, f->value.len);
+        value[f->value.len] = '\0';
+    }
+    return true;
+}
+
+/* Who it waits behind, and for how long. False, and answered, when that cannot be understood. */
+static bool read_wishes(struct exchange *ex)
+{
+    char text[FIELD_TEXT_MAX];
+    bool is_class = find_once(ex, "x-wharf-class", text) && !*text;
+    for (int class = 0; !is_class && *text && class < CLASS__COUNT; class ++) {
+        is_class = strcmp(text, class_text((enum class) class)) == 0;
+        if (is_class)
+            ex->ask.class = (enum class) class;
+    }
+    if (!is_class) {
+        exchange_fail_error(ex, ERR_FIELD_INVALID,
+                            "X-Wharf-Class is foreground, normal or background");
+        return false;
+    }
+    if (!find_once(ex, "x-wharf-wait", text) ||
+        (*text && (text[strspn(text, "0123456789.")] ||
+                   !units_parse_duration(text, NS_PER_S, &ex->ask.wait_ns_max)))) {
+        exchange_fail_error(ex, ERR_FIELD_INVALID,
+                            "X-Wharf-Wait is a number of seconds, such as 30 or 0.5");
+        return false;
+    }
+    return true;
+}
+
+static bool admissible(struct exchange *ex, const char *allow)
+{
+    const struct http_head *h = ex->head;
+    struct server *s = ex->server;
+    if (!ex->route) {
+        exchange_fail(ex, &(struct problem){.error = allow ? ERR_METHOD_INVALID : ERR_ROUTE_UNKNOWN,
+                                            .allow = allow});
+        return false;
+    }
+    if (!ex->route->open && !exchange_authorized(ex)) {
+        exchange_fail_error(ex, ERR_UNAUTHORIZED, NULL);
+        return false;
+    }
+    if (ex->route->kind != ROUTE_LOCAL && !read_wishes(ex))
+        return false;
+    if (h->expect_unknown) {
+        exchange_fail_error(ex, ERR_EXPECTATION, NULL);
+        return false;
+    }
+    if (h->framing == HTTP_BODY_LENGTH && h->content_length > s->bodies.body_max) {
+        exchange_fail_error(ex, ERR_BODY_TOO_LARGE, NULL);
+        return false;
+    }
+    return true;
+}
+
+void exchange_route(struct exchange *ex)
+{
+    const struct http_head *h = ex->head;
+    struct server *s = ex->server;
+    const struct server_api *api = ex->client->api;
+    const char *allow = NULL;
+    if (http_span_equal(ex->bytes, h->method, "OPTIONS")) {
+        api->preflight(s, ex);
+        return;
+    }
+    ex->route = api->find(api,
+                          &(struct route_request){.method = ex->bytes + h->method.off,
+                                                  .method_len = h->method.len,
+                                                  .path = ex->bytes + h->path.off,
+                                                  .path_len = h->path.len},
+                          &allow);
+    if (!admissible(ex, allow))
+        return;
+    switch (ex->route->kind) {
+    case ROUTE_LOCAL:
+        send_continue(ex);
+        break;
+    case ROUTE_MODEL_BODY:
+        route_body(ex);
+        break;
+    case ROUTE_MODEL_QUERY:
+        if (send_continue(ex))
+            exchange_route_query(ex);
+        break;
+    case ROUTE_MODEL_PATH:
+        route_path(ex);
+        break;
+    }
+}

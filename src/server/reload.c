@@ -1,0 +1,76 @@
+/* A configuration takes the place of another. */
+#include <string.h>
+
+#include "base/log.h"
+#include "server/parts.h"
+#include "server/proxy/upstream.h"
+#include "server/server.h"
+
+void server_apply(struct server *s)
+{
+    const struct config_timeouts *t = &s->roster.current->config->timeouts;
+    const uint64_t lengths[TIMEOUT__COUNT] = {
+        [TIMEOUT_HEAD] = t->head_ns / NS_PER_MS,
+        [TIMEOUT_BODY] = t->body_ns / NS_PER_MS,
+        [TIMEOUT_IDLE] = t->idle_ns / NS_PER_MS,
+        [TIMEOUT_WRITE] = t->write_ns / NS_PER_MS,
+        [TIMEOUT_LINGER] = 1000,
+        [TIMEOUT_POOL] = UPSTREAM_IDLE_MS,
+    };
+    log_level_min = log_level_parse(s->roster.current->config->log_level);
+    memcpy(s->timeouts.length_ms, lengths, sizeof(lengths));
+    s->bodies.body_max = s->roster.current->config->body_bytes_max;
+    s->bodies.spooled_max = s->roster.current->config->spool_bytes_max;
+}
+
+/* What was opened at the start stays as it is until the next one. */
+static void warn_of_fixed(const struct config *old, const struct config *new)
+{
+    bool gpus = old->gpu_count != new->gpu_count, listens = old->listen_count != new->listen_count;
+    for (uint32_t i = 0; !gpus && i < new->gpu_count; i++)
+        gpus = strcmp(old->gpus[i].name, new->gpus[i].name) != 0 ||
+               strcmp(old->gpus[i].folder, new->gpus[i].folder) != 0 ||
+               old->gpus[i].sim != new->gpus[i].sim ||
+               old->gpus[i].memory_bytes != new->gpus[i].memory_bytes;
+    for (uint32_t i = 0; !listens && i < new->listen_count; i++)
+        listens = strcmp(old->listens[i].host, new->listens[i].host) != 0 ||
+                  strcmp(old->listens[i].path, new->listens[i].path) != 0 ||
+                  old->listens[i].port != new->listens[i].port;
+    if (gpus)
+        log_warn(NULL, "a change of gpus takes effect at the next start");
+    if (old->connections_max != new->connections_max)
+        log_warn(NULL, "a change of maxConnections takes effect at the next start");
+    if (strcmp(old->state, new->state) != 0)
+        log_warn(NULL, "a change of state takes effect at the next start");
+    if (listens)
+        log_warn(NULL, "a change of listen takes effect at the next start");
+}
+
+bool server_reload(struct server *s)
+{
+    struct config_ref *old = config_ref_get(s->roster.current);
+    struct config_report report = {0};
+    struct config *config = config_load_file(s->options.config_path, &report);
+    if (report.text.len)
+        log_warn(NULL, "configuration:\n%s", report.text.data);
+    config_report_fini(&report);
+    if (config && !roster_apply(&s->roster, config)) {
+        log_error(NULL, "too many models are still leaving");
+        config = NULL;
+    }
+    if (!config) {
+        log_error(NULL, "the configuration was not reloaded; the old one stays in force");
+        server_publish(s, "config_rejected", "{}");
+        config_ref_put(old);
+        return false;
+    }
+    warn_of_fixed(old->config, config);
+    server_apply(s);
+    for (uint32_t i = 0; i < server_part_count; i++)
+        if (server_parts[i].reload)
+            server_parts[i].reload(s, old);
+    config_ref_put(old);
+    log_info(NULL, "configuration reloaded models=%u", config->model_count);
+    server_publish(s, "config_reloaded", "{}");
+    return true;
+}
