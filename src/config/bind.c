@@ -85,8 +85,12 @@ static void check_range(struct binder *b, const struct setting *s, struct value 
     if (s->low == LOW_MINUS_1 && v->number == -1) {
         v->given = false;
     } else if (v->number < s->min && s->low == LOW_RAISED) {
+        if (v->number < 0)
+            diag_warn(b->diag, v->at, "%s is negative, and taken as %s", s->key,
+                      s->min ? limit_text(b, s, s->min) : "0");
         v->number = s->min;
-    } else if (v->number < s->min && s->low == LOW_UNSET) {
+    } else if ((v->number < s->min && s->low == LOW_UNSET) ||
+               (v->number == 0 && s->low == LOW_ZERO_UNSET)) {
         v->given = false;
     } else if (v->number < s->min) {
         bool bytes = (s->type == TYPE_SIZE || s->type == TYPE_VRAM) && s->min > 1;
@@ -140,11 +144,18 @@ static void bind_size(struct binder *b, const struct setting *s, struct value *v
                       const struct node *n)
 {
     uint64_t bytes = 0;
+    struct scalar scalar = scalar_read(n);
+    bool megabytes = s->type == TYPE_MEGABYTES && scalar.type == SCALAR_INT;
+    if (megabytes && scalar.number <= INT64_MAX / (int64_t)MIB) {
+        v->number = scalar.number < 0 ? 0 : scalar.number * (int64_t)MIB;
+        return;
+    }
     if (s->type == TYPE_VRAM && n->kind == NODE_SCALAR && strcmp(n->text, "auto") == 0) {
         v->number = BOUND_VRAM_AUTO;
         return;
     }
-    if (n->kind != NODE_SCALAR || !units_parse_bytes(n->text, &bytes) || bytes > INT64_MAX) {
+    if (n->kind != NODE_SCALAR || megabytes || !units_parse_bytes(n->text, &bytes) ||
+        bytes > INT64_MAX) {
         diag_error(b->diag, n->at, "%s must be a size such as 512MiB or 10.5GiB%s%s%s", s->key,
                    s->type == TYPE_VRAM ? ", or auto" : "", n->kind == NODE_SCALAR ? ", not " : "",
                    n->kind == NODE_SCALAR ? diag_quote(b->diag, n->text) : "");
@@ -182,7 +193,7 @@ static void bind_duration(struct binder *b, const struct setting *s, struct valu
         v->broken = true;
         return;
     }
-    if (v->number < 0 && !(s->low == LOW_MINUS_1 && v->number == -1)) {
+    if (v->number < 0 && s->low != LOW_RAISED && !(s->low == LOW_MINUS_1 && v->number == -1)) {
         diag_error(b->diag, n->at, "%s must be 0 or more%s, not %s", s->key,
                    s->low == LOW_MINUS_1 ? ", or -1 for the top-level value" : "", n->text);
         v->broken = true;
@@ -362,6 +373,31 @@ static void bind_pairs(struct binder *b, const struct setting *s, struct value *
         bind_words(b, s, v, &n->items[i], lists);
 }
 
+/* Free data is kept as it stands; whoever resolves it makes JSON of it. */
+static void bind_any(struct binder *b, const struct setting *s, struct value *v,
+                     const struct node *n)
+{
+    if (n->kind != NODE_MAP) {
+        wrong_kind(b, v, n, s->key, "a mapping");
+        return;
+    }
+    v->node = n;
+    for (uint32_t i = 0; s->type == TYPE_EACH_ANY && i < n->count; i++) {
+        const struct node *value = n->items[i].value;
+        if (value->kind == NODE_MAP || value->broken || node_is_null(value))
+            continue;
+        diag_error(b->diag, value->at, "%s in %s must be a mapping, not %s",
+                   diag_quote(b->diag, n->items[i].key->text), s->key, kind_name(value));
+        v->broken = true;
+    }
+}
+
+/* What llama-swap took once, and its message for it. */
+static bool is_list_of_profile(const struct setting *s, const struct node *value)
+{
+    return s == &settings[SET_ROOT_profiles] && value->kind == NODE_LIST;
+}
+
 static void bind_children(struct binder *b, const struct setting *s, struct value *v,
                           const struct node *n)
 {
@@ -375,7 +411,12 @@ static void bind_children(struct binder *b, const struct setting *s, struct valu
         struct place at = key ? key->at : value->at;
         const char *id = key ? key->text : "";
         bool broken = value->broken || (!node_is_null(value) && value->kind != NODE_MAP);
-        if (broken && !value->broken)
+        if (is_list_of_profile(s, value))
+            diag_error(b->diag, value->at,
+                       "profile %s must be a mapping with description and pins; the older list of "
+                       "models is no longer supported",
+                       diag_quote(b->diag, id));
+        else if (broken && !value->broken)
             diag_error(b->diag, value->at, "%s in %s must be a mapping, not %s",
                        key ? diag_quote(b->diag, id) : "each item", s->key, kind_name(value));
         v->children[v->count] = bind_scope(b, s->inner, id, value, at);
@@ -404,6 +445,7 @@ static void bind_value(struct binder *b, const struct setting *s, struct value *
         break;
     case TYPE_SIZE:
     case TYPE_VRAM:
+    case TYPE_MEGABYTES:
         bind_size(b, s, v, n);
         break;
     case TYPE_DURATION:
@@ -435,6 +477,10 @@ static void bind_value(struct binder *b, const struct setting *s, struct value *
     case TYPE_EACH_TEXTS:
         bind_pairs(b, s, v, n);
         break;
+    case TYPE_ANY:
+    case TYPE_EACH_ANY:
+        bind_any(b, s, v, n);
+        break;
     case TYPE_MAPS:
     case TYPE_LIST:
         bind_children(b, s, v, n);
@@ -446,6 +492,21 @@ static void bind_value(struct binder *b, const struct setting *s, struct value *
     }
 }
 
+/* The default of TEXTS: "a, b". */
+static void bind_default_texts(struct binder *b, const struct setting *s, struct value *v)
+{
+    struct node list = {.kind = NODE_LIST, .at = v->at};
+    for (const char *p = s->def; *p;) {
+        size_t n = strcspn(p, ",");
+        struct node *item = node_new(b->arena, NODE_SCALAR, v->at);
+        item->text = arena_text_n(b->arena, p, n);
+        node_append(b->arena, &list, NULL, item);
+        p += n;
+        p += strspn(p, ", ");
+    }
+    bind_texts(b, s, v, &list);
+}
+
 /* The default goes through the same reading as what people write. */
 static void bind_default(struct binder *b, const struct setting *s, struct value *v)
 {
@@ -453,7 +514,10 @@ static void bind_default(struct binder *b, const struct setting *s, struct value
     if (*s->def == '\0')
         return;
     struct node def = {.kind = NODE_SCALAR, .plain = true, .at = v->at, .text = s->def};
-    bind_value(b, s, v, &def);
+    if (s->type == TYPE_TEXTS)
+        bind_default_texts(b, s, v);
+    else
+        bind_value(b, s, v, &def);
     must(!v->broken);
 }
 
@@ -473,6 +537,8 @@ static void bind_setting(struct binder *b, const struct setting *s, struct value
     bind_default(b, s, v);
     if (n && n->broken) {
         v->given = v->broken = true;
+    } else if (n && node_is_null(n) && s->type == TYPE_TEXTS) {
+        *v = (struct value){.given = true, .at = n->at, .text = ""}; /* as in yaml.v3 */
     } else if (!node_is_null(n)) {
         struct value given = {.given = true, .at = n->at, .text = ""};
         bind_value(b, s, &given, n);

@@ -28,6 +28,7 @@ struct value {
     int64_t number;   /* COUNT, SIZE (bytes), DURATION (ns), SHARE (permille), CHOICE, VRAM */
     const char *text; /* TEXT, TRIMMED */
     struct bound_text *texts; /* of EACH_TEXTS: one for each text, so a name may come repeatedly */
+    const struct node *node;  /* of ANY and EACH_ANY: the mapping; NULL where there is none */
     struct bound **children;  /* MAP: exactly one */
     uint32_t count;           /* of texts or children */
 };

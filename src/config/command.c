@@ -92,7 +92,8 @@ static void append_word(struct arena *a, struct config_strings *argv, uint32_t *
     argv->items[argv->count++] = arena_text_n(a, word->data ? word->data : "", word->len);
 }
 
-const char *config_split_command(struct arena *a, const char *text, struct config_strings *ret_argv)
+const char *config_split_command(struct arena *a, const char *text, struct config_strings *ret_argv,
+                                 bool *ret_open)
 {
     struct splitter s = {.p = text};
     struct config_strings argv = {0};
@@ -103,14 +104,13 @@ const char *config_split_command(struct arena *a, const char *text, struct confi
         s.in_word = false;
         buf_clear(&s.word);
         closed = read_word(&s);
-        if (closed && s.in_word)
+        if (s.in_word)
             append_word(a, &argv, &room, &s.word);
     }
     buf_fini(&s.word);
-    if (!closed)
-        return "a quote is never closed";
     if (argv.count == 0)
         return "the command is empty";
     *ret_argv = argv;
+    *ret_open = !closed;
     return NULL;
 }

@@ -14,9 +14,9 @@
 
 /* Drops the comment lines and joins continued ones. */
 void command_strip_comments(const char *text, struct buf *out);
-/* Splits text without comments. NULL, or what is wrong with it: a quote that is never closed, or no
- * argument at all. */
-const char *config_split_command(struct arena *a, const char *text,
-                                 struct config_strings *ret_argv) warn_unused;
+/* Splits text without comments. NULL, or what is wrong with it: no argument at all. *ret_open: a
+ * quote is never closed; it ends with the text then. */
+const char *config_split_command(struct arena *a, const char *text, struct config_strings *ret_argv,
+                                 bool *ret_open) warn_unused;
 
 #endif

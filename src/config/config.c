@@ -22,9 +22,14 @@ static struct config *resolve(struct arena *scratch, struct diag *d, const struc
     bound_project(root, r.arena, c);
     bound_project(bound_child(root, SET_ROOT_timeouts), r.arena, c);
     resolve_models(&r);
+    resolve_peers(&r);
+    resolve_selector_ids(&r);
+    resolve_names(&r);
     resolve_machine(&r);
+    resolve_observe(&r);
     resolve_routing(&r);
     resolve_policies(&r);
+    resolve_selectors(&r);
     resolve_hashes(&r);
     return c;
 }
@@ -84,24 +89,6 @@ void config_report_fini(struct config_report *report)
     buf_fini(&report->text);
 }
 
-static int by_name(const void *key, const void *member)
-{
-    return strcmp(key, ((const struct config_name *)member)->name);
-}
-
-const struct config_name *config_find_name(const struct config *c, const char *name)
-{
-    if (c->name_count == 0)
-        return NULL;
-    return bsearch(name, c->names, c->name_count, sizeof(c->names[0]), by_name);
-}
-
-const struct config_model *config_find_model(const struct config *c, const char *name)
-{
-    const struct config_name *found = config_find_name(c, name);
-    return found && found->kind == CONFIG_NAME_MODEL ? &c->models[found->index] : NULL;
-}
-
 uint32_t config_find_gpu(const struct config *c, const char *name)
 {
     size_t digits = strspn(name, "0123456789");
@@ -132,6 +119,8 @@ uint32_t config_nearest_models(const struct config *c, const char *name, const c
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < c->name_count; i++) {
+        if (c->names[i].kind != CONFIG_NAME_MODEL)
+            continue;
         uint32_t distance = nearest_distance(name, c->names[i].name);
         if (distance == NEAREST_FAR)
             continue;

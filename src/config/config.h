@@ -12,11 +12,20 @@
 
 #include "base/buf.h"
 #include "base/pure/check.h"
+#include "config/key.h"
 #include "config/model.h"
+#include "config/name.h"
+#include "config/observe.h"
+#include "config/peer.h"
 #include "config/routing.h"
+#include "config/selector.h"
 #include "config/words.h"
 
-#define CONFIG_MODELS_MAX 4096 /* more is a configuration error */
+/* More of any of these is a configuration error. */
+#define CONFIG_MODELS_MAX 4096
+#define CONFIG_PEERS_MAX 1024
+#define CONFIG_SELECTORS_MAX 4096
+#define CONFIG_PROFILES_MAX 4096
 
 struct arena;
 
@@ -57,7 +66,16 @@ struct config {
     uint32_t gpu_count;
     struct config_listen *listens; /* count 0: the caller's default */
     uint32_t listen_count;
-    struct config_strings api_keys;
+    struct config_strings api_keys; /* those of `keys` stand last, in the same order */
+    struct config_key *keys;
+    uint32_t key_count;
+    struct config_peer *peers; /* in ascending byte order of their ids, as the next two */
+    uint32_t peer_count;
+    struct config_selector *selectors;
+    uint32_t selector_count;
+    struct config_profile *profiles;
+    uint32_t profile_count;
+    struct config_observe observe;
     struct config_strings preload; /* model ids */
     struct config_gate *gates;     /* in ascending byte order of their ids */
     uint32_t gate_count;
@@ -79,23 +97,12 @@ struct config {
     uint64_t body_bytes_max;
     uint64_t spool_bytes_max;
     uint32_t connections_max;
-    /* private: sorted names for config_find_name */
-    struct config_name *names;
+    struct config_name *names; /* ascending */
     uint32_t name_count;
     struct arena *memory; /* everything above lives in it; NULL when it was not config_load's */
 };
 
-enum config_name_kind {
-    CONFIG_NAME_MODEL, /* an id or alias of a model */
-};
-
-struct config_name {
-    const char *name; /* borrowed from what it names */
-    enum config_name_kind kind;
-    uint32_t index; /* into the array of its kind */
-};
-
-/* Errors and warnings, each a line "file:line:column: error: text", in the order of the file. */
+/* Each a line "file:line:column: error: text", in the order of the file. */
 struct config_report {
     struct buf text;
     uint32_t errors, warnings;
@@ -110,9 +117,10 @@ struct config *config_load_text(const char *name, const char *text, size_t n,
 void config_free(struct config *c);
 void config_report_fini(struct config_report *report);
 
-/* What is called that (ids before aliases), or NULL. O(log n). */
+/* What that name stands for, or NULL. Ids of models come first, then aliases and the names of
+ * setParamsByID, PEER/MODEL, selectors, and what a single peer calls a model. O(log n). */
 const struct config_name *config_find_name(const struct config *c, const char *name);
-/* The model of that id or alias (ids first), or NULL. O(log n). */
+/* The model of that id or alias, or NULL: config_find_name, without peers and selectors. */
 const struct config_model *config_find_model(const struct config *c, const char *name);
 /* The index of a listed GPU, by its place in the list or its name; UINT32_MAX: there is none. The
  * names of real ones are not known here. */

@@ -6,14 +6,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "config/filters.h"
 #include "config/words.h"
 
-struct config_strings {
-    char **items;
-    uint32_t count;
-};
-
 enum config_vram { CONFIG_VRAM_UNSET, CONFIG_VRAM_AUTO, CONFIG_VRAM_BYTES };
+
+/* What lists say about it. */
+struct config_capabilities {
+    bool configured;               /* something of it is neither empty nor false nor 0 */
+    struct config_strings in, out; /* text, audio, image; in the order of the file */
+    bool tools, reranker;
+    uint64_t context_tokens; /* 0: not said */
+};
 
 /* Defaults stand in the settings table (settings.def), which is also their documentation. */
 struct config_model {
@@ -28,7 +32,12 @@ struct config_model {
     char *proxy;               /* http://host:port/base; may hold "${PORT}" */
     char *check_endpoint;      /* path with leading '/'; "" when the check is switched off */
     char *use_model_name;      /* "" when not given */
+    struct config_filters filters;
+    char *metadata; /* a JSON object, "{}" when not given */
+    struct config_capabilities capabilities;
     bool unlisted;
+    bool sends_loading_state;
+    bool ignore_websockets;      /* they do not count as requests */
     bool pin;                    /* never made to leave for another model */
     bool uses_port;              /* "${PORT}" stands in cmd: a free one is found at each start */
     uint16_t port_preferred;     /* tried first; the next free one otherwise */
@@ -46,6 +55,9 @@ struct config_model {
     uint64_t connect_timeout_ns; /* timeouts.connect; 0: none */
     uint64_t header_timeout_ns;  /* timeouts.responseHeader; 0: none */
     uint64_t idle_timeout_ns;    /* timeouts.idleConn: idle pooled connections */
+    uint64_t tls_timeout_ns;     /* timeouts.tlsHandshake; 0: none */
+    uint64_t keepalive_ns;       /* timeouts.keepalive: between two probes; 0: none are sent */
+    uint64_t expect_timeout_ns;  /* timeouts.expectContinue */
     enum config_vram vram;
     uint64_t vram_bytes;        /* with CONFIG_VRAM_BYTES: on all of its devices together */
     struct config_strings gpus; /* names or indices of allowed devices; empty: any */

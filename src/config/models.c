@@ -4,6 +4,9 @@
 
 #include "base/pure/units.h"
 #include "config/command.h"
+#include "config/json.h"
+#include "config/nearest.h"
+#include "config/proxy.h"
 #include "config/resolve.h"
 
 #define PORT_REFERENCE "${PORT}"
@@ -39,59 +42,26 @@ static struct config_strings split(struct resolver *r, const struct bound *b, en
     const struct value *v = bound_value(b, id);
     if (v->broken || v->text[strspn(v->text, " \t\n")] == '\0')
         return argv;
-    const char *problem = config_split_command(r->arena, v->text, &argv);
+    bool open = false;
+    const char *problem = config_split_command(r->arena, v->text, &argv, &open);
     if (problem)
         diag_error(r->diag, v->at, "%s: %s", settings[id].key, problem);
+    if (open)
+        diag_warn(r->diag, v->at, "%s: a quote is never closed; it ends with the text",
+                  settings[id].key);
     return argv;
 }
 
-/* Behind the port at p: its end, or NULL when it is none. */
-static const char *port_end(const char *p)
-{
-    if (strncmp(p, PORT_REFERENCE, strlen(PORT_REFERENCE)) == 0)
-        return p + strlen(PORT_REFERENCE);
-    char *end;
-    size_t digits = strspn(p, "0123456789");
-    unsigned long port = digits ? strtoul(p, &end, 10) : 0;
-    return digits && digits < 6 && port >= 1 && port <= UINT16_MAX ? p + digits : NULL;
-}
-
-/* What is wrong with an upstream's address, or NULL. */
-static const char *proxy_problem(const char *text)
-{
-    const char *p = text;
-    if (strncmp(p, "http://", 7) == 0)
-        p += 7;
-    else if (strncmp(p, "https://", 8) == 0)
-        p += 8;
-    else
-        return "it must start with http:// or https://";
-    if (text[strcspn(text, " \t\r\n\"<>\\")] != '\0')
-        return "it holds a character that no URL may have";
-    size_t authority = strcspn(p, "/?#");
-    const char *path = p + authority, *at = memchr(p, '@', authority);
-    if (at)
-        return "user names and passwords in it are not supported";
-    if (strpbrk(path, "?#"))
-        return "it must end with its path";
-    size_t host = *p == '[' ? strcspn(p, "]") + 1 : strcspn(p, ":/");
-    if (host > authority || host < (*p == '[' ? 4u : 1u))
-        return "it names no host";
-    const char *end = p + host;
-    if (*end == ':')
-        end = port_end(end + 1);
-    return end == path ? NULL : "its port must be a number from 1 to 65535, or ${PORT}";
-}
-
-static void check_proxy(struct resolver *r, const struct bound *b, const struct config_model *m)
+static void resolve_proxy(struct resolver *r, const struct bound *b, struct config_model *m)
 {
     const struct value *proxy = bound_value(b, SET_MODEL_proxy);
     const struct value *cmd = bound_value(b, SET_MODEL_cmd);
+    m->proxy = *proxy->text ? proxy_resolve(r, proxy) : arena_text(r->arena, "");
     if (proxy->broken)
         return;
-    const char *problem = proxy_problem(m->proxy);
-    if (problem)
-        diag_error(r->diag, proxy->at, "this proxy cannot be used: %s", problem);
+    if (*m->proxy == '\0' && *m->cmd)
+        diag_warn(r->diag, proxy->at, "the proxy of model %s is empty, so it cannot be started",
+                  diag_quote(r->diag, m->id));
     if (m->uses_port || b->broken || cmd->broken || !strstr(m->proxy, PORT_REFERENCE))
         return;
     if (proxy->given)
@@ -193,6 +163,79 @@ static void resolve_memory(struct resolver *r, const struct bound *b, struct con
     }
 }
 
+/* The names of setParamsByID are aliases as well. */
+static void resolve_aliases(struct resolver *r, const struct bound *b, struct config_model *m)
+{
+    const struct value *v = bound_value(b, SET_MODEL_aliases);
+    m->aliases.items =
+        arena_alloc(r->arena, v->count + m->filters.variant_count, sizeof(*m->aliases.items));
+    for (uint32_t i = 0; i < v->count; i++)
+        if (*v->texts[i].text)
+            m->aliases.items[m->aliases.count++] = arena_text(r->arena, v->texts[i].text);
+    for (uint32_t i = 0; i < m->filters.variant_count; i++) {
+        char *name = m->filters.variants[i].id;
+        bool again = strcmp(name, m->id) == 0;
+        for (uint32_t k = 0; k < m->aliases.count; k++)
+            again |= strcmp(m->aliases.items[k], name) == 0;
+        if (!again)
+            m->aliases.items[m->aliases.count++] = name;
+    }
+}
+
+/* What is done to requests, and said in lists. */
+static void resolve_bodies(struct resolver *r, const struct bound *b, struct config_model *m)
+{
+    const struct value *loading = bound_value(b, SET_MODEL_sendLoadingState);
+    if (!loading->given)
+        loading = bound_value(r->root, SET_ROOT_sendLoadingState);
+    m->sends_loading_state = loading->flag;
+    m->filters = resolve_filters(r, bound_child(b, SET_MODEL_filters));
+    m->metadata = resolve_any(r, bound_value(b, SET_MODEL_metadata));
+    bound_project(bound_child(b, SET_MODEL_compat), r->arena, m);
+    resolve_aliases(r, b, m);
+}
+
+static struct config_strings resolve_modalities(struct resolver *r, const struct value *v,
+                                                const char *key)
+{
+    for (uint32_t i = 0; i < v->count; i++) {
+        const struct bound_text *t = &v->texts[i];
+        struct nearest near = nearest_to(t->text);
+        bool known = false;
+        for (uint32_t k = 0; k < CONFIG_MODALITY__COUNT; k++) {
+            known |= strcmp(t->text, config_modality_words[k]) == 0;
+            nearest_offer(&near, config_modality_words[k]);
+        }
+        if (!known)
+            diag_error(r->diag, t->at, "capabilities.%s takes text, audio and image, not %s%s", key,
+                       diag_quote(r->diag, t->text), diag_hint(r->diag, near.best));
+    }
+    return resolve_texts(r, v);
+}
+
+static void resolve_capabilities(struct resolver *r, const struct bound *b, struct config_model *m)
+{
+    struct config_capabilities *c = &m->capabilities;
+    bound_project(b, r->arena, m);
+    c->in = resolve_modalities(r, bound_value(b, SET_CAPABILITIES_in), "in");
+    c->out = resolve_modalities(r, bound_value(b, SET_CAPABILITIES_out), "out");
+    c->configured = c->in.count || c->out.count || c->tools || c->reranker || c->context_tokens;
+}
+
+char *resolve_trimmed(struct resolver *r, const char *text)
+{
+    text += strspn(text, " \t\r\n");
+    size_t n = strlen(text);
+    while (n && strchr(" \t\r\n", text[n - 1]))
+        n--;
+    return arena_text_n(r->arena, text, n);
+}
+
+char *resolve_any(struct resolver *r, const struct value *v)
+{
+    return v->node ? json_from_node(r->arena, r->diag, v->node) : arena_text(r->arena, "{}");
+}
+
 void resolve_check_name(struct resolver *r, const struct bound *b, const char *what)
 {
     bool control = false;
@@ -212,17 +255,20 @@ static void resolve_model(struct resolver *r, const struct bound *b, struct conf
     m->id = arena_text(r->arena, b->id);
     bound_project(b, r->arena, m);
     bound_project(bound_child(b, SET_MODEL_timeouts), r->arena, m);
-    m->proxy = arena_text(r->arena, bound_value(b, SET_MODEL_proxy)->text);
-    m->aliases = resolve_texts(r, bound_value(b, SET_MODEL_aliases));
     m->group = UINT32_MAX;
     m->evict_cost = 1;
     resolve_command(r, b, m, port);
-    check_proxy(r, b, m);
+    resolve_proxy(r, b, m);
     resolve_env(r, b, m);
     resolve_endpoint(r, b, m);
     resolve_times(r, b, m);
     resolve_memory(r, b, m);
-    if (strcmp(m->id, COMFYUI_ID) == 0 && m->concurrency_limit < COMFYUI_CONCURRENCY)
+    resolve_bodies(r, b, m);
+    resolve_capabilities(r, bound_child(b, SET_MODEL_capabilities), m);
+    if (strcmp(m->id, COMFYUI_ID) != 0)
+        return;
+    m->ignore_websockets = true;
+    if (m->concurrency_limit < COMFYUI_CONCURRENCY)
         m->concurrency_limit = COMFYUI_CONCURRENCY;
 }
 
@@ -242,74 +288,6 @@ const struct bound **resolve_sorted(struct resolver *r, const struct value *v)
     return sorted;
 }
 
-struct claim {
-    const char *name;
-    uint32_t model;
-    bool alias;
-    struct place at;
-};
-
-static int by_name(const void *pa, const void *pb)
-{
-    const struct claim *a = pa, *b = pb;
-    int order = strcmp(a->name, b->name);
-    if (order != 0)
-        return order;
-    if (a->alias != b->alias)
-        return a->alias ? 1 : -1;
-    if (a->at.line != b->at.line)
-        return a->at.line < b->at.line ? -1 : 1;
-    return a->at.column < b->at.column ? -1 : a->at.column > b->at.column;
-}
-
-static uint32_t collect_claims(struct resolver *r, struct claim *claims)
-{
-    const struct config *c = r->config;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < c->model_count; i++) {
-        const struct value *aliases = bound_value(r->models[i], SET_MODEL_aliases);
-        claims[n++] = (struct claim){.name = c->models[i].id, .model = i, .at = r->models[i]->at};
-        for (uint32_t k = 0; k < aliases->count; k++) {
-            if (*aliases->texts[k].text == '\0')
-                diag_error(r->diag, aliases->texts[k].at, "an alias is empty");
-            claims[n++] = (struct claim){.name = c->models[i].aliases.items[k],
-                                         .model = i,
-                                         .alias = true,
-                                         .at = aliases->texts[k].at};
-        }
-    }
-    return n;
-}
-
-/* The sorted list behind config_find_model. An alias that is some model's id is shadowed by it. */
-static void resolve_names(struct resolver *r)
-{
-    struct config *c = r->config;
-    uint32_t room = c->model_count;
-    for (uint32_t i = 0; i < c->model_count; i++)
-        room += c->models[i].aliases.count;
-    struct claim *claims = arena_alloc(r->scratch, room, sizeof(*claims));
-    uint32_t n = collect_claims(r, claims);
-    if (n)
-        qsort(claims, n, sizeof(*claims), by_name);
-    c->names = arena_alloc(r->arena, n, sizeof(*c->names));
-    for (uint32_t i = 0; i < n; i++) {
-        const struct claim *now = &claims[i];
-        const struct config_name *last = c->name_count ? &c->names[c->name_count - 1] : NULL;
-        if (!last || strcmp(last->name, now->name) != 0) {
-            c->names[c->name_count++] = (struct config_name){
-                .name = now->name, .kind = CONFIG_NAME_MODEL, .index = now->model};
-        } else if (now->alias && strcmp(c->models[last->index].id, now->name) == 0) {
-            diag_warn(r->diag, now->at, "alias %s is also the id of a model, which comes first",
-                      diag_quote(r->diag, now->name));
-        } else if (now->alias) {
-            diag_error(r->diag, now->at, "alias %s already belongs to model %s",
-                       diag_quote(r->diag, now->name),
-                       diag_quote(r->diag, c->models[last->index].id));
-        }
-    }
-}
-
 void resolve_models(struct resolver *r)
 {
     const struct value *v = bound_value(r->root, SET_ROOT_models);
@@ -322,7 +300,6 @@ void resolve_models(struct resolver *r)
     for (uint32_t i = 0; i < v->count; i++)
         resolve_model(r, r->models[i], &c->models[i],
                       i < r->ports->count ? r->ports->numbers[i] : 0);
-    resolve_names(r);
 }
 
 uint32_t resolve_find(const struct resolver *r, const char *name)

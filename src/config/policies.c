@@ -189,7 +189,10 @@ static void resolve_hooks(struct resolver *r)
         hook->event = arena_text(r->arena, t->text);
         hook->command = arena_text(r->arena, t->word);
         check_event(r, t);
-        const char *problem = config_split_command(r->arena, t->word, &hook->argv);
+        bool open = false;
+        const char *problem = config_split_command(r->arena, t->word, &hook->argv, &open);
+        if (open)
+            problem = "a quote is never closed";
         if (problem)
             diag_error(r->diag, t->word_at, "hooks.on: %s", problem);
     }

@@ -91,6 +91,15 @@ static void print_bytes(struct buf *out, uint64_t bytes)
         buf_printf(out, "%llu", (unsigned long long)bytes);
 }
 
+/* Where a number alone is something else. */
+static void print_unit_bytes(struct buf *out, uint64_t bytes)
+{
+    if (bytes && bytes % MIB)
+        buf_printf(out, "%lluB", (unsigned long long)bytes);
+    else
+        print_bytes(out, bytes);
+}
+
 static void print_duration(struct buf *out, uint64_t ns)
 {
     if (ns == 0)
@@ -152,6 +161,9 @@ static void print_field(struct buf *out, const struct setting *s, const void *fr
         buf_printf(out, "%u.%03u", (unsigned)(permille / 1000), (unsigned)(permille % 1000));
         break;
     }
+    case TYPE_MEGABYTES:
+        print_unit_bytes(out, load_number(from, s->size));
+        break;
     case TYPE_COUNT:
         buf_printf(out, "%llu", (unsigned long long)load_number(from, s->size));
         break;
@@ -161,6 +173,8 @@ static void print_field(struct buf *out, const struct setting *s, const void *fr
     case TYPE_PAIRS:
     case TYPE_EACH_TEXT:
     case TYPE_EACH_TEXTS:
+    case TYPE_ANY:
+    case TYPE_EACH_ANY:
     case TYPE_VRAM:
     case TYPE_MACROS:
     case TYPE_MAP:
@@ -301,9 +315,9 @@ void config_print(const struct config *c, struct buf *out)
     print_listens(out, c);
     buf_text(out, "timeouts:\n");
     print_scope(out, 1, SCOPE_TIMEOUTS, c);
-    if (c->api_keys.count) {
+    if (c->api_keys.count > c->key_count) {
         buf_text(out, "apiKeys: [");
-        for (uint32_t i = 0; i < c->api_keys.count; i++)
+        for (uint32_t i = 0; i < c->api_keys.count - c->key_count; i++)
             buf_printf(out, "%s\"" MASK "\"", i ? ", " : "");
         buf_text(out, "]\n");
     }

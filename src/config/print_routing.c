@@ -33,7 +33,7 @@ static void print_groups(struct buf *out, const struct config *c)
         buf_text(out, "    settings:\n      groups:\n");
     for (uint32_t i = 0; i < c->group_count; i++) {
         /* The models in no group need no entry. */
-        if (strcmp(c->groups[i].id, "(default)") != 0)
+        if (strcmp(c->groups[i].id, CONFIG_DEFAULT_GROUP) != 0)
             print_group(out, c, i);
     }
 }

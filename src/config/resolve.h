@@ -17,15 +17,22 @@ struct resolver {
     struct diag *diag;
     const struct bound *root;
     const struct expand_ports *ports;
-    const struct bound **models; /* in the order of config->models */
+    const struct bound **models; /* in the order of config->models, and likewise below */
+    const struct bound **peers;
+    const struct bound **selectors;
     struct config *config;
 };
 
 /* In this order. */
-void resolve_models(struct resolver *r);   /* models, names */
-void resolve_machine(struct resolver *r);  /* listen, gpus, apiKeys, logLevel */
-void resolve_routing(struct resolver *r);  /* groups, planner, scheduler, priorities, preload */
-void resolve_policies(struct resolver *r); /* classes, gates, modes, hooks, host */
+void resolve_models(struct resolver *r);
+void resolve_peers(struct resolver *r);
+void resolve_selector_ids(struct resolver *r);
+void resolve_names(struct resolver *r);     /* from here on names can be looked up */
+void resolve_machine(struct resolver *r);   /* listen, gpus, apiKeys, keys, logLevel */
+void resolve_observe(struct resolver *r);   /* logs, history, captures, ignorePaths */
+void resolve_routing(struct resolver *r);   /* groups, planner, scheduler, priorities, preload */
+void resolve_policies(struct resolver *r);  /* classes, gates, modes, hooks, host */
+void resolve_selectors(struct resolver *r); /* selectors, profiles */
 void resolve_hashes(struct resolver *r);
 
 /* Part of resolve_routing: the sets, compiled, and the models' costs. */
@@ -41,6 +48,11 @@ void resolve_check_name(struct resolver *r, const struct bound *b, const char *w
 const struct bound **resolve_sorted(struct resolver *r, const struct value *v);
 /* PAIRS, or COUNTS with the numbers as texts. */
 struct config_pairs resolve_pairs(struct resolver *r, const struct value *v);
+struct config_filters resolve_filters(struct resolver *r, const struct bound *filters);
+/* ANY, as JSON; "{}" where nothing is given. */
+char *resolve_any(struct resolver *r, const struct value *v);
+/* Without blanks around it; in the configuration's arena. */
+char *resolve_trimmed(struct resolver *r, const char *text);
 struct config_strings resolve_texts(struct resolver *r, const struct value *v);
 
 #endif

@@ -4,7 +4,6 @@
 #include "base/pure/units.h"
 #include "config/resolve.h"
 
-#define DEFAULT_GROUP "(default)"
 #define NO_GROUP UINT32_MAX
 
 static void add_members(struct resolver *r, const struct bound *b, uint32_t group)
@@ -42,7 +41,7 @@ static void add_default_group(struct resolver *r)
     }
     if (c->group_count > group)
         c->groups[group] = (struct config_group){
-            .id = arena_text(r->arena, DEFAULT_GROUP), .swap = true, .exclusive = true};
+            .id = arena_text(r->arena, CONFIG_DEFAULT_GROUP), .swap = true, .exclusive = true};
 }
 
 static void resolve_groups(struct resolver *r, const struct value *given)
@@ -52,14 +51,17 @@ static void resolve_groups(struct resolver *r, const struct value *given)
     if (given->count > CONFIG_GROUPS_MAX)
         diag_error(r->diag, given->at, "more than %d groups", CONFIG_GROUPS_MAX);
     c->groups = arena_alloc(r->arena, given->count + 1, sizeof(*c->groups));
-    c->group_count = given->count;
     for (uint32_t i = 0; i < given->count; i++) {
-        c->groups[i].id = arena_text(r->arena, sorted[i]->id);
-        bound_project(sorted[i], r->arena, &c->groups[i]);
-        if (strcmp(sorted[i]->id, DEFAULT_GROUP) == 0)
-            diag_error(r->diag, sorted[i]->at,
-                       "'(default)' is the group of the models in no group; write another name");
-        add_members(r, sorted[i], i);
+        if (strcmp(sorted[i]->id, CONFIG_DEFAULT_GROUP) == 0) {
+            diag_warn(r->diag, sorted[i]->at,
+                      "'(default)' is the group of the models in no group; ignored, write another "
+                      "name");
+            continue;
+        }
+        struct config_group *group = &c->groups[c->group_count];
+        group->id = arena_text(r->arena, sorted[i]->id);
+        bound_project(sorted[i], r->arena, group);
+        add_members(r, sorted[i], c->group_count++);
     }
     add_default_group(r);
 }
@@ -204,15 +206,6 @@ static void resolve_scheduler(struct resolver *r, const struct bound *scheduler)
     resolve_priorities(r, inner);
 }
 
-static char *trimmed(struct resolver *r, const char *text)
-{
-    text += strspn(text, " \t\r\n");
-    size_t n = strlen(text);
-    while (n && strchr(" \t\r\n", text[n - 1]))
-        n--;
-    return arena_text_n(r->arena, text, n);
-}
-
 static void resolve_preload(struct resolver *r)
 {
     struct config *c = r->config;
@@ -222,7 +215,7 @@ static void resolve_preload(struct resolver *r)
     bool *listed = arena_alloc(r->scratch, c->model_count, sizeof(*listed));
     c->preload.items = arena_alloc(r->arena, v->count, sizeof(*c->preload.items));
     for (uint32_t i = 0; i < v->count; i++) {
-        const char *name = trimmed(r, v->texts[i].text);
+        const char *name = resolve_trimmed(r, v->texts[i].text);
         uint32_t model = resolve_find(r, name);
         if (model == UINT32_MAX && *name)
             diag_warn(r->diag, v->texts[i].at, "preload: unknown model %s, ignored%s",

@@ -14,11 +14,12 @@
 #define CONFIG_MATRIX_SETS_MAX 4096     /* combinations of models, of all expressions together */
 #define CONFIG_MATRIX_MEMBERS_MAX 65536 /* models in all of these combinations */
 
+#define CONFIG_DEFAULT_GROUP "(default)" /* of the models that are in no group */
 #define CONFIG_GPU_ANY UINT32_MAX
 #define CONFIG_WISHED_GPUS_MAX 3 /* that all modes together name for one model */
 
 struct config_group {
-    char *id; /* "(default)" for models that are in no group */
+    char *id;
     bool swap, exclusive, persistent;
 };
 

@@ -40,6 +40,9 @@ enum setting_type {
     TYPE_EACH_TEXT,
     TYPE_EACH_TEXTS,
     TYPE_VRAM,
+    TYPE_MEGABYTES,
+    TYPE_ANY,
+    TYPE_EACH_ANY,
     TYPE_MACROS, /* handled before binding */
     TYPE_MAP,    /* one mapping of the inner scope */
     TYPE_MAPS,   /* id: mapping of the inner scope */
@@ -47,7 +50,7 @@ enum setting_type {
     TYPE_LATER,  /* a warning */
 };
 
-enum setting_low { LOW_REFUSED, LOW_RAISED, LOW_UNSET, LOW_MINUS_1 };
+enum setting_low { LOW_REFUSED, LOW_RAISED, LOW_UNSET, LOW_ZERO_UNSET, LOW_MINUS_1 };
 
 struct setting {
     enum scope scope;

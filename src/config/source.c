@@ -35,6 +35,7 @@ struct builder {
     struct place last; /* of the last event that had a place */
     uint32_t node_count, documents;
     bool failed; /* no use in reading on */
+    bool done;   /* what follows is another document */
 };
 
 const char *source_read(struct arena *a, struct diag *d, const char *path, size_t *ret_n)
@@ -319,9 +320,10 @@ static void on_end(struct builder *b)
 
 static void on_document(struct builder *b, struct fy_event *event)
 {
-    if (++b->documents > 1)
-        fail(b, place_of(b, fy_event_get_token(event)),
-             "a second YAML document starts here; write one document a file");
+    b->done = ++b->documents > 1;
+    if (b->done)
+        diag_warn(b->diag, place_of(b, fy_event_get_token(event)),
+                  "a second YAML document starts here; it and what follows is ignored");
 }
 
 static void on_event(struct builder *b, struct fy_event *event)
@@ -398,7 +400,7 @@ static void run_parser(struct builder *b, const char *text, size_t n)
         struct fy_event *event;
         while (!b->failed && !ended && (event = fy_parser_parse(parser)) != NULL) {
             on_event(b, event);
-            ended = event->type == FYET_STREAM_END;
+            ended = event->type == FYET_STREAM_END || b->done;
             fy_parser_event_free(parser, event);
         }
     }

@@ -39,6 +39,42 @@
     WORD(CONFIG_SUSPEND_COMFYUI, "comfyui")                                                        \
     WORD(CONFIG_SUSPEND_CUDA, "cuda")
 
+/* How a selector chooses among its targets. */
+#define CONFIG_STRATEGY_WORDS(WORD)                                                                \
+    WORD(CONFIG_STRATEGY_WARM, "warm")                                                             \
+    WORD(CONFIG_STRATEGY_PIN, "pin")                                                               \
+    WORD(CONFIG_STRATEGY_SPILLOVER, "spillover")
+
+#define CONFIG_LOG_STDOUT_WORDS(WORD)                                                              \
+    WORD(CONFIG_LOG_STDOUT_PROXY, "proxy")                                                         \
+    WORD(CONFIG_LOG_STDOUT_UPSTREAM, "upstream")                                                   \
+    WORD(CONFIG_LOG_STDOUT_BOTH, "both")                                                           \
+    WORD(CONFIG_LOG_STDOUT_NONE, "none")
+
+/* The forms of a time in the log, named after the layouts of Go's package time. */
+#define CONFIG_LOG_TIME_WORDS(WORD)                                                                \
+    WORD(CONFIG_LOG_TIME_NONE, "")                                                                 \
+    WORD(CONFIG_LOG_TIME_ANSIC, "ansic")                                                           \
+    WORD(CONFIG_LOG_TIME_UNIXDATE, "unixdate")                                                     \
+    WORD(CONFIG_LOG_TIME_RUBYDATE, "rubydate")                                                     \
+    WORD(CONFIG_LOG_TIME_RFC822, "rfc822")                                                         \
+    WORD(CONFIG_LOG_TIME_RFC822Z, "rfc822z")                                                       \
+    WORD(CONFIG_LOG_TIME_RFC850, "rfc850")                                                         \
+    WORD(CONFIG_LOG_TIME_RFC1123, "rfc1123")                                                       \
+    WORD(CONFIG_LOG_TIME_RFC1123Z, "rfc1123z")                                                     \
+    WORD(CONFIG_LOG_TIME_RFC3339, "rfc3339")                                                       \
+    WORD(CONFIG_LOG_TIME_RFC3339NANO, "rfc3339nano")                                               \
+    WORD(CONFIG_LOG_TIME_KITCHEN, "kitchen")                                                       \
+    WORD(CONFIG_LOG_TIME_STAMP, "stamp")                                                           \
+    WORD(CONFIG_LOG_TIME_STAMPMILLI, "stampmilli")                                                 \
+    WORD(CONFIG_LOG_TIME_STAMPMICRO, "stampmicro")                                                 \
+    WORD(CONFIG_LOG_TIME_STAMPNANO, "stampnano")
+
+#define CONFIG_MODALITY_WORDS(WORD)                                                                \
+    WORD(CONFIG_MODALITY_TEXT, "text")                                                             \
+    WORD(CONFIG_MODALITY_AUDIO, "audio")                                                           \
+    WORD(CONFIG_MODALITY_IMAGE, "image")
+
 #define CONFIG_WORD_NAME(name, text) name,
 enum config_class { CONFIG_CLASS_WORDS(CONFIG_WORD_NAME) CONFIG_CLASS__COUNT };
 enum config_scheduler { CONFIG_SCHEDULER_WORDS(CONFIG_WORD_NAME) CONFIG_SCHED__COUNT };
@@ -46,6 +82,10 @@ enum config_planner { CONFIG_PLANNER_WORDS(CONFIG_WORD_NAME) CONFIG_PLAN__COUNT 
 enum config_abort { CONFIG_ABORT_WORDS(CONFIG_WORD_NAME) CONFIG_ABORT__COUNT };
 enum config_exit { CONFIG_EXIT_WORDS(CONFIG_WORD_NAME) CONFIG_EXIT__COUNT };
 enum config_suspend { CONFIG_SUSPEND_WORDS(CONFIG_WORD_NAME) CONFIG_SUSPEND__COUNT };
+enum config_strategy { CONFIG_STRATEGY_WORDS(CONFIG_WORD_NAME) CONFIG_STRATEGY__COUNT };
+enum config_log_stdout { CONFIG_LOG_STDOUT_WORDS(CONFIG_WORD_NAME) CONFIG_LOG_STDOUT__COUNT };
+enum config_log_time { CONFIG_LOG_TIME_WORDS(CONFIG_WORD_NAME) CONFIG_LOG_TIME__COUNT };
+enum config_modality { CONFIG_MODALITY_WORDS(CONFIG_WORD_NAME) CONFIG_MODALITY__COUNT };
 #undef CONFIG_WORD_NAME
 
 /* The texts, by the enum; a NULL follows the last. */
@@ -55,5 +95,9 @@ extern const char *const config_planner_words[CONFIG_PLAN__COUNT + 1];
 extern const char *const config_abort_words[CONFIG_ABORT__COUNT + 1];
 extern const char *const config_exit_words[CONFIG_EXIT__COUNT + 1];
 extern const char *const config_suspend_words[CONFIG_SUSPEND__COUNT + 1];
+extern const char *const config_strategy_words[CONFIG_STRATEGY__COUNT + 1];
+extern const char *const config_log_stdout_words[CONFIG_LOG_STDOUT__COUNT + 1];
+extern const char *const config_log_time_words[CONFIG_LOG_TIME__COUNT + 1];
+extern const char *const config_modality_words[CONFIG_MODALITY__COUNT + 1];
 
 #endif

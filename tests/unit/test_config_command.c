@@ -43,13 +43,38 @@ static void test_split(void **state)
     for (size_t i = 0; i < countof(cases); i++) {
         struct arena arena = {0};
         struct config_strings argv = {0};
-        const char *problem = config_split_command(&arena, cases[i].text, &argv);
+        bool open = false;
+        const char *problem = config_split_command(&arena, cases[i].text, &argv, &open);
         if (problem)
             fail_msg("'%s': %s", cases[i].text, problem);
+        assert_false(open);
         for (uint32_t k = 0; k < ARGS_MAX && cases[i].args[k]; k++)
             if (k >= argv.count || strcmp(argv.items[k], cases[i].args[k]) != 0)
                 fail_msg("'%s': argument %u is '%s', not '%s'", cases[i].text, k,
                          k < argv.count ? argv.items[k] : "(none)", cases[i].args[k]);
+        arena_fini(&arena);
+    }
+}
+
+/* Closed at the end of the text, as in llama-swap. */
+static void test_split_open_quotes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *last;
+        uint32_t count;
+    } cases[] = {
+        {"a 'b", "b", 2}, {"a \"b'", "b'", 2},      {"\"\\\"", "\"", 1},
+        {"'", "", 1},     {"a 'b c\n", "b c\n", 2},
+    };
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct arena arena = {0};
+        struct config_strings argv = {0};
+        bool open = false;
+        assert_null(config_split_command(&arena, cases[i].text, &argv, &open));
+        assert_true(open);
+        assert_int_equal(argv.count, cases[i].count);
+        assert_string_equal(argv.items[argv.count - 1], cases[i].last);
         arena_fini(&arena);
     }
 }
@@ -60,15 +85,15 @@ static void test_split_refused(void **state)
     static const struct {
         const char *text, *problem;
     } cases[] = {
-        {"", "the command is empty"},          {" \t\n", "the command is empty"},
-        {"\\\n", "the command is empty"},      {"a 'b", "a quote is never closed"},
-        {"a \"b'", "a quote is never closed"}, {"\"\\\"", "a quote is never closed"},
-        {"'", "a quote is never closed"},
+        {"", "the command is empty"},
+        {" \t\n", "the command is empty"},
+        {"\\\n", "the command is empty"},
     };
     for (size_t i = 0; i < countof(cases); i++) {
         struct arena arena = {0};
         struct config_strings argv = {.count = 7};
-        const char *problem = config_split_command(&arena, cases[i].text, &argv);
+        bool open = false;
+        const char *problem = config_split_command(&arena, cases[i].text, &argv, &open);
         if (!problem || strcmp(problem, cases[i].problem) != 0)
             fail_msg("'%s': %s", cases[i].text, problem ? problem : "accepted");
         assert_int_equal(argv.count, 7);
@@ -108,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_split),
+        cmocka_unit_test(test_split_open_quotes),
         cmocka_unit_test(test_split_refused),
         cmocka_unit_test(test_comments),
     };

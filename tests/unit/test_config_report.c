@@ -67,7 +67,7 @@ static const struct {
      TEXT("state: a\n"
           "---\n"
           "state: b\n"),
-     "c:2:1: error: a second YAML document starts here; write one document a file\n"},
+     "c:2:1: warning: a second YAML document starts here; it and what follows is ignored\n"},
     {"alias without anchor",
      TEXT("x-a: &base {ttl: 5}\n"
           "models: *bsae\n"),
@@ -101,19 +101,16 @@ static const struct {
           "  d: &d {ttl: 5}\n"
           "models: {m: {proxy: \"http://h:1\", cmd: x, <<: *d}}"),
      ""},
-    {"keys that are not supported yet",
-     TEXT("peers: {}\n"
-          "store: {}\n"
-          "keys: []\n"),
-     "c:1:1: warning: peers is not supported yet, ignored\n"
-     "c:2:1: warning: store is not supported yet, ignored\n"
-     "c:3:1: warning: keys is not supported yet, ignored\n"},
+    {"empty keys of llama-swap",
+     TEXT("peers: {}\nselectors: {}\nprofiles: {}\nstore: {}\nui: {}\nperformance: {}\n"
+          "upstream: {}\nkeys: []\nlogRequests: true\n"),
+     ""},
     {"not supported yet, said once",
      TEXT("models:\n"
-          "  a: {cmd: x, proxy: \"http://h\", filters: {}}\n"
-          "  b: {cmd: x, proxy: \"http://h\", filters: {}, yield: need}\n"),
-     "c:2:34: warning: models.ID.filters is not supported yet, ignored\n"
-     "c:3:47: warning: models.ID.yield is not supported yet, ignored\n"},
+          "  a: {cmd: x, proxy: \"http://h\", yield: need}\n"
+          "  b: {cmd: x, proxy: \"http://h\", yield: need, backend: process}\n"),
+     "c:2:34: warning: models.ID.yield is not supported yet, ignored\n"
+     "c:3:47: warning: models.ID.backend is not supported yet, ignored\n"},
     {"no effect yet",
      TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, suspend: vllm, onAbort: drain}}\n"
           "onExit: keep\n"
@@ -248,9 +245,8 @@ static const struct {
     {"unknown, in a model",
      TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, env: [\"A=1\", \"B=${nope}\"]}}"),
      "c:1:56: error: models.m.env[1]: unknown macro ${nope}\n"},
-    {"unknown, in an ignored key of a model",
+    {"unknown, in the metadata of a model",
      TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, metadata: {a: [\"${nope}\"]}}}"),
-     "c:1:43: warning: models.ID.metadata is not supported yet, ignored\n"
      "c:1:58: error: models.m.metadata.a[0]: unknown macro ${nope}\n"},
     {"unknown top-level keys are left alone", TEXT("qqqqqq: ${nope}\n"),
      "c:1:1: warning: unknown key 'qqqqqq', ignored\n"},
@@ -334,18 +330,16 @@ static const struct {
      "c:1:29: error: this proxy cannot be used: its port must be a number from 1 to 65535, or "
      "${PORT}\n"},
     {"proxy with user", TEXT("models: {a: {cmd: x, proxy: \"http://u:p@h\"}}\n"),
-     "c:1:29: error: this proxy cannot be used: user names and passwords in it are not "
-     "supported\n"},
-    {"proxy with query", TEXT("models: {a: {cmd: x, proxy: \"http://h/?a\"}}\n"),
-     "c:1:29: error: this proxy cannot be used: it must end with its path\n"},
+     "c:1:29: warning: user name and password in a proxy are ignored\n"},
+    {"proxy with query", TEXT("models: {a: {cmd: x, proxy: \"http://h/?a\"}}\n"), ""},
     {"proxy with blank", TEXT("models: {a: {cmd: x, proxy: \"http://h /\"}}\n"),
      "c:1:29: error: this proxy cannot be used: it holds a character that no URL may have\n"},
     {"empty proxy", TEXT("models: {a: {cmd: x, proxy: \"\"}}\n"),
-     "c:1:29: error: this proxy cannot be used: it must start with http:// or https://\n"},
+     "c:1:29: warning: the proxy of model 'a' is empty, so it cannot be started\n"},
     {"quote not closed",
      TEXT("models: {m: {proxy: \"http://h:1\", cmd: \"x 'y\", cmdStop: \"k '\"}}"),
-     "c:1:40: error: cmd: a quote is never closed\n"
-     "c:1:57: error: cmdStop: a quote is never closed\n"},
+     "c:1:40: warning: cmd: a quote is never closed; it ends with the text\nc:1:57: warning: "
+     "cmdStop: a quote is never closed; it ends with the text\n"},
     {"checkEndpoint with blank",
      TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, checkEndpoint: \"/a b\"}}"),
      "c:1:58: error: checkEndpoint '/a b' is no path; write such as /health, or none\n"},
@@ -364,7 +358,7 @@ static const struct {
           "  b: {cmd: x, proxy: \"http://h\"}\n"),
      "c:2:44: warning: alias 'b' is also the id of a model, which comes first\n"},
     {"empty alias", TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, aliases: [\"\"]}}"),
-     "c:1:53: error: an alias is empty\n"},
+     "c:1:53: warning: an alias is empty, ignored\n"},
     /* machine */
     {"bad listen",
      TEXT("listen: [\"8080\", \"::1:80\", \"a:b\", \"a:70000\", \"unix:rel\", "
@@ -582,7 +576,8 @@ static const struct {
           "groups: {g: {members: [m]}, h: {members: [m]}}\n"),
      "c:2:43: error: model 'm' is in group 'g' already; a model has one group\n"},
     {"default group", TEXT("groups: {(default): {}}\n"),
-     "c:1:10: error: '(default)' is the group of the models in no group; write another name\n"},
+     "c:1:10: warning: '(default)' is the group of the models in no group; ignored, write another "
+     "name\n"},
     {"groups with fit",
      TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, vram: 1GiB}}\n"
           "groups: {g: {members: [m]}}\n"),
