@@ -300,6 +300,55 @@ static void strip_comments(struct expander *x, struct node *model, const char *k
     }
 }
 
+static int by_key(const void *pa, const void *pb)
+{
+    const struct node_item *a = pa, *b = pb;
+    int order = strcmp(a->key->text, b->key->text);
+    return order != 0 ? order : strcmp(a->value->text, b->value->text);
+}
+
+/* Keys that differ as they are written. */
+static void report_same_keys(struct expander *x, const struct node *map, const char **written)
+{
+    struct node_item *sorted = arena_alloc(x->arena, map->count, sizeof(*sorted));
+    for (uint32_t i = 0; i < map->count; i++) {
+        sorted[i].key = map->items[i].key;
+        sorted[i].value = node_new(x->arena, NODE_SCALAR, map->items[i].key->at);
+        sorted[i].value->text = written[i];
+    }
+    qsort(sorted, map->count, sizeof(*sorted), by_key);
+    for (uint32_t i = 1; i < map->count; i++)
+        if (strcmp(sorted[i - 1].key->text, sorted[i].key->text) == 0)
+            diag_error(x->diag, sorted[i].key->at, "setParamsByID: keys %s and %s both become %s",
+                       diag_quote(x->diag, sorted[i - 1].value->text),
+                       diag_quote(x->diag, sorted[i].value->text),
+                       diag_quote(x->diag, sorted[i].key->text));
+}
+
+/* filters.setParamsByID, or NULL: the only mapping whose keys may have macros. */
+static struct node *variants_of(const struct node *model)
+{
+    struct node *filters = node_find(model, "filters");
+    struct node *variants = node_find(filters, "setParamsByID");
+    return variants && variants->kind == NODE_MAP ? variants : NULL;
+}
+
+static void expand_variants(struct expander *x, const struct node *model)
+{
+    const struct node *map = variants_of(model);
+    uint32_t changed = 0;
+    if (!map || map->count == 0)
+        return;
+    const char **written = arena_alloc(x->arena, map->count, sizeof(*written));
+    for (uint32_t i = 0; i < map->count; i++) {
+        written[i] = map->items[i].key->text;
+        expand_scalar(x, map->items[i].key, NULL);
+        changed += map->items[i].key->text != written[i];
+    }
+    if (changed && map->count > 1)
+        report_same_keys(x, map, written);
+}
+
 static void expand_model(struct expander *x, struct node_item *item, const struct macros *globals,
                          struct macros *ret_list)
 {
@@ -317,6 +366,7 @@ static void expand_model(struct expander *x, struct node_item *item, const struc
     strip_comments(x, model, "cmdStop");
     x->macros = &list;
     walk(x, model, NULL, expand_scalar);
+    expand_variants(x, model);
     x->macros = NULL;
     *ret_list = list;
 }
@@ -354,6 +404,7 @@ static void expand_port(struct expander *x, struct node *model, uint16_t port)
     for (uint32_t i = 0; i < model->count; i++)
         if (!keeps_port(model->items[i].key->text))
             walk(x, model->items[i].value, NULL, expand_scalar);
+    expand_variants(x, model);
     x->macros = NULL;
 }
 
@@ -445,6 +496,15 @@ static void report_leftover(struct expander *x, struct node *n, const struct ste
     }
 }
 
+static void report_variants(struct expander *x, const struct node *model, const struct step *at)
+{
+    const struct node *map = variants_of(model);
+    struct step filters = {.up = at, .name = "filters"};
+    struct step variants = {.up = &filters, .name = "setParamsByID"};
+    for (uint32_t i = 0; map && i < map->count; i++)
+        report_leftover(x, map->items[i].key, &variants);
+}
+
 static void report_leftovers(struct expander *x, const struct node *root,
                              const struct macros *globals)
 {
@@ -456,6 +516,7 @@ static void report_leftovers(struct expander *x, const struct node *root,
             struct step model = {.up = &at, .name = value->items[k].key->text};
             x->macros = &x->model_macros[k];
             walk(x, value->items[k].value, &model, report_leftover);
+            report_variants(x, value->items[k].value, &model);
         }
         x->macros = globals;
         if (!models && setting_find(SCOPE_ROOT, at.name))

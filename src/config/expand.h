@@ -1,10 +1,10 @@
 /* expand.h: environment variables and macros, in place, in a tree of nodes.
  *
- * `${env.NAME}` is replaced everywhere, keys included; `${NAME}` in values only, by llama-swap's
- * rules: a model sees MODEL_ID, the global macros and its own, one that has a global's name taking
- * that one's place; a macro may use those before it in this list. `${PORT}` stays in a model's cmd,
- * cmdStop, env and proxy, since the port is chosen at each start, and `${PID}` in cmdStop. What is
- * left over is an error. */
+ * `${env.NAME}` is replaced everywhere, keys included; `${NAME}` in values only, and in the
+ * keys of filters.setParamsByID, by llama-swap's rules: a model sees MODEL_ID, the global macros
+ * and its own, one that has a global's name taking that one's place; a macro may use those before
+ * it in this list. `${PORT}` stays in a model's cmd, cmdStop, env and proxy, since the port is
+ * chosen at each start, and `${PID}` in cmdStop. What is left over is an error. */
 #ifndef CONFIG_EXPAND_H
 #define CONFIG_EXPAND_H
 

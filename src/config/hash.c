@@ -32,6 +32,26 @@ static void add_texts(uint64_t *hash, const struct config_strings *texts)
         add_text(hash, texts->items[i]);
 }
 
+static void add_params(uint64_t *hash, const struct config_params *set)
+{
+    add_number(hash, set->count);
+    for (uint32_t i = 0; i < set->count; i++) {
+        add_text(hash, set->items[i].name);
+        add_text(hash, set->items[i].json);
+    }
+}
+
+static void add_filters(uint64_t *hash, const struct config_filters *f)
+{
+    add_texts(hash, &f->strip);
+    add_params(hash, &f->set);
+    add_number(hash, f->variant_count);
+    for (uint32_t i = 0; i < f->variant_count; i++) {
+        add_text(hash, f->variants[i].id);
+        add_params(hash, &f->variants[i].set);
+    }
+}
+
 /* Not the preferred port: it follows from the other models. */
 static uint64_t hash_process(const struct config_model *m)
 {
@@ -64,6 +84,14 @@ static uint64_t hash_policy(const struct config *c, const struct config_model *m
                                 m->connect_timeout_ns,
                                 m->header_timeout_ns,
                                 m->idle_timeout_ns,
+                                m->tls_timeout_ns,
+                                m->keepalive_ns,
+                                m->expect_timeout_ns,
+                                m->sends_loading_state,
+                                m->ignore_websockets,
+                                m->capabilities.tools,
+                                m->capabilities.reranker,
+                                m->capabilities.context_tokens,
                                 (uint64_t)m->vram,
                                 m->vram_bytes,
                                 group->swap,
@@ -76,6 +104,10 @@ static uint64_t hash_policy(const struct config *c, const struct config_model *m
     add_text(&hash, m->check_endpoint);
     add_text(&hash, m->use_model_name);
     add_text(&hash, group->id);
+    add_text(&hash, m->metadata);
+    add_texts(&hash, &m->capabilities.in);
+    add_texts(&hash, &m->capabilities.out);
+    add_filters(&hash, &m->filters);
     for (size_t i = 0; i < countof(numbers); i++)
         add_number(&hash, numbers[i]);
     return hash;

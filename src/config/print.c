@@ -5,8 +5,6 @@
 #include "base/pure/units.h"
 #include "config/print.h"
 
-#define MASK "***"
-
 /* Options of well-known servers whose value is a secret. */
 static const char *const secret_options[] = {"--api-key", "--hf-token", "-hft",
                                              "--token",   "--password", "--secret"};
@@ -17,12 +15,12 @@ void print_indent(struct buf *out, int depth)
     buf_printf(out, "%*s", depth * 2, "");
 }
 
-static bool has_secret_name(const char *text, size_t n)
+bool print_is_secret(const char *name, size_t n)
 {
     for (size_t w = 0; w < countof(secret_words); w++) {
         size_t len = strlen(secret_words[w]);
         for (size_t i = 0; i + len <= n; i++)
-            if (strncasecmp(text + i, secret_words[w], len) == 0)
+            if (strncasecmp(name + i, secret_words[w], len) == 0)
                 return true;
     }
     return false;
@@ -56,7 +54,7 @@ static void mask_command(struct buf *out, const char *text)
         buf_append(out, p, (size_t)(value - p));
         p = value;
         if (secret && *p) {
-            buf_text(out, MASK);
+            buf_text(out, PRINT_MASK);
             p = word_end(p);
         }
     }
@@ -100,7 +98,7 @@ static void print_unit_bytes(struct buf *out, uint64_t bytes)
         print_bytes(out, bytes);
 }
 
-static void print_duration(struct buf *out, uint64_t ns)
+void print_duration(struct buf *out, uint64_t ns)
 {
     if (ns == 0)
         buf_char(out, '0');
@@ -198,6 +196,13 @@ void print_scope(struct buf *out, int depth, enum scope scope, const void *from)
     }
 }
 
+void print_key(struct buf *out, int depth, const char *key)
+{
+    print_indent(out, depth);
+    buf_json_text(out, key);
+    buf_char(out, ':');
+}
+
 void print_texts(struct buf *out, int depth, const char *key, const struct config_strings *texts)
 {
     if (texts->count == 0)
@@ -218,8 +223,8 @@ static void print_env(struct buf *out, int depth, const struct config_strings *e
         size_t name = strcspn(text, "=");
         struct buf item = {0};
         buf_append(&item, text, name);
-        if (has_secret_name(text, name))
-            buf_text(&item, "=" MASK);
+        if (print_is_secret(text, name))
+            buf_text(&item, "=" PRINT_MASK);
         else
             buf_text(&item, text + name);
         print_indent(out, depth);
@@ -249,6 +254,7 @@ static void print_model(struct buf *out, const struct config_model *m)
     buf_char(out, '\n');
     print_env(out, 2, &m->env);
     print_texts(out, 2, "aliases", &m->aliases);
+    print_model_faces(out, m);
     print_texts(out, 2, "gpus", &m->gpus);
     if (m->vram != CONFIG_VRAM_UNSET) {
         print_indent(out, 2);
@@ -318,15 +324,17 @@ void config_print(const struct config *c, struct buf *out)
     if (c->api_keys.count > c->key_count) {
         buf_text(out, "apiKeys: [");
         for (uint32_t i = 0; i < c->api_keys.count - c->key_count; i++)
-            buf_printf(out, "%s\"" MASK "\"", i ? ", " : "");
+            buf_printf(out, "%s\"" PRINT_MASK "\"", i ? ", " : "");
         buf_text(out, "]\n");
     }
     buf_text(out, c->gpu_count ? "gpus:\n" : "");
     for (uint32_t i = 0; i < c->gpu_count; i++)
         print_gpu(out, &c->gpus[i]);
+    print_observe(out, c);
     print_routing(out, c);
     print_policies(out, c);
     buf_text(out, c->model_count ? "models:\n" : "models: {}\n");
     for (uint32_t i = 0; i < c->model_count; i++)
         print_model(out, &c->models[i]);
+    print_names(out, c);
 }

@@ -11,6 +11,12 @@ void print_indent(struct buf *out, int depth);
 void print_scope(struct buf *out, int depth, enum scope scope, const void *from);
 /* One line; nothing where there are no texts. */
 void print_texts(struct buf *out, int depth, const char *key, const struct config_strings *texts);
+/* In the largest unit that is exact. */
+void print_duration(struct buf *out, uint64_t ns);
+/* Such as "id":, without the end of the line. */
+void print_key(struct buf *out, int depth, const char *key);
+/* One line of JSON, with *** for texts whose keys sound secret; nothing where it is "{}". */
+void print_json(struct buf *out, int depth, const char *key, const char *json);
 /* In quotes, secrets masked, and the end of the line. */
 void print_command(struct buf *out, const char *text);
 
@@ -18,5 +24,18 @@ void print_command(struct buf *out, const char *text);
 void print_routing(struct buf *out, const struct config *c);
 /* classes, gates, modes, hooks, host. */
 void print_policies(struct buf *out, const struct config *c);
+
+/* filters: where there are some. */
+void print_filters(struct buf *out, int depth, const struct config_filters *f);
+/* What depends on a model's requests and lists: filters, metadata, capabilities, compat. */
+void print_model_faces(struct buf *out, const struct config_model *m);
+/* peers, selectors, profiles. */
+void print_names(struct buf *out, const struct config *c);
+/* keys, logs, history, captures, measurements, upstream. */
+void print_observe(struct buf *out, const struct config *c);
+/* The value of a secret. */
+#define PRINT_MASK "***"
+/* Whether a name with these bytes sounds like that of a secret. */
+bool print_is_secret(const char *name, size_t n);
 
 #endif

@@ -3,13 +3,6 @@
 
 #include "config/print.h"
 
-static void print_key(struct buf *out, int depth, const char *key)
-{
-    print_indent(out, depth);
-    buf_json_text(out, key);
-    buf_char(out, ':');
-}
-
 static void print_group(struct buf *out, const struct config *c, uint32_t group)
 {
     print_key(out, 4, c->groups[group].id);

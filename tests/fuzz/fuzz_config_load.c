@@ -35,8 +35,33 @@ static void check_policies(const struct config *c)
         must(c->hooks[i].argv.count >= 1);
 }
 
+static void check_names(const struct config *c)
+{
+    for (uint32_t i = 0; i < c->name_count; i++) {
+        const struct config_name *name = &c->names[i];
+        must(i == 0 || strcmp(name[-1].name, name->name) < 0);
+        must(config_find_name(c, name->name) == name);
+        must(name->kind != CONFIG_NAME_MODEL || name->index < c->model_count);
+        must(name->kind != CONFIG_NAME_SELECTOR || name->index < c->selector_count);
+        must(
+            name->kind != CONFIG_NAME_PEER ||
+            (name->index < c->peer_count && name->peer_model < c->peers[name->index].models.count));
+    }
+    for (uint32_t i = 0; i < c->selector_count; i++)
+        must(c->selectors[i].target_count >= 1 && c->selectors[i].spillover >= 1);
+    for (uint32_t i = 0; i < c->profile_count; i++)
+        for (uint32_t k = 0; k < c->profiles[i].pin_count; k++)
+            must(!*c->profiles[i].pins[k].target ||
+                 config_find_name(c, c->profiles[i].pins[k].target));
+    for (uint32_t i = 0; i < c->peer_count; i++)
+        must(c->peers[i].models.count == c->peers[i].names.count && *c->peers[i].proxy);
+    must(c->api_keys.count >= c->key_count && c->observe.ignored_count >= 1);
+    (void)config_ignores_path(c, "/aaaaaaaaaaaaaaaaaaaaaaaaaaaa/app.js", 36);
+}
+
 static void use(const struct config *c)
 {
+    check_names(c);
     check_policies(c);
     struct buf printed = {0};
     struct config_report report = {0};
@@ -52,6 +77,9 @@ static void use(const struct config *c)
     struct config *again = config_load_text("printed", printed.data, printed.len, &report);
     must(again && again->model_count == c->model_count && again->planner == c->planner);
     must(again->matrix.set_count == c->matrix.set_count && again->mode_count == c->mode_count);
+    must(again->peer_count == c->peer_count && again->name_count == c->name_count);
+    for (uint32_t i = 0; i < c->model_count; i++)
+        must(strcmp(again->models[i].id, c->models[i].id) == 0);
     must(again->gate_count == c->gate_count && again->hook_count == c->hook_count);
     config_free(again);
     config_report_fini(&report);
