@@ -38,9 +38,14 @@ static void write_real(struct writer *w, const struct node *n, double real)
     long exponent = strtol(e + 1, NULL, 10);
     size_t mantissa = (size_t)(e - text) - (text[0] == '-');
     int decimals = mantissa > 1 ? (int)mantissa - 2 : 0;
-    if (exponent >= -6 && exponent < 21) {
-        int after = decimals - (int)exponent;
-        snprintf(text, sizeof(text), "%.*f", after > 0 ? after : 0, real);
+    if (exponent >= decimals && exponent < 21) {
+        for (const char *p = text; p < e; p++)
+            if (*p != '.')
+                buf_char(&w->out, *p);
+        for (long zeros = exponent - decimals; zeros > 0; zeros--)
+            buf_char(&w->out, '0');
+    } else if (exponent >= -6 && exponent < 21) {
+        snprintf(text, sizeof(text), "%.*f", decimals - (int)exponent, real);
         buf_text(&w->out, text);
     } else {
         *e = '\0';

@@ -127,7 +127,7 @@ static void check_together(struct resolver *r, const struct value *v,
     for (uint32_t t = 0; t < s->target_count; t++)
         local += s->targets[t].model != CONFIG_NO_MODEL;
     const char *problem = NULL;
-    if (local < 2 || s->target_count < v->count)
+    if (local < 2)
         return;
     if (r->config->planner == CONFIG_PLAN_MATRIX && !matrix_has_all(r->config, s))
         problem = "no set of the matrix has them all";
@@ -154,12 +154,14 @@ static void resolve_selector(struct resolver *r, const struct bound *b, struct c
     if (!strategy->given)
         diag_error(r->diag, strategy->at, "selector %s needs a strategy: warm, pin or spillover",
                    id);
+    uint32_t errors = r->diag->errors;
     read_targets(r, targets, s);
     if (s->strategy != CONFIG_STRATEGY_SPILLOVER)
         return;
     if (spillover->number < 1 && !spillover->broken)
         diag_error(r->diag, spillover->at, "selector %s: spillover must be at least 1", id);
-    check_together(r, targets, s);
+    if (r->diag->errors == errors)
+        check_together(r, targets, s);
 }
 
 static int by_name(const void *pa, const void *pb)
