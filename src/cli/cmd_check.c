@@ -5,6 +5,7 @@
 #include "cli/report.h"
 #include "cli/text.h"
 #include "config/config.h"
+#include "config/schema.h"
 
 static void write_json(struct buf *out, const char *path, const struct config *c,
                        const struct config_report *report)
@@ -33,16 +34,41 @@ static void write_text(struct buf *out, const char *path, const struct config *c
     buf_fini(&yaml);
 }
 
+static int print_schema(void)
+{
+    struct buf out = {0};
+    config_schema(&out);
+    output_safe(&out);
+    buf_fini(&out);
+    return CLI_DONE;
+}
+
+/* What is wrong with the words of the command, or NULL. */
+static const char *usage_problem(const struct cli_args *args)
+{
+    bool prints = cli_args_flag(args, "print"), wants_json = cli_args_flag(args, "json");
+    if (cli_args_flag(args, "schema"))
+        return args->operand_count || prints || wants_json
+                   ? "check: --schema stands alone: it is the same for every file"
+                   : NULL;
+    if (args->operand_count == 0)
+        return "check: FILE is missing, as in `wharf check wharf.yaml`";
+    return prints && wants_json ? "check: --print and --json exclude each other" : NULL;
+}
+
 static int run(const struct cli_args *args)
 {
+    const char *problem = usage_problem(args);
+    if (problem) {
+        output_complain("%s", problem);
+        return CLI_USAGE;
+    }
+    if (cli_args_flag(args, "schema"))
+        return print_schema();
     const char *path = args->operands[0];
     bool prints = cli_args_flag(args, "print"), wants_json = cli_args_flag(args, "json");
     struct config_report report = {.errors = 0};
     struct buf out = {0};
-    if (prints && wants_json) {
-        output_complain("check: --print and --json exclude each other");
-        return CLI_USAGE;
-    }
     struct config *c = config_load_file(path, &report);
     if (wants_json)
         write_json(&out, path, c, &report);
@@ -62,6 +88,8 @@ static const struct cli_option options[] = {
     {.name = "print",
      .help = "Print the configuration as wharf understands it, as YAML: environment variables and "
              "macros expanded, defaults filled in. Secrets are replaced by ***."},
+    {.name = "schema",
+     .help = "Print a JSON Schema of the configuration, for editors; no FILE is read."},
 };
 
 const struct cli_command cmd_check = {
@@ -72,12 +100,12 @@ const struct cli_command cmd_check = {
         "each with file, line and column. Nothing is started.\n\nExit status 0 when the daemon "
         "would start with it, warnings or not; 2 when it would not.",
     .operand = "FILE",
-    .operands_min = 1,
     .operands_max = 1,
     .options = options,
     .option_count = countof(options),
     .shared = CLI_WITH_JSON,
     .examples = {{"wharf check wharf.yaml", "is it right?"},
-                 {"wharf check wharf.yaml --print", "what does it come to?"}},
+                 {"wharf check wharf.yaml --print", "what does it come to?"},
+                 {"wharf check --schema > wharf.schema.json", "for an editor that completes keys"}},
     .run = run,
 };
