@@ -19,6 +19,9 @@ bool naming_resolve(const struct config_ref *config, const char *name, struct na
                                       .write = m->use_model_name[0] ? m->use_model_name : NULL};
         return true;
     }
+    case CONFIG_NAME_PEER: /* read, and not served yet */
+    case CONFIG_NAME_SELECTOR:
+        break;
     }
     return false;
 }
