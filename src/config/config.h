@@ -26,6 +26,7 @@
 #define CONFIG_PEERS_MAX 1024
 #define CONFIG_SELECTORS_MAX 4096
 #define CONFIG_PROFILES_MAX 4096
+#define CONFIG_TARGETS_MAX 4096 /* of one selector */
 
 struct arena;
 
