@@ -431,8 +431,8 @@ static uint64_t absorb(struct core *c, uint32_t device, uint64_t unattributed)
     return unattributed;
 }
 
-/* What leases have taken up so, by the sample before: they have it still, whatever else is new there.
- * A blind sample took each to use its charge, which proves nothing. */
+/* What leases have taken up so, by the sample before: they have it still, whatever else is new
+ * there. A blind sample took each to use its charge, which proves nothing. */
 static uint64_t absorbed_before(const struct core *c, uint32_t device)
 {
     uint64_t sum = 0;
