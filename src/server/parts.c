@@ -9,6 +9,7 @@
 #include "server/proxy/exchange.h"
 #include "server/server.h"
 #include "server/statedir.h"
+#include "server/watch.h"
 
 /* Descriptors that are not client connections: listeners, logs, models' pipes, the store. */
 #define FDS_RESERVED 256
@@ -240,6 +241,11 @@ const struct part server_parts[] = {
      .start = start_listeners,
      .close = close_listeners,
      .fini = fini_listeners},
+    {.name = "watch",
+     .start = watch_start,
+     .reload = watch_follow,
+     .close = watch_close,
+     .fini = watch_fini},
     {.name = "preload", .start = start_preload},
 };
 const uint32_t server_part_count = countof(server_parts);
