@@ -293,8 +293,14 @@ uint32_t cli_args_texts(const struct cli_args *args, const char *name, const cha
                         uint32_t max)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < args->value_count && count < max; i++)
-        if (strcmp(args->values[i].option->name, name) == 0)
-            out[count++] = args->values[i].text;
+    for (uint32_t i = 0; i < args->value_count && count < max; i++) {
+        const struct cli_value *v = &args->values[i];
+        if (strcmp(v->option->name, name) != 0)
+            continue;
+        if (!v->option->repeats)
+            count = 0;
+        if (*v->text)
+            out[count++] = v->text;
+    }
     return count;
 }

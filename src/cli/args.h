@@ -40,7 +40,8 @@ bool cli_args_flag(const struct cli_args *args, const char *name);
 const char *cli_args_text(const struct cli_args *args, const char *name);
 /* False when the option was not given; then *ret is untouched. */
 bool cli_args_number(const struct cli_args *args, const char *name, uint64_t *ret);
-/* Every value of an option that repeats, up to max. Returns how many were written. */
+/* Every value of an option that repeats, up to max; of another, the last, unless it is empty.
+ * Returns how many were written. */
 uint32_t cli_args_texts(const struct cli_args *args, const char *name, const char **out,
                         uint32_t max);
 

@@ -8,6 +8,8 @@
 #include "server/server.h"
 
 #define LOOK_MS 2000
+/* At once, for people; for a folder in which something is being written all the time, rarely. */
+#define SOON_MS 50
 /* How long the files must have stayed as they are, and how often that is waited for. */
 #define SETTLE_MS 200
 #define SETTLE_ROUNDS_MAX 10
@@ -79,7 +81,9 @@ static void on_folder_event(uv_fs_event_t *event, const char *name, int events, 
     (void)name;
     (void)events;
     (void)status;
-    look(event->data);
+    struct watch *w = event->data;
+    if (uv_timer_get_due_in(&w->look) > SOON_MS)
+        uv_timer_start(&w->look, on_look, SOON_MS, LOOK_MS);
 }
 
 /* Failure is silent: the regular look remains. */
