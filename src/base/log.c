@@ -60,7 +60,7 @@ void log_write(enum log_level level, const char *prefix, const char *fmt, ...)
     if (m > 0)
         n += m < (int)sizeof(line) - n - 1 ? m : (int)sizeof(line) - n - 2;
     line[n++] = '\n';
-    ssize_t ignored = write(log_fd, line, (size_t)n);
+    ssize_t ignored = log_fd < 0 ? 0 : write(log_fd, line, (size_t)n);
     (void)ignored;
     if (sink_cb)
         sink_cb(sink_arg, line, (size_t)n);

@@ -29,7 +29,8 @@ void log_write(enum log_level level, const char *prefix, const char *fmt, ...)
 /* "debug" "info" "warn" "error"; anything else is info, as in llama-swap. */
 enum log_level log_level_parse(const char *name);
 
-/* Lines are written to this descriptor from now on, which is left open. */
+/* Lines are written to this descriptor from now on, which is left open; -1: only the ring gets
+ * them. */
 void log_to(int fd);
 /* Each finished line (with its newline) is also handed to the sink, if one is set. */
 typedef void (*log_sink_cb)(void *arg, const char *line, size_t n);

@@ -26,8 +26,10 @@ const struct cli_command cmd_llamaswap = {
         "call llama-swap: a link of that name to wharf does the same, and `make install` makes "
         "one.\n\nFlags are read as Go reads them: one dash or two, `-flag value` or `-flag=value`, "
         "the last one counts, and what follows the first word that is no flag is ignored. It "
-        "listens on all interfaces unless told otherwise, with a warning. Its log goes to stdout. "
-        "When it cannot start, the status is 1; with a flag that there is not, 2.",
+        "listens on all interfaces unless told otherwise, with a warning. Its log goes to stdout, "
+        "unless "
+        "logToStdout says otherwise. When it cannot start, the status is 1; with a flag that there "
+        "is not, 2.",
     .options = options,
     .option_count = countof(options),
     .style = CLI_GO,

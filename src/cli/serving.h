@@ -10,7 +10,7 @@
 struct serving {
     const struct cli_args *args; /* of a command with SERVING_OPTIONS and a `listen` */
     const char *listen_default;  /* where neither flag nor configuration says it */
-    bool logs_to_stdout;         /* once it runs; what keeps it from starting is on stderr */
+    bool logs_to_stdout;         /* unless logToStdout says otherwise; else only if it says so */
     int refused;                 /* the exit status when it is asked for what cannot be */
 };
 

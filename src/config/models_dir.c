@@ -125,29 +125,42 @@ static int by_text(const void *a, const void *b)
 
 struct names {
     const char **items;
-    uint32_t count;
+    uint32_t count, room;
 };
 
-static uint32_t alias_count(const struct node *model)
+static void add_name(struct arena *a, struct names *names, const char *name)
 {
-    const struct node *aliases = node_find(model, "aliases");
-    return aliases && aliases->kind == NODE_LIST ? aliases->count : 0;
+    if (names->count == names->room) {
+        names->room = names->room ? names->room * 2 : 16;
+        const char **grown = arena_alloc(a, names->room, sizeof(*grown));
+        if (names->count)
+            memcpy(grown, names->items, names->count * sizeof(*grown));
+        names->items = grown;
+    }
+    names->items[names->count++] = name;
 }
 
-/* Ids and aliases that are written down; those are never taken by a file. */
-static struct names collect_names(struct arena *a, const struct node *models)
+static void add_keys(struct arena *a, struct names *names, const struct node *map)
 {
-    uint32_t room = models->count + 1;
-    for (uint32_t i = 0; i < models->count; i++)
-        room += alias_count(models->items[i].value);
-    struct names names = {.items = arena_alloc(a, room, sizeof(const char *))};
+    for (uint32_t i = 0; map && map->kind == NODE_MAP && i < map->count; i++)
+        add_name(a, names, map->items[i].key->text);
+}
+
+/* What is written down and clients may ask for; a file never takes such a name. */
+static struct names collect_names(struct arena *a, const struct node *root,
+                                  const struct node *models)
+{
+    struct names names = {.count = 0};
+    add_keys(a, &names, models);
+    add_keys(a, &names, node_find(root, "selectors"));
     for (uint32_t i = 0; i < models->count; i++) {
-        const struct node *model = models->items[i].value;
-        names.items[names.count++] = models->items[i].key->text;
-        for (uint32_t k = 0; k < alias_count(model); k++)
-            names.items[names.count++] = node_find(model, "aliases")->items[k].value->text;
+        const struct node *model = models->items[i].value, *aliases = node_find(model, "aliases");
+        add_keys(a, &names, node_find(node_find(model, "filters"), "setParamsByID"));
+        for (uint32_t k = 0; aliases && aliases->kind == NODE_LIST && k < aliases->count; k++)
+            add_name(a, &names, aliases->items[k].value->text);
     }
-    qsort(names.items, names.count, sizeof(const char *), by_text);
+    if (names.count)
+        qsort(names.items, names.count, sizeof(const char *), by_text);
     return names;
 }
 
@@ -229,7 +242,7 @@ void models_dir_expand(struct arena *a, struct diag *d, struct node *root)
                    CONFIG_MODELS_MAX);
         return;
     }
-    struct names names = collect_names(a, models);
+    struct names names = collect_names(a, root, models);
     for (uint32_t i = 0; i < n; i++) {
         bool again = i > 0 && strcmp(files[i - 1].id, files[i].id) == 0;
         if (again || has_name(&names, files[i].id) || !is_usable(d, dir->at, files[i].path))

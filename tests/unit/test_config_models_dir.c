@@ -47,6 +47,15 @@ static const struct {
      "models: {a: {cmd: 'y -m own', proxy: 'http://h:1', aliases: [b]}}\n",
      "",
      "a=own; c=m/c.gguf"},
+    {"so does a selector, and a name of setParamsByID",
+     {"a.gguf", "b.gguf", "c.gguf"},
+     "modelsDir: m\n" TEMPLATE "selectors: {a: {strategy: pin, targets: [own]}}\n"
+     "models:\n"
+     "  own:\n"
+     "    cmd: 'y ${PORT} -m own'\n"
+     "    filters: {setParamsByID: {b: {x: 1}}}\n",
+     "",
+     "c=m/c.gguf; own=own"},
     {"models is empty", {"a.gguf"}, "models:\nmodelsDir: m\n" TEMPLATE, "", "a=m/a.gguf"},
     {"macros of all kinds",
      {"a.gguf"},

@@ -144,21 +144,42 @@ def test_accepted(wharf, link, tmp_path, called, name):
 # ---------------------------------------------------------------- the name
 
 
-def test_it_logs_to_stdout_and_serves_all_interfaces(link, tmp_path):
-    """With a warning, where llama-swap has none."""
-    config, state, log = (tmp_path / n for n in ("c.yaml", "state", "log"))
-    config.write_text(CONFIG)
-    with open(log, "wb") as out:
-        process = subprocess.Popen([link, "-config", config, "-listen", ":0", "-state", state],
-                                   stdout=out, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
+def outputs(program, tmp_path, listen, text=CONFIG):
+    """(stdout, stderr) of a daemon from its start to its end."""
+    config, state = tmp_path / "c.yaml", tmp_path / "state"
+    config.write_text(text)
+    with open(tmp_path / "out", "w+") as out, open(tmp_path / "err", "w+") as err:
+        process = subprocess.Popen([*map(str, program), "-config", config, "-listen", listen,
+                                    "-state", state], stdout=out, stderr=err,
+                                   stdin=subprocess.DEVNULL,
                                    env={**os.environ, "WHARF_CGROUP": "off"})
-    try:
-        until(lambda: (state / "listen").exists(), "the file listen")
-    finally:
-        process.terminate()
-        errors = process.communicate(timeout=SECONDS)[1]
-    assert (process.returncode, errors) == (0, b"")
-    assert re.search(r"warn .*listening on \S+, which other machines can reach", log.read_text())
+        try:
+            until(lambda: (state / "listen").exists(), "the file listen")
+        finally:
+            process.terminate()
+            assert process.wait(SECONDS) == 0
+        return [(tmp_path / name).read_text() for name in ("out", "err")]
+
+
+def test_it_warns_of_all_interfaces(link, tmp_path):
+    """Where llama-swap has an informational line."""
+    log, _ = outputs([link], tmp_path, ":0")
+    assert re.search(r"warn .*listening on \S+, which other machines can reach", log)
+
+
+# Whose log goes where: by the name, by logToStdout: stdout, stderr, or nowhere.
+@pytest.mark.parametrize("called,to_stdout,where", [
+    ("llama-swap", None, "out"), ("llama-swap", "proxy", "out"), ("llama-swap", "both", "out"),
+    ("llama-swap", "upstream", None), ("llama-swap", "none", None),
+    ("serve", None, "err"), ("serve", "proxy", "out"), ("serve", "both", "out"),
+    ("serve", "upstream", "err"), ("serve", "none", "err"),
+])
+def test_where_the_log_goes(link, tmp_path, called, to_stdout, where):
+    program = [link] if called == "llama-swap" else [WHARF, "serve"]
+    setting = f"logToStdout: {to_stdout}\n" if to_stdout else ""
+    out, err = outputs(program, tmp_path, "127.0.0.1:0", CONFIG + setting)
+    assert ("listening on" in out, "listening on" in err) == (where == "out", where == "err")
+    assert (out == "") == (where != "out") and (err == "") == (where != "err")
 
 
 @pytest.mark.parametrize("called,address", [("llama-swap", r"(\[::\]|0\.0\.0\.0|):8080"),
@@ -198,6 +219,9 @@ def test_it_serves(wharf, link, tmp_path):
     d = wharf({"models": {"m": demo("m")}},
               command=[str(link), "-config", str(tmp_path / "daemon1" / "wharf.yaml")])
     d.ok(d.chat("m"))
+    told = d.get("/api/version").json()
+    assert run(link, "-version").stdout == \
+        f"version: {told['version']} ({told['commit']}), built at {told['build_date']}\n"
 
 
 # ---------------------------------------------------------------- the link
