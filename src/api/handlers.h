@@ -39,6 +39,8 @@ void api_set_mode(struct server *s, struct exchange *ex);
 void api_events(struct server *s, struct exchange *ex);
 void api_logs(struct server *s, struct exchange *ex);
 void api_log_stream(struct server *s, struct exchange *ex);
+void api_log_stream_own(struct server *s, struct exchange *ex);
+void api_log_stream_models(struct server *s, struct exchange *ex);
 void api_model_log_stream(struct server *s, struct exchange *ex);
 
 /* problems.c */

@@ -16,6 +16,8 @@ static const struct route routes[] = {
     LOCAL("GET", "/api/version", api_version),
     LOCAL("GET", "/logs", api_logs),
     LOCAL("GET", "/logs/stream", api_log_stream),
+    LOCAL("GET", "/logs/stream/proxy", api_log_stream_own),
+    LOCAL("GET", "/logs/stream/upstream", api_log_stream_models),
     LOCAL("GET", "/logs/stream/*", api_model_log_stream),
 };
 /* clang-format on */

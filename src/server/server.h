@@ -11,6 +11,7 @@
 #include "server/decisions.h"
 #include "server/feed.h"
 #include "server/hooks.h"
+#include "server/logs.h"
 #include "server/modes.h"
 #include "server/process/children.h"
 #include "server/proxy/body.h"
@@ -19,6 +20,7 @@
 #include "server/runner.h"
 #include "server/serve.h"
 #include "server/stream.h"
+#include "server/tails.h"
 #include "server/timeouts.h"
 
 #define SERVER_SCRATCH_BYTES (64 * 1024)
@@ -46,7 +48,9 @@ struct server {
     struct listeners *listeners;
     struct exchange_table *exchanges;
     struct list clients; /* struct client */
-    struct feed events, log_lines;
+    struct feed events;
+    struct logs logs;
+    struct tails tails;
     struct decisions decisions;
     struct hooks hooks;
     struct modes modes;
