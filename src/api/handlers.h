@@ -35,6 +35,9 @@ void api_decisions(struct server *s, struct exchange *ex);
 void api_mode(struct server *s, struct exchange *ex);
 void api_set_mode(struct server *s, struct exchange *ex);
 
+/* llamaswap_events.c */
+void api_llamaswap_events(struct server *s, struct exchange *ex);
+
 /* streams.c */
 void api_events(struct server *s, struct exchange *ex);
 void api_logs(struct server *s, struct exchange *ex);

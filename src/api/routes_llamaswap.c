@@ -14,6 +14,7 @@ static const struct route routes[] = {
     LOCAL("POST", "/api/models/unload", api_unload_all_json),
     LOCAL("POST", "/api/models/unload/*", api_unload_one),
     LOCAL("GET", "/api/version", api_version),
+    LOCAL("GET", "/api/events", api_llamaswap_events),
     LOCAL("GET", "/logs", api_logs),
     LOCAL("GET", "/logs/stream", api_log_stream),
     LOCAL("GET", "/logs/stream/proxy", api_log_stream_own),

@@ -223,6 +223,7 @@ const struct part server_parts[] = {
      .reload = reload_roster,
      .fini = fini_roster},
     {.name = "state", .open = open_state},
+    {.name = "changes", .init = changes_init, .close = changes_close, .fini = changes_fini},
     {.name = "tails",
      .init = tails_init,
      .start = tails_start,

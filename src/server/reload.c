@@ -72,5 +72,6 @@ bool server_reload(struct server *s)
     config_ref_put(old);
     log_info(NULL, "configuration reloaded models=%u", config->model_count);
     server_publish(s, "config_reloaded", "{}");
+    changes_models(s);
     return true;
 }

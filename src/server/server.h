@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "core/core.h"
 #include "http/head.h"
+#include "server/changes.h"
 #include "server/decisions.h"
 #include "server/feed.h"
 #include "server/hooks.h"
@@ -51,6 +52,7 @@ struct server {
     struct feed events;
     struct logs logs;
     struct tails tails;
+    struct changes changes;
     struct decisions decisions;
     struct hooks hooks;
     struct modes modes;
