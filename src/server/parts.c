@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "server/devices.h"
 #include "server/listener.h"
+#include "server/monitor.h"
 #include "server/proxy/exchange.h"
 #include "server/server.h"
 #include "server/statedir.h"
@@ -246,6 +247,13 @@ const struct part server_parts[] = {
      .start = start_listeners,
      .close = close_listeners,
      .fini = fini_listeners},
+    /* Behind the listeners: nobody waits for the first look at the machine. */
+    {.name = "monitor",
+     .init = monitor_init,
+     .start = monitor_start,
+     .reload = monitor_reload,
+     .close = monitor_close,
+     .fini = monitor_fini},
     {.name = "preload", .start = start_preload},
 };
 const uint32_t server_part_count = countof(server_parts);

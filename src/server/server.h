@@ -34,6 +34,7 @@ struct devices;
 struct exchange;
 struct exchange_table;
 struct listeners;
+struct monitor;
 
 struct server {
     uv_loop_t *loop;
@@ -46,6 +47,7 @@ struct server {
     struct body_budget bodies;
     struct children *children;
     struct devices *devices;
+    struct monitor *monitor;
     struct listeners *listeners;
     struct exchange_table *exchanges;
     struct list clients; /* struct client */
