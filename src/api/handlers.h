@@ -35,10 +35,20 @@ void api_decisions(struct server *s, struct exchange *ex);
 void api_mode(struct server *s, struct exchange *ex);
 void api_set_mode(struct server *s, struct exchange *ex);
 
+/* llamaswap_events.c */
+void api_llamaswap_events(struct server *s, struct exchange *ex);
+
+/* performance.c */
+void api_performance(struct server *s, struct exchange *ex);
+void api_hardware(struct server *s, struct exchange *ex);
+void api_metrics(struct server *s, struct exchange *ex);
+
 /* streams.c */
 void api_events(struct server *s, struct exchange *ex);
 void api_logs(struct server *s, struct exchange *ex);
 void api_log_stream(struct server *s, struct exchange *ex);
+void api_log_stream_own(struct server *s, struct exchange *ex);
+void api_log_stream_models(struct server *s, struct exchange *ex);
 void api_model_log_stream(struct server *s, struct exchange *ex);
 
 /* problems.c */

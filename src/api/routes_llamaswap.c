@@ -14,8 +14,14 @@ static const struct route routes[] = {
     LOCAL("POST", "/api/models/unload", api_unload_all_json),
     LOCAL("POST", "/api/models/unload/*", api_unload_one),
     LOCAL("GET", "/api/version", api_version),
+    LOCAL("GET", "/api/events", api_llamaswap_events),
+    LOCAL("GET", "/api/performance", api_performance),
+    LOCAL("GET", "/api/hardware", api_hardware),
+    LOCAL("GET", "/metrics", api_metrics),
     LOCAL("GET", "/logs", api_logs),
     LOCAL("GET", "/logs/stream", api_log_stream),
+    LOCAL("GET", "/logs/stream/proxy", api_log_stream_own),
+    LOCAL("GET", "/logs/stream/upstream", api_log_stream_models),
     LOCAL("GET", "/logs/stream/*", api_model_log_stream),
 };
 /* clang-format on */

@@ -46,6 +46,7 @@ void instance_release(struct instance *in)
         child_kill(in->stop); /* its end calls this again */
         return;
     }
+    tails_end(in->server, in->log_path);
     if (in->prober)
         probe_cancel(in->prober);
     in->origin->open = false;
@@ -317,6 +318,7 @@ void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t device
     uv_timer_init(s->loop, in->timer);
     in->timer->data = in;
     in->log_start = prepare_log(in->log_path);
+    tails_begin(s, in->log_path, in->log_start);
     process_init(&in->process, model->check_endpoint[0] != '\0');
     e->instance = in;
     feed(in, PROCESS_LOAD);

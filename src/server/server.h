@@ -8,9 +8,11 @@
 #include "base/buf.h"
 #include "core/core.h"
 #include "http/head.h"
+#include "server/changes.h"
 #include "server/decisions.h"
 #include "server/feed.h"
 #include "server/hooks.h"
+#include "server/logs.h"
 #include "server/modes.h"
 #include "server/process/children.h"
 #include "server/proxy/body.h"
@@ -19,6 +21,7 @@
 #include "server/runner.h"
 #include "server/serve.h"
 #include "server/stream.h"
+#include "server/tails.h"
 #include "server/timeouts.h"
 
 #define SERVER_SCRATCH_BYTES (64 * 1024)
@@ -32,6 +35,7 @@ struct exchange;
 struct exchange_table;
 struct listeners;
 struct watch;
+struct monitor;
 
 struct server {
     uv_loop_t *loop;
@@ -44,11 +48,15 @@ struct server {
     struct body_budget bodies;
     struct children *children;
     struct devices *devices;
+    struct monitor *monitor;
     struct listeners *listeners;
     struct watch *watch; /* NULL: the configuration's files are not watched */
     struct exchange_table *exchanges;
     struct list clients; /* struct client */
-    struct feed events, log_lines;
+    struct feed events;
+    struct logs logs;
+    struct tails tails;
+    struct changes changes;
     struct decisions decisions;
     struct hooks hooks;
     struct modes modes;

@@ -129,8 +129,10 @@ bool exchange_stream_begin(struct exchange *ex, const char *content_type)
     ex->out_until_close = ex->client_http10;
     if (ex->out_until_close)
         ex->client_keep_alive = false;
-    format_head(ex, 200, content_type, "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n",
-                &head);
+    format_head(
+        ex, 200, content_type,
+        "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\n",
+        &head);
     buf_text(&head, ex->out_chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
     uv_buf_t out = uv_buf_init(head.data, (unsigned)head.len);
     ex->answer_begun = true;
