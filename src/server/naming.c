@@ -16,6 +16,7 @@ bool naming_resolve(const struct config_ref *config, const char *name, struct na
         *ret_naming = (struct naming){.kind = found->kind,
                                       .model = m,
                                       .slot = config->slots[found->index],
+                                      .filters = &m->filters,
                                       .write = m->use_model_name[0] ? m->use_model_name : NULL};
         return true;
     }

@@ -12,8 +12,9 @@ struct config_ref;
 
 struct naming {
     enum config_name_kind kind;
-    const struct config_model *model; /* of the configuration that was asked */
-    uint32_t slot;                    /* its slot in the core */
+    const struct config_model *model;     /* of the configuration that was asked */
+    uint32_t slot;                        /* its slot in the core */
+    const struct config_filters *filters; /* what is changed in its bodies */
     const char *write; /* the name that its server goes by, for the body; NULL: as it came */
 };
 

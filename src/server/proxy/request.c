@@ -5,6 +5,7 @@
 #include "server/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/rewrite.h"
 #include "server/proxy/scanner.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
@@ -65,6 +66,20 @@ static void drop_scanner(struct exchange *ex)
     ex->scanner = NULL;
 }
 
+/* What its filters change in a JSON body. False, and answered, when that cannot be done. */
+static bool filter(struct exchange *ex, const struct scanner_result *found,
+                   const struct naming *who)
+{
+    struct buf why = {0};
+    if (!found->json || !rewrite_is_needed(who->filters, found->model))
+        return true;
+    int rc = rewrite_body(&ex->body, who->filters, found->model, ex->server->spool_scratch, &why);
+    if (rc < 0)
+        exchange_fail_error(ex, rc, why.data);
+    buf_fini(&why);
+    return rc == 0;
+}
+
 static void finish_scan(struct exchange *ex)
 {
     struct scanner_result found = {0};
@@ -84,6 +99,8 @@ static void finish_scan(struct exchange *ex)
         return;
     }
     ex->ask.stream = found.stream;
+    if (!filter(ex, &found, &who))
+        return;
     if (who.write && found.len)
         rename_model(ex, &found, who.write);
     drop_scanner(ex);
