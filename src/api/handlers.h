@@ -26,6 +26,10 @@ bool api_counts_as_loaded(const struct server *s, uint32_t slot);
 /* models_list.c */
 void api_list_models(struct server *s, struct exchange *ex);
 
+/* profiles.c */
+void api_profiles(struct server *s, struct exchange *ex);
+void api_set_profile(struct server *s, struct exchange *ex);
+
 /* native.c */
 void api_status(struct server *s, struct exchange *ex);
 void api_models(struct server *s, struct exchange *ex);

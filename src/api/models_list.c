@@ -175,6 +175,19 @@ static void add_selectors(const struct server *s, struct rows *rows)
     }
 }
 
+/* What only the active profile knows: names of nobody else. */
+static void add_pins(const struct server *s, struct rows *rows)
+{
+    const struct config *c = s->roster.current->config;
+    const struct config_profile *p = profiles_active(s, c);
+    for (uint32_t i = 0; p && i < p->pin_count; i++) {
+        if (!*p->pins[i].target || config_find_name(c, p->pins[i].name))
+            continue;
+        struct row *row = add(rows, p->pins[i].name, "{}");
+        put_text(&row->meta, "type", "profile");
+    }
+}
+
 /* ---- rows as JSON ---- */
 
 static bool can(const struct config_strings *kinds, const char *kind)
@@ -276,6 +289,7 @@ void api_list_models(struct server *s, struct exchange *ex)
     add_models(s, &rows);
     add_peers(s->roster.current->config, &rows);
     add_selectors(s, &rows);
+    add_pins(s, &rows);
     if (rows.count)
         qsort(rows.items, rows.count, sizeof(*rows.items), by_id);
     buf_text(&json, "{\"data\":[");
