@@ -19,6 +19,7 @@
 #include "core/core.h"
 #include "http/chunk.h"
 #include "http/head.h"
+#include "server/proxy/auth.h"
 #include "server/proxy/body.h"
 #include "server/route.h"
 #include "server/timeouts.h"
@@ -44,7 +45,7 @@ enum exchange_state {
 /* What the request wants, as far as the core and the model's server care. */
 struct exchange_ask {
     uint64_t wait_ns_max; /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
-    uint32_t key;         /* a number for the API key that it came with; 0: none */
+    struct auth auth;     /* the API key that it came with */
     enum class class;     /* X-Wharf-Class; CLASS__COUNT: not given */
     uint32_t path_skip;   /* characters of the path that the model's server does not see */
     bool stream;          /* a JSON body says "stream": true */

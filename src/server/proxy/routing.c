@@ -6,7 +6,6 @@
 #include "http/url.h"
 #include "server/naming.h"
 #include "server/proxy/answer.h"
-#include "server/proxy/auth.h"
 #include "server/proxy/client.h"
 #include "server/proxy/scanner.h"
 #include "server/server.h"
@@ -71,12 +70,24 @@ bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who
     return result == NAMING_FOUND;
 }
 
+/* Class and patience: the request's own word, else its key's, else the model's; in the bounds that
+ * the key sets. */
+static void settle_wishes(struct exchange *ex, const struct config_model *m)
+{
+    const struct config_key *key = ex->ask.auth.key;
+    if (ex->ask.class == CLASS__COUNT)
+        ex->ask.class = (enum class)(key && key->has_class ? key->class : m->class);
+    if (key && ex->ask.class < (enum class)key->class_max)
+        ex->ask.class = (enum class)key->class_max;
+    if (key && key->has_wait && ex->ask.wait_ns_max > key->wait_ns_max)
+        ex->ask.wait_ns_max = key->wait_ns_max;
+}
+
 void exchange_admit(struct exchange *ex, const struct naming *who)
 {
     ex->slot = who->slot;
     ex->ask.selector = who->selector;
-    if (ex->ask.class == CLASS__COUNT)
-        ex->ask.class = (enum class)who->model->class;
+    settle_wishes(ex, who->model);
     ex->state = EXCHANGE_WAITING;
     traffic_begin(ex);
     runner_event(&ex->server->runner, (struct event){.type = EVENT_REQUEST_ARRIVED,
@@ -84,7 +95,7 @@ void exchange_admit(struct exchange *ex, const struct naming *who)
                                                                  .model = ex->slot,
                                                                  .class = ex->ask.class,
                                                                  .wait_ns_max = ex->ask.wait_ns_max,
-                                                                 .key = ex->ask.key}});
+                                                                 .key = ex->ask.auth.number}});
 }
 
 /* The name in the query, as the model's server is to see it: profile and selector may have put
@@ -184,7 +195,7 @@ static void route_body(struct exchange *ex)
 
 bool exchange_authorized(struct exchange *ex)
 {
-    return auth_allows(ex->config->config, ex->head, ex->bytes, &ex->ask.key);
+    return auth_allows(ex->config->config, ex->head, ex->bytes, &ex->ask.auth);
 }
 
 /* The value of the only field of that name, "" where there is none. False: there are several, or
