@@ -13,13 +13,22 @@
 /* llamaswap.c */
 void api_health(struct server *s, struct exchange *ex);
 void api_root(struct server *s, struct exchange *ex);
-void api_list_models(struct server *s, struct exchange *ex);
 void api_running(struct server *s, struct exchange *ex);
 void api_unload_all_text(struct server *s, struct exchange *ex);
 void api_unload_all_json(struct server *s, struct exchange *ex);
 void api_unload_one(struct server *s, struct exchange *ex);
 void api_version(struct server *s, struct exchange *ex);
 void api_preflight(struct server *s, struct exchange *ex);
+
+/* What llama-swap calls loaded: something of its process is there, or is to be in a moment. */
+bool api_counts_as_loaded(const struct server *s, uint32_t slot);
+
+/* models_list.c */
+void api_list_models(struct server *s, struct exchange *ex);
+
+/* profiles.c */
+void api_profiles(struct server *s, struct exchange *ex);
+void api_set_profile(struct server *s, struct exchange *ex);
 
 /* native.c */
 void api_status(struct server *s, struct exchange *ex);

@@ -13,6 +13,8 @@ static const struct route routes[] = {
     LOCAL("GET", "/unload", api_unload_all_text),
     LOCAL("POST", "/api/models/unload", api_unload_all_json),
     LOCAL("POST", "/api/models/unload/*", api_unload_one),
+    LOCAL("GET", "/api/profiles", api_profiles),
+    LOCAL("PUT", "/api/profiles/active", api_set_profile),
     LOCAL("GET", "/api/version", api_version),
     LOCAL("GET", "/api/events", api_llamaswap_events),
     LOCAL("GET", "/api/performance", api_performance),

@@ -242,6 +242,7 @@ const struct part server_parts[] = {
      .close = close_devices,
      .fini = fini_devices},
     {.name = "modes", .start = start_modes, .reload = modes_reload, .fini = fini_modes},
+    {.name = "profiles", .reload = profiles_reload, .fini = profiles_fini},
     {.name = "deciding", .start = start_deciding},
     {.name = "listeners",
      .open = open_listeners,

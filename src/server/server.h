@@ -15,6 +15,7 @@
 #include "server/logs.h"
 #include "server/modes.h"
 #include "server/process/children.h"
+#include "server/profiles.h"
 #include "server/proxy/body.h"
 #include "server/roster.h"
 #include "server/route.h"
@@ -60,6 +61,7 @@ struct server {
     struct decisions decisions;
     struct hooks hooks;
     struct modes modes;
+    struct profiles profiles;
     char *scratch, *spool_scratch; /* owned, SERVER_SCRATCH_BYTES each; valid within one callback */
     struct http_head head;         /* scratch of the same kind, for parsing */
     uint64_t started_ns, started_wall_ns;

@@ -102,6 +102,7 @@ static void release(struct exchange *ex)
     scanner_free(ex->scanner);
     body_fini(&ex->body);
     free(ex->head);
+    free(ex->ask.query);
     config_ref_put(ex->config);
     free(ex);
 }

@@ -19,6 +19,7 @@
 #include "core/core.h"
 #include "http/chunk.h"
 #include "http/head.h"
+#include "server/proxy/auth.h"
 #include "server/proxy/body.h"
 #include "server/route.h"
 #include "server/timeouts.h"
@@ -44,10 +45,12 @@ enum exchange_state {
 /* What the request wants, as far as the core and the model's server care. */
 struct exchange_ask {
     uint64_t wait_ns_max; /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
-    uint32_t key;         /* a number for the API key that it came with; 0: none */
+    struct auth auth;     /* the API key that it came with */
     enum class class;     /* X-Wharf-Class; CLASS__COUNT: not given */
     uint32_t path_skip;   /* characters of the path that the model's server does not see */
     bool stream;          /* a JSON body says "stream": true */
+    const char *selector; /* the one that chose its model, of the configuration; NULL: none */
+    char *query;          /* owned; goes upstream in place of the client's; NULL: that does */
 };
 
 /* The body of the upstream's answer, while it comes in. */
@@ -117,6 +120,8 @@ void exchange_over(struct exchange *ex, enum ended how, bool keep);
 void exchange_route(struct exchange *ex);
 /* By the model in the query; answers when there is none. */
 void exchange_route_query(struct exchange *ex);
+/* What the name stands for. False, and answered, when that is nothing. */
+bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who);
 /* Into the queue of what its name stands for. */
 void exchange_admit(struct exchange *ex, const struct naming *who);
 /* Whether the request carries one of the configured keys (or none is configured); notes which. */

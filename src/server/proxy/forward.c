@@ -132,10 +132,12 @@ static size_t format_head(struct exchange *ex, const struct origin *o)
     put(&w, " ", 1);
     put_text(&w, o->base_path);
     put_span(&w, ex, path);
-    if (h->query.len) {
+    if (h->query.len)
         put(&w, "?", 1);
+    if (ex->ask.query)
+        put_text(&w, ex->ask.query);
+    else
         put_span(&w, ex, h->query);
-    }
     put_text(&w, " HTTP/1.1\r\n");
     if (!http_head_find(h, HTTP_FIELD_HOST)) {
         put_text(&w, "Host: ");

@@ -1,11 +1,11 @@
 /* Where a request goes: its route, its key, what it wishes for, and the model that it names. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/pure/errors.h"
 #include "http/url.h"
 #include "server/naming.h"
 #include "server/proxy/answer.h"
-#include "server/proxy/auth.h"
 #include "server/proxy/client.h"
 #include "server/proxy/scanner.h"
 #include "server/server.h"
@@ -38,11 +38,56 @@ void exchange_fail_unknown(struct exchange *ex, const char *name)
     buf_fini(&text);
 }
 
+static void fail_name(struct exchange *ex, enum naming_result result, const char *name,
+                      const struct naming *who)
+{
+    struct buf text = {0};
+    switch (result) {
+    case NAMING_OFF:
+        buf_text(&text, "the active profile has switched off ");
+        buf_json_text(&text, name);
+        exchange_fail_error(ex, ERR_NAME_OFF, text.data);
+        break;
+    case NAMING_NO_TARGET:
+        buf_text(&text, "selector ");
+        buf_json_text(&text, who->selector);
+        buf_text(&text, " has no available targets: all of them are stopping");
+        exchange_fail_error(ex, ERR_NO_TARGET, text.data);
+        break;
+    case NAMING_UNKNOWN:
+    case NAMING_FOUND:
+        exchange_fail_unknown(ex, who->asked);
+        break;
+    }
+    buf_fini(&text);
+}
+
+bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who)
+{
+    enum naming_result result = naming_choose(ex->server, ex->config, name, ret_who);
+    if (result != NAMING_FOUND)
+        fail_name(ex, result, name, ret_who);
+    return result == NAMING_FOUND;
+}
+
+/* Class and patience: the request's own word, else its key's, else the model's; in the bounds that
+ * the key sets. */
+static void settle_wishes(struct exchange *ex, const struct config_model *m)
+{
+    const struct config_key *key = ex->ask.auth.key;
+    if (ex->ask.class == CLASS__COUNT)
+        ex->ask.class = (enum class)(key && key->has_class ? key->class : m->class);
+    if (key && ex->ask.class < (enum class)key->class_max)
+        ex->ask.class = (enum class)key->class_max;
+    if (key && key->has_wait && ex->ask.wait_ns_max > key->wait_ns_max)
+        ex->ask.wait_ns_max = key->wait_ns_max;
+}
+
 void exchange_admit(struct exchange *ex, const struct naming *who)
 {
     ex->slot = who->slot;
-    if (ex->ask.class == CLASS__COUNT)
-        ex->ask.class = (enum class)who->model->class;
+    ex->ask.selector = who->selector;
+    settle_wishes(ex, who->model);
     ex->state = EXCHANGE_WAITING;
     traffic_begin(ex);
     runner_event(&ex->server->runner, (struct event){.type = EVENT_REQUEST_ARRIVED,
@@ -50,17 +95,34 @@ void exchange_admit(struct exchange *ex, const struct naming *who)
                                                                  .model = ex->slot,
                                                                  .class = ex->ask.class,
                                                                  .wait_ns_max = ex->ask.wait_ns_max,
-                                                                 .key = ex->ask.key}});
+                                                                 .key = ex->ask.auth.number}});
+}
+
+/* The name in the query, as the model's server is to see it: profile and selector may have put
+ * another in its place. */
+static void rename_in_query(struct exchange *ex, const char *name)
+{
+    struct http_span q = ex->head->query;
+    const char *query = ex->bytes + q.off;
+    struct buf text = {0};
+    size_t off, len;
+    must(url_query_span(query, q.len, "model", &off, &len));
+    buf_append(&text, query, off);
+    url_encode(&text, name);
+    buf_append(&text, query + off + len, q.len - off - len);
+    free(ex->ask.query);
+    ex->ask.query = buf_take(&text);
 }
 
 /* The model is known by name: into the queue, or 404. */
 static void identify(struct exchange *ex, const char *name)
 {
     struct naming who;
-    if (naming_resolve(ex->config, name, &who))
-        exchange_admit(ex, &who);
-    else
-        exchange_fail_unknown(ex, name);
+    if (!exchange_name(ex, name, &who))
+        return;
+    if (who.asked != name)
+        rename_in_query(ex, who.asked);
+    exchange_admit(ex, &who);
 }
 
 void exchange_route_query(struct exchange *ex)
@@ -96,9 +158,12 @@ static void route_path(struct exchange *ex)
 {
     uint32_t from = ex->route->upstream_skip, len = ex->head->path.len - from;
     const char *path = ex->bytes + ex->head->path.off + from;
-    struct naming who;
-    uint32_t best = naming_path(ex->config, path, len, &who);
-    if (best == 0) {
+    struct naming who = {0};
+    enum naming_result result;
+    uint32_t best = naming_path(ex->server, ex->config, path, len, &result, &who);
+    if (best && result != NAMING_FOUND) {
+        fail_name(ex, result, who.asked, &who);
+    } else if (best == 0) {
         char name[MODEL_NAME_MAX];
         const char *slash = memchr(path, '/', len);
         size_t first = slash ? (size_t)(slash - path) : len;
@@ -130,7 +195,7 @@ static void route_body(struct exchange *ex)
 
 bool exchange_authorized(struct exchange *ex)
 {
-    return auth_allows(ex->config->config, ex->head, ex->bytes, &ex->ask.key);
+    return auth_allows(ex->config->config, ex->head, ex->bytes, &ex->ask.auth);
 }
 
 /* The value of the only field of that name, "" where there is none. False: there are several, or

@@ -13,10 +13,13 @@
 struct body;
 struct scanner;
 
+/* What the body is. */
+enum scanned { SCANNED_JSON, SCANNED_MULTIPART, SCANNED_FORM };
+
 struct scanner_result {
     const char *model; /* NUL-terminated; valid as long as the scanner; NULL: none was found */
     bool stream;       /* JSON "stream": true */
-    bool json;         /* how to write another name in its place: as JSON, or as it is */
+    enum scanned how;
     uint64_t off, len; /* where the name's value stands in the body */
 };
 
