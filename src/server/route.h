@@ -47,8 +47,15 @@ struct route_request {
 struct problem {
     int error;              /* enum error_code */
     const char *detail;     /* a sentence; NULL: the error's own text */
-    uint32_t retry_after_s; /* 0: 1 s where a retry can help, else no Retry-After */
+    uint32_t retry_after_s; /* 0: the estimate where a retry can help, else no Retry-After */
     const char *allow;      /* 405: the methods that the path has */
+};
+
+/* Who is to be told: in whose error shape, and what the request's Accept says. */
+struct problem_reader {
+    enum route_face face;
+    const char *accept; /* not terminated; NULL: not said */
+    size_t accept_len;
 };
 
 /* What is answered on a listener; static. */
@@ -60,8 +67,9 @@ struct server_api {
                                 const char **ret_allow);
     /* Answers any OPTIONS request. */
     void (*preflight)(struct server *s, struct exchange *ex);
-    /* Appends the JSON body that says what is wrong. */
-    void (*format_problem)(const struct problem *p, enum route_face face, struct buf *out);
+    /* Appends the body that says what is wrong. Returns its Content-Type, static. */
+    const char *(*format_problem)(const struct problem *p, const struct problem_reader *who,
+                                  struct buf *out);
 };
 
 #endif

@@ -72,11 +72,45 @@ static void cut(struct exchange *ex)
     client_truncate(c, reset);
 }
 
+/* When it may be worth another try; 0: never. What is wrong with one model is over, at the
+ * earliest, when its next request would be served. */
+static uint32_t retry_after_s(const struct exchange *ex, const struct problem *p)
+{
+    if (!error_info(p->error)->retryable)
+        return 0;
+    if (p->retry_after_s)
+        return p->retry_after_s;
+    bool known = roster_model(&ex->server->roster, ex->slot) != NULL;
+    return known ? core_estimate_s(ex->server->runner.core, ex->slot) : 1;
+}
+
+static void refuse(struct exchange *ex, const struct problem *problem)
+{
+    struct problem p = *problem;
+    struct buf fields = {0}, body = {0};
+    const struct http_field *accept = http_head_find(ex->head, HTTP_FIELD_ACCEPT);
+    struct problem_reader who = {.face = ex->route ? ex->route->face : FACE_OPENAI};
+    if (accept) {
+        who.accept = ex->bytes + accept->value.off;
+        who.accept_len = accept->value.len;
+    }
+    p.retry_after_s = retry_after_s(ex, problem);
+    if (p.retry_after_s)
+        buf_printf(&fields, "Retry-After: %u\r\n", p.retry_after_s);
+    if (p.allow)
+        buf_printf(&fields, "Allow: %s\r\n", p.allow);
+    if (p.error == ERR_UNAUTHORIZED)
+        buf_text(&fields, "WWW-Authenticate: Basic realm=\"llama-swap\"\r\n");
+    const char *type = ex->client->api->format_problem(&p, &who, &body);
+    exchange_reply(ex, error_info(p.error)->http_status, type, fields.data, body.data, body.len);
+    buf_fini(&fields);
+    buf_fini(&body);
+}
+
 void exchange_fail(struct exchange *ex, const struct problem *p)
 {
-    const struct error_info *info = error_info(p->error);
     log_debug(roster_id(&ex->server->roster, ex->slot), "request failed code=%s begun=%d",
-              info->code, ex->answer_begun);
+              error_info(p->error)->code, ex->answer_begun);
     if (!ex->client) {
         ex->upstream_keep = false;
         exchange_over(ex, ENDED_GONE, false);
@@ -87,22 +121,10 @@ void exchange_fail(struct exchange *ex, const struct problem *p)
             cut(ex);
         return;
     }
-    char fields[128] = "";
-    bool later = info->retryable && (info->http_status == 503 || info->http_status == 429);
-    if (p->retry_after_s || later)
-        snprintf(fields, sizeof(fields), "Retry-After: %u\r\n",
-                 p->retry_after_s ? p->retry_after_s : 1);
-    if (p->allow)
-        snprintf(fields, sizeof(fields), "Allow: %.64s\r\n", p->allow);
-    if (p->error == ERR_UNAUTHORIZED)
-        snprintf(fields, sizeof(fields), "WWW-Authenticate: Basic realm=\"wharf\"\r\n");
-    struct buf body = {0};
-    ex->client->api->format_problem(p, ex->route ? ex->route->face : FACE_OPENAI, &body);
     /* After bytes that are no valid HTTP, nothing on the connection can be trusted. */
     if (p->error == ERR_HTTP_INVALID)
         ex->client_keep_alive = false;
-    exchange_reply(ex, info->http_status, "application/json", fields, body.data, body.len);
-    buf_fini(&body);
+    refuse(ex, p);
 }
 
 void exchange_fail_error(struct exchange *ex, int error, const char *detail)
