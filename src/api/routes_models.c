@@ -3,7 +3,7 @@
 
 /* clang-format off */
 static const struct route routes[] = {
-    BODY("/v1/chat/completions"),
+    CHAT("/v1/chat/completions"),
     BODY("/v1/completions"),
     BODY("/v1/responses"),
     BODY("/v1/embeddings"),

@@ -27,6 +27,7 @@ struct route {
     enum route_kind kind;
     enum route_face face;
     bool open;              /* needs no key */
+    bool tells_loading;     /* answers a stream in which llama-swap's loading state may stand */
     uint32_t upstream_skip; /* leading characters of the path that the model's server does not
                                see; for ROUTE_MODEL_PATH the length of the prefix */
     void (*handle)(struct server *s, struct exchange *ex); /* ROUTE_LOCAL */

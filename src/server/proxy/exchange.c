@@ -97,6 +97,7 @@ static void release(struct exchange *ex)
     struct server *s = ex->server;
     s->exchanges->items[ex->self.slot] = NULL;
     pool_put(&s->exchanges->pool, ex->self.slot);
+    waiting_over(ex);
     if (ex->filter && ex->filter->fini)
         ex->filter->fini(ex);
     scanner_free(ex->scanner);
@@ -183,6 +184,7 @@ void exchange_waiting(struct server *s, const struct effect *e)
     ex->waiter = e->waiter;
     log_debug(roster_id(&s->roster, e->model), "waiting position=%u estimate_s=%u", e->position,
               e->retry_after_s);
+    waiting_begin(ex, e);
 }
 
 void exchange_granted(struct server *s, const struct effect *e)
@@ -194,7 +196,8 @@ void exchange_granted(struct server *s, const struct effect *e)
     }
     must(ex->state == EXCHANGE_WAITING);
     ex->waiter = e->waiter;
-    exchange_forward(ex);
+    if (waiting_granted(ex))
+        exchange_forward(ex);
 }
 
 /* What a reason is to clients; those that are not listed end loads only. */
@@ -280,6 +283,7 @@ void exchange_refused(struct server *s, const struct effect *e)
     struct problem p;
     exchange_describe(s, e, &p, &text);
     ex->waiter = (struct id){0}; /* a refusal is final */
+    waiting_over(ex);
     exchange_fail(ex, &p);
     buf_fini(&text);
 }

@@ -8,7 +8,8 @@
  * queue. FORWARDING: granted; the request goes to the model's server, no byte of an answer has
  * come. RELAYING: the answer goes to the client. Each exchange that the core was told of ends with
  * exactly one REQUEST_ENDED, unless the core refused it. A route with the model in its path goes to
- * WAITING while the body is still coming. */
+ * WAITING while the body is still coming. A client that is told of its wait in a stream (waiting.h)
+ * has had the head of its answer from WAITING on: answer_begun. */
 #ifndef SERVER_PROXY_EXCHANGE_H
 #define SERVER_PROXY_EXCHANGE_H
 
@@ -20,6 +21,7 @@
 #include "http/chunk.h"
 #include "http/head.h"
 #include "server/proxy/body.h"
+#include "server/proxy/waiting.h"
 #include "server/route.h"
 #include "server/timeouts.h"
 
@@ -43,11 +45,12 @@ enum exchange_state {
 
 /* What the request wants, as far as the core and the model's server care. */
 struct exchange_ask {
-    uint64_t wait_ns_max; /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
-    uint32_t key;         /* a number for the API key that it came with; 0: none */
-    enum class class;     /* X-Wharf-Class; CLASS__COUNT: not given */
-    uint32_t path_skip;   /* characters of the path that the model's server does not see */
-    bool stream;          /* a JSON body says "stream": true */
+    uint64_t wait_ns_max;   /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
+    uint32_t key;           /* a number for the API key that it came with; 0: none */
+    enum class class;       /* X-Wharf-Class; CLASS__COUNT: not given */
+    uint32_t path_skip;     /* characters of the path that the model's server does not see */
+    bool stream;            /* a JSON body says "stream": true */
+    enum progress progress; /* X-Wharf-Progress */
 };
 
 /* The body of the upstream's answer, while it comes in. */
@@ -74,6 +77,7 @@ struct exchange {
     uint64_t body_sent;
     uint32_t slot; /* the model's; CORE_SLOT_NONE: not known yet */
     struct exchange_ask ask;
+    struct waiting waiting;
     bool body_complete, sent_all, bounced, fresh_only, is_head_method, client_keep_alive;
     bool send_chunked; /* the body goes upstream in chunks: its length is not known */
     bool client_http10, answer_begun, expects_continue;

@@ -174,6 +174,10 @@ static bool read_wishes(struct exchange *ex)
                             "X-Wharf-Wait is a number of seconds, such as 30 or 0.5");
         return false;
     }
+    if (!find_once(ex, "x-wharf-progress", text) || !waiting_parse(text, &ex->ask.progress)) {
+        exchange_fail_error(ex, ERR_FIELD_INVALID, "X-Wharf-Progress is interim, comments or none");
+        return false;
+    }
     return true;
 }
 
