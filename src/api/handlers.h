@@ -13,6 +13,8 @@
 /* llamaswap.c */
 void api_health(struct server *s, struct exchange *ex);
 void api_root(struct server *s, struct exchange *ex);
+void api_favicon(struct server *s, struct exchange *ex);
+void api_upstream_page(struct server *s, struct exchange *ex);
 void api_list_models(struct server *s, struct exchange *ex);
 void api_running(struct server *s, struct exchange *ex);
 void api_unload_all_text(struct server *s, struct exchange *ex);

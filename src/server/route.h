@@ -16,6 +16,7 @@ enum route_kind {
     ROUTE_MODEL_BODY,  /* in a JSON body, a multipart form, or a urlencoded form */
     ROUTE_MODEL_QUERY, /* ?model= */
     ROUTE_MODEL_PATH,  /* the path after the prefix begins with it */
+    ROUTE_MODEL_FIXED, /* in the route; only the path with nothing behind the prefix brings it in */
 };
 
 /* Whose error shape clients of the path parse. */
@@ -30,6 +31,7 @@ struct route {
     bool tells_loading;     /* answers a stream in which llama-swap's loading state may stand */
     uint32_t upstream_skip; /* leading characters of the path that the model's server does not
                                see; for ROUTE_MODEL_PATH the length of the prefix */
+    const char *model;      /* ROUTE_MODEL_FIXED */
     void (*handle)(struct server *s, struct exchange *ex); /* ROUTE_LOCAL */
 };
 

@@ -7,6 +7,7 @@
 #include "server/proxy/answer.h"
 #include "server/proxy/auth.h"
 #include "server/proxy/client.h"
+#include "server/proxy/paths.h"
 #include "server/proxy/scanner.h"
 #include "server/server.h"
 #include "server/traffic.h"
@@ -76,41 +77,6 @@ void exchange_route_query(struct exchange *ex)
         exchange_fail_error(ex, ERR_MODEL_MISSING, NULL);
     else
         identify(ex, name);
-}
-
-/* /upstream/NAME without a slash behind it: relative links of a model's pages would miss. */
-static void redirect_to_slash(struct exchange *ex)
-{
-    struct http_span path = ex->head->path, query = ex->head->query;
-    struct buf fields = {0};
-    buf_printf(&fields, "Location: %.*s/", (int)path.len, ex->bytes + path.off);
-    if (query.len)
-        buf_printf(&fields, "?%.*s", (int)query.len, ex->bytes + query.off);
-    buf_text(&fields, "\r\n");
-    bool safe = ex->is_head_method || http_span_equal(ex->bytes, ex->head->method, "GET");
-    exchange_reply(ex, safe ? 301 : 308, "text/plain", fields.data, "", 0);
-    buf_fini(&fields);
-}
-
-static void route_path(struct exchange *ex)
-{
-    uint32_t from = ex->route->upstream_skip, len = ex->head->path.len - from;
-    const char *path = ex->bytes + ex->head->path.off + from;
-    struct naming who;
-    uint32_t best = naming_path(ex->config, path, len, &who);
-    if (best == 0) {
-        char name[MODEL_NAME_MAX];
-        const char *slash = memchr(path, '/', len);
-        size_t first = slash ? (size_t)(slash - path) : len;
-        if (!url_decode(path, first, false, name, sizeof(name)))
-            name[0] = '\0';
-        exchange_fail_unknown(ex, name);
-    } else if (best == len) {
-        redirect_to_slash(ex);
-    } else {
-        ex->ask.path_skip = from + best;
-        exchange_admit(ex, &who);
-    }
 }
 
 static void route_body(struct exchange *ex)
@@ -186,6 +152,8 @@ static bool admissible(struct exchange *ex, const char *allow)
     const struct http_head *h = ex->head;
     struct server *s = ex->server;
     if (!ex->route) {
+        if (!allow && paths_redirect_clean(ex))
+            return false;
         exchange_fail(ex, &(struct problem){.error = allow ? ERR_METHOD_INVALID : ERR_ROUTE_UNKNOWN,
                                             .allow = allow});
         return false;
@@ -211,18 +179,12 @@ void exchange_route(struct exchange *ex)
 {
     const struct http_head *h = ex->head;
     struct server *s = ex->server;
-    const struct server_api *api = ex->client->api;
     const char *allow = NULL;
     if (http_span_equal(ex->bytes, h->method, "OPTIONS")) {
-        api->preflight(s, ex);
+        ex->client->api->preflight(s, ex);
         return;
     }
-    ex->route = api->find(api,
-                          &(struct route_request){.method = ex->bytes + h->method.off,
-                                                  .method_len = h->method.len,
-                                                  .path = ex->bytes + h->path.off,
-                                                  .path_len = h->path.len},
-                          &allow);
+    ex->route = paths_find(ex, ex->bytes + h->path.off, h->path.len, &allow);
     if (!admissible(ex, allow))
         return;
     switch (ex->route->kind) {
@@ -237,7 +199,10 @@ void exchange_route(struct exchange *ex)
             exchange_route_query(ex);
         break;
     case ROUTE_MODEL_PATH:
-        route_path(ex);
+        paths_route(ex);
+        break;
+    case ROUTE_MODEL_FIXED:
+        paths_route_fixed(ex);
         break;
     }
 }
