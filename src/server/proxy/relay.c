@@ -9,6 +9,7 @@
 #include "base/pure/errors.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/cors.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
 #include "server/traffic.h"
@@ -35,10 +36,13 @@ static size_t append_text(char *to, size_t at, const char *text)
     return append(to, at, text, strlen(text));
 }
 
-static size_t append_waiting(const struct exchange *ex, char *to, size_t at)
+/* What wharf has to say. cors: of who may read it, too. */
+static size_t append_own(const struct exchange *ex, bool cors, char *to, size_t at)
 {
     struct buf fields = {0};
     waiting_put_fields(ex, &fields);
+    if (cors)
+        cors_put_fields(ex, &fields);
     at = append(to, at, fields.data, fields.len);
     buf_fini(&fields);
     return at;
@@ -93,7 +97,9 @@ static size_t format_head(struct exchange *ex, const struct http_head *h, const 
     }
     if (sse)
         at = append_text(to, at, "X-Accel-Buffering: no\r\n");
-    at = append_waiting(ex, to, at);
+    bool cors = !tunnel && http_head_find(ex->head, HTTP_FIELD_ORIGIN) &&
+                !http_head_find_text(h, data, "access-control-allow-origin");
+    at = append_own(ex, cors, to, at);
     at = tunnel ? append_text(to, at, "Connection: Upgrade\r\n")
                 : append_framing(ex, h->framing, to, at);
     return append(to, at, "\r\n", 2);
@@ -111,7 +117,7 @@ static size_t filter_head(struct exchange *ex, const struct http_head *h, const 
     must(begun ? text.len == 0 : text.len < SERVER_SCRATCH_BYTES - 4096);
     if (!begun) {
         at = append(to, at, text.data, text.len);
-        at = append_waiting(ex, to, at);
+        at = append_own(ex, true, to, at);
         at = append_framing(ex, h->framing == HTTP_BODY_NONE ? h->framing : HTTP_BODY_CHUNKED, to,
                             at);
         at = append(to, at, "\r\n", 2);

@@ -7,6 +7,7 @@
 #include "base/pure/errors.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/cors.h"
 #include "server/proxy/relay.h"
 #include "server/server.h"
 #include "server/traffic.h"
@@ -34,6 +35,7 @@ static void format_head(struct exchange *ex, int status, const char *content_typ
     if (fields)
         buf_text(out, fields);
     waiting_put_fields(ex, out);
+    cors_put_fields(ex, out);
     if (!can_keep(ex))
         buf_text(out, "Connection: close\r\n");
     else if (ex->client_http10)
