@@ -2,10 +2,13 @@
 
 import json
 import re
+import signal
+import threading
 
 import pytest
 
-from wharf_harness import SSE_HEAD, Later, chat_body, content, demo, held, models, serve_requests
+from wharf_harness import (SECONDS, SSE_HEAD, Later, chat_body, content, demo, free_port, held, models,
+                           serve_requests)
 
 CHAT = "/v1/chat/completions"
 OWN = ("X-Wharf-Queued", "X-Wharf-Position", "X-Wharf-Estimate")
@@ -172,6 +175,67 @@ def test_a_failed_load(wharf, path):
         assert got["error"]["code"] == "load_failed" and "no such file" in got["error"]["message"]
         assert (got.get("type") == "error") == (path == "/v1/messages")
         assert c.ask("GET", "/health").status == 200, "the connection goes on"
+
+
+def test_a_server_that_is_not_there(wharf):
+    """The request goes back into the queue with its stream begun, and fails the second time."""
+    d = wharf({"models": {"m": {"cmd": "sleep 3600", "checkEndpoint": "none",
+                                "proxy": f"http://127.0.0.1:{free_port()}"}}})
+    answer = d.chat("m", stream=True, headers={"X-Wharf-Progress": "comments"})
+    assert answer.status == 200 and answer.complete, answer
+    assert answer.text.count("event: error") == 1
+    error = json.loads(answer.text.rpartition("data: ")[2])["error"]
+    assert error["code"] in ("upstream_refused", "load_failed"), answer
+    d.until_model("m", in_flight=0, waiting=0)
+
+
+def test_a_stream_that_waits_is_ended_at_shutdown(wharf, tmp_path):
+    d = wharf({"models": {"m": held(demo("m"), tmp_path / "never")}})
+    c = d.connect()
+    c.request("POST", CHAT, chat_body("m", stream=True), {"X-Wharf-Progress": "comments"})
+    events = c.sse(c.head())
+    d.until_model("m", waiting=1)
+    d.signal(signal.SIGTERM)
+    assert json.loads(next(events)["data"])["error"]["code"] == "shutting_down"
+    assert not list(events)
+    assert d.wait() == 0
+
+
+def test_an_aborted_load_while_a_page_is_told(wharf, tmp_path):
+    d = wharf({"models": {"m": held(demo("m"), tmp_path / "never")}})
+    c = d.connect()
+    c.request("POST", CHAT, chat_body("m", stream=True), {"X-Wharf-Progress": "comments"})
+    events = c.sse(c.head())
+    d.until_model("m", waiting=1)
+    d.ok(d.post("/api/models/unload"))
+    assert json.loads(next(events)["data"])["error"]["code"] == "model_unloaded"
+
+
+def test_the_retry_on_a_fresh_connection(wharf, upstream):
+    """A connection that went stale is replaced also where the stream has begun."""
+    go, served = threading.Event(), []
+
+    def serve(peer, number):
+        served.append((number, peer.request()[2]))
+        if number == 1:
+            go.wait(SECONDS)
+            peer.answer("{}")
+            served.append((number, peer.request()[2]))
+            peer.close()
+        else:
+            peer.answer("data: x\n\n", kind="text/event-stream")
+    d = wharf({"models": {"m": upstream(serve).model(concurrencyLimit=1)}})
+    first = Later(d.chat, "m")
+    d.until_model("m", in_flight=1)
+    c = d.connect()
+    c.request("POST", CHAT, chat_body("m", stream=True), {"X-Wharf-Progress": "comments"})
+    answer = c.head()
+    d.until_model("m", waiting=1)
+    go.set()
+    answer.body = b"".join(c.pieces(answer))
+    assert first.result().status == 200
+    assert answer.complete and answer.body.endswith(b"data: x\n\n"), answer
+    assert [number for number, _ in served] == [1, 1, 2] and served[1][1] == served[2][1]
 
 
 def test_a_client_that_leaves_while_it_is_told(wharf, tmp_path):
