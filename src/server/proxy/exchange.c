@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/pure/errors.h"
 #include "server/instance.h"
+#include "server/origin.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/relay.h"
@@ -163,6 +164,21 @@ void exchange_end_drained(struct server *s)
         struct exchange *ex = s->exchanges->items[i];
         if (ex && !ex->client)
             exchange_over(ex, ENDED_GONE, false);
+    }
+}
+
+void exchange_end_uncounted(const struct origin *o)
+{
+    struct exchange_table *t = o->server->exchanges;
+    for (uint32_t i = 0; i < t->pool.high_water; i++) {
+        struct exchange *ex = t->items[i];
+        if (!ex || !ex->upstream || ex->upstream->origin != o || !id_none(ex->waiter))
+            continue;
+        ex->upstream_keep = false;
+        if (ex->state == EXCHANGE_TUNNEL)
+            exchange_over(ex, ENDED_CUT, false);
+        else
+            exchange_fail_error(ex, ERR_UNLOADED, NULL);
     }
 }
 

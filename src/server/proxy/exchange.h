@@ -29,6 +29,7 @@ struct client;
 struct config_ref;
 struct exchange_table;
 struct naming;
+struct origin;
 struct relay_filter;
 struct scanner;
 struct server;
@@ -68,7 +69,8 @@ struct exchange {
     struct config_ref *config; /* counted */
     const struct route *route;
     struct id self;   /* its place in the table; as a tag in the core */
-    struct id waiter; /* the core's name for it; none before and after */
+    struct id waiter; /* the core's name for it; none before and after, and for those that pass by
+                         the core (compat.ignoreWebsockets) */
     enum exchange_state state;
     struct http_head *head; /* owned, with the bytes behind it; freed when the answer begins */
     const char *bytes;      /* of the head; within the same memory */
@@ -109,6 +111,8 @@ void exchange_command_done(struct server *s, const struct effect *e);
 void exchange_client_gone(struct exchange *ex);
 /* Ends those that were kept for that. */
 void exchange_end_drained(struct server *s);
+/* Ends those that the core was not told of, and that are with this server: it is about to stop. */
+void exchange_end_uncounted(const struct origin *o);
 /* Its id as one number, never 0: what the core calls it by. */
 uint64_t exchange_tag(const struct exchange *ex);
 bool exchange_lives(const struct server *s, struct id self);

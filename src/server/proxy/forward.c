@@ -161,7 +161,7 @@ static struct origin *origin_of(const struct exchange *ex)
 /* Back into the queue, once: its server was not there to take it. */
 static bool bounce(struct exchange *ex)
 {
-    if (ex->bounced || ex->body_sent)
+    if (ex->bounced || ex->body_sent || id_none(ex->waiter))
         return false;
     ex->bounced = true;
     ex->state = EXCHANGE_WAITING;

@@ -3,6 +3,7 @@
 
 #include "base/pure/errors.h"
 #include "http/url.h"
+#include "server/instance.h"
 #include "server/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/auth.h"
@@ -39,9 +40,35 @@ void exchange_fail_unknown(struct exchange *ex, const char *name)
     buf_fini(&text);
 }
 
+static bool is_websocket(const struct exchange *ex)
+{
+    const struct http_field *f = http_head_find(ex->head, HTTP_FIELD_UPGRADE);
+    return ex->head->upgrade && f && http_span_equal_case(ex->bytes, f->value, "websocket");
+}
+
+/* compat.ignoreWebsockets: past the core, which neither loads the model for it nor lets it stand in
+ * anybody's way; it ends with its model's server. */
+static void pass_by(struct exchange *ex)
+{
+    struct buf text = {0};
+    if (instance_ready(ex->server, ex->slot)) {
+        traffic_begin(ex);
+        exchange_forward(ex);
+        return;
+    }
+    buf_printf(&text, "model %s is not loaded; ignored websocket requests cannot start it",
+               roster_id(&ex->server->roster, ex->slot));
+    exchange_fail_error(ex, ERR_CONFLICT, text.data);
+    buf_fini(&text);
+}
+
 void exchange_admit(struct exchange *ex, const struct naming *who)
 {
     ex->slot = who->slot;
+    if (who->model->ignore_websockets && is_websocket(ex)) {
+        pass_by(ex);
+        return;
+    }
     if (ex->ask.class == CLASS__COUNT)
         ex->ask.class = (enum class)who->model->class;
     ex->state = EXCHANGE_WAITING;
