@@ -60,6 +60,16 @@ def test_interim_answers(wharf, tmp_path):
     assert c.ask("POST", CHAT, chat_body("m"), {"X-Wharf-Progress": "interim"}).status == 200
 
 
+def test_official_clients_read_past_interim_answers(wharf):
+    openai = pytest.importorskip("openai")
+    d = wharf(models("m"))
+    client = openai.OpenAI(base_url=d.url + "/v1", api_key="k", max_retries=0,
+                           default_headers={"X-Wharf-Progress": "interim"})
+    answer = client.chat.completions.create(model="m",
+                                            messages=[{"role": "user", "content": "hello"}])
+    assert answer.choices[0].message.content
+
+
 def test_interim_answers_are_only_sent_to_who_asks(wharf, tmp_path):
     d = wharf({"models": {"m": held(demo("m"), tmp_path / "go")}})
     c = d.connect().request("POST", CHAT, chat_body("m"))
