@@ -13,6 +13,8 @@
 /* llamaswap.c */
 void api_health(struct server *s, struct exchange *ex);
 void api_root(struct server *s, struct exchange *ex);
+void api_favicon(struct server *s, struct exchange *ex);
+void api_upstream_page(struct server *s, struct exchange *ex);
 void api_running(struct server *s, struct exchange *ex);
 void api_unload_all_text(struct server *s, struct exchange *ex);
 void api_unload_all_json(struct server *s, struct exchange *ex);
@@ -61,7 +63,8 @@ void api_log_stream_models(struct server *s, struct exchange *ex);
 void api_model_log_stream(struct server *s, struct exchange *ex);
 
 /* problems.c */
-void api_format_problem(const struct problem *p, enum route_face face, struct buf *out);
+const char *api_format_problem(const struct problem *p, const struct problem_reader *who,
+                               struct buf *out);
 /* Answers with the problem that a core's reason stands for. */
 void api_fail_reason(struct exchange *ex, uint32_t slot, enum reason why);
 

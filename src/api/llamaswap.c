@@ -25,6 +25,20 @@ void api_root(struct server *s, struct exchange *ex)
     exchange_reply(ex, 200, "text/plain; charset=utf-8", NULL, text, sizeof(text) - 1);
 }
 
+/* Browsers ask for it unbidden. */
+void api_favicon(struct server *s, struct exchange *ex)
+{
+    (void)s;
+    exchange_reply(ex, 204, NULL, NULL, "", 0);
+}
+
+/* llama-swap sends those who leave out the model to its page of models. */
+void api_upstream_page(struct server *s, struct exchange *ex)
+{
+    (void)s;
+    exchange_reply(ex, 302, "text/plain", "Location: /\r\n", "", 0);
+}
+
 void api_version(struct server *s, struct exchange *ex)
 {
     struct buf json = {0};

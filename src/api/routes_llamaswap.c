@@ -7,6 +7,8 @@ static const struct route routes[] = {
     OPEN("GET", "/wol-health", api_health),
     OPEN("GET", "/ready", api_health),
     OPEN("GET", "/", api_root),
+    OPEN("GET", "/favicon.ico", api_favicon),
+    OPEN("GET", "/upstream", api_upstream_page),
     LOCAL("GET", "/v1/models", api_list_models),
     LOCAL("GET", "/models", api_list_models),
     LOCAL("GET", "/running", api_running),

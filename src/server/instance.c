@@ -17,6 +17,7 @@
 #include "server/origin.h"
 #include "server/ports.h"
 #include "server/probe.h"
+#include "server/proxy/exchange.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
 
@@ -161,6 +162,7 @@ static void start_probe(struct instance *in)
 static void ask_to_stop(struct instance *in)
 {
     upstream_drop_idle(in->origin);
+    exchange_end_uncounted(in->origin);
     if (in->model->stop_argv.count)
         instance_run_stop(in);
     else
@@ -185,6 +187,7 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
         break;
     case PROCESS_DO_KILL:
         upstream_drop_idle(in->origin);
+        exchange_end_uncounted(in->origin);
         if (in->child)
             child_kill(in->child);
         break;

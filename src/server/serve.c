@@ -132,7 +132,9 @@ static void on_signal(uv_signal_t *handle, int signum)
 
 static void on_expired(struct timeout *t, enum timeout_kind kind)
 {
-    if (kind >= TIMEOUT_POOL)
+    if (kind == TIMEOUT_PROGRESS)
+        waiting_on_timeout(t);
+    else if (kind >= TIMEOUT_POOL)
         upstream_on_timeout(container_of(t, struct upstream, timeout), kind);
     else
         client_on_timeout(container_of(t, struct client, timeout), kind);

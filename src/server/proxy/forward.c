@@ -70,6 +70,9 @@ static bool withheld(const struct exchange *ex, const struct http_field *f)
     if (f->known == HTTP_FIELD_OTHER && f->name.len > strlen(OWN_PREFIX) &&
         strncasecmp(ex->bytes + f->name.off, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
         return true;
+    /* An answer that has begun says nothing of an encoding. */
+    if (ex->answer_begun && http_span_equal_case(ex->bytes, f->name, "accept-encoding"))
+        return true;
     /* A key of wharf's never goes upstream; without keys of its own, it may be the model's. */
     if (f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_X_API_KEY)
         return ex->config->config->api_keys.count > 0;
@@ -160,7 +163,7 @@ static struct origin *origin_of(const struct exchange *ex)
 /* Back into the queue, once: its server was not there to take it. */
 static bool bounce(struct exchange *ex)
 {
-    if (ex->bounced || ex->body_sent)
+    if (ex->bounced || ex->body_sent || id_none(ex->waiter))
         return false;
     ex->bounced = true;
     ex->state = EXCHANGE_WAITING;

@@ -4,9 +4,11 @@
 
 #include "base/pure/errors.h"
 #include "http/url.h"
+#include "server/instance.h"
 #include "server/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/paths.h"
 #include "server/proxy/scanner.h"
 #include "server/server.h"
 #include "server/traffic.h"
@@ -38,7 +40,7 @@ void exchange_fail_unknown(struct exchange *ex, const char *name)
     buf_fini(&text);
 }
 
-static void fail_name(struct exchange *ex, enum naming_result result, const char *name,
+void exchange_fail_name(struct exchange *ex, enum naming_result result, const char *name,
                       const struct naming *who)
 {
     struct buf text = {0};
@@ -66,7 +68,7 @@ bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who
 {
     enum naming_result result = naming_choose(ex->server, ex->config, name, ret_who);
     if (result != NAMING_FOUND)
-        fail_name(ex, result, name, ret_who);
+        exchange_fail_name(ex, result, name, ret_who);
     return result == NAMING_FOUND;
 }
 
@@ -83,10 +85,36 @@ static void settle_wishes(struct exchange *ex, const struct config_model *m)
         ex->ask.wait_ns_max = key->wait_ns_max;
 }
 
+static bool is_websocket(const struct exchange *ex)
+{
+    const struct http_field *f = http_head_find(ex->head, HTTP_FIELD_UPGRADE);
+    return ex->head->upgrade && f && http_span_equal_case(ex->bytes, f->value, "websocket");
+}
+
+/* compat.ignoreWebsockets: past the core, which neither loads the model for it nor lets it stand in
+ * anybody's way; it ends with its model's server. */
+static void pass_by(struct exchange *ex)
+{
+    struct buf text = {0};
+    if (instance_ready(ex->server, ex->slot)) {
+        traffic_begin(ex);
+        exchange_forward(ex);
+        return;
+    }
+    buf_printf(&text, "model %s is not loaded; ignored websocket requests cannot start it",
+               roster_id(&ex->server->roster, ex->slot));
+    exchange_fail_error(ex, ERR_CONFLICT, text.data);
+    buf_fini(&text);
+}
+
 void exchange_admit(struct exchange *ex, const struct naming *who)
 {
     ex->slot = who->slot;
     ex->ask.selector = who->selector;
+    if (who->model->ignore_websockets && is_websocket(ex)) {
+        pass_by(ex);
+        return;
+    }
     settle_wishes(ex, who->model);
     ex->state = EXCHANGE_WAITING;
     traffic_begin(ex);
@@ -138,44 +166,6 @@ void exchange_route_query(struct exchange *ex)
         exchange_fail_error(ex, ERR_MODEL_MISSING, NULL);
     else
         identify(ex, name);
-}
-
-/* /upstream/NAME without a slash behind it: relative links of a model's pages would miss. */
-static void redirect_to_slash(struct exchange *ex)
-{
-    struct http_span path = ex->head->path, query = ex->head->query;
-    struct buf fields = {0};
-    buf_printf(&fields, "Location: %.*s/", (int)path.len, ex->bytes + path.off);
-    if (query.len)
-        buf_printf(&fields, "?%.*s", (int)query.len, ex->bytes + query.off);
-    buf_text(&fields, "\r\n");
-    bool safe = ex->is_head_method || http_span_equal(ex->bytes, ex->head->method, "GET");
-    exchange_reply(ex, safe ? 301 : 308, "text/plain", fields.data, "", 0);
-    buf_fini(&fields);
-}
-
-static void route_path(struct exchange *ex)
-{
-    uint32_t from = ex->route->upstream_skip, len = ex->head->path.len - from;
-    const char *path = ex->bytes + ex->head->path.off + from;
-    struct naming who = {0};
-    enum naming_result result;
-    uint32_t best = naming_path(ex->server, ex->config, path, len, &result, &who);
-    if (best && result != NAMING_FOUND) {
-        fail_name(ex, result, who.asked, &who);
-    } else if (best == 0) {
-        char name[MODEL_NAME_MAX];
-        const char *slash = memchr(path, '/', len);
-        size_t first = slash ? (size_t)(slash - path) : len;
-        if (!url_decode(path, first, false, name, sizeof(name)))
-            name[0] = '\0';
-        exchange_fail_unknown(ex, name);
-    } else if (best == len) {
-        redirect_to_slash(ex);
-    } else {
-        ex->ask.path_skip = from + best;
-        exchange_admit(ex, &who);
-    }
 }
 
 static void route_body(struct exchange *ex)
@@ -239,6 +229,10 @@ static bool read_wishes(struct exchange *ex)
                             "X-Wharf-Wait is a number of seconds, such as 30 or 0.5");
         return false;
     }
+    if (!find_once(ex, "x-wharf-progress", text) || !waiting_parse(text, &ex->ask.progress)) {
+        exchange_fail_error(ex, ERR_FIELD_INVALID, "X-Wharf-Progress is interim, comments or none");
+        return false;
+    }
     return true;
 }
 
@@ -247,6 +241,8 @@ static bool admissible(struct exchange *ex, const char *allow)
     const struct http_head *h = ex->head;
     struct server *s = ex->server;
     if (!ex->route) {
+        if (!allow && paths_redirect_clean(ex))
+            return false;
         exchange_fail(ex, &(struct problem){.error = allow ? ERR_METHOD_INVALID : ERR_ROUTE_UNKNOWN,
                                             .allow = allow});
         return false;
@@ -272,18 +268,12 @@ void exchange_route(struct exchange *ex)
 {
     const struct http_head *h = ex->head;
     struct server *s = ex->server;
-    const struct server_api *api = ex->client->api;
     const char *allow = NULL;
     if (http_span_equal(ex->bytes, h->method, "OPTIONS")) {
-        api->preflight(s, ex);
+        ex->client->api->preflight(s, ex);
         return;
     }
-    ex->route = api->find(api,
-                          &(struct route_request){.method = ex->bytes + h->method.off,
-                                                  .method_len = h->method.len,
-                                                  .path = ex->bytes + h->path.off,
-                                                  .path_len = h->path.len},
-                          &allow);
+    ex->route = paths_find(ex, ex->bytes + h->path.off, h->path.len, &allow);
     if (!admissible(ex, allow))
         return;
     switch (ex->route->kind) {
@@ -298,7 +288,10 @@ void exchange_route(struct exchange *ex)
             exchange_route_query(ex);
         break;
     case ROUTE_MODEL_PATH:
-        route_path(ex);
+        paths_route(ex);
+        break;
+    case ROUTE_MODEL_FIXED:
+        paths_route_fixed(ex);
         break;
     }
 }
