@@ -137,6 +137,9 @@ void exchange_admit(struct exchange *ex, const struct naming *who);
 bool exchange_authorized(struct exchange *ex);
 
 /* request.c: its body */
+/* What the filters change in a body that was looked through, and is JSON. False, and answered, when
+ * that cannot be done. */
+bool exchange_filter(struct exchange *ex, const struct naming *who);
 void exchange_body(struct exchange *ex, const char *data, size_t n);
 void exchange_body_end(struct exchange *ex);
 

@@ -70,18 +70,10 @@ static void rename_model(struct exchange *ex, const struct scanner_result *found
     buf_fini(&text);
 }
 
-static void drop_scanner(struct exchange *ex)
-{
-    scanner_free(ex->scanner);
-    ex->scanner = NULL;
-}
-
-/* What its filters change in a JSON body. False, and answered, when that cannot be done. */
-static bool filter(struct exchange *ex, const struct scanner_result *found,
-                   const struct naming *who)
+bool exchange_filter(struct exchange *ex, const struct naming *who)
 {
     struct buf why = {0};
-    if (found->how != SCANNED_JSON || !rewrite_is_needed(who->filters, who->asked))
+    if (!scanner_is_json(ex->scanner) || !rewrite_is_needed(who->filters, who->asked))
         return true;
     int rc = rewrite_body(&ex->body, who->filters, who->asked, ex->server->spool_scratch, &why);
     if (rc < 0)
@@ -96,7 +88,6 @@ static void finish_scan(struct exchange *ex)
     struct naming who;
     int rc = scanner_end(ex->scanner, &ex->body, &found);
     if (rc == -ERR_MODEL_MISSING && ex->head->query.len) {
-        drop_scanner(ex);
         exchange_route_query(ex);
         return;
     }
@@ -107,10 +98,9 @@ static void finish_scan(struct exchange *ex)
     if (!exchange_name(ex, found.model, &who))
         return;
     ex->ask.stream = found.stream;
-    if (!filter(ex, &found, &who))
+    if (!exchange_filter(ex, &who))
         return;
     rename_model(ex, &found, &who);
-    drop_scanner(ex);
     exchange_admit(ex, &who);
 }
 

@@ -111,6 +111,8 @@ void exchange_admit(struct exchange *ex, const struct naming *who)
 {
     ex->slot = who->slot;
     ex->ask.selector = who->selector;
+    scanner_free(ex->scanner);
+    ex->scanner = NULL;
     if (who->model->ignore_websockets && is_websocket(ex)) {
         pass_by(ex);
         return;
@@ -146,7 +148,7 @@ static void rename_in_query(struct exchange *ex, const char *name)
 static void identify(struct exchange *ex, const char *name)
 {
     struct naming who;
-    if (!exchange_name(ex, name, &who))
+    if (!exchange_name(ex, name, &who) || (ex->scanner && !exchange_filter(ex, &who)))
         return;
     if (who.asked != name)
         rename_in_query(ex, who.asked);

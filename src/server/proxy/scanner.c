@@ -184,6 +184,11 @@ int scanner_end(struct scanner *sc, const struct body *body, struct scanner_resu
     return -ERR_MODEL_MISSING;
 }
 
+bool scanner_is_json(const struct scanner *sc)
+{
+    return sc->kind == KIND_JSON;
+}
+
 uint64_t scanner_offset(const struct scanner *sc)
 {
     if (sc->kind == KIND_JSON)

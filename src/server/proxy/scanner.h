@@ -32,6 +32,8 @@ int scanner_feed(struct scanner *sc, const char *data, size_t n) warn_unused;
  * that none can have. */
 int scanner_end(struct scanner *sc, const struct body *body,
                 struct scanner_result *ret) warn_unused;
+/* Of a whole body, or of one that has begun. */
+bool scanner_is_json(const struct scanner *sc);
 /* Byte offset of the error. */
 uint64_t scanner_offset(const struct scanner *sc);
 

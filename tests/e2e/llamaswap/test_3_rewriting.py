@@ -105,6 +105,15 @@ def test_other_forms_and_queries_stay(recorded):
     assert r.last()[0] == "GET /props?model=order%3Ahigh&top_k=1 HTTP/1.1"
 
 
+def test_json_whose_model_is_in_the_query(recorded):
+    """llama-swap answers 404."""
+    d, r = recorded
+    d.ok(d.post(CHAT + "?model=order:high", b'{"temperature":1,"x":[ ]}', JSON))
+    assert r.last()[2] == b'{"x":[ ],"seed":2,"temperature":0.5,"effort":"high"}'
+    assert d.post(CHAT + "?model=strip", b'{"top_k":1,"top_k":2}', JSON).status == 400
+    d.ok(d.post(CHAT + "?model=strip", b"", JSON))
+
+
 def test_paths_lose_their_prefix(recorded):
     d, r = recorded
     for path, seen in (("/v/chat/completions?a=%20b", "/chat/completions?a=%20b"),
