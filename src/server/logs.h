@@ -20,7 +20,7 @@ struct logs {
     struct feed own;    /* whole lines of the daemon */
     struct feed models; /* pieces of what all models print, as they print it */
     struct feed shown;  /* of both, what logToStdout says */
-    bool on_stdout; /* also where logToStdout is not given */
+    bool on_stdout;     /* also where logToStdout is not given */
     bool shows_own, shows_models;
     bool prints_models; /* to stdout, since logToStdout is given */
 };

@@ -20,7 +20,6 @@
 #include "core/core.h"
 #include "http/chunk.h"
 #include "http/head.h"
-#include "server/naming.h"
 #include "server/proxy/auth.h"
 #include "server/proxy/body.h"
 #include "server/proxy/waiting.h"
@@ -29,6 +28,7 @@
 struct client;
 struct config_ref;
 struct exchange_table;
+struct naming;
 struct origin;
 struct relay_filter;
 struct scanner;
@@ -46,13 +46,13 @@ enum exchange_state {
 
 /* What the request wants, as far as the core and the model's server care. */
 struct exchange_ask {
-    uint64_t wait_ns_max; /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
-    struct auth auth;     /* the API key that it came with */
-    enum class class;     /* X-Wharf-Class; CLASS__COUNT: not given */
-    uint32_t path_skip;   /* characters of the path that the model's server does not see */
-    bool stream;          /* a JSON body says "stream": true */
-    const char *selector; /* the one that chose its model, of the configuration; NULL: none */
-    char *query;          /* owned; goes upstream in place of the client's; NULL: that does */
+    uint64_t wait_ns_max;   /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
+    struct auth auth;       /* the API key that it came with */
+    enum class class;       /* X-Wharf-Class; CLASS__COUNT: not given */
+    uint32_t path_skip;     /* characters of the path that the model's server does not see */
+    bool stream;            /* a JSON body says "stream": true */
+    const char *selector;   /* the one that chose its model, of the configuration; NULL: none */
+    char *query;            /* owned; goes upstream in place of the client's; NULL: that does */
     enum progress progress; /* X-Wharf-Progress */
 };
 
@@ -122,19 +122,6 @@ void exchange_client_drained(struct exchange *ex);
 /* Ends it: lets go of the upstream, tells the core, tells the client's connection. keep: another
  * request may follow on it. */
 void exchange_over(struct exchange *ex, enum ended how, bool keep);
-
-/* routing.c: where the request goes */
-void exchange_route(struct exchange *ex);
-/* By the model in the query; answers when there is none. */
-void exchange_route_query(struct exchange *ex);
-/* What the name stands for. False, and answered, when that is nothing. */
-bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who);
-void exchange_fail_name(struct exchange *ex, enum naming_result result, const char *name,
-                        const struct naming *who);
-/* Into the queue of what its name stands for. */
-void exchange_admit(struct exchange *ex, const struct naming *who);
-/* Whether the request carries one of the configured keys (or none is configured); notes which. */
-bool exchange_authorized(struct exchange *ex);
 
 /* request.c: its body */
 /* What the filters change in a body that was looked through, and is JSON. False, and answered, when

@@ -1,4 +1,6 @@
 /* Where a request goes: its route, its key, what it wishes for, and the model that it names. */
+#include "server/proxy/routing.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,7 +43,7 @@ void exchange_fail_unknown(struct exchange *ex, const char *name)
 }
 
 void exchange_fail_name(struct exchange *ex, enum naming_result result, const char *name,
-                      const struct naming *who)
+                        const struct naming *who)
 {
     struct buf text = {0};
     switch (result) {
