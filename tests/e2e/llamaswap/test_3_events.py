@@ -84,7 +84,8 @@ def test_at_first(wharf):
 
 
 def test_states(wharf):
-    d = wharf(CONFIG)
+    """What changes within 10 ms is told once, so its load takes longer."""
+    d = wharf({**CONFIG, "models": {"b": demo("b", "--load-time", "300ms")}})
     with Stream(d) as s:
         d.load("b")
         s.until(lambda kind, p: kind == "modelStatus" and states(p)["b"] == "starting")
