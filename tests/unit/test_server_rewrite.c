@@ -327,7 +327,7 @@ static void test_many_in_a_large_body(void **state)
     (void)state;
     enum { MANY = 150, TEXT = 200 * 1024 };
     static struct config_param set[MANY];
-    static char names[MANY][8];
+    static char names[MANY][16];
     struct buf body = {0}, want = {0}, got = {0}, why = {0};
     struct body_budget shared = budget();
     struct body b;

@@ -27,7 +27,8 @@ struct batch {
 
 static size_t append(char *to, size_t at, const char *text, size_t n)
 {
-    memcpy(to + at, text, n);
+    if (n) /* of nothing, there may be no text */
+        memcpy(to + at, text, n);
     return at + n;
 }
 
