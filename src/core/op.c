@@ -89,7 +89,7 @@ void op_start_planned(struct core *c, uint32_t slot)
     charge_plan(c, slot, plan);
     if (plan->unsized)
         m->hold.unsized_devices |= plan->devices;
-    else if (plan->how != OP_MOVE)
+    else if (plan->how == OP_LOAD)
         m->hold.unsized_devices = 0;
     if (plan->how != OP_MOVE)
         m->placement = plan->placement;
