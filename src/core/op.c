@@ -89,8 +89,9 @@ void op_start_planned(struct core *c, uint32_t slot)
     charge_plan(c, slot, plan);
     if (plan->unsized)
         m->hold.unsized_devices |= plan->devices;
-    else if (plan->how == OP_LOAD)
-        m->hold.unsized_devices = 0;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX && !plan->unsized && plan->how != OP_MOVE; d++)
+        if (m->hold.charged[d] <= plan->bytes[d]) /* else it has outgrown that, asleep */
+            m->hold.unsized_devices &= ~(1U << d);
     if (plan->how != OP_MOVE)
         m->placement = plan->placement;
     if (plan->how == OP_LOAD)
