@@ -339,7 +339,9 @@ struct effects core_step(struct core *c, const struct event *ev)
     if (c->draining)
         advance_drain(c);
     c->stepping = false;
-    bool more = c->more || c->sweep || c->doom.count || c->answers.count;
+    /* What was decided may be due at once: a revocation without grace. */
+    bool due = ev->type == EVENT_TICK && deadline_due(c);
+    bool more = c->more || c->sweep || c->doom.count || c->answers.count || due;
     return (struct effects){c->effects, c->effect_count, more};
 }
 

@@ -89,12 +89,17 @@ static void run(struct core *c, uint32_t slot)
     }
 }
 
+bool deadline_due(const struct core *c)
+{
+    const struct heap_item *first = heap_peek(&c->deadlines);
+    return first && first->key.major <= c->now.ns;
+}
+
 void deadline_run_due(struct core *c)
 {
-    const struct heap_item *due;
     c->ticking = true;
-    while ((due = heap_peek(&c->deadlines)) && due->key.major <= c->now.ns && core_has_room(c)) {
-        uint32_t slot = due->slot;
+    while (deadline_due(c) && core_has_room(c)) {
+        uint32_t slot = heap_peek(&c->deadlines)->slot;
         heap_remove(&c->deadlines, slot);
         run(c, slot);
     }

@@ -30,6 +30,7 @@ void deadline_set(struct core *c, uint32_t slot, struct mono at);
 void deadline_clear(struct core *c, uint32_t slot);
 /* Plans that failed may succeed from then on, whatever else happens. */
 void deadline_replan(struct core *c, struct mono at);
+bool deadline_due(const struct core *c);
 void deadline_run_due(struct core *c);
 
 #endif

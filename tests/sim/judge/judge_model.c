@@ -628,6 +628,7 @@ static void backend_event(struct judge *j, const struct event *ev)
         m->life++;
         m->busy = 0;
         leave_alone(j, i, m->at.devices);
+        m->in_force = m->policy; /* a new configuration need not name the backend */
         m->seat = SEAT_GONE;
     }
 }
