@@ -6,7 +6,7 @@ from wharf_harness import Connection, demo
 
 CONFIG = {
     "models": {
-        "b": demo("b", name="Bee", description="hums", aliases=["bb", "org/b"]),
+        "b": demo("b", "--load-time", "300ms", name="Bee", description="hums", aliases=["bb", "org/b"]),
         "a": {**demo("a"), "cmd": "/bin/sh -c 'echo one; printf \"\\\\303\\\\251\\\\n\"; exec %s'" % demo("a")["cmd"],
               "unlisted": True},
     },
