@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from wharf_harness import Connection, demo
 
 CONFIG = {
@@ -63,6 +65,7 @@ def test_head(wharf):
         assert s.head.header("X-Accel-Buffering") == "no"
 
 
+@pytest.mark.slice
 def test_at_first(wharf):
     d = wharf(CONFIG)
     d.load("a")

@@ -47,6 +47,7 @@ def read_until(d, path, *wanted):
     raise AssertionError("the stream ended with %r" % text)
 
 
+@pytest.mark.slice
 def test_monitors(wharf):
     d = wharf(config())
     d.load("m")
@@ -186,6 +187,7 @@ def test_access_log_and_level(wharf):
     assert not requests_logged(d)
 
 
+@pytest.mark.slice
 def test_followers_of_the_log_that_end_together(wharf):
     """Each end is a line in the log that the others follow, and may end at in turn."""
     d = wharf(config())
