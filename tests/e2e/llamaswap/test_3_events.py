@@ -149,3 +149,14 @@ def test_the_end_of_the_daemon_ends_the_stream(wharf):
         for _ in s.pieces:
             pass
         assert s.head.complete
+
+
+def test_profiles(wharf):
+    d = wharf({**CONFIG, "profiles": {"f": {"pins": {"x": "a"}}}})
+    with Stream(d) as s:
+        for name in ("f", None):
+            d.ok(d.ask("PUT", "/api/profiles/active", {"name": name}))
+            s.until(lambda kind, p: kind == "profileChanged" and p == {"active": name})
+        d.ok(d.ask("PUT", "/api/profiles/active", {"name": "f"}))
+    with Stream(d) as s:
+        assert s.until(lambda kind, p: kind == "profileChanged") == {"active": "f"}
