@@ -120,6 +120,16 @@ static void put_ui_config(struct server *s, struct buf *json)
     buf_text(json, "]}}");
 }
 
+static void put_profile(struct server *s, struct buf *json)
+{
+    buf_text(json, "{\"active\":");
+    if (s->profiles.active)
+        buf_json_text(json, s->profiles.active);
+    else
+        buf_text(json, "null");
+    buf_char(json, '}');
+}
+
 /* ---- what is sent when ---- */
 
 static bool send_made(struct watch *w, const char *type,
@@ -148,7 +158,7 @@ static bool send_history(struct watch *w, const char *source, const struct feed 
 static bool send_snapshot(struct watch *w)
 {
     return send_made(w, CHANGE_MODELS, put_models) && send_made(w, "uiConfig", put_ui_config) &&
-           send_frame(w, "profileChanged", "{\"active\":null}") &&
+           send_made(w, "profileChanged", put_profile) &&
            send_frame(w, "inflight", "{\"operation\":\"snapshot\"}");
 }
 

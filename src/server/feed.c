@@ -24,6 +24,25 @@ void feed_fini(struct feed *f)
         drop_first(f);
 }
 
+/* Whoever is told may be gone afterwards, and so may others. One that adds something is no reason
+ * to begin anew inside: those who follow are told once more at the end. */
+static void tell(struct feed *f)
+{
+    f->again = true;
+    if (f->telling)
+        return;
+    while (f->again) {
+        f->again = false;
+        f->telling = f->followers.head.next;
+        while (f->telling != &f->followers.head) {
+            struct feed_follower *w = list_entry(f->telling, struct feed_follower, link);
+            f->telling = f->telling->next;
+            w->on_news(w);
+        }
+    }
+    f->telling = NULL;
+}
+
 uint64_t feed_add(struct feed *f, const char *type, const char *text, size_t n)
 {
     while (f->first < f->next &&
@@ -32,11 +51,7 @@ uint64_t feed_add(struct feed *f, const char *type, const char *text, size_t n)
     uint64_t id = f->next++;
     f->items[id % FEED_ITEMS_MAX] = (struct feed_item){alloc_text_n(text, n), (uint32_t)n, type};
     f->bytes += n;
-    struct link *pos, *tmp;
-    list_each_safe(pos, tmp, &f->followers) {
-        struct feed_follower *w = list_entry(pos, struct feed_follower, link);
-        w->on_news(w);
-    }
+    tell(f);
     return id;
 }
 
@@ -48,6 +63,8 @@ void feed_follow(struct feed *f, struct feed_follower *w, uint64_t from)
 
 void feed_unfollow(struct feed *f, struct feed_follower *w)
 {
+    if (f->telling == &w->link)
+        f->telling = w->link.next;
     if (link_linked(&w->link))
         list_remove(&f->followers, &w->link);
 }

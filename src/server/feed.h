@@ -6,6 +6,7 @@
 #ifndef SERVER_FEED_H
 #define SERVER_FEED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,8 @@ struct feed {
     uint64_t first, next;                   /* ids kept: first .. next-1; ids begin with 1 */
     size_t bytes, bytes_max;
     struct list followers;
+    struct link *telling; /* the follower to be told next; NULL: nobody is being told */
+    bool again;           /* something was added meanwhile */
 };
 
 struct feed_follower {
@@ -34,7 +37,8 @@ struct feed_follower {
 
 void feed_init(struct feed *f, size_t bytes_max);
 void feed_fini(struct feed *f);
-/* Copies text; tells followers. Returns the item's id. */
+/* Copies text; tells followers, which may end (and any other follower with them), and add to this
+ * feed in turn. Returns the item's id. */
 uint64_t feed_add(struct feed *f, const char *type, const char *text, size_t n);
 /* from: first id wanted; feed->next for only what is new. */
 void feed_follow(struct feed *f, struct feed_follower *w, uint64_t from);

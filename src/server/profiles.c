@@ -23,6 +23,18 @@ static void put_name(struct buf *out, const char *name)
         buf_text(out, "null");
 }
 
+/* To those who follow llama-swap's events; the list of models goes with it, as there. */
+static void tell_change(struct server *s)
+{
+    struct buf json = {0};
+    buf_text(&json, "{\"active\":");
+    put_name(&json, s->profiles.active);
+    buf_char(&json, '}');
+    changes_tell(s, "profileChanged", json.data);
+    changes_models(s);
+    buf_fini(&json);
+}
+
 bool profiles_set(struct server *s, const char *name)
 {
     struct buf details = {0};
@@ -41,6 +53,7 @@ bool profiles_set(struct server *s, const char *name)
     s->profiles.active = kept;
     log_info(NULL, "profile_changed %s", details.data);
     server_publish(s, "profile_changed", details.data);
+    tell_change(s);
     buf_fini(&details);
     return true;
 }

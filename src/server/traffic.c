@@ -1,5 +1,13 @@
 #include "server/traffic.h"
 
+#include "server/access.h"
+#include "server/proxy/exchange.h"
+
+void traffic_arrived(struct exchange *ex)
+{
+    ex->access = access_begin(ex);
+}
+
 void traffic_begin(struct exchange *ex)
 {
     (void)ex;
@@ -8,21 +16,20 @@ void traffic_begin(struct exchange *ex)
 void traffic_head(struct exchange *ex, unsigned status, const struct http_head *head,
                   const char *bytes)
 {
-    (void)ex;
-    (void)status;
     (void)head;
     (void)bytes;
+    access_status(ex->access, status);
 }
 
 void traffic_bytes(struct exchange *ex, const char *data, size_t n)
 {
-    (void)ex;
     (void)data;
-    (void)n;
+    access_bytes(ex->access, n);
 }
 
 void traffic_over(struct exchange *ex, enum ended how)
 {
-    (void)ex;
     (void)how;
+    access_end(ex->access);
+    ex->access = NULL;
 }

@@ -1,10 +1,11 @@
 /* traffic.h: told of every request that goes through, and of its answer: the one place for what
  * counts, lists, keeps or logs requests, so that the proxy itself knows none of that.
  *
- * Of one exchange come, in this order: traffic_begin, traffic_head and traffic_bytes, the last any
- * number of times, and traffic_over, always. What fails before it has a model or a handler (an
- * unknown path, a missing key, a malformed body) has no traffic_begin. Nothing here ends an
- * exchange or writes to its client, and pointers are valid during the call only. */
+ * Of one exchange come, in this order: traffic_arrived, always, traffic_begin, traffic_head and
+ * traffic_bytes, the last any number of times, and traffic_over, always. What fails before it has a
+ * model or a handler (an unknown path, a missing key, a malformed body) has no traffic_begin.
+ * Nothing here ends an exchange or writes to its client, and pointers are valid during the call
+ * only. */
 #ifndef SERVER_TRAFFIC_H
 #define SERVER_TRAFFIC_H
 
@@ -15,6 +16,8 @@
 struct exchange;
 struct http_head;
 
+/* Its head has arrived; nothing is known but that. */
+void traffic_arrived(struct exchange *ex);
 /* It has its model and enters the queue (exchange->slot), or goes to wharf's own handler
  * (exchange->slot is CORE_SLOT_NONE). Its head is there; its body may still be coming. */
 void traffic_begin(struct exchange *ex);

@@ -90,6 +90,7 @@ struct exchange *exchange_new(struct server *s, struct client *c, const struct h
     ex->expects_continue = head->expect_continue;
     ex->is_head_method = http_span_equal(bytes, head->method, "HEAD");
     body_init(&ex->body, &s->bodies);
+    traffic_arrived(ex);
     return ex;
 }
 
@@ -116,12 +117,13 @@ void exchange_over(struct exchange *ex, enum ended how, bool keep)
     struct id waiter = ex->waiter;
     uint64_t tag = exchange_tag(ex);
     uint32_t commands = ex->commands_open;
-    traffic_over(ex, how);
     if (ex->upstream)
         upstream_put(ex->upstream, ex->upstream_keep && how == ENDED_DONE);
     ex->upstream = NULL;
     if (ex->on_local_end)
         ex->on_local_end(ex);
+    /* Behind that: it may follow the log, which gets a line now. */
+    traffic_over(ex, how);
     release(ex);
     if (c)
         client_answered(c, keep);

@@ -25,6 +25,8 @@
 #include "server/proxy/waiting.h"
 #include "server/route.h"
 #include "server/timeouts.h"
+
+struct access;
 struct client;
 struct config_ref;
 struct exchange_table;
@@ -93,7 +95,8 @@ struct exchange {
     bool commands_held;                /* more are to be started */
     enum reason command_result;        /* the first that was not REASON_NONE */
     void (*on_commands_done)(struct exchange *ex);
-    void *local; /* of a local handler that streams; with on_local_* */
+    struct access *access; /* owned; what the access log will say; NULL: nothing */
+    void *local;           /* of a local handler that streams; with on_local_* */
     void (*on_local_end)(struct exchange *ex);   /* frees local; the exchange ends */
     void (*on_local_drain)(struct exchange *ex); /* the client took what was queued */
 };

@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
+
 from wharf_harness import Connection, demo
 
 CONFIG = {
     "models": {
-        "b": demo("b", name="Bee", description="hums", aliases=["bb", "org/b"]),
+        "b": demo("b", "--load-time", "300ms", name="Bee", description="hums", aliases=["bb", "org/b"]),
         "a": {**demo("a"), "cmd": "/bin/sh -c 'echo one; printf \"\\\\303\\\\251\\\\n\"; exec %s'" % demo("a")["cmd"],
               "unlisted": True},
     },
@@ -63,6 +65,7 @@ def test_head(wharf):
         assert s.head.header("X-Accel-Buffering") == "no"
 
 
+@pytest.mark.slice
 def test_at_first(wharf):
     d = wharf(CONFIG)
     d.load("a")
@@ -147,3 +150,14 @@ def test_the_end_of_the_daemon_ends_the_stream(wharf):
         for _ in s.pieces:
             pass
         assert s.head.complete
+
+
+def test_profiles(wharf):
+    d = wharf({**CONFIG, "profiles": {"f": {"pins": {"x": "a"}}}})
+    with Stream(d) as s:
+        for name in ("f", None):
+            d.ok(d.ask("PUT", "/api/profiles/active", {"name": name}))
+            s.until(lambda kind, p: kind == "profileChanged" and p == {"active": name})
+        d.ok(d.ask("PUT", "/api/profiles/active", {"name": "f"}))
+    with Stream(d) as s:
+        assert s.until(lambda kind, p: kind == "profileChanged") == {"active": "f"}

@@ -47,6 +47,7 @@ def read_until(d, path, *wanted):
     raise AssertionError("the stream ended with %r" % text)
 
 
+@pytest.mark.slice
 def test_monitors(wharf):
     d = wharf(config())
     d.load("m")
@@ -136,3 +137,69 @@ def test_level(wharf, level, there):
     d = wharf(config(logLevel=level))
     d.load("m")
     assert ("model_loaded" in d.ok(d.get("/logs")).text) == there
+
+
+def requests_logged(d):
+    """The lines of the access log: (address, request, status, bytes, agent)."""
+    return [(m[1], m[2], int(m[3]), int(m[4]), m[5]) for m in re.finditer(
+        r' Request (\S+) "([^"]*)" (\d+) (\d+) "((?:[^"\\]|\\.)*)" (?:\d+h)?(?:\d+m)?\d+\.\d{3}(?:µs|ms|s)\n',
+        d.stderr)]
+
+
+def test_access_log(wharf):
+    d = wharf(config())
+    body = d.ok(d.get("/v1/models", {"User-Agent": 'tester "1"'})).body
+    d.get("/nothing?key=secret", {"X-Forwarded-For": "10.1.2.3, 10.0.0.1", "X-Real-IP": "10.9.9.9"})
+    d.get("/health", {"X-Real-IP": "10.9.9.9"})
+    answer = d.ok(d.chat("m"))
+    lines = until(lambda: len(requests_logged(d)) >= 5 and requests_logged(d), "the lines")
+    assert lines[1] == ("127.0.0.1", "GET /v1/models HTTP/1.1", 200, len(body), 'tester \\"1\\"')
+    assert lines[2][:3] == ("10.1.2.3", "GET /nothing HTTP/1.1", 404)
+    assert lines[3][:4] == ("10.9.9.9", "GET /health HTTP/1.1", 200, 2)
+    assert lines[4][:4] == ("127.0.0.1", "POST /v1/chat/completions HTTP/1.1", 200, len(answer.body))
+    assert "secret" not in d.stderr
+
+
+def test_access_log_leaves_out(wharf):
+    d = wharf(config())
+    before = until(lambda: len(requests_logged(d)), "the line of the start")
+    for path in ("/wol-health", "/api/performance", "/api/performance?after=x", "/metrics", "/metrics/x"):
+        d.get(path)
+    d.get("/running")
+    lines = until(lambda: requests_logged(d)[before:], "a line")
+    assert [line[1] for line in lines] == ["GET /running HTTP/1.1"]
+
+
+def test_access_log_of_who_has_left(wharf):
+    d = wharf({"models": {"m": demo("m", "--load-time", "30s")}})
+    events = d.events()
+    c = d.connect()
+    c.request("POST", "/v1/chat/completions", {"model": "m", "messages": []})
+    events.wait_for("model_loading")
+    c.close()
+    until(lambda: any(line[2] == 499 for line in requests_logged(d)), "the line")
+
+
+def test_access_log_and_level(wharf):
+    d = wharf(config(logLevel="warn"))
+    d.get("/running")
+    d.ok(d.get("/running"))
+    assert not requests_logged(d)
+
+
+@pytest.mark.slice
+def test_followers_of_the_log_that_end_together(wharf):
+    """Each end is a line in the log that the others follow, and may end at in turn."""
+    d = wharf(config())
+    streams = [d.connect() for _ in range(12)]
+    heads = [c.request("GET", ("/logs/stream/proxy", "/api/events", "/logs/stream")[i % 3]).head()
+             for i, c in enumerate(streams)]
+    for c in streams[1:]:
+        c.reset()
+    for _ in range(20):
+        d.get("/running")
+    text = b""
+    for piece in streams[0].pieces(heads[0]):
+        text += piece
+        if text.count(b"GET /running") >= 20:
+            break

@@ -108,6 +108,7 @@ def test_hardware(wharf):
     assert last["memory"] == {"kind": "dedicated", "capacity_bytes": 8 << 30}
 
 
+@pytest.mark.slice
 def test_metrics(wharf):
     d = wharf(CONFIG)
     measured(d)
