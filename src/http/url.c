@@ -50,23 +50,45 @@ static bool name_equal(const char *p, const char *end, const char *name)
     return *name == '\0';
 }
 
-int url_query_find(const char *query, size_t n, const char *name, char *out, size_t out_size)
+struct value {
+    const char *text;
+    size_t len;
+};
+
+/* Counts the values of that name, and points at number `index`. */
+static uint32_t count_values(const char *query, size_t n, const char *name, uint32_t index,
+                             struct value *ret)
 {
     const char *end = query + n;
-    int count = 0;
+    uint32_t count = 0;
     for (const char *p = query; p < end;) {
         const char *amp = memchr(p, '&', (size_t)(end - p));
         const char *stop = amp ? amp : end;
         const char *equals = memchr(p, '=', (size_t)(stop - p));
         const char *value = equals ? equals + 1 : stop;
-        if (stop > p && name_equal(p, equals ? equals : stop, name)) {
-            if (count == 0 && !url_decode(value, (size_t)(stop - value), true, out, out_size))
-                return -1;
-            count++;
-        }
+        if (stop > p && name_equal(p, equals ? equals : stop, name) && count++ == index)
+            *ret = (struct value){value, (size_t)(stop - value)};
         p = amp ? amp + 1 : end;
     }
     return count;
+}
+
+int url_query_find(const char *query, size_t n, const char *name, char *out, size_t out_size)
+{
+    struct value v;
+    uint32_t count = count_values(query, n, name, 0, &v);
+    if (count && !url_decode(v.text, v.len, true, out, out_size))
+        return -1;
+    return (int)count;
+}
+
+int url_query_at(const char *query, size_t n, const char *name, uint32_t index, char *out,
+                 size_t out_size)
+{
+    struct value v;
+    if (count_values(query, n, name, index, &v) <= index)
+        return 0;
+    return url_decode(v.text, v.len, true, out, out_size) ? 1 : -1;
 }
 
 static bool host_char(char c, bool bracket)
