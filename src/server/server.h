@@ -8,8 +8,10 @@
 #include "base/buf.h"
 #include "core/core.h"
 #include "http/head.h"
+#include "server/captures.h"
 #include "server/decisions.h"
 #include "server/feed.h"
+#include "server/history.h"
 #include "server/hooks.h"
 #include "server/modes.h"
 #include "server/process/children.h"
@@ -48,6 +50,10 @@ struct server {
     struct list clients; /* struct client */
     struct feed events, log_lines;
     struct decisions decisions;
+    struct history history;
+    struct captures captures;
+    struct list in_flight; /* struct traffic, oldest first */
+    uint64_t in_flight_id; /* of the newest */
     struct hooks hooks;
     struct modes modes;
     char *scratch, *spool_scratch; /* owned, SERVER_SCRATCH_BYTES each; valid within one callback */

@@ -1,28 +1,250 @@
 #include "server/traffic.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "server/proxy/client.h"
+#include "server/proxy/exchange.h"
+#include "server/proxy/tap.h"
+#include "server/redact.h"
+#include "server/server.h"
+
+/* ---- what is recorded ---- */
+
+/* The path as the model's server sees it. */
+static struct http_span path_of(const struct exchange *ex)
+{
+    struct http_span path = ex->head->path;
+    uint32_t skip = ex->ask.path_skip < path.len ? ex->ask.path_skip : 0;
+    return (struct http_span){path.off + skip, path.len - skip};
+}
+
+static bool is_inference(const struct exchange *ex)
+{
+    const struct server_api *api = ex->client->api;
+    struct http_span path = path_of(ex);
+    const char *allow;
+    if (ex->route->kind != ROUTE_MODEL_PATH)
+        return ex->route->kind == ROUTE_MODEL_BODY;
+    const struct route *inner = api->find(
+        api,
+        &(struct route_request){
+            .method = "POST", .method_len = 4, .path = ex->bytes + path.off, .path_len = path.len},
+        &allow);
+    return inner && inner->kind == ROUTE_MODEL_BODY;
+}
+
+static bool is_recorded(const struct exchange *ex)
+{
+    return ex->route && ex->head && ex->client &&
+           http_span_equal(ex->bytes, ex->head->method, "POST") && is_inference(ex);
+}
+
+/* Whom a proxy in front of wharf says that it comes from, else the connection's other end. */
+static void note_remote(const struct exchange *ex, struct traffic *t)
+{
+    const struct http_field *f = http_head_find(ex->head, HTTP_FIELD_X_FORWARDED_FOR);
+    if (!f)
+        f = http_head_find_text(ex->head, ex->bytes, "x-real-ip");
+    if (!f) {
+        snprintf(t->remote, sizeof(t->remote), "%s", ex->client->peer);
+        return;
+    }
+    const char *text = ex->bytes + f->value.off;
+    const char *comma = memchr(text, ',', f->value.len);
+    snprintf(t->remote, sizeof(t->remote), "%.*s",
+             (int)(comma ? (uint32_t)(comma - text) : f->value.len), text);
+}
+
+static struct traffic *record(struct exchange *ex)
+{
+    struct server *s = ex->server;
+    struct traffic *t = alloc_zeroed(1, sizeof(*t));
+    struct http_span path = path_of(ex), method = ex->head->method;
+    const struct config_model *m = roster_model(&s->roster, ex->slot);
+    struct buf fields = {0};
+    t->id = ++s->in_flight_id;
+    t->ex = ex;
+    t->started_s = time(NULL);
+    t->started_ns = uv_hrtime();
+    t->waited_ms = -1;
+    server_time(t->started);
+    t->model = alloc_text(ex->slot == CORE_SLOT_NONE ? "" : roster_id(&s->roster, ex->slot));
+    t->path = alloc_text_n(ex->bytes + path.off,
+                           path.len < TRAFFIC_PATH_MAX ? path.len : TRAFFIC_PATH_MAX);
+    snprintf(t->method, sizeof(t->method), "%.*s", (int)method.len, ex->bytes + method.off);
+    note_remote(ex, t);
+    redact_fields(ex->head, ex->bytes, &fields);
+    t->request_fields = buf_take(&fields);
+    t->metadata = m ? alloc_printf("{\"fifo_priority\":\"%d\"}", (int)m->priority) : alloc_text("");
+    list_push(&s->in_flight, &t->link);
+    ex->traffic = t;
+    return t;
+}
+
 void traffic_begin(struct exchange *ex)
 {
-    (void)ex;
+    if (!ex->traffic && is_recorded(ex))
+        record(ex);
+}
+
+void traffic_granted(struct exchange *ex)
+{
+    if (ex->traffic)
+        ex->traffic->waited_ms = (int64_t)((uv_hrtime() - ex->traffic->started_ns) / NS_PER_MS);
+}
+
+/* ---- captures ---- */
+
+static void capture_request(struct exchange *ex, struct traffic *t)
+{
+    struct server *s = ex->server;
+    uint64_t size = body_size(&ex->body), at = 0;
+    if (!captures_request_body(t->path))
+        return;
+    if (size > s->captures.bytes_max) {
+        captures_drop(&s->captures, t->capture);
+        t->capture = NULL;
+    }
+    while (t->capture) {
+        const char *data;
+        size_t n;
+        if (body_peek(&ex->body, at, s->spool_scratch, SERVER_SCRATCH_BYTES, &data, &n) < 0 ||
+            n == 0)
+            return;
+        at += n;
+        if (!captures_add(&s->captures, t->capture, &t->capture->request, data, n))
+            t->capture = NULL;
+    }
+}
+
+static void capture_answer(struct traffic *t, const char *data, size_t n)
+{
+    if (!t->capture || t->status != 200 || !captures_answer_body(t->path))
+        return;
+    if (!captures_add(&t->ex->server->captures, t->capture, &t->capture->answer, data, n))
+        t->capture = NULL;
+}
+
+/* ---- the answer ---- */
+
+static void begin_tap(struct traffic *t, const struct http_head *head, const char *bytes)
+{
+    const struct http_field *type = head ? http_head_find(head, HTTP_FIELD_CONTENT_TYPE) : NULL;
+    const struct http_field *encoding =
+        head ? http_head_find(head, HTTP_FIELD_CONTENT_ENCODING) : NULL;
+    struct tap_answer a = {.status = t->status, .type = ""};
+    if (type) {
+        a.type = bytes + type->value.off;
+        a.type_len = type->value.len;
+    }
+    a.encoded = encoding && encoding->value.len &&
+                !http_span_equal_case(bytes, encoding->value, "identity");
+    t->content_type = head ? alloc_text_n(a.type, a.type_len) : alloc_text("application/json");
+    t->tap = tap_new(&a);
 }
 
 void traffic_head(struct exchange *ex, unsigned status, const struct http_head *head,
                   const char *bytes)
 {
-    (void)ex;
-    (void)status;
-    (void)head;
-    (void)bytes;
+    struct traffic *t = ex->traffic;
+    struct buf fields = {0};
+    /* What fails before its model is known is recorded too, but not who has no key. */
+    if (!t && !head && status != 401 && is_recorded(ex))
+        t = record(ex);
+    if (!t || t->tap)
+        return;
+    t->status = status;
+    t->own = !head;
+    begin_tap(t, head, bytes);
+    if (head)
+        redact_fields(head, bytes, &fields);
+    else
+        buf_text(&fields, "{}");
+    t->answer_fields = buf_take(&fields);
+    t->capture =
+        captures_begin(&ex->server->captures, t->path, t->request_fields, t->answer_fields);
+    if (t->capture)
+        capture_request(ex, t);
 }
 
 void traffic_bytes(struct exchange *ex, const char *data, size_t n)
 {
-    (void)ex;
-    (void)data;
-    (void)n;
+    struct traffic *t = ex->traffic;
+    if (!t || !t->tap)
+        return;
+    t->answer_bytes += n;
+    tap_feed(t->tap, data, n);
+    capture_answer(t, data, n);
+}
+
+/* ---- the end ---- */
+
+static const char *word_for(const struct traffic *t, enum ended how)
+{
+    if (how == ENDED_GONE)
+        return "gone";
+    return how == ENDED_DONE || t->own ? "done" : "cut";
+}
+
+/* Who leaves before there is an answer stands as 200 with nothing, as in llama-swap; how it ended
+ * says the rest. */
+static struct store_row *row_of(struct traffic *t, enum ended how)
+{
+    struct store_row *r = alloc_zeroed(1, sizeof(*r));
+    struct tap_counts c = {0};
+    struct buf error = {0};
+    if (t->tap)
+        tap_end(t->tap, &c, &error);
+    uint64_t took_ms = (uv_hrtime() - t->started_ns) / NS_PER_MS;
+    *r = (struct store_row){
+        .created_s = t->started_s,
+        .model = t->model,
+        .path = t->path,
+        .content_type = t->content_type ? t->content_type : alloc_text(""),
+        .error = buf_take(&error),
+        .metadata = t->metadata,
+        .status = t->status ? (int64_t)t->status : 200,
+        .cached = c.cached,
+        .drafted = c.drafted,
+        .draft_accepted = c.draft_accepted,
+        .input = c.input,
+        .output = c.output,
+        .prompt_per_second = c.prompt_per_second,
+        .output_per_second = c.output_per_second,
+        .duration_ms = (int64_t)(took_ms > c.measured_ms ? took_ms : c.measured_ms),
+        .waited_ms = t->waited_ms,
+        .ended = alloc_text(word_for(t, how)),
+    };
+    t->model = t->path = t->content_type = t->metadata = NULL;
+    return r;
+}
+
+static void release(struct traffic *t)
+{
+    free(t->model);
+    free(t->path);
+    free(t->metadata);
+    free(t->content_type);
+    free(t->request_fields);
+    free(t->answer_fields);
+    tap_free(t->tap);
+    free(t);
 }
 
 void traffic_over(struct exchange *ex, enum ended how)
 {
-    (void)ex;
-    (void)how;
+    struct server *s = ex->server;
+    struct traffic *t = ex->traffic;
+    if (!t)
+        return;
+    ex->traffic = NULL;
+    list_remove(&s->in_flight, &t->link);
+    int64_t id = history_add(s, row_of(t, how));
+    if (t->capture)
+        captures_keep(&s->captures, t->capture, id);
+    release(t);
 }

@@ -12,7 +12,6 @@
 struct store {
     sqlite3 *db; /* the thread's */
     sqlite3_stmt *insert, *insert_own, *prune, *prune_own;
-    uint64_t rows_max;
     int64_t last_id;
     void (*on_answer)(void *arg);
     void *arg;
@@ -21,7 +20,7 @@ struct store {
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t news;
     struct list rows, asked, answered;
-    uint64_t dropped;
+    uint64_t dropped, rows_max;
     bool stopping;
 };
 
@@ -64,18 +63,18 @@ static bool insert(struct store *st, const struct store_row *r)
     return run(st->insert_own);
 }
 
-static void prune(struct store *st, int64_t newest)
+static void prune(struct store *st, int64_t newest, uint64_t rows_max)
 {
     sqlite3_stmt *both[] = {st->prune_own, st->prune};
     for (size_t i = 0; i < countof(both); i++) {
-        sqlite3_bind_int64(both[i], 1, newest - (int64_t)st->rows_max);
+        sqlite3_bind_int64(both[i], 1, newest - (int64_t)rows_max);
         sqlite3_bind_int64(both[i], 2, PRUNED_AT_ONCE);
         (void)run(both[i]);
     }
 }
 
 /* Writes them as one transaction; those that could not be written are counted. */
-static uint64_t write_rows(struct store *st, struct list *rows)
+static uint64_t write_rows(struct store *st, struct list *rows, uint64_t rows_max)
 {
     uint64_t failed = 0, all = rows->count;
     int64_t newest = 0;
@@ -90,7 +89,7 @@ static uint64_t write_rows(struct store *st, struct list *rows)
         store_row_free(row);
     }
     if (newest)
-        prune(st, newest);
+        prune(st, newest, rows_max);
     if (begun && store_exec(st->db, "commit") == SQLITE_OK)
         return failed;
     store_exec(st->db, "rollback");
@@ -110,8 +109,9 @@ static void *work(void *arg)
         list_init(&rows);
         list_splice(&rows, &st->rows);
         struct link *pos = list_pop(&st->asked);
+        uint64_t rows_max = st->rows_max;
         pthread_mutex_unlock(&st->lock);
-        uint64_t failed = rows.count ? write_rows(st, &rows) : 0;
+        uint64_t failed = rows.count ? write_rows(st, &rows, rows_max) : 0;
         struct store_query *q = pos ? list_entry(pos, struct store_query, link) : NULL;
         if (q)
             store_answer(st->db, q);
@@ -180,6 +180,13 @@ struct store *store_open(const struct store_options *opt, struct err *err)
 int64_t store_last_id(const struct store *st)
 {
     return st->last_id;
+}
+
+void store_limit(struct store *st, uint64_t rows_max)
+{
+    pthread_mutex_lock(&st->lock);
+    st->rows_max = rows_max;
+    pthread_mutex_unlock(&st->lock);
 }
 
 bool store_put(struct store *st, struct store_row *row)

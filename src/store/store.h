@@ -68,9 +68,7 @@ struct store_query {
     uint32_t row_count;
     int64_t total; /* on all pages */
     struct store_stats stats;
-    /* the caller's own */
-    void *asker;
-    uint64_t tag;
+    uint64_t tag; /* the caller's own */
 };
 
 struct store_options {
@@ -84,6 +82,8 @@ struct store_options {
 struct store *store_open(const struct store_options *opt, struct err *err);
 /* The largest id that there has ever been; before the first put. */
 int64_t store_last_id(const struct store *st);
+/* From the next row on, so many are kept. */
+void store_limit(struct store *st, uint64_t rows_max);
 /* Takes row, which came from calloc; false: it was dropped. */
 bool store_put(struct store *st, struct store_row *row);
 /* Takes q when true; false: too many are asked already. */

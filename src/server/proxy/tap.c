@@ -47,14 +47,14 @@ static const struct {
 };
 
 enum number {
-    NUMBER_PROMPT_TOKENS,
+    NUMBER_PROMPT_TOKENS, /* of usage */
     NUMBER_INPUT_TOKENS,
     NUMBER_COMPLETION_TOKENS,
     NUMBER_OUTPUT_TOKENS,
     NUMBER_CACHE_READ,
     NUMBER_INPUT_CACHED,
     NUMBER_PROMPT_CACHED,
-    NUMBER_PROMPT_N,
+    NUMBER_PROMPT_N, /* of timings */
     NUMBER_PREDICTED_N,
     NUMBER_PROMPT_SPEED,
     NUMBER_PREDICTED_SPEED,
@@ -63,7 +63,7 @@ enum number {
     NUMBER_CACHE_N,
     NUMBER_DRAFT_N,
     NUMBER_DRAFT_ACCEPTED,
-    NUMBER_SPECULATED,
+    NUMBER_SPECULATED, /* of metrics */
     NUMBER_SPECULATED_ACCEPTED,
     NUMBER_FIRST_TOKEN_MS,
     NUMBER_BETWEEN_TOKENS_MS,
@@ -123,8 +123,8 @@ struct tap {
     uint32_t named; /* characters of "data:" that a line has begun with */
     struct buf error;
     struct text text;
-    struct numbers usage, timings, metrics;
-    bool has_usage, has_timings, has_metrics, understood;
+    struct numbers found;
+    bool has_timings, has_metrics, understood;
 };
 
 static void scan_piece(struct text *t, const char *data, size_t n)
@@ -194,12 +194,17 @@ static void read_numbers(const struct buf *text, struct numbers *ret)
 
 /* What is said later replaces what was, unless it is 0: the first event of a stream has the prompt,
  * the last one the rest. */
-static void merge_usage(struct tap *t, const struct numbers *n)
+static void merge_usage(struct numbers *found, const struct numbers *n)
 {
-    for (uint32_t i = 0; i < NUMBER__COUNT; i++)
-        if (n->value[i] > 0 || t->usage.value[i] < 0)
-            t->usage.value[i] = n->value[i] >= 0 ? n->value[i] : t->usage.value[i];
-    t->has_usage = true;
+    for (uint32_t i = 0; i < NUMBER_PROMPT_N; i++)
+        if (n->value[i] > 0 || (n->value[i] >= 0 && found->value[i] < 0))
+            found->value[i] = n->value[i];
+}
+
+static void replace(struct numbers *found, const struct numbers *n, enum number from,
+                    enum number to)
+{
+    memcpy(found->value + from, n->value + from, (to - from) * sizeof(double));
 }
 
 static void note_object(struct tap *t, enum object which)
@@ -209,19 +214,20 @@ static void note_object(struct tap *t, enum object which)
     if (t->text.wants[which].type != JSON_TYPE_OBJECT || text->overflow || text->len == 0)
         return;
     read_numbers(text, &n);
+    t->understood = true;
     switch (which) {
     case OBJECT_USAGE:
     case OBJECT_RESPONSE_USAGE:
     case OBJECT_MESSAGE_USAGE:
-        merge_usage(t, &n);
+        merge_usage(&t->found, &n);
         break;
     case OBJECT_TIMINGS:
     case OBJECT_LAST_TIMINGS:
-        t->timings = n;
+        replace(&t->found, &n, NUMBER_PROMPT_N, NUMBER_SPECULATED);
         t->has_timings = true;
         break;
     case OBJECT_METRICS:
-        t->metrics = n;
+        replace(&t->found, &n, NUMBER_SPECULATED, NUMBER__COUNT);
         t->has_metrics = true;
         break;
     case OBJECT__COUNT:
@@ -235,7 +241,7 @@ static void note_text(struct tap *t)
         return;
     for (uint32_t i = 0; i < t->text.wanted; i++)
         note_object(t, (enum object)i);
-    t->understood = t->whole || t->has_usage || t->has_timings || t->has_metrics;
+    t->understood |= t->whole;
 }
 
 /* ---- lines of a stream (WHATWG HTML, 9.2.6) ---- */
@@ -300,7 +306,7 @@ struct tap *tap_new(const struct tap_answer *answer)
     t->encoded = answer->encoded;
     t->stream = !t->failed && !t->encoded && has_word(answer, "text/event-stream");
     t->whole = !t->failed && !t->encoded && !t->stream;
-    t->usage = t->timings = t->metrics = no_numbers;
+    t->found = no_numbers;
     buf_init(&t->error, TAP_ERROR_MAX);
     t->text.wanted = t->stream ? OBJECT__COUNT : OBJECTS_IN_JSON;
     for (uint32_t i = 0; i < t->text.wanted; i++)
@@ -390,14 +396,14 @@ static void sum_up(const struct tap *t, struct tap_counts *c)
     c->drafted = c->draft_accepted = -1;
     c->prompt_per_second = c->output_per_second = -1;
     c->input = at_least_0(
-        first_of(&t->usage, NUMBER_PROMPT_TOKENS, NUMBER_INPUT_TOKENS, NUMBER_INPUT_TOKENS));
+        first_of(&t->found, NUMBER_PROMPT_TOKENS, NUMBER_INPUT_TOKENS, NUMBER_INPUT_TOKENS));
     c->output = at_least_0(
-        first_of(&t->usage, NUMBER_COMPLETION_TOKENS, NUMBER_OUTPUT_TOKENS, NUMBER_OUTPUT_TOKENS));
-    c->cached = first_of(&t->usage, NUMBER_CACHE_READ, NUMBER_INPUT_CACHED, NUMBER_PROMPT_CACHED);
+        first_of(&t->found, NUMBER_COMPLETION_TOKENS, NUMBER_OUTPUT_TOKENS, NUMBER_OUTPUT_TOKENS));
+    c->cached = first_of(&t->found, NUMBER_CACHE_READ, NUMBER_INPUT_CACHED, NUMBER_PROMPT_CACHED);
     if (t->has_timings)
-        take_timings(&t->timings, c);
+        take_timings(&t->found, c);
     if (t->has_metrics)
-        take_metrics(&t->metrics, c);
+        take_metrics(&t->found, c);
 }
 
 /* ---- why it failed ---- */

@@ -1,0 +1,65 @@
+#include "server/redact.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "http/head.h"
+
+static const char *const secrets[] = {"authorization", "proxy-authorization", "cookie",
+                                      "set-cookie", "x-api-key"};
+
+static bool is_secret(const char *bytes, struct http_span name)
+{
+    for (size_t i = 0; i < countof(secrets); i++)
+        if (http_span_equal_case(bytes, name, secrets[i]))
+            return true;
+    return false;
+}
+
+static bool was_there(const struct http_head *h, const char *bytes, uint32_t index)
+{
+    struct http_span name = h->fields[index].name;
+    for (uint32_t i = 0; i < index; i++)
+        if (h->fields[i].name.len == name.len &&
+            strncasecmp(bytes + h->fields[i].name.off, bytes + name.off, name.len) == 0)
+            return true;
+    return false;
+}
+
+/* A name is a token, which JSON need not escape but for its rare quotes: there are none. */
+static void put_name(const char *name, uint32_t n, struct buf *out)
+{
+    bool start = true;
+    buf_char(out, '"');
+    for (uint32_t i = 0; i < n; i++) {
+        char c = name[i];
+        if (start && c >= 'a' && c <= 'z')
+            c = (char)(c - 'a' + 'A');
+        else if (!start && c >= 'A' && c <= 'Z')
+            c = (char)(c - 'A' + 'a');
+        start = c == '-';
+        buf_char(out, c);
+    }
+    buf_char(out, '"');
+}
+
+void redact_fields(const struct http_head *h, const char *bytes, struct buf *out)
+{
+    const char *sep = "";
+    buf_char(out, '{');
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        const struct http_field *f = &h->fields[i];
+        if (was_there(h, bytes, i))
+            continue;
+        buf_text(out, sep);
+        put_name(bytes + f->name.off, f->name.len, out);
+        buf_char(out, ':');
+        if (is_secret(bytes, f->name))
+            buf_text(out, "\"[REDACTED]\"");
+        else
+            buf_json(out, bytes + f->value.off, f->value.len);
+        sep = ",";
+    }
+    buf_char(out, '}');
+}
