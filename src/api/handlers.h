@@ -41,6 +41,13 @@ void api_logs(struct server *s, struct exchange *ex);
 void api_log_stream(struct server *s, struct exchange *ex);
 void api_model_log_stream(struct server *s, struct exchange *ex);
 
+/* activity.c, captures.c, inflight.c */
+void api_activity(struct server *s, struct exchange *ex);
+void api_stats(struct server *s, struct exchange *ex);
+void api_capture(struct server *s, struct exchange *ex);
+void api_inflight(struct server *s, struct exchange *ex);
+void api_inflight_cancel(struct server *s, struct exchange *ex);
+
 /* problems.c */
 void api_format_problem(const struct problem *p, enum route_face face, struct buf *out);
 /* Answers with the problem that a core's reason stands for. */
