@@ -158,12 +158,8 @@ static void put_text(struct buf *b, const char *name, const char *text)
 
 static void put_row(const struct server *s, const struct store_row *r, struct buf *b)
 {
-    char time[32];
-    struct tm tm;
-    time_t created = (time_t)r->created_s;
-    gmtime_r(&created, &tm);
-    strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%SZ", &tm);
-    buf_printf(b, "{\"id\":%lld,\"timestamp\":\"%s\"", (long long)r->id, time);
+    buf_printf(b, "{\"id\":%lld,\"timestamp\":", (long long)r->id);
+    api_put_time(b, r->created_s);
     put_text(b, "model", r->model);
     put_text(b, "req_path", r->path);
     put_text(b, "resp_content_type", r->content_type);

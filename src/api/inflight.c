@@ -2,14 +2,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/handlers.h"
+#include "api/json.h"
 #include "base/pure/errors.h"
 #include "server/traffic.h"
 
 static void put_request(const struct traffic *t, struct buf *b)
 {
-    buf_printf(b, "{\"id\":\"%llu\",\"timestamp\":\"%s\",\"model\":", (unsigned long long)t->id,
-               t->started);
+    buf_printf(b, "{\"id\":\"%llu\",\"timestamp\":", (unsigned long long)t->id);
+    api_put_time(b, t->started_s);
+    buf_text(b, ",\"model\":");
     buf_json_text(b, t->model);
     buf_text(b, ",\"req_path\":");
     buf_json_text(b, t->path);

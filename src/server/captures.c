@@ -80,17 +80,12 @@ static void charge(struct captures *c, struct capture *one, uint64_t bytes)
     c->bytes += bytes;
 }
 
-struct capture *captures_begin(struct captures *c, const char *path, const char *request_fields,
-                               const char *answer_fields)
+struct capture *captures_begin(struct captures *c, size_t text_bytes)
 {
     if (c->bytes_max == 0)
         return NULL;
     struct capture *one = alloc_zeroed(1, sizeof(*one));
-    one->path = alloc_text(path);
-    one->request_fields = alloc_text(request_fields ? request_fields : "{}");
-    one->answer_fields = alloc_text(answer_fields ? answer_fields : "{}");
-    charge(c, one,
-           sizeof(*one) + strlen(path) + strlen(one->request_fields) + strlen(one->answer_fields));
+    charge(c, one, sizeof(*one) + text_bytes);
     if (make_room(c))
         return one;
     captures_drop(c, one);

@@ -25,13 +25,12 @@ struct captures {
 void captures_init(struct captures *c, uint64_t bytes_max);
 void captures_fini(struct captures *c);
 void captures_resize(struct captures *c, uint64_t bytes_max);
-/* Begins one; NULL: nothing is captured. Texts are copied, or NULL for {}. */
-struct capture *captures_begin(struct captures *c, const char *path, const char *request_fields,
-                               const char *answer_fields);
+/* Begins one, whose texts will come to so many bytes; NULL: nothing is captured. */
+struct capture *captures_begin(struct captures *c, size_t text_bytes);
 /* Adds to one of its bodies. False: it was given up, and is freed. */
 bool captures_add(struct captures *c, struct capture *one, struct buf *body, const char *data,
                   size_t n);
-/* It is whole: keeps it under the id, larger than any before. */
+/* It is whole, with its texts: keeps it under the id, larger than any before. */
 void captures_keep(struct captures *c, struct capture *one, int64_t id);
 /* NULL is legal. */
 void captures_drop(struct captures *c, struct capture *one);

@@ -71,7 +71,6 @@ static struct traffic *record(struct exchange *ex)
     t->started_s = time(NULL);
     t->started_ns = uv_hrtime();
     t->waited_ms = -1;
-    server_time(t->started);
     t->model = alloc_text(ex->slot == CORE_SLOT_NONE ? "" : roster_id(&s->roster, ex->slot));
     t->path = alloc_text_n(ex->bytes + path.off,
                            path.len < TRAFFIC_PATH_MAX ? path.len : TRAFFIC_PATH_MAX);
@@ -165,8 +164,8 @@ void traffic_head(struct exchange *ex, unsigned status, const struct http_head *
     else
         buf_text(&fields, "{}");
     t->answer_fields = buf_take(&fields);
-    t->capture =
-        captures_begin(&ex->server->captures, t->path, t->request_fields, t->answer_fields);
+    t->capture = captures_begin(&ex->server->captures, strlen(t->path) + strlen(t->request_fields) +
+                                                           strlen(t->answer_fields));
     if (t->capture)
         capture_request(ex, t);
 }
@@ -243,6 +242,12 @@ void traffic_over(struct exchange *ex, enum ended how)
         return;
     ex->traffic = NULL;
     list_remove(&s->in_flight, &t->link);
+    if (t->capture) {
+        t->capture->path = alloc_text(t->path);
+        t->capture->request_fields = t->request_fields;
+        t->capture->answer_fields = t->answer_fields;
+        t->request_fields = t->answer_fields = NULL;
+    }
     int64_t id = history_add(s, row_of(t, how));
     if (t->capture)
         captures_keep(&s->captures, t->capture, id);

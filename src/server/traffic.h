@@ -30,8 +30,7 @@ struct traffic {
     struct link link; /* server->in_flight */
     uint64_t id;      /* among those in flight */
     struct exchange *ex;
-    char started[32]; /* wall clock, RFC 3339 */
-    int64_t started_s;
+    int64_t started_s; /* wall clock */
     uint64_t started_ns;
     int64_t waited_ms; /* until it was granted; -1: it was not */
     char *model;       /* "": none that is known */

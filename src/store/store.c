@@ -1,10 +1,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/alloc.h"
 #include "store_priv.h"
 
+/* Rows are written together: a thread that is woken for each costs more than the row. */
+#define BATCH_MS 100
+#define BATCH_ROWS (STORE_ROWS_QUEUED_MAX / 8)
 /* Old rows deleted with one batch of new ones: a file that holds many more than it may is worn
  * down, rather than holding up what is new. */
 #define PRUNED_AT_ONCE 2000
@@ -22,6 +26,7 @@ struct store {
     struct list rows, asked, answered;
     uint64_t dropped, rows_max;
     bool stopping;
+    bool gathering; /* the thread has been told of rows, and waits for more */
 };
 
 static void bind_text(sqlite3_stmt *st, int at, const char *text)
@@ -96,16 +101,36 @@ static uint64_t write_rows(struct store *st, struct list *rows, uint64_t rows_ma
     return all;
 }
 
+/* Whether there is something that cannot wait. */
+static bool is_urgent(const struct store *st)
+{
+    return st->stopping || st->asked.count || st->rows.count >= BATCH_ROWS;
+}
+
+/* Waits for something to do, and where that is but a few rows, for more of them. With the lock. */
+static void wait_for_work(struct store *st)
+{
+    struct timespec until;
+    while (!is_urgent(st) && st->rows.count == 0)
+        pthread_cond_wait(&st->news, &st->lock);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += BATCH_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    st->gathering = true;
+    while (!is_urgent(st))
+        if (pthread_cond_timedwait(&st->news, &st->lock, &until) != 0)
+            break;
+    st->gathering = false;
+}
+
 static void *work(void *arg)
 {
     struct store *st = arg;
     pthread_mutex_lock(&st->lock);
     while (!st->stopping || st->rows.count || st->asked.count) {
         struct list rows;
-        if (st->rows.count == 0 && st->asked.count == 0) {
-            pthread_cond_wait(&st->news, &st->lock);
-            continue;
-        }
+        wait_for_work(st);
         list_init(&rows);
         list_splice(&rows, &st->rows);
         struct link *pos = list_pop(&st->asked);
@@ -195,7 +220,8 @@ bool store_put(struct store *st, struct store_row *row)
     bool fits = st->rows.count < STORE_ROWS_QUEUED_MAX && !st->stopping;
     if (fits) {
         list_push(&st->rows, &row->link);
-        pthread_cond_signal(&st->news);
+        if (st->rows.count == BATCH_ROWS || (st->rows.count == 1 && !st->gathering))
+            pthread_cond_signal(&st->news);
     } else {
         st->dropped++;
     }

@@ -15,7 +15,7 @@
 #include "base/pure/list.h"
 
 /* Rows, and questions, that wait for the thread. */
-#define STORE_ROWS_QUEUED_MAX 1024
+#define STORE_ROWS_QUEUED_MAX 4096
 #define STORE_QUERIES_QUEUED_MAX 64
 #define STORE_MODELS_MAX 64 /* in one question */
 #define STORE_BINS_MAX 20

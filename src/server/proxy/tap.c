@@ -173,61 +173,60 @@ static const struct numbers no_numbers = {
     .value = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}};
 _Static_assert(NUMBER__COUNT == 20, "no_numbers");
 
-static void read_numbers(const struct buf *text, struct numbers *ret)
+/* Those from `from` up to `to`, of an object that may have them. */
+static void read_numbers(const struct buf *text, enum number from, enum number to,
+                         struct numbers *ret)
 {
     struct json_scan scan;
     struct json_want wants[NUMBER__COUNT];
-    *ret = no_numbers;
-    for (uint32_t i = 0; i < NUMBER__COUNT; i++)
-        wants[i] = (struct json_want){.path = numbers[i].path, .steps = numbers[i].steps};
-    json_scan_init(&scan, wants, NUMBER__COUNT);
+    uint32_t count = to - from;
+    for (uint32_t i = 0; i < count; i++) {
+        wants[i] =
+            (struct json_want){.path = numbers[from + i].path, .steps = numbers[from + i].steps};
+        ret->value[from + i] = -1;
+    }
+    json_scan_init(&scan, wants, count);
     if (json_scan_feed(&scan, text->data, text->len) < 0 || json_scan_end(&scan) < 0)
         return;
-    for (uint32_t i = 0; i < NUMBER__COUNT; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         if (wants[i].type != JSON_TYPE_NUMBER)
             continue;
         double value = strtod(text->data + wants[i].off, NULL);
         if (value >= 0 && value <= COUNT_MAX)
-            ret->value[i] = value;
+            ret->value[from + i] = value;
     }
 }
 
 /* What is said later replaces what was, unless it is 0: the first event of a stream has the prompt,
  * the last one the rest. */
-static void merge_usage(struct numbers *found, const struct numbers *n)
+static void merge_usage(const struct buf *text, struct numbers *found)
 {
-    for (uint32_t i = 0; i < NUMBER_PROMPT_N; i++)
-        if (n->value[i] > 0 || (n->value[i] >= 0 && found->value[i] < 0))
-            found->value[i] = n->value[i];
-}
-
-static void replace(struct numbers *found, const struct numbers *n, enum number from,
-                    enum number to)
-{
-    memcpy(found->value + from, n->value + from, (to - from) * sizeof(double));
+    struct numbers n;
+    read_numbers(text, NUMBER_PROMPT_TOKENS, NUMBER_PROMPT_N, &n);
+    for (uint32_t i = NUMBER_PROMPT_TOKENS; i < NUMBER_PROMPT_N; i++)
+        if (n.value[i] > 0 || (n.value[i] >= 0 && found->value[i] < 0))
+            found->value[i] = n.value[i];
 }
 
 static void note_object(struct tap *t, enum object which)
 {
-    struct numbers n;
     const struct buf *text = &t->text.bytes[which];
     if (t->text.wants[which].type != JSON_TYPE_OBJECT || text->overflow || text->len == 0)
         return;
-    read_numbers(text, &n);
     t->understood = true;
     switch (which) {
     case OBJECT_USAGE:
     case OBJECT_RESPONSE_USAGE:
     case OBJECT_MESSAGE_USAGE:
-        merge_usage(&t->found, &n);
+        merge_usage(text, &t->found);
         break;
     case OBJECT_TIMINGS:
     case OBJECT_LAST_TIMINGS:
-        replace(&t->found, &n, NUMBER_PROMPT_N, NUMBER_SPECULATED);
+        read_numbers(text, NUMBER_PROMPT_N, NUMBER_SPECULATED, &t->found);
         t->has_timings = true;
         break;
     case OBJECT_METRICS:
-        replace(&t->found, &n, NUMBER_SPECULATED, NUMBER__COUNT);
+        read_numbers(text, NUMBER_SPECULATED, NUMBER__COUNT, &t->found);
         t->has_metrics = true;
         break;
     case OBJECT__COUNT:
