@@ -122,7 +122,7 @@ struct tap {
     enum line line;
     uint32_t named; /* characters of "data:" that a line has begun with */
     struct buf error;
-    struct text text;
+    struct text *text; /* owned; of a stream only within a line: most of its life is between two */
     struct numbers found;
     bool has_timings, has_metrics, understood;
 };
@@ -148,16 +148,24 @@ static void scan_piece(struct text *t, const char *data, size_t n)
     }
 }
 
-static void text_begin(struct text *t)
+static struct text *text_new(uint32_t wanted)
 {
-    for (uint32_t i = 0; i < t->wanted; i++) {
+    struct text *t = alloc_zeroed(1, sizeof(*t));
+    t->wanted = wanted;
+    for (uint32_t i = 0; i < wanted; i++) {
         t->wants[i] = (struct json_want){.path = objects[i].path, .steps = objects[i].steps};
-        t->at[i] = 0;
-        buf_clear(&t->bytes[i]);
+        buf_init(&t->bytes[i], TAP_OBJECT_MAX);
     }
-    json_scan_init(&t->scan, t->wants, t->wanted);
-    t->broken = false;
+    json_scan_init(&t->scan, t->wants, wanted);
     scan_piece(t, WRAP, sizeof(WRAP) - 1);
+    return t;
+}
+
+static void text_free(struct text *t)
+{
+    for (uint32_t i = 0; t && i < t->wanted; i++)
+        buf_fini(&t->bytes[i]);
+    free(t);
 }
 
 /* Whether it was JSON. */
@@ -210,8 +218,8 @@ static void merge_usage(const struct buf *text, struct numbers *found)
 
 static void note_object(struct tap *t, enum object which)
 {
-    const struct buf *text = &t->text.bytes[which];
-    if (t->text.wants[which].type != JSON_TYPE_OBJECT || text->overflow || text->len == 0)
+    const struct buf *text = &t->text->bytes[which];
+    if (t->text->wants[which].type != JSON_TYPE_OBJECT || text->overflow || text->len == 0)
         return;
     t->understood = true;
     switch (which) {
@@ -236,11 +244,13 @@ static void note_object(struct tap *t, enum object which)
 
 static void note_text(struct tap *t)
 {
-    if (!text_end(&t->text))
-        return;
-    for (uint32_t i = 0; i < t->text.wanted; i++)
-        note_object(t, (enum object)i);
-    t->understood |= t->whole;
+    if (text_end(t->text)) {
+        for (uint32_t i = 0; i < t->text->wanted; i++)
+            note_object(t, (enum object)i);
+        t->understood |= t->whole;
+    }
+    text_free(t->text);
+    t->text = NULL;
 }
 
 /* ---- lines of a stream (WHATWG HTML, 9.2.6) ---- */
@@ -260,7 +270,7 @@ static void begin_line(struct tap *t, char c)
         t->line = LINE_SKIPPED;
     else if (++t->named == sizeof(name) - 1) {
         t->line = LINE_DATA;
-        text_begin(&t->text);
+        t->text = text_new(OBJECT__COUNT);
     }
 }
 
@@ -281,7 +291,7 @@ static void feed_lines(struct tap *t, const char *data, size_t n)
         const char *cr = memchr(data, '\r', (size_t)((stop ? stop : end) - data));
         stop = cr ? cr : stop ? stop : end;
         if (t->line == LINE_DATA)
-            scan_piece(&t->text, data, (size_t)(stop - data));
+            scan_piece(t->text, data, (size_t)(stop - data));
         data = stop;
     }
 }
@@ -307,11 +317,7 @@ struct tap *tap_new(const struct tap_answer *answer)
     t->whole = !t->failed && !t->encoded && !t->stream;
     t->found = no_numbers;
     buf_init(&t->error, TAP_ERROR_MAX);
-    t->text.wanted = t->stream ? OBJECT__COUNT : OBJECTS_IN_JSON;
-    for (uint32_t i = 0; i < t->text.wanted; i++)
-        buf_init(&t->text.bytes[i], TAP_OBJECT_MAX);
-    if (t->whole)
-        text_begin(&t->text);
+    t->text = t->whole ? text_new(OBJECTS_IN_JSON) : NULL;
     return t;
 }
 
@@ -319,8 +325,7 @@ void tap_free(struct tap *t)
 {
     if (!t)
         return;
-    for (uint32_t i = 0; i < OBJECT__COUNT; i++)
-        buf_fini(&t->text.bytes[i]);
+    text_free(t->text);
     buf_fini(&t->error);
     free(t);
 }
@@ -333,8 +338,8 @@ void tap_feed(struct tap *t, const char *data, size_t n)
         buf_append(&t->error, data, n);
     else if (t->stream)
         feed_lines(t, data, n);
-    else if (!t->text.broken)
-        scan_piece(&t->text, data, n);
+    else
+        scan_piece(t->text, data, n);
 }
 
 static int64_t first_of(const struct numbers *n, enum number a, enum number b, enum number c)
