@@ -1,6 +1,5 @@
 #include "server/traffic.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -43,20 +42,24 @@ static bool is_recorded(const struct exchange *ex)
            http_span_equal(ex->bytes, ex->head->method, "POST") && is_inference(ex);
 }
 
+/* Cut to fit. */
+static void copy(char *to, size_t size, const char *text, size_t n)
+{
+    n = n < size ? n : size - 1;
+    memcpy(to, text, n);
+    to[n] = '\0';
+}
+
 /* Whom a proxy in front of wharf says that it comes from, else the connection's other end. */
 static void note_remote(const struct exchange *ex, struct traffic *t)
 {
     const struct http_field *f = http_head_find(ex->head, HTTP_FIELD_X_FORWARDED_FOR);
     if (!f)
         f = http_head_find_text(ex->head, ex->bytes, "x-real-ip");
-    if (!f) {
-        snprintf(t->remote, sizeof(t->remote), "%s", ex->client->peer);
-        return;
-    }
-    const char *text = ex->bytes + f->value.off;
-    const char *comma = memchr(text, ',', f->value.len);
-    snprintf(t->remote, sizeof(t->remote), "%.*s",
-             (int)(comma ? (uint32_t)(comma - text) : f->value.len), text);
+    const char *text = f ? ex->bytes + f->value.off : ex->client->peer;
+    size_t n = f ? f->value.len : strlen(text);
+    const char *comma = memchr(text, ',', n);
+    copy(t->remote, sizeof(t->remote), text, comma ? (size_t)(comma - text) : n);
 }
 
 static struct traffic *record(struct exchange *ex)
@@ -74,7 +77,7 @@ static struct traffic *record(struct exchange *ex)
     t->model = alloc_text(ex->slot == CORE_SLOT_NONE ? "" : roster_id(&s->roster, ex->slot));
     t->path = alloc_text_n(ex->bytes + path.off,
                            path.len < TRAFFIC_PATH_MAX ? path.len : TRAFFIC_PATH_MAX);
-    snprintf(t->method, sizeof(t->method), "%.*s", (int)method.len, ex->bytes + method.off);
+    copy(t->method, sizeof(t->method), ex->bytes + method.off, method.len);
     note_remote(ex, t);
     redact_fields(ex->head, ex->bytes, &fields);
     t->request_fields = buf_take(&fields);
@@ -216,8 +219,9 @@ static struct store_row *row_of(struct traffic *t, enum ended how)
         .output_per_second = c.output_per_second,
         .duration_ms = (int64_t)(took_ms > c.measured_ms ? took_ms : c.measured_ms),
         .waited_ms = t->waited_ms,
-        .ended = alloc_text(word_for(t, how)),
     };
+    const char *word = word_for(t, how);
+    copy(r->ended, sizeof(r->ended), word, strlen(word));
     t->model = t->path = t->content_type = t->metadata = NULL;
     return r;
 }

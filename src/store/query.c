@@ -79,8 +79,9 @@ static void read_row(sqlite3_stmt *st, struct store_row *r)
         .error = text_of(st, 14),
         .metadata = text_of(st, 15),
         .waited_ms = sqlite3_column_type(st, 16) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 16),
-        .ended = text_of(st, 17),
     };
+    const char *ended = (const char *)sqlite3_column_text(st, 17);
+    sqlite3_snprintf(sizeof(r->ended), r->ended, "%s", ended ? ended : "");
 }
 
 static void put_range(const struct store_query *q, struct buf *sql)
@@ -191,7 +192,6 @@ static void clear_row(struct store_row *row)
     free(row->content_type);
     free(row->error);
     free(row->metadata);
-    free(row->ended);
 }
 
 void store_row_free(struct store_row *row)

@@ -34,7 +34,7 @@ struct store_row {
     double prompt_per_second, output_per_second;
     /* wharf's own */
     int64_t waited_ms; /* before its model's server got it; -1: not known */
-    char *ended;       /* done, cut or gone */
+    char ended[8];     /* done, cut or gone; "": not known */
 };
 
 /* Of values above 0. */
