@@ -6,9 +6,11 @@
 #include "base/log.h"
 #include "server/devices.h"
 #include "server/listener.h"
+#include "server/monitor.h"
 #include "server/proxy/exchange.h"
 #include "server/server.h"
 #include "server/statedir.h"
+#include "server/watch.h"
 
 /* Descriptors that are not client connections: listeners, logs, models' pipes, the store. */
 #define FDS_RESERVED 256
@@ -248,6 +250,12 @@ const struct part server_parts[] = {
      .close = history_close,
      .fini = history_fini},
     {.name = "captures", .init = init_captures, .reload = reload_captures, .fini = fini_captures},
+    {.name = "changes", .init = changes_init, .close = changes_close, .fini = changes_fini},
+    {.name = "tails",
+     .init = tails_init,
+     .start = tails_start,
+     .close = tails_close,
+     .fini = tails_fini},
     {.name = "core", .init = init_core, .close = close_core, .fini = fini_core},
     {.name = "hooks", .init = hooks_init, .close = hooks_close, .fini = hooks_fini},
     {.name = "children", .open = open_children, .close = close_children},
@@ -259,12 +267,25 @@ const struct part server_parts[] = {
      .close = close_devices,
      .fini = fini_devices},
     {.name = "modes", .start = start_modes, .reload = modes_reload, .fini = fini_modes},
+    {.name = "profiles", .reload = profiles_reload, .fini = profiles_fini},
     {.name = "deciding", .start = start_deciding},
     {.name = "listeners",
      .open = open_listeners,
      .start = start_listeners,
      .close = close_listeners,
      .fini = fini_listeners},
+    {.name = "watch",
+     .start = watch_start,
+     .reload = watch_follow,
+     .close = watch_close,
+     .fini = watch_fini},
+    /* Behind the listeners: nobody waits for the first look at the machine. */
+    {.name = "monitor",
+     .init = monitor_init,
+     .start = monitor_start,
+     .reload = monitor_reload,
+     .close = monitor_close,
+     .fini = monitor_fini},
     {.name = "preload", .start = start_preload},
 };
 const uint32_t server_part_count = countof(server_parts);

@@ -5,6 +5,7 @@
 #include "server/parts.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
+#include "server/watch.h"
 
 void server_apply(struct server *s)
 {
@@ -17,7 +18,7 @@ void server_apply(struct server *s)
         [TIMEOUT_LINGER] = 1000,
         [TIMEOUT_POOL] = UPSTREAM_IDLE_MS,
     };
-    log_level_min = log_level_parse(s->roster.current->config->log_level);
+    logs_apply(s);
     memcpy(s->timeouts.length_ms, lengths, sizeof(lengths));
     s->bodies.body_max = s->roster.current->config->body_bytes_max;
     s->bodies.spooled_max = s->roster.current->config->spool_bytes_max;
@@ -50,7 +51,8 @@ bool server_reload(struct server *s)
 {
     struct config_ref *old = config_ref_get(s->roster.current);
     struct config_report report = {0};
-    struct config *config = config_load_file(s->options.config_path, &report);
+    watch_note(s);
+    struct config *config = config_load(&s->options.sources, &report);
     if (report.text.len)
         log_warn(NULL, "configuration:\n%s", report.text.data);
     config_report_fini(&report);
@@ -72,5 +74,6 @@ bool server_reload(struct server *s)
     config_ref_put(old);
     log_info(NULL, "configuration reloaded models=%u", config->model_count);
     server_publish(s, "config_reloaded", "{}");
+    changes_models(s);
     return true;
 }

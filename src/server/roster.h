@@ -19,6 +19,7 @@ struct config_ref {
     uint32_t refs;
     struct config *config; /* owned */
     uint32_t *slots;       /* owned; model index -> slot */
+    uint32_t *turns;       /* owned; selector index -> whose turn it is among equals */
 };
 
 struct roster_entry {

@@ -9,18 +9,22 @@
 #include "core/core.h"
 #include "http/head.h"
 #include "server/captures.h"
+#include "server/changes.h"
 #include "server/decisions.h"
 #include "server/feed.h"
 #include "server/history.h"
 #include "server/hooks.h"
+#include "server/logs.h"
 #include "server/modes.h"
 #include "server/process/children.h"
+#include "server/profiles.h"
 #include "server/proxy/body.h"
 #include "server/roster.h"
 #include "server/route.h"
 #include "server/runner.h"
 #include "server/serve.h"
 #include "server/stream.h"
+#include "server/tails.h"
 #include "server/timeouts.h"
 
 #define SERVER_SCRATCH_BYTES (64 * 1024)
@@ -33,6 +37,8 @@ struct devices;
 struct exchange;
 struct exchange_table;
 struct listeners;
+struct watch;
+struct monitor;
 
 struct server {
     uv_loop_t *loop;
@@ -45,10 +51,15 @@ struct server {
     struct body_budget bodies;
     struct children *children;
     struct devices *devices;
+    struct monitor *monitor;
     struct listeners *listeners;
+    struct watch *watch; /* NULL: the configuration's files are not watched */
     struct exchange_table *exchanges;
     struct list clients; /* struct client */
-    struct feed events, log_lines;
+    struct feed events;
+    struct logs logs;
+    struct tails tails;
+    struct changes changes;
     struct decisions decisions;
     struct history history;
     struct captures captures;
@@ -56,6 +67,7 @@ struct server {
     uint64_t in_flight_id; /* of the newest */
     struct hooks hooks;
     struct modes modes;
+    struct profiles profiles;
     char *scratch, *spool_scratch; /* owned, SERVER_SCRATCH_BYTES each; valid within one callback */
     struct http_head head;         /* scratch of the same kind, for parsing */
     uint64_t started_ns, started_wall_ns;
@@ -72,7 +84,7 @@ char *server_time(char out[32]);
 void server_publish(struct server *s, const char *type, const char *details);
 /* Takes over what is not the core's of the configuration in force: log level, timeouts, bounds. */
 void server_apply(struct server *s);
-/* Reads the configuration file again; false (and nothing changed) when it has errors. */
+/* Reads the configuration's files again; false (and nothing changed) when it has errors. */
 bool server_reload(struct server *s);
 /* Begins the shutdown; a second call hurries it. */
 void server_stop(struct server *s);

@@ -74,6 +74,9 @@ static bool withheld(const struct exchange *ex, const struct http_field *f)
     if (f->known == HTTP_FIELD_OTHER && f->name.len > strlen(OWN_PREFIX) &&
         strncasecmp(ex->bytes + f->name.off, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
         return true;
+    /* An answer that has begun says nothing of an encoding. */
+    if (ex->answer_begun && http_span_equal_case(ex->bytes, f->name, "accept-encoding"))
+        return true;
     /* A key of wharf's never goes upstream; without keys of its own, it may be the model's. */
     if (f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_X_API_KEY)
         return ex->config->config->api_keys.count > 0;
@@ -136,10 +139,12 @@ static size_t format_head(struct exchange *ex, const struct origin *o)
     put(&w, " ", 1);
     put_text(&w, o->base_path);
     put_span(&w, ex, path);
-    if (h->query.len) {
+    if (h->query.len)
         put(&w, "?", 1);
+    if (ex->ask.query)
+        put_text(&w, ex->ask.query);
+    else
         put_span(&w, ex, h->query);
-    }
     put_text(&w, " HTTP/1.1\r\n");
     if (!http_head_find(h, HTTP_FIELD_HOST)) {
         put_text(&w, "Host: ");
@@ -164,7 +169,7 @@ static struct origin *origin_of(const struct exchange *ex)
 /* Back into the queue, once: its server was not there to take it. */
 static bool bounce(struct exchange *ex)
 {
-    if (ex->bounced || ex->body_sent)
+    if (ex->bounced || ex->body_sent || id_none(ex->waiter))
         return false;
     ex->bounced = true;
     ex->state = EXCHANGE_WAITING;
