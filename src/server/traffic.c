@@ -1,5 +1,6 @@
 #include "server/traffic.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -238,6 +239,16 @@ static void release(struct traffic *t)
     free(t);
 }
 
+/* At the end of the daemon nobody is told: its followers are being let go. */
+static void tell_over(struct server *s, int64_t id)
+{
+    char json[40];
+    if (s->stopping || s->changes.feed.followers.count == 0)
+        return;
+    snprintf(json, sizeof(json), "{\"id\":%lld}", (long long)id);
+    changes_tell(s, "activity", json);
+}
+
 void traffic_over(struct exchange *ex, enum ended how)
 {
     struct server *s = ex->server;
@@ -256,4 +267,5 @@ void traffic_over(struct exchange *ex, enum ended how)
     if (t->capture)
         captures_keep(&s->captures, t->capture, id);
     release(t);
+    tell_over(s, id);
 }

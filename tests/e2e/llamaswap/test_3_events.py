@@ -146,3 +146,13 @@ def test_the_end_of_the_daemon_ends_the_stream(wharf):
         for _ in s.pieces:
             pass
         assert s.head.complete
+
+
+def test_activity(wharf):
+    d = wharf(CONFIG)
+    with Stream(d) as s:
+        s.until(lambda kind, _: kind == "inflight")
+        for number in (1, 2):
+            d.ok(d.chat("b"))
+            assert s.until(lambda kind, _: kind == "activity") == {"id": number}
+        assert d.ok(d.get("/api/metrics/activity")).json()["data"][0]["id"] == 2
