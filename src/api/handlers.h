@@ -62,6 +62,13 @@ void api_log_stream_own(struct server *s, struct exchange *ex);
 void api_log_stream_models(struct server *s, struct exchange *ex);
 void api_model_log_stream(struct server *s, struct exchange *ex);
 
+/* activity.c, captures.c, inflight.c */
+void api_activity(struct server *s, struct exchange *ex);
+void api_stats(struct server *s, struct exchange *ex);
+void api_capture(struct server *s, struct exchange *ex);
+void api_inflight(struct server *s, struct exchange *ex);
+void api_inflight_cancel(struct server *s, struct exchange *ex);
+
 /* problems.c */
 const char *api_format_problem(const struct problem *p, const struct problem_reader *who,
                                struct buf *out);

@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/pure/errors.h"
 #include "http/url.h"
@@ -29,6 +30,16 @@ void api_put_left(struct buf *b, uint64_t then_ns)
         buf_text(b, "null");
     else
         api_put_seconds(b, then_ns > now ? then_ns - now : 0);
+}
+
+void api_put_time(struct buf *b, int64_t seconds)
+{
+    char text[40];
+    struct tm tm;
+    time_t time = (time_t)seconds;
+    gmtime_r(&time, &tm);
+    strftime(text, sizeof(text), "\"%Y-%m-%dT%H:%M:%SZ\"", &tm);
+    buf_text(b, text);
 }
 
 void api_put_text(struct buf *b, const char *text)

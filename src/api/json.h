@@ -18,6 +18,8 @@ void api_put_seconds(struct buf *b, uint64_t ns);
 void api_put_age(struct buf *b, uint64_t then_ns);
 /* How long it is until then, 0 when it is over; null for 0. */
 void api_put_left(struct buf *b, uint64_t then_ns);
+/* A time of the wall clock, RFC 3339. */
+void api_put_time(struct buf *b, int64_t seconds);
 /* null for NULL and "". */
 void api_put_text(struct buf *b, const char *text);
 /* The id of a model; null for CORE_SLOT_NONE. */

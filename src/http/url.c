@@ -81,6 +81,16 @@ int url_query_find(const char *query, size_t n, const char *name, char *out, siz
     return count;
 }
 
+int url_query_at(const char *query, size_t n, const char *name, uint32_t index, char *out,
+                 size_t out_size)
+{
+    const char *p = query, *value, *stop;
+    for (uint32_t i = 0; next_value(&p, query + n, name, &value, &stop); i++)
+        if (i == index)
+            return url_decode(value, (size_t)(stop - value), true, out, out_size) ? 1 : -1;
+    return 0;
+}
+
 bool url_query_span(const char *query, size_t n, const char *name, size_t *ret_off, size_t *ret_len)
 {
     const char *p = query, *value, *stop;

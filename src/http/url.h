@@ -18,6 +18,10 @@ bool url_decode(const char *text, size_t n, bool plus, char *out, size_t out_siz
  * Returns the number of times the name occurs, or -1 when the value cannot be decoded. */
 int url_query_find(const char *query, size_t n, const char *name, char *out, size_t out_size);
 
+/* Same for the value number `index` of that name, from 0: 1, 0 when there are not so many, or -1.
+ */
+int url_query_at(const char *query, size_t n, const char *name, uint32_t index, char *out,
+                 size_t out_size);
 /* Where the first such value stands, as it is written; false when the name does not occur. */
 bool url_query_span(const char *query, size_t n, const char *name, size_t *ret_off,
                     size_t *ret_len) warn_unused;

@@ -67,6 +67,25 @@ static int open_state(struct server *s, struct err *err)
     return statedir_open(s->state_dir, err);
 }
 
+/* ---- what is recorded ---- */
+
+static void init_captures(struct server *s)
+{
+    list_init(&s->in_flight);
+    captures_init(&s->captures, s->options.config->observe.capture_bytes_max);
+}
+
+static void reload_captures(struct server *s, const struct config_ref *old)
+{
+    (void)old;
+    captures_resize(&s->captures, s->roster.current->config->observe.capture_bytes_max);
+}
+
+static void fini_captures(struct server *s)
+{
+    captures_fini(&s->captures);
+}
+
 /* ---- the core, and those who ask it for something ---- */
 
 static void init_core(struct server *s)
@@ -225,6 +244,12 @@ const struct part server_parts[] = {
      .reload = reload_roster,
      .fini = fini_roster},
     {.name = "state", .open = open_state},
+    {.name = "history",
+     .open = history_open,
+     .reload = history_reload,
+     .close = history_close,
+     .fini = history_fini},
+    {.name = "captures", .init = init_captures, .reload = reload_captures, .fini = fini_captures},
     {.name = "changes", .init = changes_init, .close = changes_close, .fini = changes_fini},
     {.name = "tails",
      .init = tails_init,

@@ -8,9 +8,11 @@
 #include "base/buf.h"
 #include "core/core.h"
 #include "http/head.h"
+#include "server/captures.h"
 #include "server/changes.h"
 #include "server/decisions.h"
 #include "server/feed.h"
+#include "server/history.h"
 #include "server/hooks.h"
 #include "server/logs.h"
 #include "server/modes.h"
@@ -59,6 +61,10 @@ struct server {
     struct tails tails;
     struct changes changes;
     struct decisions decisions;
+    struct history history;
+    struct captures captures;
+    struct list in_flight; /* struct recording, oldest first */
+    uint64_t in_flight_id; /* of the newest */
     struct hooks hooks;
     struct modes modes;
     struct profiles profiles;

@@ -2,6 +2,7 @@
 
 #include "server/access.h"
 #include "server/proxy/exchange.h"
+#include "server/recording.h"
 
 void traffic_arrived(struct exchange *ex)
 {
@@ -10,26 +11,30 @@ void traffic_arrived(struct exchange *ex)
 
 void traffic_begin(struct exchange *ex)
 {
-    (void)ex;
+    recording_begin(ex);
+}
+
+void traffic_granted(struct exchange *ex)
+{
+    recording_granted(ex);
 }
 
 void traffic_head(struct exchange *ex, unsigned status, const struct http_head *head,
                   const char *bytes)
 {
-    (void)head;
-    (void)bytes;
     access_status(ex->access, status);
+    recording_head(ex, status, head, bytes);
 }
 
 void traffic_bytes(struct exchange *ex, const char *data, size_t n)
 {
-    (void)data;
     access_bytes(ex->access, n);
+    recording_bytes(ex, data, n);
 }
 
 void traffic_over(struct exchange *ex, enum ended how)
 {
-    (void)how;
     access_end(ex->access);
     ex->access = NULL;
+    recording_over(ex, how);
 }

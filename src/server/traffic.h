@@ -1,11 +1,11 @@
 /* traffic.h: told of every request that goes through, and of its answer: the one place for what
  * counts, lists, keeps or logs requests, so that the proxy itself knows none of that.
  *
- * Of one exchange come, in this order: traffic_arrived, always, traffic_begin, traffic_head and
- * traffic_bytes, the last any number of times, and traffic_over, always. What fails before it has a
- * model or a handler (an unknown path, a missing key, a malformed body) has no traffic_begin.
- * Nothing here ends an exchange or writes to its client, and pointers are valid during the call
- * only. */
+ * Of one exchange come, in this order: traffic_arrived, always, traffic_begin, traffic_granted
+ * each time that it may go to its model's server, traffic_head and traffic_bytes, the last any
+ * number of times, and traffic_over, always. What fails before it has a model or a handler (an
+ * unknown path, a missing key, a malformed body) has no traffic_begin. Nothing here ends an
+ * exchange or writes to its client, and pointers are valid during the call only. */
 #ifndef SERVER_TRAFFIC_H
 #define SERVER_TRAFFIC_H
 
@@ -21,6 +21,7 @@ void traffic_arrived(struct exchange *ex);
 /* It has its model and enters the queue (exchange->slot), or goes to wharf's own handler
  * (exchange->slot is CORE_SLOT_NONE). Its head is there; its body may still be coming. */
 void traffic_begin(struct exchange *ex);
+void traffic_granted(struct exchange *ex);
 /* An answer begins. head: that of the model's server, its bytes at bytes; NULL for an answer of
  * wharf's own. A tunnel is an answer of status 101, whose bytes are not told. */
 void traffic_head(struct exchange *ex, unsigned status, const struct http_head *head,

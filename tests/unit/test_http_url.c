@@ -137,6 +137,24 @@ static void test_query_names(void **state)
     assert_string_equal(out, "3");
 }
 
+static void test_query_values(void **state)
+{
+    (void)state;
+    static const char query[] = "m=1&n=x&m=b+c&%6d=%zz&m";
+    static const struct {
+        int found;
+        const char *value;
+    } wanted[] = {{1, "1"}, {1, "b c"}, {-1, NULL}, {1, ""}, {0, NULL}};
+    for (uint32_t i = 0; i < countof(wanted); i++) {
+        char out[16] = "-";
+        int found = url_query_at(query, sizeof(query) - 1, "m", i, out, sizeof(out));
+        if (found != wanted[i].found)
+            fail_msg("value %u: found %d, want %d", i, found, wanted[i].found);
+        if (found == 1)
+            assert_string_equal(out, wanted[i].value);
+    }
+}
+
 static const struct {
     const char *text;
     bool tls;
@@ -247,10 +265,10 @@ static void test_parse_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decode),     cmocka_unit_test(test_decode_room),
-        cmocka_unit_test(test_query_find), cmocka_unit_test(test_query_names),
-        cmocka_unit_test(test_query_span), cmocka_unit_test(test_parse),
-        cmocka_unit_test(test_parse_room),
+        cmocka_unit_test(test_decode),       cmocka_unit_test(test_decode_room),
+        cmocka_unit_test(test_query_find),   cmocka_unit_test(test_query_names),
+        cmocka_unit_test(test_query_values), cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_query_span),   cmocka_unit_test(test_parse_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -50,7 +50,7 @@ uint64_t exchange_tag(const struct exchange *ex)
     return (uint64_t)ex->self.gen << 32 | ex->self.slot;
 }
 
-static struct exchange *find(struct server *s, uint64_t tag)
+struct exchange *exchange_find(struct server *s, uint64_t tag)
 {
     struct id id = {(uint32_t)tag, (uint32_t)(tag >> 32)};
     return pool_alive(&s->exchanges->pool, id) ? s->exchanges->items[id.slot] : NULL;
@@ -195,7 +195,7 @@ void exchange_client_drained(struct exchange *ex)
 
 void exchange_waiting(struct server *s, const struct effect *e)
 {
-    struct exchange *ex = find(s, e->tag);
+    struct exchange *ex = exchange_find(s, e->tag);
     if (!ex) {
         runner_request_ended(&s->runner, e->waiter, ENDED_GONE);
         return;
@@ -208,13 +208,14 @@ void exchange_waiting(struct server *s, const struct effect *e)
 
 void exchange_granted(struct server *s, const struct effect *e)
 {
-    struct exchange *ex = find(s, e->tag);
+    struct exchange *ex = exchange_find(s, e->tag);
     if (!ex) {
         runner_request_ended(&s->runner, e->waiter, ENDED_GONE);
         return;
     }
     must(ex->state == EXCHANGE_WAITING);
     ex->waiter = e->waiter;
+    traffic_granted(ex);
     if (waiting_granted(ex))
         exchange_forward(ex);
 }
@@ -295,7 +296,7 @@ void exchange_describe(struct server *s, const struct effect *e, struct problem 
 
 void exchange_refused(struct server *s, const struct effect *e)
 {
-    struct exchange *ex = find(s, e->tag);
+    struct exchange *ex = exchange_find(s, e->tag);
     if (!ex)
         return;
     struct buf text = {0};
@@ -317,7 +318,7 @@ void exchange_command(struct exchange *ex, uint32_t slot, enum command what,
 
 void exchange_command_done(struct server *s, const struct effect *e)
 {
-    struct exchange *ex = find(s, e->tag);
+    struct exchange *ex = exchange_find(s, e->tag);
     if (!ex || ex->commands_open == 0)
         return;
     if (ex->command_result == REASON_NONE)

@@ -35,6 +35,7 @@ struct origin;
 struct relay_filter;
 struct scanner;
 struct server;
+struct recording;
 struct upstream;
 
 enum exchange_state {
@@ -91,6 +92,7 @@ struct exchange {
     bool out_chunked, out_until_close, upstream_keep;
     const struct relay_filter *filter; /* NULL: the answer goes through as it is */
     void *filtering;                   /* the filter's own, freed by its fini */
+    struct recording *recording;       /* owned; what is recorded of it; NULL: nothing */
     uint32_t commands_open;            /* commands of the core that are not done */
     bool commands_held;                /* more are to be started */
     enum reason command_result;        /* the first that was not REASON_NONE */
@@ -121,6 +123,8 @@ void exchange_end_uncounted(const struct origin *o);
 /* Its id as one number, never 0: what the core calls it by. */
 uint64_t exchange_tag(const struct exchange *ex);
 bool exchange_lives(const struct server *s, struct id self);
+/* NULL: it is over. */
+struct exchange *exchange_find(struct server *s, uint64_t tag);
 void exchange_client_drained(struct exchange *ex);
 /* Ends it: lets go of the upstream, tells the core, tells the client's connection. keep: another
  * request may follow on it. */

@@ -161,3 +161,13 @@ def test_profiles(wharf):
         d.ok(d.ask("PUT", "/api/profiles/active", {"name": "f"}))
     with Stream(d) as s:
         assert s.until(lambda kind, p: kind == "profileChanged") == {"active": "f"}
+
+
+def test_activity(wharf):
+    d = wharf(CONFIG)
+    with Stream(d) as s:
+        s.until(lambda kind, _: kind == "inflight")
+        for number in (1, 2):
+            d.ok(d.chat("b"))
+            assert s.until(lambda kind, _: kind == "activity") == {"id": number}
+        assert d.ok(d.get("/api/metrics/activity")).json()["data"][0]["id"] == 2

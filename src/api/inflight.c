@@ -1,0 +1,75 @@
+/* /api/inflight: the requests that are being served or wait, and the end of one of them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/json.h"
+#include "base/pure/errors.h"
+#include "server/recording.h"
+
+static void put_request(const struct recording *t, struct buf *b)
+{
+    buf_printf(b, "{\"id\":\"%llu\",\"timestamp\":", (unsigned long long)t->id);
+    api_put_time(b, t->started_s);
+    buf_text(b, ",\"model\":");
+    buf_json_text(b, t->model);
+    buf_text(b, ",\"req_path\":");
+    buf_json_text(b, t->path);
+    buf_text(b, ",\"method\":");
+    buf_json_text(b, t->method);
+    buf_printf(b, ",\"req_headers\":%s,\"remote_ip\":", t->request_fields);
+    buf_json_text(b, t->remote);
+    buf_printf(b, ",\"resp_headers\":%s,\"resp_bytes\":%llu,\"elapsed_ms\":%llu",
+               t->answer_fields ? t->answer_fields : "{}", (unsigned long long)t->answer_bytes,
+               (unsigned long long)((uv_hrtime() - t->started_ns) / NS_PER_MS));
+    if (*t->metadata)
+        buf_printf(b, ",\"metadata\":%s", t->metadata);
+    buf_char(b, '}');
+}
+
+void api_inflight(struct server *s, struct exchange *ex)
+{
+    struct buf json = {0};
+    struct link *pos;
+    const char *sep = "";
+    buf_text(&json, "{\"requests\":[");
+    list_each(pos, &s->in_flight) {
+        buf_text(&json, sep);
+        put_request(list_entry(pos, struct recording, link), &json);
+        sep = ",";
+    }
+    buf_text(&json, "]}");
+    api_send_json(ex, 200, &json);
+}
+
+static struct recording *find(struct server *s, const char *id, size_t n)
+{
+    struct link *pos;
+    if (n == 0 || n > 18 || strspn(id, "0123456789") < n)
+        return NULL;
+    uint64_t number = strtoull(id, NULL, 10);
+    list_each(pos, &s->in_flight) {
+        struct recording *t = list_entry(pos, struct recording, link);
+        if (t->id == number)
+            return t;
+    }
+    return NULL;
+}
+
+void api_inflight_cancel(struct server *s, struct exchange *ex)
+{
+    char text[API_NAME_MAX];
+    if (api_refuse_cross_site(ex) || !api_path_tail(ex, text, sizeof(text)))
+        return;
+    const char *slash = strchr(text, '/');
+    if (!slash || strcmp(slash, "/cancel") != 0) {
+        exchange_fail_error(ex, ERR_ROUTE_UNKNOWN, NULL);
+        return;
+    }
+    struct recording *t = find(s, text, (size_t)(slash - text));
+    if (!t) {
+        exchange_fail_error(ex, ERR_ROUTE_UNKNOWN, "inflight request not found");
+        return;
+    }
+    exchange_fail_error(t->ex, ERR_CANCELLED, "the request was cancelled");
+    exchange_reply(ex, 200, "application/json", NULL, "{\"msg\":\"ok\"}", 12);
+}

@@ -1,0 +1,64 @@
+#include "server/redact.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "http/head.h"
+
+static const char *const secrets[] = {"authorization", "proxy-authorization", "cookie",
+                                      "set-cookie", "x-api-key"};
+
+static bool is_secret(const char *bytes, struct http_span name)
+{
+    for (size_t i = 0; i < countof(secrets); i++)
+        if (http_span_equal_case(bytes, name, secrets[i]))
+            return true;
+    return false;
+}
+
+static bool was_there(const struct http_head *h, const char *bytes, uint32_t index)
+{
+    struct http_span name = h->fields[index].name;
+    for (uint32_t i = 0; i < index; i++)
+        if (h->fields[i].name.len == name.len &&
+            strncasecmp(bytes + h->fields[i].name.off, bytes + name.off, name.len) == 0)
+            return true;
+    return false;
+}
+
+/* A name is a token, in which there is nothing that JSON would escape. */
+static void put_name(const char *name, uint32_t n, struct buf *out)
+{
+    bool start = true;
+    char *to = buf_reserve(out, n + 3);
+    to[0] = to[n + 1] = '"';
+    to[n + 2] = ':';
+    for (uint32_t i = 0; i < n; i++) {
+        char c = name[i];
+        bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+        to[1 + i] = !letter ? c : start ? (char)(c & ~0x20) : (char)(c | 0x20);
+        start = c == '-';
+    }
+    buf_commit(out, n + 3);
+}
+
+void redact_fields(const struct http_head *h, const char *bytes, struct buf *out)
+{
+    const char *sep = "";
+    (void)buf_reserve(out, h->bytes + 4U * h->field_count); /* about what it comes to */
+    buf_char(out, '{');
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        const struct http_field *f = &h->fields[i];
+        if (was_there(h, bytes, i))
+            continue;
+        buf_text(out, sep);
+        put_name(bytes + f->name.off, f->name.len, out);
+        if (is_secret(bytes, f->name))
+            buf_text(out, "\"[REDACTED]\"");
+        else
+            buf_json(out, bytes + f->value.off, f->value.len);
+        sep = ",";
+    }
+    buf_char(out, '}');
+}
