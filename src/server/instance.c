@@ -149,11 +149,7 @@ static void on_probe(void *arg, bool ready)
 
 static void start_probe(struct instance *in)
 {
-    char path[1024];
-    const struct origin *o = in->origin;
-    snprintf(path, sizeof(path), "%s%s", o->base_path, in->model->check_endpoint);
-    in->prober = probe_start(&in->server->hub, (const struct sockaddr *)&o->addr, o->host, path,
-                             on_probe, in);
+    in->prober = probe_start(in->origin, in->model->check_endpoint, on_probe, in);
 }
 
 /* Runs cmdStop, if there is one; otherwise asks by signal. */

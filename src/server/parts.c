@@ -58,6 +58,18 @@ static void fini_roster(struct server *s)
     roster_fini(&s->roster);
 }
 
+/* ---- names of hosts ---- */
+
+static void init_resolver(struct server *s)
+{
+    resolver_init(&s->resolver, s->loop);
+}
+
+static void close_resolver(struct server *s)
+{
+    resolver_close(&s->resolver);
+}
+
 /* ---- the state directory ---- */
 
 static int open_state(struct server *s, struct err *err)
@@ -216,6 +228,8 @@ static int start_preload(struct server *s, struct err *err)
 }
 
 const struct part server_parts[] = {
+    /* First, so that it is closed last: what cannot be called off may keep it. */
+    {.name = "resolver", .init = init_resolver, .close = close_resolver},
     {.name = "models",
      .init = init_roster,
      .open = open_roster,

@@ -15,6 +15,7 @@
 #include "server/process/children.h"
 #include "server/proxy/body.h"
 #include "server/roster.h"
+#include "server/resolver.h"
 #include "server/route.h"
 #include "server/runner.h"
 #include "server/serve.h"
@@ -39,6 +40,7 @@ struct server {
     struct stream_hub hub;
     struct timeouts timeouts;
     struct roster roster;
+    struct resolver resolver;
     struct runner runner;
     struct body_budget bodies;
     struct children *children;

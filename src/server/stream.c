@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "base/alloc.h"
 
@@ -28,12 +29,18 @@ void stream_hub_fini(struct stream_hub *hub)
     hub->slab = NULL;
 }
 
+static void init_handle(struct stream *s, bool is_unix)
+{
+    uv_loop_t *loop = s->hub->loop;
+    int rc = is_unix ? uv_pipe_init(loop, &s->uv.pipe, 0) : uv_tcp_init(loop, &s->uv.tcp);
+    must(rc == 0);
+}
+
 void stream_init(struct stream *s, struct stream_hub *hub, bool is_unix,
                  const struct stream_ops *ops)
 {
     *s = (struct stream){.hub = hub, .ops = ops, .open = true};
-    int rc = is_unix ? uv_pipe_init(hub->loop, &s->uv.pipe, 0) : uv_tcp_init(hub->loop, &s->uv.tcp);
-    must(rc == 0);
+    init_handle(s, is_unix);
     hub->count++;
 }
 
@@ -48,7 +55,7 @@ int stream_accept(struct stream *s, uv_stream_t *listener)
 static void on_connect(uv_connect_t *req, int status)
 {
     struct stream *s = container_of(req->handle, struct stream, uv.stream);
-    if (s->closing)
+    if (s->closing || s->reopening)
         return;
     if (status == 0 && s->uv.handle.type == UV_TCP)
         uv_tcp_nodelay(&s->uv.tcp, 1);
@@ -57,7 +64,10 @@ static void on_connect(uv_connect_t *req, int status)
 
 int stream_connect(struct stream *s, const struct sockaddr *addr, uv_connect_t *req)
 {
-    return uv_tcp_connect(req, &s->uv.tcp, addr, on_connect);
+    if (addr->sa_family != AF_UNIX)
+        return uv_tcp_connect(req, &s->uv.tcp, addr, on_connect);
+    uv_pipe_connect(req, &s->uv.pipe, ((const struct sockaddr_un *)addr)->sun_path, on_connect);
+    return 0;
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
@@ -246,11 +256,32 @@ static void on_close(uv_handle_t *handle)
     s->ops->on_closed(s);
 }
 
+static void on_reopen(uv_handle_t *handle)
+{
+    struct stream *s = container_of(handle, struct stream, uv.handle);
+    if (s->closing) {
+        on_close(handle);
+        return;
+    }
+    s->reopening = false;
+    init_handle(s, handle->type == UV_NAMED_PIPE);
+    s->ops->on_reopened(s);
+}
+
+void stream_reopen(struct stream *s)
+{
+    must(!s->closing && !s->reopening && !s->reading && !s->out_first);
+    s->reopening = true;
+    uv_close(&s->uv.handle, on_reopen);
+}
+
 void stream_close(struct stream *s)
 {
     if (s->closing)
         return;
     s->closing = true;
+    if (s->reopening)
+        return; /* its handle is being closed already */
     uv_close(&s->uv.handle, on_close);
 }
 
@@ -258,7 +289,8 @@ void stream_reset(struct stream *s)
 {
     if (s->closing)
         return;
-    if (s->uv.handle.type == UV_TCP && uv_tcp_close_reset(&s->uv.tcp, on_close) == 0)
+    if (!s->reopening && s->uv.handle.type == UV_TCP &&
+        uv_tcp_close_reset(&s->uv.tcp, on_close) == 0)
         s->closing = true;
     else
         stream_close(s);

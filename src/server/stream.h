@@ -38,6 +38,8 @@ struct stream_ops {
     void (*on_closed)(struct stream *s);
     /* After stream_connect: 0 or a negative errno. NULL for accepted streams. */
     void (*on_connected)(struct stream *s, int error);
+    /* After stream_reopen: stream_connect may follow. NULL for accepted streams. */
+    void (*on_reopened)(struct stream *s);
 };
 
 /* What all streams of a loop share. */
@@ -67,7 +69,7 @@ struct stream {
     size_t queued_bytes;
     uint32_t progress;         /* counts writes that the peer has taken */
     uint32_t in_flight_blocks; /* handed to libuv, from out_first on */
-    bool open, closing, reading, full, close_when_drained;
+    bool open, closing, reading, full, close_when_drained, reopening;
 };
 
 void stream_hub_init(struct stream_hub *hub, uv_loop_t *loop);
@@ -80,7 +82,10 @@ void stream_hub_relieve(struct stream_hub *hub);
 void stream_init(struct stream *s, struct stream_hub *hub, bool is_unix,
                  const struct stream_ops *ops);
 int stream_accept(struct stream *s, uv_stream_t *listener) warn_unused;
+/* addr: of the family that stream_init was told. */
 int stream_connect(struct stream *s, const struct sockaddr *addr, uv_connect_t *req) warn_unused;
+/* A socket that could not be connected, or has not been yet, gives way to a fresh one. */
+void stream_reopen(struct stream *s);
 /* Start (or go on) and stop reading; cheap to repeat. */
 void stream_read_start(struct stream *s);
 void stream_read_stop(struct stream *s);

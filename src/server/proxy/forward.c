@@ -87,6 +87,17 @@ static void put_fields(struct writer *w, struct exchange *ex)
     if (ex->client->peer[0]) {
         put_text(w, "X-Forwarded-For: ");
         for (uint32_t i = 0; i < h->field_count; i++) {
+static void put_keys(struct writer *w, const char *key)
+{
+    if (!*key)
+        return;
+    put_text(w, "Authorization: Bearer ");
+    put_text(w, key);
+    put_text(w, "\r\nx-api-key: ");
+    put_text(w, key);
+    put_text(w, "\r\n");
+}
+
             if (h->fields[i].known != HTTP_FIELD_X_FORWARDED_FOR)
                 continue;
             put_span(w, ex, h->fields[i].value);
@@ -132,7 +143,7 @@ static size_t format_head(struct exchange *ex, const struct origin *o)
     put(&w, " ", 1);
     put_text(&w, o->base_path);
     put_span(&w, ex, path);
-    if (h->query.len) {
+    if (o->base_query[0]) {
         put(&w, "?", 1);
         put_span(&w, ex, h->query);
     }
@@ -147,6 +158,10 @@ static size_t format_head(struct exchange *ex, const struct origin *o)
     put(&w, "\r\n", 2);
     return w.overflow ? 0 : (size_t)(w.at - scratch);
 }
+        put_text(&w, o->base_query);
+    }
+    if (h->query.len) {
+        put(&w, o->base_query[0] ? "&" : "?", 1);
 
 /* Where it goes, as things are now; NULL: nobody is there to take it. */
 static struct origin *origin_of(const struct exchange *ex)
