@@ -12,8 +12,9 @@ struct config_ref;
 
 struct naming {
     enum config_name_kind kind;
-    const struct config_model *model; /* of the configuration that was asked */
-    uint32_t slot;                    /* its slot in the core */
+    const struct config_model *model; /* of the configuration that was asked; NULL: a peer's */
+    uint32_t slot;                    /* its slot in the core; CORE_SLOT_NONE: a peer's */
+    const struct config_peer *peer;   /* of CONFIG_NAME_PEER, whose filters apply */
     const char *write; /* the name that its server goes by, for the body; NULL: as it came */
 };
 

@@ -238,6 +238,7 @@ const struct part server_parts[] = {
      .fini = fini_roster},
     {.name = "state", .open = open_state},
     {.name = "core", .init = init_core, .close = close_core, .fini = fini_core},
+    {.name = "peers", .init = peers_init, .close = peers_close},
     {.name = "hooks", .init = hooks_init, .close = hooks_close, .fini = hooks_fini},
     {.name = "children", .open = open_children, .close = close_children},
     /* Behind the children: they get the limit that there was. */

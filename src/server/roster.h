@@ -14,11 +14,13 @@
 #define ROSTER_MODELS_MAX (2 * CONFIG_MODELS_MAX) /* a reload may replace them all */
 
 struct instance;
+struct origin;
 
 struct config_ref {
     uint32_t refs;
-    struct config *config; /* owned */
-    uint32_t *slots;       /* owned; model index -> slot */
+    struct config *config;   /* owned */
+    uint32_t *slots;         /* owned; model index -> slot */
+    struct origin **origins; /* owned; peer index -> where it is, once it was asked for */
 };
 
 struct roster_entry {

@@ -12,10 +12,11 @@
 #include "server/feed.h"
 #include "server/hooks.h"
 #include "server/modes.h"
+#include "server/peers.h"
 #include "server/process/children.h"
 #include "server/proxy/body.h"
-#include "server/roster.h"
 #include "server/resolver.h"
+#include "server/roster.h"
 #include "server/route.h"
 #include "server/runner.h"
 #include "server/serve.h"
@@ -39,8 +40,8 @@ struct server {
     char *state_dir;              /* owned */
     struct stream_hub hub;
     struct timeouts timeouts;
-    struct roster roster;
     struct resolver resolver;
+    struct roster roster;
     struct runner runner;
     struct body_budget bodies;
     struct children *children;
@@ -52,11 +53,12 @@ struct server {
     struct decisions decisions;
     struct hooks hooks;
     struct modes modes;
+    struct peers peers;
     char *scratch, *spool_scratch; /* owned, SERVER_SCRATCH_BYTES each; valid within one callback */
     struct http_head head;         /* scratch of the same kind, for parsing */
     uint64_t started_ns, started_wall_ns;
     uint32_t client_count, preload_next;
-    bool preload_running, stopping, drained, closed;
+    bool preload_running, stopping, drained, leaving, closed;
     uv_signal_t signals[3];
     uv_check_t check;
     uv_timer_t last_resort;

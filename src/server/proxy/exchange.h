@@ -8,7 +8,7 @@
  * queue. FORWARDING: granted; the request goes to the model's server, no byte of an answer has
  * come. RELAYING: the answer goes to the client. Each exchange that the core was told of ends with
  * exactly one REQUEST_ENDED, unless the core refused it. A route with the model in its path goes to
- * WAITING while the body is still coming. */
+ * WAITING while the body is still coming. One to a peer goes past WAITING and the core. */
 #ifndef SERVER_PROXY_EXCHANGE_H
 #define SERVER_PROXY_EXCHANGE_H
 
@@ -24,6 +24,7 @@
 #include "server/timeouts.h"
 
 struct client;
+struct config_peer;
 struct config_ref;
 struct exchange_table;
 struct naming;
@@ -72,7 +73,8 @@ struct exchange {
     struct body body;
     struct scanner *scanner; /* owned while the model is looked for in the body */
     uint64_t body_sent;
-    uint32_t slot; /* the model's; CORE_SLOT_NONE: not known yet */
+    uint32_t slot;                  /* the model's; CORE_SLOT_NONE: not known yet, or a peer's */
+    const struct config_peer *peer; /* that it goes to, past the core; of config; or NULL */
     struct exchange_ask ask;
     bool body_complete, sent_all, bounced, fresh_only, is_head_method, client_keep_alive;
     bool send_chunked; /* the body goes upstream in chunks: its length is not known */
@@ -105,6 +107,10 @@ void exchange_command_done(struct server *s, const struct effect *e);
 void exchange_client_gone(struct exchange *ex);
 /* Ends those that were kept for that. */
 void exchange_end_drained(struct server *s);
+/* Ends those that go to peers: the shutdown has waited for them long enough. */
+void exchange_end_peers(struct server *s);
+/* The model or peer that it goes to, for messages. */
+const char *exchange_target(const struct exchange *ex);
 /* Its id as one number, never 0: what the core calls it by. */
 uint64_t exchange_tag(const struct exchange *ex);
 bool exchange_lives(const struct server *s, struct id self);
@@ -117,7 +123,7 @@ void exchange_over(struct exchange *ex, enum ended how, bool keep);
 void exchange_route(struct exchange *ex);
 /* By the model in the query; answers when there is none. */
 void exchange_route_query(struct exchange *ex);
-/* Into the queue of what its name stands for. */
+/* Into the queue of what its name stands for, or to the peer. */
 void exchange_admit(struct exchange *ex, const struct naming *who);
 /* Whether the request carries one of the configured keys (or none is configured); notes which. */
 bool exchange_authorized(struct exchange *ex);

@@ -60,6 +60,15 @@ static void put_number_field(struct writer *w, const char *name, uint64_t value)
         (size_t)snprintf(line, sizeof(line), "%s: %llu\r\n", name, (unsigned long long)value));
 }
 
+/* A peer is told who asks, and nothing of who asked there. */
+static bool withheld_from_peer(const struct exchange *ex, const struct http_field *f)
+{
+    static const char prefix[] = "x-forwarded-";
+    const char *name = ex->bytes + f->name.off;
+    return f->known == HTTP_FIELD_HOST || http_span_equal_case(ex->bytes, f->name, "forwarded") ||
+           (f->name.len > sizeof(prefix) - 1 && strncasecmp(name, prefix, sizeof(prefix) - 1) == 0);
+}
+
 /* Fields that wharf sets itself, or keeps to itself. */
 static bool withheld(const struct exchange *ex, const struct http_field *f)
 {
@@ -72,21 +81,12 @@ static bool withheld(const struct exchange *ex, const struct http_field *f)
         return true;
     /* A key of wharf's never goes upstream; without keys of its own, it may be the model's. */
     if (f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_X_API_KEY)
-        return ex->config->config->api_keys.count > 0;
+        return ex->config->config->api_keys.count > 0 || (ex->peer && ex->peer->api_key[0]);
+    if (ex->peer && withheld_from_peer(ex, f))
+        return true;
     return http_head_is_hop(ex->head, ex->bytes, f);
 }
 
-static void put_fields(struct writer *w, struct exchange *ex)
-{
-    const struct http_head *h = ex->head;
-    for (uint32_t i = 0; i < h->field_count; i++) {
-        const struct http_field *f = &h->fields[i];
-        if (!withheld(ex, f))
-            put_field(w, ex, f);
-    }
-    if (ex->client->peer[0]) {
-        put_text(w, "X-Forwarded-For: ");
-        for (uint32_t i = 0; i < h->field_count; i++) {
 static void put_keys(struct writer *w, const char *key)
 {
     if (!*key)
@@ -98,6 +98,19 @@ static void put_keys(struct writer *w, const char *key)
     put_text(w, "\r\n");
 }
 
+static void put_fields(struct writer *w, struct exchange *ex)
+{
+    const struct http_head *h = ex->head;
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        const struct http_field *f = &h->fields[i];
+        if (!withheld(ex, f))
+            put_field(w, ex, f);
+    }
+    if (ex->peer) {
+        put_keys(w, ex->peer->api_key);
+    } else if (ex->client->peer[0]) {
+        put_text(w, "X-Forwarded-For: ");
+        for (uint32_t i = 0; i < h->field_count; i++) {
             if (h->fields[i].known != HTTP_FIELD_X_FORWARDED_FOR)
                 continue;
             put_span(w, ex, h->fields[i].value);
@@ -145,10 +158,14 @@ static size_t format_head(struct exchange *ex, const struct origin *o)
     put_span(&w, ex, path);
     if (o->base_query[0]) {
         put(&w, "?", 1);
+        put_text(&w, o->base_query);
+    }
+    if (h->query.len) {
+        put(&w, o->base_query[0] ? "&" : "?", 1);
         put_span(&w, ex, h->query);
     }
     put_text(&w, " HTTP/1.1\r\n");
-    if (!http_head_find(h, HTTP_FIELD_HOST)) {
+    if (ex->peer || !http_head_find(h, HTTP_FIELD_HOST)) {
         put_text(&w, "Host: ");
         put_text(&w, o->host);
         put(&w, "\r\n", 2);
@@ -158,14 +175,12 @@ static size_t format_head(struct exchange *ex, const struct origin *o)
     put(&w, "\r\n", 2);
     return w.overflow ? 0 : (size_t)(w.at - scratch);
 }
-        put_text(&w, o->base_query);
-    }
-    if (h->query.len) {
-        put(&w, o->base_query[0] ? "&" : "?", 1);
 
 /* Where it goes, as things are now; NULL: nobody is there to take it. */
 static struct origin *origin_of(const struct exchange *ex)
 {
+    if (ex->peer)
+        return peers_origin(ex->server, ex->config, ex->peer);
     struct instance *in = instance_ready(ex->server, ex->slot);
     return in ? in->origin : NULL;
 }
@@ -173,7 +188,7 @@ static struct origin *origin_of(const struct exchange *ex)
 /* Back into the queue, once: its server was not there to take it. */
 static bool bounce(struct exchange *ex)
 {
-    if (ex->bounced || ex->body_sent)
+    if (ex->bounced || ex->body_sent || ex->peer)
         return false;
     ex->bounced = true;
     ex->state = EXCHANGE_WAITING;
@@ -243,7 +258,7 @@ void exchange_upstream_connected(struct exchange *ex, int error)
         send_request(ex);
         return;
     }
-    if (error == UV_ECONNREFUSED)
+    if (error == UV_ECONNREFUSED && !ex->peer)
         runner_event(&ex->server->runner,
                      (struct event){.type = EVENT_UPSTREAM_BROKEN,
                                     .model = {.model = ex->slot, .why = REASON_BROKEN}});

@@ -38,8 +38,25 @@ void exchange_fail_unknown(struct exchange *ex, const char *name)
     buf_fini(&text);
 }
 
+/* Past the core: what peers can take, they know themselves. */
+static void admit_to_peer(struct exchange *ex, const struct config_peer *peer)
+{
+    if (ex->server->stopping) {
+        exchange_fail_error(ex, ERR_SHUTTING_DOWN, NULL);
+        return;
+    }
+    ex->peer = peer;
+    peers_begin(ex);
+    traffic_begin(ex);
+    exchange_forward(ex);
+}
+
 void exchange_admit(struct exchange *ex, const struct naming *who)
 {
+    if (who->peer) {
+        admit_to_peer(ex, who->peer);
+        return;
+    }
     ex->slot = who->slot;
     if (ex->ask.class == CLASS__COUNT)
         ex->ask.class = (enum class)who->model->class;
