@@ -1,6 +1,9 @@
 #include "server/dial.h"
 
+#include "base/log.h"
 #include "base/pure/units.h"
+#include "server/server.h"
+#include "server/tls.h"
 
 static uint32_t place(const struct dial *d)
 {
@@ -19,9 +22,26 @@ static bool advance(struct dial *d, int error)
     return true;
 }
 
+/* The context is made when the first is to be connected under TLS. */
+static bool secure(struct dial *d)
+{
+    struct server *s = d->origin->server;
+    struct err err = {0};
+    if (!s->tls_client && !(s->tls_client = tls_context_client(&err))) {
+        log_warn(NULL, "%s", err.text);
+        return false;
+    }
+    struct tls *tls = tls_connect(s->tls_client, d->origin->name);
+    if (tls)
+        stream_secure(d->stream, tls);
+    return tls != NULL;
+}
+
 static int try(struct dial *d)
 {
     const struct sockaddr *addr = (const struct sockaddr *)&d->origin->addrs[place(d)];
+    if (d->origin->tls && !secure(d))
+        return UV_ENOTSUP;
     int rc = stream_connect(d->stream, addr, &d->connect);
     return rc < 0 && advance(d, rc) ? 0 : rc;
 }

@@ -308,6 +308,7 @@ void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t device
                             .log_path = server_log_path(s, model->id),
                             .timer = alloc_zeroed(1, sizeof(uv_timer_t))};
     in->origin->connect_timeout_ns = model->connect_timeout_ns;
+    in->origin->tls_timeout_ns = model->tls_timeout_ns;
     in->origin->header_timeout_ns = model->header_timeout_ns;
     in->origin->idle_timeout_ns = model->idle_timeout_ns;
     uv_timer_init(s->loop, in->timer);

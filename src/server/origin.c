@@ -98,11 +98,10 @@ int origin_locate(struct origin *o, const char *text, struct err *err)
     free(place);
     if (rc < 0 || !take_query(o, query ? query + 1 : ""))
         return err_set(err, "proxy '%s' is not a http:// URL", text);
-    if (url.tls)
-        return err_set(err, "proxy '%s': TLS to models is not supported", text);
     if (strlen(url.host) > NAME_BYTES_MAX)
         return err_set(err, "proxy '%s': its host is too long for a name", text);
     o->port = url.port;
+    o->tls = url.tls;
     snprintf(o->name, sizeof(o->name), "%s", url.host);
     int n = snprintf(o->host, sizeof(o->host), strchr(url.host, ':') ? "[%s]" : "%s", url.host);
     if (url.port != (url.tls ? 443 : 80))

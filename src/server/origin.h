@@ -25,6 +25,7 @@ struct origin {
     uint32_t users;
     bool open; /* it takes requests, and connections are kept for more of them; the owner's word */
     bool is_unix;
+    bool tls;
     bool named; /* host is a name that has to be looked up */
     uint16_t port;
     uint32_t addr_count;
@@ -34,7 +35,8 @@ struct origin {
     char host[280];      /* for Host fields: with the port where it is not the usual one */
     char base_path[512]; /* without a trailing slash */
     char base_query[512];
-    uint64_t connect_timeout_ns, header_timeout_ns, idle_timeout_ns; /* 0: none, or the usual */
+    uint64_t connect_timeout_ns, tls_timeout_ns, header_timeout_ns,
+        idle_timeout_ns;   /* 0: none, or the usual */
     uint64_t keepalive_ns; /* between two probes of a quiet connection; 0: none */
     struct list idle;      /* struct upstream, most recently used first */
     struct list waiting;   /* struct origin_wait: until its name has been looked up */

@@ -9,6 +9,7 @@
 #include "server/proxy/exchange.h"
 #include "server/server.h"
 #include "server/statedir.h"
+#include "server/tls.h"
 
 /* Descriptors that are not client connections: listeners, logs, models' pipes, the store. */
 #define FDS_RESERVED 256
@@ -68,6 +69,11 @@ static void init_resolver(struct server *s)
 static void close_resolver(struct server *s)
 {
     resolver_close(&s->resolver);
+}
+
+static void fini_tls(struct server *s)
+{
+    tls_context_free(s->tls_client);
 }
 
 /* ---- the state directory ---- */
@@ -236,6 +242,7 @@ const struct part server_parts[] = {
      .start = start_roster,
      .reload = reload_roster,
      .fini = fini_roster},
+    {.name = "tls", .fini = fini_tls},
     {.name = "state", .open = open_state},
     {.name = "core", .init = init_core, .close = close_core, .fini = fini_core},
     {.name = "peers", .init = peers_init, .close = peers_close},

@@ -19,6 +19,7 @@ static struct origin *make_origin(struct server *s, const struct config_peer *pe
     struct origin *o = origin_new(s);
     struct err err = {0};
     o->connect_timeout_ns = peer->connect_timeout_ns;
+    o->tls_timeout_ns = peer->tls_timeout_ns;
     o->header_timeout_ns = peer->header_timeout_ns;
     o->idle_timeout_ns = peer->idle_timeout_ns;
     o->keepalive_ns = peer->keepalive_ns;

@@ -72,6 +72,7 @@ static void close_all(struct server *s)
     }
     exchange_end_drained(s);
     timeouts_close(&s->timeouts);
+    stream_hub_close(&s->hub);
     for (uint32_t i = server_part_count; i-- > 0;)
         if (server_parts[i].close)
             server_parts[i].close(s);
@@ -104,6 +105,7 @@ static void on_check(uv_check_t *check)
     struct server *s = container_of(check, struct server, check);
     runner_after_poll(&s->runner);
     modes_flush(s);
+    stream_hub_turn(&s->hub);
     stream_hub_relieve(&s->hub);
     if (s->drained && !s->leaving && s->peers.requests == 0)
         leave(s);

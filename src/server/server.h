@@ -33,6 +33,7 @@ struct devices;
 struct exchange;
 struct exchange_table;
 struct listeners;
+struct tls_context;
 
 struct server {
     uv_loop_t *loop;
@@ -41,6 +42,7 @@ struct server {
     struct stream_hub hub;
     struct timeouts timeouts;
     struct resolver resolver;
+    struct tls_context *tls_client; /* owned; NULL until it is needed */
     struct roster roster;
     struct runner runner;
     struct body_budget bodies;

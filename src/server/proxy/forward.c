@@ -265,7 +265,7 @@ void exchange_upstream_connected(struct exchange *ex, int error)
     if (error != UV_ECONNREFUSED || !bounce(ex))
         exchange_fail_upstream(ex,
                                error == UV_ECONNREFUSED ? ERR_UPSTREAM_REFUSED : ERR_UPSTREAM_ERROR,
-                               uv_strerror(error));
+                               stream_why(&ex->upstream->stream, error));
 }
 
 static int send_piece(struct exchange *ex, const char *data, size_t n)
@@ -326,5 +326,7 @@ void exchange_upstream_drained(struct exchange *ex)
 void exchange_upstream_timeout(struct exchange *ex, enum timeout_kind kind)
 {
     exchange_fail_upstream(ex, ERR_UPSTREAM_TIMEOUT,
-                           kind == TIMEOUT_CONNECT ? "no connection in time" : "no answer in time");
+                           kind == TIMEOUT_CONNECT     ? "no connection in time"
+                           : kind == TIMEOUT_HANDSHAKE ? "no TLS handshake in time"
+                                                       : "no answer in time");
 }

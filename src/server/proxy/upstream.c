@@ -91,6 +91,13 @@ static void on_connected(struct stream *s, int error)
         shut(up);
 }
 
+static void on_handshake(struct stream *s)
+{
+    struct upstream *up = of(s);
+    timeouts_arm_ms(&up->server->timeouts, &up->timeout, TIMEOUT_HANDSHAKE,
+                    up->origin->tls_timeout_ns / NS_PER_MS);
+}
+
 static void on_reopened(struct stream *s)
 {
     dial_reopened(&of(s)->dial);
@@ -114,6 +121,7 @@ static struct upstream *dial(struct origin *o)
                                           .on_drain = on_drain,
                                           .on_closed = on_closed,
                                           .on_connected = on_connected,
+                                          .on_handshake = on_handshake,
                                           .on_reopened = on_reopened};
     struct upstream *up = alloc_zeroed(1, sizeof(*up));
     up->server = o->server;
@@ -168,7 +176,7 @@ void upstream_drop_idle(struct origin *o)
 void upstream_on_timeout(struct upstream *up, enum timeout_kind kind)
 {
     int error = UV_ETIMEDOUT;
-    if (kind == TIMEOUT_CONNECT && try_next(up, &error))
+    if ((kind == TIMEOUT_CONNECT || kind == TIMEOUT_HANDSHAKE) && try_next(up, &error))
         return;
     if (up->exchange)
         exchange_upstream_timeout(up->exchange, kind);
