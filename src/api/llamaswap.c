@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "api/handlers.h"
+#include "base/build.h"
 #include "base/pure/errors.h"
 #include "config/config.h"
 
@@ -29,7 +30,8 @@ void api_version(struct server *s, struct exchange *ex)
 {
     struct buf json = {0};
     (void)s;
-    buf_text(&json, "{\"version\":\"" WHARF_VERSION "\",\"commit\":\"\",\"build_date\":\"\"}");
+    buf_printf(&json, "{\"version\":\"%s\",\"commit\":\"%s\",\"build_date\":\"%s\"}", build.version,
+               build.commit, build.date);
     api_send_json(ex, 200, &json);
 }
 

@@ -13,6 +13,12 @@
 enum log_level log_level_min = LOG_INFO;
 static log_sink_cb sink_cb;
 static void *sink_arg;
+static int log_fd = STDERR_FILENO;
+
+void log_to(int fd)
+{
+    log_fd = fd;
+}
 
 void log_set_sink(log_sink_cb sink, void *arg)
 {
@@ -54,7 +60,7 @@ void log_write(enum log_level level, const char *prefix, const char *fmt, ...)
     if (m > 0)
         n += m < (int)sizeof(line) - n - 1 ? m : (int)sizeof(line) - n - 2;
     line[n++] = '\n';
-    ssize_t ignored = write(STDERR_FILENO, line, (size_t)n);
+    ssize_t ignored = log_fd < 0 ? 0 : write(log_fd, line, (size_t)n);
     (void)ignored;
     if (sink_cb)
         sink_cb(sink_arg, line, (size_t)n);

@@ -1,4 +1,5 @@
-/* log.h: the daemon's own log lines, on stderr and in a ring that /logs serves.
+/* log.h: the daemon's own log lines, on stderr or where log_to says, and in a ring that /logs
+ * serves.
  *
  * One line an event: "time level prefix text key=value". The text must already be safe to print;
  * anything that came from outside goes through log_quote or is passed as the quoted text of a
@@ -28,6 +29,9 @@ void log_write(enum log_level level, const char *prefix, const char *fmt, ...)
 /* "debug" "info" "warn" "error"; anything else is info, as in llama-swap. */
 enum log_level log_level_parse(const char *name);
 
+/* Lines are written to this descriptor from now on, which is left open; -1: only the ring gets
+ * them. */
+void log_to(int fd);
 /* Each finished line (with its newline) is also handed to the sink, if one is set. */
 typedef void (*log_sink_cb)(void *arg, const char *line, size_t n);
 void log_set_sink(log_sink_cb sink, void *arg);

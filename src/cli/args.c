@@ -61,16 +61,19 @@ static const struct cli_option *find_letter(const struct cli_command *c, char le
     return NULL;
 }
 
-static int unknown_option(const struct cli_command *c, const char *name, size_t n, struct err *e)
+/* word: with its dashes, up to its n-th byte. */
+static int unknown_option(const struct cli_command *c, const char *word, size_t n, struct err *e)
 {
-    auto_free char *copy = alloc_text_n(name, n);
-    struct nearest nearest = nearest_to(copy);
+    int dashes = word[1] == '-' ? 2 : 1;
+    auto_free char *copy = alloc_text_n(word, n);
+    struct nearest nearest = nearest_to(copy + dashes);
     const struct cli_option *o;
     for (uint32_t i = 0; (o = cli_option_at(c, i)) != NULL; i++)
         nearest_offer(&nearest, o->name);
     if (nearest.best)
-        return err_set(e, "unknown option '--%.80s'; did you mean '--%s'?", copy, nearest.best);
-    return err_set(e, "unknown option '--%.80s'", copy);
+        return err_set(e, "unknown option '%.80s'; did you mean '%.*s%s'?", copy, dashes, word,
+                       nearest.best);
+    return err_set(e, "unknown option '%.80s'", copy);
 }
 
 static int parse_number(const struct cli_option *o, struct cli_value *v, struct err *e)
@@ -88,52 +91,99 @@ static int parse_number(const struct cli_option *o, struct cli_value *v, struct 
     return 0;
 }
 
+/* The words that Go's strconv.ParseBool takes. */
+static int parse_flag(const struct cli_option *o, struct cli_value *v, struct err *e)
+{
+    static const char *const words[2][6] = {{"0", "f", "F", "false", "False", "FALSE"},
+                                            {"1", "t", "T", "true", "True", "TRUE"}};
+    v->number = 1;
+    if (!v->text)
+        return 0;
+    for (size_t i = 0; i < countof(words[0]); i++) {
+        v->number = strcmp(v->text, words[1][i]) == 0;
+        if (v->number || strcmp(v->text, words[0][i]) == 0)
+            return 0;
+    }
+    return err_set(e, "--%s: '%.40s' is neither true nor false", o->name, v->text);
+}
+
 /* text: the value, or NULL when there is none. */
 static int add_value(struct cli_args *a, const struct cli_option *o, const char *text,
                      struct err *e)
 {
     struct cli_value v = {.option = o, .text = text};
-    if (o->kind == CLI_FLAG && text)
+    enum cli_style style = a->command->style;
+    if (o->kind == CLI_FLAG && text && style == CLI_LETTERS)
         return err_set(e, "--%s takes no value", o->name);
-    if (o->kind != CLI_FLAG && (!text || !*text))
+    if (o->kind != CLI_FLAG && (!text || (!*text && style != CLI_GO)))
         return err_set(e, "--%s needs a value: --%s %s", o->name, o->name, o->value);
     if (o->kind == CLI_NUMBER && parse_number(o, &v, e) < 0)
         return -1;
+    if (o->kind == CLI_FLAG && parse_flag(o, &v, e) < 0)
+        return -1;
     if (strcmp(o->name, CLI_HELP_OPTION) == 0)
-        a->wants_help = true;
+        a->wants_help = v.number;
     a->values[a->value_count++] = v;
     return 0;
 }
 
-/* The next argument as a value. One that looks like a long option is a value forgotten, which a
- * value that really begins with two dashes can say by "--opt=--value". */
-static const char *next_value(const struct cli_option *o, int argc, char *const *argv, int *at)
+/* The bytes of an option's name, behind its dashes. */
+static size_t name_length(const char *name)
 {
-    if (o->kind == CLI_FLAG || *at + 1 >= argc || strncmp(argv[*at + 1], "--", 2) == 0)
+    return strcspn(name, "=");
+}
+
+/* What one dash stands before: a letter or a long option. */
+static const struct cli_option *find_word(const struct cli_command *c, const char *name)
+{
+    size_t n = name_length(name);
+    return n == 1 ? find_letter(c, *name) : find_option(c, name, n);
+}
+
+/* One that looks like an option is a value forgotten, which a value that really looks so can say by
+ * "--opt=--value". */
+static bool is_option(const struct cli_command *c, const char *arg)
+{
+    return strncmp(arg, "--", 2) == 0 ||
+           (c->style != CLI_LETTERS && arg[0] == '-' && find_word(c, arg + 1) != NULL);
+}
+
+/* The next argument as a value. */
+static const char *next_value(const struct cli_command *c, const struct cli_option *o, int argc,
+                              char *const *argv, int *at)
+{
+    if (o->kind == CLI_FLAG || *at + 1 >= argc || is_option(c, argv[*at + 1]))
         return NULL;
     return argv[++*at];
 }
 
+/* "--opt", and "-opt" and "-o" where one dash is as good as two. */
 static int parse_long(struct cli_args *a, int argc, char *const *argv, int *at, struct err *e)
 {
-    const char *name = argv[*at] + 2;
-    const char *equals = strchr(name, '=');
-    size_t n = equals ? (size_t)(equals - name) : strlen(name);
-    const struct cli_option *o = find_option(a->command, name, n);
+    const char *word = argv[*at];
+    const char *name = word + (word[1] == '-' ? 2 : 1);
+    size_t n = name_length(name);
+    const struct cli_option *o =
+        word[1] == '-' ? find_option(a->command, name, n) : find_word(a->command, name);
     if (!o)
-        return unknown_option(a->command, name, n, e);
-    return add_value(a, o, equals ? equals + 1 : next_value(o, argc, argv, at), e);
+        return unknown_option(a->command, word, (size_t)(name - word) + n, e);
+    const char *value = name[n] == '=' ? name + n + 1 : next_value(a->command, o, argc, argv, at);
+    return add_value(a, o, value, e);
 }
 
 /* "-f", "-fx" (f a flag), "-n5" and "-n 5" (n with a value). */
 static int parse_letters(struct cli_args *a, int argc, char *const *argv, int *at, struct err *e)
 {
-    for (const char *p = argv[*at] + 1; *p && !a->wants_help; p++) {
+    const char *word = argv[*at] + 1;
+    size_t n = name_length(word);
+    if (n > 1 && find_option(a->command, word, n))
+        return err_set(e, "'-%.*s' needs two dashes: --%.*s", (int)n, word, (int)n, word);
+    for (const char *p = word; *p && !a->wants_help; p++) {
         const struct cli_option *o = find_letter(a->command, *p);
         if (!o)
             return err_set(e, "unknown option '-%c'", *p);
         if (o->kind != CLI_FLAG)
-            return add_value(a, o, p[1] ? p + 1 : next_value(o, argc, argv, at), e);
+            return add_value(a, o, p[1] ? p + 1 : next_value(a->command, o, argc, argv, at), e);
         if (add_value(a, o, NULL, e) < 0)
             return -1;
     }
@@ -177,12 +227,15 @@ int cli_args_parse(const struct cli_command *c, int argc, char *const *argv, str
     ret->operands = alloc_zeroed((size_t)argc + 1, sizeof(*ret->operands));
     for (int i = 0; i < argc && !ret->wants_help; i++) {
         const char *arg = argv[i];
+        bool operand = options_ended || arg[0] != '-' || arg[1] == '\0';
         int rc = 0;
-        if (options_ended || arg[0] != '-' || arg[1] == '\0')
+        if (operand && c->style == CLI_GO)
+            break;
+        if (operand)
             rc = add_operand(ret, arg, e);
         else if (strcmp(arg, "--") == 0)
             options_ended = true;
-        else if (arg[1] == '-')
+        else if (arg[1] == '-' || c->style != CLI_LETTERS)
             rc = parse_long(ret, argc, argv, &i, e);
         else
             rc = parse_letters(ret, argc, argv, &i, e);
@@ -215,7 +268,8 @@ static const struct cli_value *find_value(const struct cli_args *args, const cha
 bool cli_args_flag(const struct cli_args *args, const char *name)
 {
     const struct cli_option *o;
-    return find_value(args, name, &o) != NULL;
+    const struct cli_value *v = find_value(args, name, &o);
+    return v && v->number;
 }
 
 const char *cli_args_text(const struct cli_args *args, const char *name)
@@ -239,8 +293,14 @@ uint32_t cli_args_texts(const struct cli_args *args, const char *name, const cha
                         uint32_t max)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < args->value_count && count < max; i++)
-        if (strcmp(args->values[i].option->name, name) == 0)
-            out[count++] = args->values[i].text;
+    for (uint32_t i = 0; i < args->value_count && count < max; i++) {
+        const struct cli_value *v = &args->values[i];
+        if (strcmp(v->option->name, name) != 0)
+            continue;
+        if (!v->option->repeats)
+            count = 0;
+        if (*v->text)
+            out[count++] = v->text;
+    }
     return count;
 }

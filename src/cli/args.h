@@ -1,7 +1,7 @@
 /* args.h: a command line, taken apart by a command's table row.
  *
  * Both "--opt value" and "--opt=value"; letters as in "-f" and "-fx"; options and operands in any
- * order; "--" ends the options. */
+ * order; "--" ends the options. Commands of another enum cli_style read one dash as two. */
 #ifndef CLI_ARGS_H
 #define CLI_ARGS_H
 
@@ -14,8 +14,8 @@
 
 struct cli_value {
     const struct cli_option *option;
-    const char *text; /* NULL for flags; borrowed from argv */
-    uint64_t number;  /* with CLI_NUMBER */
+    const char *text; /* NULL for most flags; borrowed from argv */
+    uint64_t number;  /* with CLI_NUMBER; of a flag, whether it is set */
 };
 
 struct cli_args {
@@ -40,7 +40,8 @@ bool cli_args_flag(const struct cli_args *args, const char *name);
 const char *cli_args_text(const struct cli_args *args, const char *name);
 /* False when the option was not given; then *ret is untouched. */
 bool cli_args_number(const struct cli_args *args, const char *name, uint64_t *ret);
-/* Every value of an option that repeats, up to max. Returns how many were written. */
+/* Every value of an option that repeats, up to max; of another, the last, unless it is empty.
+ * Returns how many were written. */
 uint32_t cli_args_texts(const struct cli_args *args, const char *name, const char **out,
                         uint32_t max);
 

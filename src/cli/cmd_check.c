@@ -4,8 +4,8 @@
 #include "cli/output.h"
 #include "cli/report.h"
 #include "cli/text.h"
-#include "config/config.h"
 #include "config/schema.h"
+#include "config/sources.h"
 
 static void write_json(struct buf *out, const char *path, const struct config *c,
                        const struct config_report *report)
@@ -48,11 +48,11 @@ static const char *usage_problem(const struct cli_args *args)
 {
     bool prints = cli_args_flag(args, "print"), wants_json = cli_args_flag(args, "json");
     if (cli_args_flag(args, "schema"))
-        return args->operand_count || prints || wants_json
+        return args->operand_count || cli_args_text(args, "config-dir") || prints || wants_json
                    ? "check: --schema stands alone: it is the same for every file"
                    : NULL;
-    if (args->operand_count == 0)
-        return "check: FILE is missing, as in `wharf check wharf.yaml`";
+    if (args->operand_count == 0 && !cli_args_text(args, "config-dir"))
+        return "check: FILE is missing, as in `wharf check wharf.yaml`, or --config-dir DIR";
     return prints && wants_json ? "check: --print and --json exclude each other" : NULL;
 }
 
@@ -65,11 +65,13 @@ static int run(const struct cli_args *args)
     }
     if (cli_args_flag(args, "schema"))
         return print_schema();
-    const char *path = args->operands[0];
+    const struct config_sources sources = {.file = args->operand_count ? args->operands[0] : NULL,
+                                           .dir = cli_args_text(args, "config-dir")};
+    const char *path = sources.file ? sources.file : sources.dir;
     bool prints = cli_args_flag(args, "print"), wants_json = cli_args_flag(args, "json");
     struct config_report report = {.errors = 0};
     struct buf out = {0};
-    struct config *c = config_load_file(path, &report);
+    struct config *c = config_load(&sources, &report);
     if (wants_json)
         write_json(&out, path, c, &report);
     else
@@ -85,6 +87,12 @@ static int run(const struct cli_args *args)
 }
 
 static const struct cli_option options[] = {
+    {.name = "config-dir",
+     .kind = CLI_TEXT,
+     .value = "DIR",
+     .help =
+         "A folder whose *.yml and *.yaml are read too, by their names, and merged with FILE, if "
+         "one is given."},
     {.name = "print",
      .help = "Print the configuration as wharf understands it, as YAML: environment variables and "
              "macros expanded, defaults filled in. Secrets are replaced by ***."},
@@ -106,6 +114,7 @@ const struct cli_command cmd_check = {
     .shared = CLI_WITH_JSON,
     .examples = {{"wharf check wharf.yaml", "is it right?"},
                  {"wharf check wharf.yaml --print", "what does it come to?"},
+                 {"wharf check --config-dir /etc/wharf.d", "are the files of a folder right?"},
                  {"wharf check --schema > wharf.schema.json", "for an editor that completes keys"}},
     .run = run,
 };

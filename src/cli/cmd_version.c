@@ -1,17 +1,14 @@
 /* cmd_version.c: `wharf version`. */
+#include "base/build.h"
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 
-#ifndef WHARF_VERSION /* the build sets it */
-#define WHARF_VERSION "unknown"
-#endif
-
 static int run(const struct cli_args *args)
 {
     struct buf out = {0};
-    buf_text(&out, cli_args_flag(args, "json") ? "{\"version\":\"" WHARF_VERSION "\"}\n"
-                                               : "wharf " WHARF_VERSION "\n");
+    buf_printf(&out, cli_args_flag(args, "json") ? "{\"version\":\"%s\"}\n" : "wharf %s\n",
+               build.version);
     output_safe(&out);
     buf_fini(&out);
     return CLI_DONE;

@@ -42,6 +42,14 @@ enum cli_shared {
     CLI_WITH_DAEMON = 1 << 1, /* --url and --key */
 };
 
+/* How one dash before a word is read. */
+enum cli_style {
+    CLI_LETTERS, /* "-fx": letters; a long option needs two dashes */
+    CLI_WORDS,   /* "-config x" is a long option as well, and "-watch=false" a flag's value */
+    CLI_GO,      /* likewise, wholly by the rules of Go's package flag: the first operand ends the
+                    options and is ignored, as is what follows; an empty value is none */
+};
+
 struct cli_example {
     const char *command, *what;
 };
@@ -59,6 +67,7 @@ struct cli_command {
     const struct cli_option *options; /* its own; --help and the shared ones come by themselves */
     uint32_t option_count;
     uint32_t shared; /* of enum cli_shared */
+    enum cli_style style;
     struct cli_example examples[CLI_EXAMPLES_MAX];
     /* Returns an enum cli_status. Prints its own errors. */
     int (*run)(const struct cli_args *args);

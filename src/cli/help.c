@@ -33,7 +33,7 @@ void help_overview(struct buf *out, const struct cli_command *const *commands, u
     buf_text(out, "wharf: shares a machine's GPUs among model servers, jobs and people\n\n"
                   "usage: wharf COMMAND [OPTIONS]\n\nCommands:\n");
     for (uint32_t i = 0; i < count; i++)
-        buf_printf(out, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
+        buf_printf(out, "  %-12s%s\n", commands[i]->name, commands[i]->summary);
     buf_text(out, "\n`wharf COMMAND --help` says more about each. Options may be written\n"
                   "`--opt value` or `--opt=value`, in any order.\n"
                   "\nEnvironment:\n"

@@ -55,18 +55,30 @@ static int run_command(const struct cli_command *c, int argc, char **argv)
     return status;
 }
 
+/* A link named llama-swap is that program, whose command line begins with its flags. */
+static bool called_as_llama_swap(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return strcmp(slash ? slash + 1 : path, cmd_llamaswap.name) == 0;
+}
+
 int main(int argc, char **argv)
 {
     open_standard_fds();
     /* Whoever started us may ignore it; `wharf ps | head` ends quietly all the same. */
     signal(SIGPIPE, SIG_DFL);
-    if (argc < 2) {
+    const struct cli_command *c = NULL;
+    int first = 2;
+    if (argc > 0 && called_as_llama_swap(argv[0])) {
+        c = &cmd_llamaswap;
+        first = 1;
+    } else if (argc < 2) {
         output_complain("a command is missing; `wharf help` lists them");
         return CLI_USAGE;
+    } else {
+        c = cli_command_find(command_name(argv[1]));
     }
-    const char *name = command_name(argv[1]);
-    const struct cli_command *c = cli_command_find(name);
-    int status = c ? run_command(c, argc - 2, argv + 2) : cli_command_unknown(name);
+    int status = c ? run_command(c, argc - first, argv + first) : cli_command_unknown(argv[1]);
     if (output_finish() < 0 && status == CLI_DONE)
         status = CLI_FAILED;
     session_end();

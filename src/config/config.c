@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "config/gather.h"
+#include "config/models_dir.h"
 #include "config/nearest.h"
 #include "config/resolve.h"
 #include "config/source.h"
@@ -21,6 +23,8 @@ static struct config *resolve(struct arena *scratch, struct diag *d, const struc
                          .config = c};
     bound_project(root, r.arena, c);
     bound_project(bound_child(root, SET_ROOT_timeouts), r.arena, c);
+    /* Printed, its models are there already; so it is no field. */
+    c->models_dir = arena_text(r.arena, bound_value(root, SET_ROOT_modelsDir)->text);
     resolve_models(&r);
     resolve_peers(&r);
     resolve_selector_ids(&r);
@@ -34,14 +38,14 @@ static struct config *resolve(struct arena *scratch, struct diag *d, const struc
     return c;
 }
 
-static struct config *load(struct arena *scratch, struct diag *d, const char *text, size_t n,
+/* root: NULL when there is nothing to go on with. Its environment variables are expanded. */
+static struct config *load(struct arena *scratch, struct diag *d, struct node *root,
                            struct config_report *report)
 {
     struct expand_ports ports = {0};
     struct config *c = NULL;
-    struct node *root = text ? source_parse(scratch, d, text, n) : NULL;
     if (root) {
-        expand_env(scratch, d, root);
+        models_dir_expand(scratch, d, root);
         expand_macros(scratch, d, root, &ports);
         c = resolve(scratch, d, bind_config(scratch, d, root), &ports);
     }
@@ -58,20 +62,26 @@ struct config *config_load_text(const char *name, const char *text, size_t n,
 {
     struct arena scratch = {0};
     struct diag d = {.arena = &scratch, .file = name};
-    struct config *c = load(&scratch, &d, text, n, report);
+    struct node *root = source_parse(&scratch, &d, text, n);
+    if (root)
+        expand_env(&scratch, &d, root);
+    struct config *c = load(&scratch, &d, root, report);
+    arena_fini(&scratch);
+    return c;
+}
+
+struct config *config_load(const struct config_sources *sources, struct config_report *report)
+{
+    struct arena scratch = {0};
+    struct diag d = {.arena = &scratch, .file = sources->file ? sources->file : sources->dir};
+    struct config *c = load(&scratch, &d, sources_gather(&scratch, &d, sources), report);
     arena_fini(&scratch);
     return c;
 }
 
 struct config *config_load_file(const char *path, struct config_report *report)
 {
-    struct arena scratch = {0};
-    struct diag d = {.arena = &scratch, .file = path};
-    size_t n = 0;
-    const char *text = source_read(&scratch, &d, path, &n);
-    struct config *c = load(&scratch, &d, text, n, report);
-    arena_fini(&scratch);
-    return c;
+    return config_load(&(struct config_sources){.file = path}, report);
 }
 
 void config_free(struct config *c)

@@ -26,6 +26,7 @@
 #define CONFIG_PEERS_MAX 1024
 #define CONFIG_SELECTORS_MAX 4096
 #define CONFIG_PROFILES_MAX 4096
+#define CONFIG_TARGETS_MAX 4096 /* of one selector */
 
 struct arena;
 
@@ -84,7 +85,8 @@ struct config {
     uint32_t start_mode; /* index into modes */
     struct config_hook *hooks;
     uint32_t hook_count;
-    char *state; /* "" when not given */
+    char *state;      /* "" when not given */
+    char *models_dir; /* likewise; its models are among the others */
     char *log_level;
     enum config_scheduler scheduler;
     enum config_planner planner;

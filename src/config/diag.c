@@ -12,6 +12,7 @@
 
 struct diag_message {
     struct place at;
+    uint32_t source; /* the file's place among several */
     uint32_t sequence;
     bool warning;
     const char *text;
@@ -25,13 +26,22 @@ bool diag_full(const struct diag *d)
 static void add(struct diag *d, struct place at, bool warning, const char *fmt, va_list ap)
     __attribute__((format(printf, 4, 0)));
 
+/* By the pointer: places have the file's name as the load was given it. */
+static uint32_t source_of(const struct diag *d, struct place at)
+{
+    uint32_t i = 0;
+    while (i < d->file_count && d->files[i] != at.file)
+        i++;
+    return i;
+}
+
 static void add(struct diag *d, struct place at, bool warning, const char *fmt, va_list ap)
 {
     char text[MESSAGE_MAX];
     vsnprintf(text, sizeof(text), fmt, ap);
     for (uint32_t i = 0; i < d->count; i++)
-        if (d->messages[i].at.line == at.line && d->messages[i].at.column == at.column &&
-            strcmp(d->messages[i].text, text) == 0)
+        if (d->messages[i].at.file == at.file && d->messages[i].at.line == at.line &&
+            d->messages[i].at.column == at.column && strcmp(d->messages[i].text, text) == 0)
             return;
     d->errors += !warning;
     d->warnings += warning;
@@ -45,8 +55,11 @@ static void add(struct diag *d, struct place at, bool warning, const char *fmt, 
         d->messages = grown;
         d->room = room;
     }
-    d->messages[d->count] = (struct diag_message){
-        .at = at, .sequence = d->count, .warning = warning, .text = arena_text(d->arena, text)};
+    d->messages[d->count] = (struct diag_message){.at = at,
+                                                  .source = source_of(d, at),
+                                                  .sequence = d->count,
+                                                  .warning = warning,
+                                                  .text = arena_text(d->arena, text)};
     d->count++;
 }
 
@@ -94,6 +107,8 @@ const char *diag_hint(struct diag *d, const char *nearest)
 static int by_place(const void *pa, const void *pb)
 {
     const struct diag_message *a = pa, *b = pb;
+    if (a->source != b->source)
+        return a->source < b->source ? -1 : 1;
     if (a->at.line != b->at.line)
         return a->at.line < b->at.line ? -1 : 1;
     if (a->at.column != b->at.column)

@@ -10,8 +10,10 @@
 #include "config/node.h"
 
 struct diag {
-    struct arena *arena; /* the load's scratch arena */
-    const char *file;
+    struct arena *arena;      /* the load's scratch arena */
+    const char *file;         /* the one that is being read */
+    const char *const *files; /* of several: in the order of their messages */
+    uint32_t file_count;
     struct diag_message *messages;
     uint32_t count, room;
     uint32_t errors, warnings; /* all of them, also those beyond what is kept */
@@ -27,7 +29,7 @@ const char *diag_quote(struct diag *d, const char *text);
 const char *diag_hint(struct diag *d, const char *nearest);
 /* No further message will be shown, so looking for hints is wasted. */
 bool diag_full(const struct diag *d);
-/* Writes the messages in the order of the file; a message that repeats is written once. */
+/* Writes the messages in the order of the files; a message that repeats is written once. */
 void diag_report(const struct diag *d, struct config_report *report);
 
 #endif

@@ -114,10 +114,14 @@ struct config_filters resolve_filters(struct resolver *r, const struct bound *b)
     return f;
 }
 
+static int compare_id(const void *key, const void *member)
+{
+    return strcmp(key, ((const struct config_variant *)member)->id);
+}
+
 const struct config_variant *config_find_variant(const struct config_filters *f, const char *name)
 {
-    for (uint32_t i = 0; i < f->variant_count; i++)
-        if (strcmp(f->variants[i].id, name) == 0)
-            return &f->variants[i];
-    return NULL;
+    if (f->variant_count == 0)
+        return NULL;
+    return bsearch(name, f->variants, f->variant_count, sizeof(f->variants[0]), compare_id);
 }

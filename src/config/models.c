@@ -163,22 +163,33 @@ static void resolve_memory(struct resolver *r, const struct bound *b, struct con
     }
 }
 
-/* The names of setParamsByID are aliases as well. */
+static int by_text(const void *pa, const void *pb)
+{
+    const char *const *a = pa, *const *b = pb;
+    return strcmp(*a, *b);
+}
+
+/* The names of setParamsByID are aliases as well, behind those that are written as such. */
 static void resolve_aliases(struct resolver *r, const struct bound *b, struct config_model *m)
 {
     const struct value *v = bound_value(b, SET_MODEL_aliases);
-    m->aliases.items =
-        arena_alloc(r->arena, v->count + m->filters.variant_count, sizeof(*m->aliases.items));
+    struct config_strings *all = &m->aliases;
+    all->items = arena_alloc(r->arena, v->count + m->filters.variant_count, sizeof(char *));
     for (uint32_t i = 0; i < v->count; i++)
         if (*v->texts[i].text)
-            m->aliases.items[m->aliases.count++] = arena_text(r->arena, v->texts[i].text);
+            all->items[all->count++] = arena_text(r->arena, v->texts[i].text);
+    uint32_t written = all->count;
+    char **sorted = arena_alloc(r->scratch, written, sizeof(*sorted));
+    if (written) {
+        memcpy(sorted, all->items, written * sizeof(*sorted));
+        qsort(sorted, written, sizeof(*sorted), by_text);
+    }
     for (uint32_t i = 0; i < m->filters.variant_count; i++) {
         char *name = m->filters.variants[i].id;
-        bool again = strcmp(name, m->id) == 0;
-        for (uint32_t k = 0; k < m->aliases.count; k++)
-            again |= strcmp(m->aliases.items[k], name) == 0;
+        bool again = strcmp(name, m->id) == 0 ||
+                     (written && bsearch(&name, sorted, written, sizeof(*sorted), by_text));
         if (!again)
-            m->aliases.items[m->aliases.count++] = name;
+            all->items[all->count++] = name;
     }
 }
 

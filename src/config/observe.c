@@ -9,6 +9,8 @@
 #include "config/pattern.h"
 #include "config/resolve.h"
 
+#define SESSION_HEADERS_MAX 64
+
 static void resolve_log(struct resolver *r)
 {
     const struct value *v = bound_value(r->root, SET_ROOT_logTimeFormat);
@@ -60,6 +62,10 @@ static void resolve_session_headers(struct resolver *r)
     const struct bound *activity = bound_child(bound_child(r->root, SET_ROOT_ui), SET_UI_activity);
     const struct value *v = bound_value(activity, SET_UI_ACTIVITY_session_id);
     struct config_strings *headers = &r->config->observe.session_headers;
+    if (v->count > SESSION_HEADERS_MAX) {
+        diag_error(r->diag, v->at, "session_id has more than %d headers", SESSION_HEADERS_MAX);
+        return;
+    }
     headers->items = arena_alloc(r->arena, v->count, sizeof(*headers->items));
     for (uint32_t i = 0; i < v->count; i++) {
         char *name = resolve_trimmed(r, v->texts[i].text);

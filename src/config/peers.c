@@ -7,6 +7,11 @@
 static void resolve_models_of(struct resolver *r, const struct value *v, struct config_peer *peer)
 {
     const struct config_strings *have = &peer->models;
+    if (v->count > CONFIG_MODELS_MAX) {
+        diag_error(r->diag, v->at, "peer %s has more than %d models", diag_quote(r->diag, peer->id),
+                   CONFIG_MODELS_MAX);
+        return;
+    }
     peer->models.items = arena_alloc(r->arena, v->count, sizeof(*peer->models.items));
     peer->names.items = arena_alloc(r->arena, v->count, sizeof(*peer->names.items));
     for (uint32_t i = 0; i < v->count; i++) {

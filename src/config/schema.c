@@ -69,85 +69,64 @@ static void write_choice(struct buf *out, const struct setting *s)
     buf_text(out, "]}");
 }
 
+/* Mappings and lists of mappings. */
+static void write_inner(struct buf *out, const struct setting *s)
+{
+    if (s->type == TYPE_MAPS)
+        buf_text(out, "{\"type\":\"object\",\"additionalProperties\":");
+    else if (s->type == TYPE_LIST)
+        buf_text(out, "{\"type\":\"array\",\"items\":");
+    write_reference(out, s->inner);
+    if (s->type != TYPE_MAP)
+        buf_char(out, '}');
+}
+
+static void write_amount(struct buf *out, const struct setting *s)
+{
+    if (s->type == TYPE_COUNTS)
+        buf_text(out, "{\"type\":\"object\",\"additionalProperties\":{\"anyOf\":[" NOTHING "," MACRO
+                      ",");
+    write_number(out, s);
+    if (s->type == TYPE_COUNTS)
+        buf_text(out, "]}}");
+    else if (s->type != TYPE_COUNT)
+        buf_text(out, "," SIZE);
+    if (s->type == TYPE_VRAM)
+        buf_text(out, ",{\"const\":\"auto\"}");
+}
+
 /* The forms that a value may have, with commas between them; nothing and macros come on top. */
 static void write_forms(struct buf *out, const struct setting *s)
 {
-    switch (s->type) {
-    case TYPE_BOOL:
-        buf_text(out, "{\"type\":\"boolean\"},{\"enum\":[\"y\",\"Y\",\"yes\",\"on\",\"n\",\"N\","
-                      "\"no\",\"off\"]}");
-        break;
-    case TYPE_COUNT:
-        write_number(out, s);
-        break;
-    case TYPE_SIZE:
-    case TYPE_MEGABYTES:
-    case TYPE_VRAM:
-        write_number(out, s);
-        buf_text(out, "," SIZE);
-        buf_text(out, s->type == TYPE_VRAM ? ",{\"const\":\"auto\"}" : "");
-        break;
-    case TYPE_DURATION:
-    case TYPE_SECONDS:
-    case TYPE_WAIT:
-        write_duration(out, s);
-        break;
-    case TYPE_SHARE:
-        buf_text(out, "{\"type\":\"number\",\"exclusiveMinimum\":0,\"maximum\":1},"
-                      "{\"type\":\"string\",\"pattern\":\"^[0-9.]+%?$\"}");
-        break;
-    case TYPE_CHOICE:
+    static const char *const fixed[] = {
+        [TYPE_BOOL] = "{\"type\":\"boolean\"},"
+                      "{\"enum\":[\"y\",\"Y\",\"yes\",\"on\",\"n\",\"N\",\"no\",\"off\"]}",
+        [TYPE_SHARE] = "{\"type\":\"number\",\"exclusiveMinimum\":0,\"maximum\":1},"
+                       "{\"type\":\"string\",\"pattern\":\"^[0-9.]+%?$\"}",
+        [TYPE_TEXT] = SCALAR,
+        [TYPE_TRIMMED] = SCALAR,
+        [TYPE_EACH_TEXT] = SCALAR,
+        [TYPE_ONE_OR_MORE] = SCALAR ",{\"type\":\"array\",\"items\":" SCALAR "}",
+        [TYPE_EACH_TEXTS] = SCALAR ",{\"type\":\"array\",\"items\":" SCALAR "}",
+        [TYPE_TEXTS] = "{\"type\":\"array\",\"items\":" SCALAR "}",
+        [TYPE_PAIRS] = "{\"type\":\"object\",\"additionalProperties\":" SCALAR "}",
+        [TYPE_MACROS] = "{\"type\":\"object\",\"additionalProperties\":{\"type\":[\"string\","
+                        "\"number\",\"boolean\"]}}",
+        [TYPE_ANY] = "{\"type\":\"object\"}",
+        [TYPE_EACH_ANY] = "{\"type\":\"object\",\"additionalProperties\":{\"type\":[\"object\","
+                          "\"null\"]}}",
+        [TYPE_LATER] = "{}",
+    };
+    if (fixed[s->type])
+        buf_text(out, fixed[s->type]);
+    else if (s->inner != SCOPE_NONE)
+        write_inner(out, s);
+    else if (s->type == TYPE_CHOICE)
         write_choice(out, s);
-        break;
-    case TYPE_TEXT:
-    case TYPE_TRIMMED:
-    case TYPE_EACH_TEXT:
-        buf_text(out, SCALAR);
-        break;
-    case TYPE_ONE_OR_MORE:
-    case TYPE_EACH_TEXTS:
-        buf_text(out, SCALAR ",{\"type\":\"array\",\"items\":" SCALAR "}");
-        break;
-    case TYPE_TEXTS:
-        buf_text(out, "{\"type\":\"array\",\"items\":" SCALAR "}");
-        break;
-    case TYPE_PAIRS:
-        buf_text(out, "{\"type\":\"object\",\"additionalProperties\":" SCALAR "}");
-        break;
-    case TYPE_COUNTS:
-        buf_text(out, "{\"type\":\"object\",\"additionalProperties\":{\"anyOf\":[" NOTHING "," MACRO
-                      ",");
-        write_number(out, s);
-        buf_text(out, "]}}");
-        break;
-    case TYPE_MACROS:
-        buf_text(out, "{\"type\":\"object\",\"additionalProperties\":{\"type\":[\"string\","
-                      "\"number\",\"boolean\"]}}");
-        break;
-    case TYPE_ANY:
-        buf_text(out, "{\"type\":\"object\"}");
-        break;
-    case TYPE_EACH_ANY:
-        buf_text(out, "{\"type\":\"object\",\"additionalProperties\":{\"type\":[\"object\","
-                      "\"null\"]}}");
-        break;
-    case TYPE_MAP:
-        write_reference(out, s->inner);
-        break;
-    case TYPE_MAPS:
-        buf_text(out, "{\"type\":\"object\",\"additionalProperties\":");
-        write_reference(out, s->inner);
-        buf_char(out, '}');
-        break;
-    case TYPE_LIST:
-        buf_text(out, "{\"type\":\"array\",\"items\":");
-        write_reference(out, s->inner);
-        buf_char(out, '}');
-        break;
-    case TYPE_LATER:
-        buf_text(out, "{}");
-        break;
-    }
+    else if (s->type == TYPE_DURATION || s->type == TYPE_SECONDS || s->type == TYPE_WAIT)
+        write_duration(out, s);
+    else
+        write_amount(out, s);
 }
 
 static bool takes_macros(const struct setting *s)

@@ -63,6 +63,11 @@ static bool same_target(const struct config_target *a, const struct config_targe
 
 static void read_targets(struct resolver *r, const struct value *v, struct config_selector *s)
 {
+    if (v->count > CONFIG_TARGETS_MAX) {
+        diag_error(r->diag, v->at, "selector %s has more than %d targets",
+                   diag_quote(r->diag, s->id), CONFIG_TARGETS_MAX);
+        return;
+    }
     s->targets = arena_alloc(r->arena, v->count, sizeof(*s->targets));
     for (uint32_t i = 0; i < v->count; i++) {
         struct config_target *target = &s->targets[s->target_count];
@@ -79,19 +84,23 @@ static void read_targets(struct resolver *r, const struct value *v, struct confi
                    diag_quote(r->diag, s->id));
 }
 
-/* Whether one combination of the matrix holds all local targets. */
-static bool matrix_has_all(const struct config *c, const struct config_selector *s)
+static int by_index(const void *pa, const void *pb)
+{
+    const uint32_t *a = pa, *b = pb;
+    return *a < *b ? -1 : *a > *b;
+}
+
+/* Whether one combination of the matrix holds all local targets, of which there are so many. */
+static bool matrix_has_all(const struct config *c, const struct config_selector *s, uint32_t local)
 {
     const struct config_matrix *m = &c->matrix;
     uint32_t start = 0;
     for (uint32_t i = 0; i < m->set_count; start = m->ends[i++]) {
-        bool all = true;
-        for (uint32_t t = 0; all && t < s->target_count; t++) {
-            bool found = s->targets[t].model == CONFIG_NO_MODEL;
-            for (uint32_t k = start; !found && k < m->ends[i]; k++)
-                found = m->members[k] == s->targets[t].model;
-            all = found;
-        }
+        const uint32_t *members = m->members + start, count = m->ends[i] - start;
+        bool all = count >= local;
+        for (uint32_t t = 0; all && t < s->target_count; t++)
+            all = s->targets[t].model == CONFIG_NO_MODEL ||
+                  bsearch(&s->targets[t].model, members, count, sizeof(*members), by_index);
         if (all)
             return true;
     }
@@ -129,7 +138,7 @@ static void check_together(struct resolver *r, const struct value *v,
     const char *problem = NULL;
     if (local < 2)
         return;
-    if (r->config->planner == CONFIG_PLAN_MATRIX && !matrix_has_all(r->config, s))
+    if (r->config->planner == CONFIG_PLAN_MATRIX && !matrix_has_all(r->config, s, local))
         problem = "no set of the matrix has them all";
     else if (r->config->planner == CONFIG_PLAN_GROUP)
         problem = group_problem(r, s);

@@ -47,7 +47,7 @@ enum setting_type {
     TYPE_MAP,    /* one mapping of the inner scope */
     TYPE_MAPS,   /* id: mapping of the inner scope */
     TYPE_LIST,   /* a list of mappings of the inner scope */
-    TYPE_LATER,  /* a warning */
+    TYPE_LATER,  /* a warning; stays last */
 };
 
 enum setting_low { LOW_REFUSED, LOW_RAISED, LOW_UNSET, LOW_ZERO_UNSET, LOW_MINUS_1 };

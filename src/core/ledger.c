@@ -431,11 +431,12 @@ static uint64_t absorb(struct core *c, uint32_t device, uint64_t unattributed)
     return unattributed;
 }
 
-/* What leases have taken up so: they have it still, whatever else is new there. */
+/* What leases have taken up so, by the sample before: they have it still, whatever else is new
+ * there. A blind sample took each to use its charge, which proves nothing. */
 static uint64_t absorbed_before(const struct core *c, uint32_t device)
 {
     uint64_t sum = 0;
-    for (uint32_t s = 0; s < c->lease_pool.high_water; s++) {
+    for (uint32_t s = 0; !c->devices[device].blind && s < c->lease_pool.high_water; s++) {
         const struct holding *h = &c->leases[s].hold;
         if (h->charged[device] && !(h->seen_devices >> device & 1))
             sum += h->measured[device];
@@ -532,6 +533,7 @@ void ledger_sample(struct core *c, const struct event *ev)
     uint64_t foreign_before = d->foreign_bytes;
     uint64_t absorbed = absorbed_before(c, device), own = take_uses(c, ev);
     d->used_known = !ev->sample.used_unknown;
+    d->blind = ev->sample.uses_unknown;
     d->used_bytes = d->used_known ? ev->sample.used_bytes : 0;
     d->sampled = core_clock(c, ev->sample.taken);
     uint64_t strange = minus(d->used_bytes, own + passing_unseen(c, ev));

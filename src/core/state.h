@@ -41,7 +41,7 @@ struct device {
     uint64_t total_bytes, used_bytes, foreign_bytes, foreign_lower;
     uint64_t total_bytes_most; /* ever seen; what is charged may be from then */
     uint32_t foreign_lower_count;
-    bool used_known;
+    bool used_known, blind; /* blind: the last sample did not say who uses what */
     struct mono sampled;
     uint64_t charged_bytes, unseen_bytes; /* sums over all holdings, settling included */
     uint32_t loader; /* the target whose plan holds the loader token; CORE_SLOT_NONE: free */

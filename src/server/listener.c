@@ -147,7 +147,7 @@ static int open_option(struct listeners *ls, const char *text, struct err *err)
 {
     struct config_listen want;
     if (config_parse_listen(text, &want) < 0)
-        return err_set(err, "--listen %s: not HOST:PORT or unix:PATH", text);
+        return err_set(err, "listen %s: not HOST:PORT or unix:PATH", text);
     int rc = open_one(ls, &want, ls->server->options.api, err);
     config_listen_fini(&want);
     return rc;
@@ -165,9 +165,7 @@ int listeners_open(struct listeners *ls, struct err *err)
     for (uint32_t i = 0; i < c->listen_count; i++)
         if (open_one(ls, &c->listens[i], options->api, err) < 0)
             return -1;
-    char host[] = "127.0.0.1", none[] = "";
-    struct config_listen loopback = {.host = host, .port = 8080, .path = none};
-    return c->listen_count == 0 ? open_one(ls, &loopback, options->api, err) : 0;
+    return c->listen_count == 0 ? open_option(ls, options->listen_default, err) : 0;
 }
 
 /* Written whole under another name first: whoever waits for the file reads all of it. */

@@ -10,6 +10,7 @@
 #include "server/server.h"
 #include "server/statedir.h"
 #include "server/tls.h"
+#include "server/watch.h"
 
 /* Descriptors that are not client connections: listeners, logs, models' pipes, the store. */
 #define FDS_RESERVED 256
@@ -262,6 +263,11 @@ const struct part server_parts[] = {
      .start = start_listeners,
      .close = close_listeners,
      .fini = fini_listeners},
+    {.name = "watch",
+     .start = watch_start,
+     .reload = watch_follow,
+     .close = watch_close,
+     .fini = watch_fini},
     {.name = "preload", .start = start_preload},
 };
 const uint32_t server_part_count = countof(server_parts);

@@ -5,6 +5,7 @@
 #include "server/parts.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
+#include "server/watch.h"
 
 void server_apply(struct server *s)
 {
@@ -50,7 +51,8 @@ bool server_reload(struct server *s)
 {
     struct config_ref *old = config_ref_get(s->roster.current);
     struct config_report report = {0};
-    struct config *config = config_load_file(s->options.config_path, &report);
+    watch_note(s);
+    struct config *config = config_load(&s->options.sources, &report);
     if (report.text.len)
         log_warn(NULL, "configuration:\n%s", report.text.data);
     config_report_fini(&report);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
@@ -227,6 +228,7 @@ int serve_run(const struct serve_options *options)
         /* Loading the configuration left holes that will never be needed again. */
         malloc_trim(0);
     } else {
+        log_to(STDERR_FILENO);
         log_error(NULL, "cannot start: %s", err.text);
         close_all(&server);
     }

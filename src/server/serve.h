@@ -5,15 +5,18 @@
 #include <stdint.h>
 
 #include "base/pure/check.h"
+#include "config/sources.h"
 
-struct config;
 struct server_api;
 
 struct serve_options {
-    const char *config_path;    /* read again on SIGHUP */
-    struct config *config;      /* taken */
-    const char *const *listens; /* override the configuration's, when listen_count > 0 */
+    struct config_sources sources; /* read again on SIGHUP */
+    bool watches;                  /* and when they change */
+    struct config_stamp stamp;     /* of the sources, before config was read */
+    struct config *config;         /* taken */
+    const char *const *listens;    /* override the configuration's, when listen_count > 0 */
     uint32_t listen_count;
+    const char *listen_default;   /* where neither of them says it */
     const char *state_dir;        /* exists */
     const struct server_api *api; /* on all listeners */
 };

@@ -34,6 +34,7 @@ struct exchange;
 struct exchange_table;
 struct listeners;
 struct tls_context;
+struct watch;
 
 struct server {
     uv_loop_t *loop;
@@ -49,6 +50,7 @@ struct server {
     struct children *children;
     struct devices *devices;
     struct listeners *listeners;
+    struct watch *watch; /* NULL: the configuration's files are not watched */
     struct exchange_table *exchanges;
     struct list clients; /* struct client */
     struct feed events, log_lines;
@@ -72,7 +74,7 @@ char *server_time(char out[32]);
 void server_publish(struct server *s, const char *type, const char *details);
 /* Takes over what is not the core's of the configuration in force: log level, timeouts, bounds. */
 void server_apply(struct server *s);
-/* Reads the configuration file again; false (and nothing changed) when it has errors. */
+/* Reads the configuration's files again; false (and nothing changed) when it has errors. */
 bool server_reload(struct server *s);
 /* Begins the shutdown; a second call hurries it. */
 void server_stop(struct server *s);

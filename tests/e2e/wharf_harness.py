@@ -413,7 +413,7 @@ def models(*names, **keys):
 
 class Daemon:
     def __init__(self, folder, config, *, cgroup="off", env=None, listen="127.0.0.1:0", args=(),
-                 wrap=True, wait=True):
+                 wrap=True, wait=True, command=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.state = self.folder / "state"
@@ -423,6 +423,8 @@ class Daemon:
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("WHARF_")}
         self.env.update({"WHARF_TEST_ID": self.test_id, "WHARF_CGROUP": str(cgroup), **(env or {})})
         self.listen, self.args, self.wrap = listen, list(args), WRAP if wrap else []
+        # The program and its arguments up to the configuration, where that is not `wharf serve`.
+        self.command = command or [str(WHARF), "serve", "--config", str(self.config_path)]
         self.clients, self.subscriptions = [], []
         self.start_port, self.ports = reserve_ports()
         self.stopped_on_purpose = False
@@ -444,7 +446,7 @@ class Daemon:
         listen_file = self.state / "listen"
         listen_file.unlink(missing_ok=True)
         listens = [self.listen] if isinstance(self.listen, str) else list(self.listen or [])
-        command = [*self.wrap, str(WHARF), "serve", "--config", str(self.config_path)]
+        command = [*self.wrap, *self.command]
         for listen in listens:
             command += ["--listen", listen]
         command += ["--state", str(self.state), *self.args]

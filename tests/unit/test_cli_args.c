@@ -60,6 +60,28 @@ static const struct cli_command bare = {
     .examples = {{"wharf bare --config x.yaml", "take it"}},
 };
 
+static const struct cli_option swap_options[] = {
+    {.name = "config", .letter = 'c', .kind = CLI_TEXT, .value = "FILE", .help = "The file."},
+    {.name = "listen", .kind = CLI_TEXT, .value = "HOST:PORT", .help = "Where to listen."},
+    {.name = "watch", .help = "Watch it."},
+};
+
+static const struct cli_command worded = {
+    .name = "words",
+    .options = swap_options,
+    .option_count = countof(swap_options),
+    .style = CLI_WORDS,
+    .examples = {{"wharf words", "it"}},
+};
+
+static const struct cli_command go = {
+    .name = "go",
+    .options = swap_options,
+    .option_count = countof(swap_options),
+    .style = CLI_GO,
+    .examples = {{"wharf go", "it"}},
+};
+
 #define WORDS_MAX 12
 #define COPY_MAX 128
 
@@ -72,7 +94,9 @@ static void describe(const struct cli_args *args, struct buf *out)
         buf_printf(out, "%s", v->option->name);
         if (v->option->kind == CLI_NUMBER)
             buf_printf(out, "=%llu", (unsigned long long)v->number);
-        else if (v->text)
+        else if (v->option->kind == CLI_FLAG && !v->number)
+            buf_text(out, "=no");
+        else if (v->option->kind != CLI_FLAG)
             buf_printf(out, "=%s", v->text);
         buf_char(out, ' ');
     }
@@ -100,32 +124,51 @@ static void test_understood(void **state)
 {
     (void)state;
     static const struct {
+        const struct cli_command *command;
         const char *words, *understood;
     } cases[] = {
-        {"qwen", "| qwen"},
-        {"--force qwen", "force | qwen"},
-        {"qwen --force", "force | qwen"},
-        {"--count 3 qwen", "count=3 | qwen"},
-        {"--count=3 qwen", "count=3 | qwen"},
-        {"-n 3 qwen", "count=3 | qwen"},
-        {"-n3 qwen", "count=3 | qwen"},
-        {"-fan3 qwen", "force all count=3 | qwen"},
-        {"--color=a=b qwen", "color=a=b | qwen"},
-        {"--color=--x qwen", "color=--x | qwen"},
-        {"--color -x qwen", "color=-x | qwen"},
-        {"--listen a:1 --listen=b:2 qwen", "listen=a:1 listen=b:2 | qwen"},
-        {"-- --force", "| --force"},
-        {"--force -- -n", "force | -n"},
-        {"-", "| -"},
-        {"--json --url=unix:/s --key k qwen", "json url=unix:/s key=k | qwen"},
-        {"--count 9223372036854775799 qwen", "count=9223372036854775799 | qwen"},
+        {&paint, "qwen", "| qwen"},
+        {&paint, "--force qwen", "force | qwen"},
+        {&paint, "qwen --force", "force | qwen"},
+        {&paint, "--count 3 qwen", "count=3 | qwen"},
+        {&paint, "--count=3 qwen", "count=3 | qwen"},
+        {&paint, "-n 3 qwen", "count=3 | qwen"},
+        {&paint, "-n3 qwen", "count=3 | qwen"},
+        {&paint, "-fan3 qwen", "force all count=3 | qwen"},
+        {&paint, "--color=a=b qwen", "color=a=b | qwen"},
+        {&paint, "--color=--x qwen", "color=--x | qwen"},
+        {&paint, "--color -x qwen", "color=-x | qwen"},
+        {&paint, "--listen a:1 --listen=b:2 qwen", "listen=a:1 listen=b:2 | qwen"},
+        {&paint, "-- --force", "| --force"},
+        {&paint, "--force -- -n", "force | -n"},
+        {&paint, "-", "| -"},
+        {&paint, "--json --url=unix:/s --key k qwen", "json url=unix:/s key=k | qwen"},
+        {&paint, "--count 9223372036854775799 qwen", "count=9223372036854775799 | qwen"},
+        /* One dash before a word, where a command takes it. */
+        {&worded, "-config x", "config=x |"},
+        {&worded, "-config=x", "config=x |"},
+        {&worded, "--config x", "config=x |"},
+        {&worded, "--config=x", "config=x |"},
+        {&worded, "-c x", "config=x |"},
+        {&worded, "-c=x", "config=x |"},
+        {&worded, "-config -x", "config=-x |"},
+        {&worded, "-watch -listen :80 -config x", "watch listen=:80 config=x |"},
+        {&worded, "-watch=true --watch=1 -watch=T", "watch watch watch |"},
+        {&worded, "-watch=false --watch=0 -watch=F", "watch=no watch=no watch=no |"},
+        /* As Go reads it. */
+        {&go, "-config x -watch", "config=x watch |"},
+        {&go, "-config=x --watch=false", "config=x watch=no |"},
+        {&go, "-config= -listen ''", "config= listen= |"},
+        {&go, "-watch true -config x", "watch |"},
+        {&go, "one -config x", "|"},
+        {&go, "-watch -- -config x", "watch |"},
     };
     for (size_t i = 0; i < countof(cases); i++) {
         struct cli_args args;
         struct err e = {.set = false};
         struct buf got = {0};
         char copy[COPY_MAX];
-        if (parse(&paint, cases[i].words, &args, &e, copy) < 0)
+        if (parse(cases[i].command, cases[i].words, &args, &e, copy) < 0)
             fail_msg("'%s': %s", cases[i].words, e.text);
         describe(&args, &got);
         if (strcmp(got.data, cases[i].understood) != 0)
@@ -162,6 +205,19 @@ static void test_refused(void **state)
         {&paint, "a -n", "--count needs a value: --count N"},
         {&paint, "--count x a", "--count: 'x' is not a whole number"},
         {&paint, "--count 1x a", "--count: '1x' is not a whole number"},
+        {&paint, "-count 3 a", "'-count' needs two dashes: --count"},
+        {&paint, "-json a", "'-json' needs two dashes: --json"},
+        {&bare, "-config=x", "'-config' needs two dashes: --config"},
+        {&worded, "-confg x", "unknown option '-confg'; did you mean '-config'?"},
+        {&worded, "--confg=x", "unknown option '--confg'; did you mean '--config'?"},
+        {&worded, "-cx", "unknown option '-cx'"},
+        {&worded, "-config -watch", "--config needs a value: --config FILE"},
+        {&worded, "-config=", "--config needs a value: --config FILE"},
+        {&worded, "-watch=maybe", "--watch: 'maybe' is neither true nor false"},
+        {&worded, "-watch true", "unexpected 'true': it takes options only"},
+        {&go, "-watch=", "--watch: '' is neither true nor false"},
+        {&go, "-config", "--config needs a value: --config FILE"},
+        {&go, "---config x", "unknown option '---config'; did you mean '--config'?"},
         {&paint, "--count=-1 a", "--count: '-1' is not a whole number"},
         {&paint, "--count 99999999999999999999 a", "--count: '99999999999999999999' is too large"},
     };
@@ -226,6 +282,29 @@ static void test_environment(void **state)
     }
 }
 
+/* The last one counts, also when it takes back an earlier one. */
+static void test_flags_with_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *words;
+        bool is_set;
+    } cases[] = {
+        {"-config x", false},          {"-watch", true},
+        {"-watch=false", false},       {"-watch -watch=false", false},
+        {"-watch=false -watch", true},
+    };
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct cli_args args;
+        struct err e = {.set = false};
+        char copy[COPY_MAX];
+        assert_int_equal(parse(&go, cases[i].words, &args, &e, copy), 0);
+        if (cli_args_flag(&args, "watch") != cases[i].is_set)
+            fail_msg("'%s': %d", cases[i].words, !cases[i].is_set);
+        cli_args_fini(&args);
+    }
+}
+
 /* Asking for help works however wrong the rest is. */
 static void test_help_wins(void **state)
 {
@@ -280,7 +359,7 @@ static void test_overview(void **state)
     static const struct cli_command *const commands[] = {&paint, &bare};
     struct buf out = {0};
     help_overview(&out, commands, countof(commands));
-    assert_contains(out.data, "  paint     paint a model\n  bare      take a file\n");
+    assert_contains(out.data, "  paint       paint a model\n  bare        take a file\n");
     assert_contains(out.data, "WHARF_URL");
     assert_contains(out.data, "  2  wrong usage, or an error in the configuration\n");
     buf_fini(&out);
@@ -289,9 +368,13 @@ static void test_overview(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_understood), cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_values),     cmocka_unit_test(test_environment),
-        cmocka_unit_test(test_help_wins),  cmocka_unit_test(test_help),
+        cmocka_unit_test(test_understood),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_flags_with_values),
+        cmocka_unit_test(test_help_wins),
+        cmocka_unit_test(test_help),
         cmocka_unit_test(test_overview),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

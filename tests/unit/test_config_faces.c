@@ -604,6 +604,50 @@ static void test_hashes(void **state)
     config_free(c);
 }
 
+/* What grows with the square of a list is bounded. */
+static void test_limits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *start, *repeat, *end, *wanted; /* "": it loads */
+        uint32_t times;
+    } floods[] = {
+        {"peers: {p: {proxy: \"http://h\", models: [", "m%u,", "]}}\n", "", 4096},
+        {"peers: {p: {proxy: \"http://h\", models: [", "m%u,", "]}}\n", "has more than 4096 models",
+         4097},
+        {"ui: {activity: {session_id: [", "h%u,", "]}}\n", "more than 64 headers", 65},
+        {M("") "selectors: {s: {strategy: pin, targets: [", "m,", "]}}\n", "more than 4096 targets",
+         4097},
+        {M("") "selectors: {", "s%u: {strategy: pin, targets: [m]},", "}\n",
+         "more than 4096 selectors", 4097},
+        {"profiles: {", "f%u: {pins: {m: }},", "}\n", "more than 4096 profiles", 4097},
+        {"peers: {", "p%u: {proxy: \"http://h\", models: [m]},", "}\n", "more than 1024 peers",
+         1025},
+        {"models: {m: {proxy: \"http://h:1\", cmd: x, filters: {setParamsByID: {", "v%u: ,",
+         "}}}}\n", "", 30000},
+    };
+    for (size_t i = 0; i < countof(floods); i++) {
+        struct buf text = {0};
+        struct config_report report = {0};
+        buf_text(&text, floods[i].start);
+        for (uint32_t k = 0; k < floods[i].times; k++) {
+            const char *number = strstr(floods[i].repeat, "%u");
+            buf_append(&text, floods[i].repeat,
+                       number ? (size_t)(number - floods[i].repeat) : strlen(floods[i].repeat));
+            if (number)
+                buf_printf(&text, "%u%s", k, number + 2);
+        }
+        buf_text(&text, floods[i].end);
+        struct config *c = config_load_text("c", text.data, text.len, &report);
+        const char *said = report.text.data ? report.text.data : "";
+        if ((c != NULL) != (floods[i].wanted[0] == '\0') || !strstr(said, floods[i].wanted))
+            fail_msg("%s: %.300s", floods[i].repeat, said);
+        config_free(c);
+        config_report_fini(&report);
+        buf_fini(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -612,7 +656,7 @@ int main(void)
         cmocka_unit_test(test_ignored_paths), cmocka_unit_test(test_observe),
         cmocka_unit_test(test_keys),          cmocka_unit_test(test_model_faces),
         cmocka_unit_test(test_peers),         cmocka_unit_test(test_print_masks),
-        cmocka_unit_test(test_hashes),
+        cmocka_unit_test(test_hashes),        cmocka_unit_test(test_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,8 @@ static void expect_text(const struct body *b, const char *want, size_t n, const 
         const char *data = NULL;
         size_t got = 0;
         assert_int_equal(body_peek(b, pos, scratch, sizeof(scratch), &data, &got), 0);
+        /* At the end there are no bytes to point at. */
+        data = got ? data : "";
         if ((got == 0) != (pos == n) || got > n - pos || memcmp(data, want + pos, got) != 0)
             fail_msg("%s: at %zu stands '%.*s', expected '%s'", what, pos, (int)got, data,
                      want + pos);

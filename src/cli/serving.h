@@ -1,0 +1,51 @@
+/* serving.h: what `wharf serve` and `wharf llama-swap` have in common: from a command line to the
+ * running daemon. */
+#ifndef CLI_SERVING_H
+#define CLI_SERVING_H
+
+#include <stdbool.h>
+
+#include "cli/args.h"
+
+struct serving {
+    const struct cli_args *args; /* of a command with SERVING_OPTIONS and a `listen` */
+    const char *listen_default;  /* where neither flag nor configuration says it */
+    bool logs_to_stdout;         /* unless logToStdout says otherwise; else only if it says so */
+    int refused;                 /* the exit status when it is asked for what cannot be */
+};
+
+/* Returns the exit status. Prints its own errors. */
+int serving_run(const struct serving *serving) warn_unused;
+
+/* Rows of both commands' tables. */
+#define SERVING_OPTIONS                                                                            \
+    {.name = "config",                                                                             \
+     .letter = 'c',                                                                                \
+     .kind = CLI_TEXT,                                                                             \
+     .value = "FILE",                                                                              \
+     .help = "The configuration: which models there are and how they are started. A llama-swap "   \
+             "config.yaml will do. Read again on SIGHUP."},                                        \
+        {.name = "config-dir",                                                                     \
+         .kind = CLI_TEXT,                                                                         \
+         .value = "DIR",                                                                           \
+         .help = "A folder whose *.yml and *.yaml are read too, by their names, and merged with "  \
+                 "the file, if one is given."},                                                    \
+        {.name = "watch-config",                                                                   \
+         .help = "Read the configuration again whenever a file of it changes. One with errors "    \
+                 "changes nothing."},                                                              \
+        {.name = "state",                                                                          \
+         .kind = CLI_TEXT,                                                                         \
+         .value = "DIR",                                                                           \
+         .help = "The folder for what outlives the daemon. Default: `state` of the "               \
+                 "configuration, else /var/lib/wharf for root, $XDG_STATE_HOME/wharf or "          \
+                 "~/.local/state/wharf for others."},                                              \
+        {.name = "tls-cert-file",                                                                  \
+         .kind = CLI_TEXT,                                                                         \
+         .value = "FILE",                                                                          \
+         .help = "As llama-swap has it; refused, since wharf does not speak TLS yet."},            \
+        {.name = "tls-key-file", .kind = CLI_TEXT, .value = "FILE", .help = "Likewise."},          \
+    {                                                                                              \
+        .name = "version", .help = "Print the version as llama-swap does, and end."                \
+    }
+
+#endif
