@@ -213,6 +213,12 @@ static int start_listeners(struct server *s, struct err *err)
     return listeners_start(s->listeners, err);
 }
 
+static void reload_listeners(struct server *s, const struct config_ref *old)
+{
+    (void)old;
+    listeners_reload(s->listeners);
+}
+
 static void close_listeners(struct server *s)
 {
     if (s->listeners)
@@ -261,6 +267,7 @@ const struct part server_parts[] = {
     {.name = "listeners",
      .open = open_listeners,
      .start = start_listeners,
+     .reload = reload_listeners,
      .close = close_listeners,
      .fini = fini_listeners},
     {.name = "watch",

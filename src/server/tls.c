@@ -26,8 +26,10 @@ static const unsigned char protocols[] = "\x08http/1.1";
 
 static void describe_error(char *out, size_t n)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *text = code ? ERR_reason_error_string(code) : NULL;
+    unsigned long code = ERR_peek_error(); /* the first is the cause of the others */
+    const char *text = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code))
+                       : code                 ? ERR_reason_error_string(code)
+                                              : NULL;
     snprintf(out, n, "%s", text ? text : "unexpected end");
     ERR_clear_error();
 }
@@ -64,6 +66,53 @@ struct tls_context *tls_context_client(struct err *err)
     }
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
     return wrap(ctx);
+}
+
+/* HTTP/1.1 whenever it is offered; who offers other protocols alone is told that there is none
+ * (RFC 7301, section 3.2). */
+static int choose_protocol(SSL *ssl, const unsigned char **ret, unsigned char *ret_len,
+                           const unsigned char *offered, unsigned offered_len, void *arg)
+{
+    unsigned char *chosen;
+    (void)ssl;
+    (void)arg;
+    if (SSL_select_next_proto(&chosen, ret_len, protocols, sizeof(protocols) - 1, offered,
+                              offered_len) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *ret = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* A key with a password cannot be asked for by a daemon. */
+static int no_password(char *buf, int size, int writing, void *arg)
+{
+    (void)buf;
+    (void)size;
+    (void)writing;
+    (void)arg;
+    return 0;
+}
+
+struct tls_context *tls_context_server(const char *cert_file, const char *key_file, struct err *err)
+{
+    SSL_CTX *ctx = new_ctx(TLS_server_method());
+    const char *file = NULL;
+    ERR_clear_error();
+    if (ctx) {
+        SSL_CTX_set_default_passwd_cb(ctx, no_password);
+        SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
+        if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)
+            file = cert_file;
+        else if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1)
+            file = key_file;
+    }
+    if (ctx && !file)
+        return wrap(ctx);
+    char why[128];
+    describe_error(why, sizeof(why));
+    SSL_CTX_free(ctx);
+    err_set(err, "TLS cannot be used: %s%s%s", file ? file : "", file ? ": " : "", why);
+    return NULL;
 }
 
 void tls_context_free(struct tls_context *c)
@@ -114,6 +163,14 @@ struct tls *tls_connect(struct tls_context *c, const char *name)
     ERR_clear_error();
     tls_free(t);
     return NULL;
+}
+
+struct tls *tls_accept(struct tls_context *c)
+{
+    struct tls *t = open_connection(c);
+    if (t)
+        SSL_set_accept_state(t->ssl);
+    return t;
 }
 
 void tls_free(struct tls *t)

@@ -24,11 +24,18 @@ struct tls;
 /* For connections to servers, whose certificates must be signed by an authority that the system
  * trusts (SSL_CERT_FILE and SSL_CERT_DIR name others). NULL, and a sentence in err. */
 struct tls_context *tls_context_client(struct err *err);
+/* For clients: a chain of certificates and its key, PEM files, which are read now. NULL, and a
+ * sentence in err. */
+struct tls_context *tls_context_server(const char *cert_file, const char *key_file,
+                                       struct err *err);
+/* Connections that were made with it go on. */
 void tls_context_free(struct tls_context *c);
 
 /* name: that the server's certificate must hold, a host's or an address. NULL when there is no
- * memory, or name is none. The context outlives it. */
+ * memory, or name is none. */
 struct tls *tls_connect(struct tls_context *c, const char *name);
+/* The server's half. NULL when there is no memory. */
+struct tls *tls_accept(struct tls_context *c);
 void tls_free(struct tls *t);
 
 void tls_feed(struct tls *t, const char *data, size_t n);
