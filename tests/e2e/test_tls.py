@@ -12,10 +12,12 @@ import threading
 import pytest
 
 from test_websocket import WebSocket
-from wharf_harness import (SECONDS, SSE_HEAD, WHARF, Connection, Gone, Later, Upstream, chat_body,
-                           demo, rss_kib, serve_requests, together, until)
+from wharf_harness import (SECONDS, SLOWNESS, SSE_HEAD, WHARF, Connection, Gone, Later, Upstream,
+                           chat_body, demo, rss_kib, serve_requests, together, until)
 
 CHAT = "/v1/chat/completions"
+# Of a daemon that is held up with 24 MiB to pass on; sanitizers keep what was freed.
+GROWTH_KIB_MAX = 4096 * SLOWNESS
 
 
 class Authority:
@@ -182,7 +184,7 @@ def test_a_slow_client_holds_the_server_up(near, tls_upstream):
     first = next(pieces)
     before = rss_kib(d.pid)
     until(lambda: is_steady(sent), "the server is held up")
-    assert len(sent) < size // 65536 and rss_kib(d.pid) - before < 4096
+    assert len(sent) < size // 65536 and rss_kib(d.pid) - before < GROWTH_KIB_MAX
     body = first + b"".join(pieces)
     assert answer.complete and len(body) == size
     assert all(body[i * 65536] == i % 251 for i in range(size // 65536))
@@ -412,7 +414,7 @@ def test_a_client_that_takes_nothing(secured, upstream):
     answer = c.head()
     before = rss_kib(s.daemon.pid)
     until(lambda: is_steady(sent), "the server is held up")
-    assert len(sent) < size // 65536 and rss_kib(s.daemon.pid) - before < 4096
+    assert len(sent) < size // 65536 and rss_kib(s.daemon.pid) - before < GROWTH_KIB_MAX
     assert sum(map(len, c.pieces(answer))) == size and answer.complete
 
 
