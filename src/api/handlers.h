@@ -13,13 +13,24 @@
 /* llamaswap.c */
 void api_health(struct server *s, struct exchange *ex);
 void api_root(struct server *s, struct exchange *ex);
-void api_list_models(struct server *s, struct exchange *ex);
+void api_favicon(struct server *s, struct exchange *ex);
+void api_upstream_page(struct server *s, struct exchange *ex);
 void api_running(struct server *s, struct exchange *ex);
 void api_unload_all_text(struct server *s, struct exchange *ex);
 void api_unload_all_json(struct server *s, struct exchange *ex);
 void api_unload_one(struct server *s, struct exchange *ex);
 void api_version(struct server *s, struct exchange *ex);
 void api_preflight(struct server *s, struct exchange *ex);
+
+/* What llama-swap calls loaded: something of its process is there, or is to be in a moment. */
+bool api_counts_as_loaded(const struct server *s, uint32_t slot);
+
+/* models_list.c */
+void api_list_models(struct server *s, struct exchange *ex);
+
+/* profiles.c */
+void api_profiles(struct server *s, struct exchange *ex);
+void api_set_profile(struct server *s, struct exchange *ex);
 
 /* native.c */
 void api_status(struct server *s, struct exchange *ex);
@@ -35,14 +46,25 @@ void api_decisions(struct server *s, struct exchange *ex);
 void api_mode(struct server *s, struct exchange *ex);
 void api_set_mode(struct server *s, struct exchange *ex);
 
+/* llamaswap_events.c */
+void api_llamaswap_events(struct server *s, struct exchange *ex);
+
+/* performance.c */
+void api_performance(struct server *s, struct exchange *ex);
+void api_hardware(struct server *s, struct exchange *ex);
+void api_metrics(struct server *s, struct exchange *ex);
+
 /* streams.c */
 void api_events(struct server *s, struct exchange *ex);
 void api_logs(struct server *s, struct exchange *ex);
 void api_log_stream(struct server *s, struct exchange *ex);
+void api_log_stream_own(struct server *s, struct exchange *ex);
+void api_log_stream_models(struct server *s, struct exchange *ex);
 void api_model_log_stream(struct server *s, struct exchange *ex);
 
 /* problems.c */
-void api_format_problem(const struct problem *p, enum route_face face, struct buf *out);
+const char *api_format_problem(const struct problem *p, const struct problem_reader *who,
+                               struct buf *out);
 /* Answers with the problem that a core's reason stands for. */
 void api_fail_reason(struct exchange *ex, uint32_t slot, enum reason why);
 

@@ -1,7 +1,6 @@
-/* Paths that llama-swap has, and OpenAI's list of models. */
+/* Paths that llama-swap has. */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "api/handlers.h"
 #include "base/build.h"
@@ -26,6 +25,20 @@ void api_root(struct server *s, struct exchange *ex)
     exchange_reply(ex, 200, "text/plain; charset=utf-8", NULL, text, sizeof(text) - 1);
 }
 
+/* Browsers ask for it unbidden. */
+void api_favicon(struct server *s, struct exchange *ex)
+{
+    (void)s;
+    exchange_reply(ex, 204, NULL, NULL, "", 0);
+}
+
+/* llama-swap sends those who leave out the model to its page of models. */
+void api_upstream_page(struct server *s, struct exchange *ex)
+{
+    (void)s;
+    exchange_reply(ex, 302, "text/plain", "Location: /\r\n", "", 0);
+}
+
 void api_version(struct server *s, struct exchange *ex)
 {
     struct buf json = {0};
@@ -35,58 +48,33 @@ void api_version(struct server *s, struct exchange *ex)
     api_send_json(ex, 200, &json);
 }
 
-static bool counts_as_loaded(const struct server *s, uint32_t slot)
+bool api_counts_as_loaded(const struct server *s, uint32_t slot)
 {
     struct core_model_view v;
     core_view_model(s->runner.core, slot, &v);
-    return v.state == MODEL_LOADED || v.state == MODEL_LOADING || v.state == MODEL_UNLOADING;
+    return v.state != MODEL_UNLOADED && v.state != MODEL_ERROR;
 }
 
-static void put_listed(struct server *s, const struct config_model *m, uint32_t slot,
-                       struct buf *json)
-{
-    buf_text(json, "{\"id\":");
-    buf_json_text(json, m->id);
-    buf_printf(json, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"wharf\"",
-               (long long)time(NULL));
-    if (m->name[0]) {
-        buf_text(json, ",\"name\":");
-        buf_json_text(json, m->name);
-    }
-    if (m->description[0]) {
-        buf_text(json, ",\"description\":");
-        buf_json_text(json, m->description);
-    }
-    buf_printf(json, ",\"status\":{\"value\":\"%s\"}}",
-               counts_as_loaded(s, slot) ? "loaded" : "unloaded");
-}
-
-void api_list_models(struct server *s, struct exchange *ex)
-{
-    const struct config_ref *ref = s->roster.current;
-    struct buf json = {0}, fields = {0};
-    const char *sep = "";
-    buf_text(&json, "{\"object\":\"list\",\"data\":[");
-    for (uint32_t i = 0; i < ref->config->model_count; i++) {
-        if (ref->config->models[i].unlisted)
-            continue;
-        buf_text(&json, sep);
-        put_listed(s, &ref->config->models[i], ref->slots[i], &json);
-        sep = ",";
-    }
-    buf_text(&json, "]}\n");
-    const struct http_field *origin = http_head_find(ex->head, HTTP_FIELD_ORIGIN);
-    if (origin)
-        buf_printf(&fields, "Access-Control-Allow-Origin: %.*s\r\n", (int)origin->value.len,
-                   ex->bytes + origin->value.off);
-    exchange_reply(ex, 200, "application/json", fields.data, json.data, json.len);
-    buf_fini(&json);
-    buf_fini(&fields);
-}
-
+/* In llama-swap's words: what sleeps, or sits elsewhere in a moment, serves all the same. */
 static const char *running_state(enum model_state state)
 {
-    return state == MODEL_LOADED ? "ready" : state == MODEL_LOADING ? "starting" : "stopping";
+    switch (state) {
+    case MODEL_LOADING:
+    case MODEL_RESUMING:
+        return "starting";
+    case MODEL_UNLOADING:
+    case MODEL_STUCK:
+        return "stopping";
+    case MODEL_LOADED:
+    case MODEL_MOVING:
+    case MODEL_SUSPENDING:
+    case MODEL_SUSPENDED:
+    case MODEL_UNLOADED:
+    case MODEL_ERROR:
+    case MODEL__COUNT:
+        break;
+    }
+    return "ready";
 }
 
 /* As a JSON string, with the port that the server was given. */
@@ -117,7 +105,7 @@ void api_running(struct server *s, struct exchange *ex)
     for (uint32_t i = 0; i < ref->config->model_count; i++) {
         const struct config_model *m = &ref->config->models[i];
         struct core_model_view v;
-        if (!counts_as_loaded(s, ref->slots[i]))
+        if (!api_counts_as_loaded(s, ref->slots[i]))
             continue;
         core_view_model(s->runner.core, ref->slots[i], &v);
         buf_printf(&json, "%s{\"model\":", sep);

@@ -1,4 +1,8 @@
-/* Errors in the shapes that clients parse: OpenAI's, and Anthropic's on its paths. */
+/* Errors in the shapes that clients parse: OpenAI's, and Anthropic's on its paths, both with
+ * llama-swap's members besides; a page or a line of text for people. */
+#include <string.h>
+#include <strings.h>
+
 #include "api/handlers.h"
 #include "base/pure/errors.h"
 #include "config/config.h"
@@ -38,24 +42,78 @@ static const char *anthropic_type(int status)
     }
 }
 
-void api_format_problem(const struct problem *p, enum route_face face, struct buf *out)
+/* Whether Accept names that type; by substring, as llama-swap has it: clients' lists are plain. */
+static bool accepts(const struct problem_reader *who, const char *type)
 {
-    const struct error_info *info = error_info(p->error);
-    const char *message = p->detail ? p->detail : info->text;
-    if (face == FACE_ANTHROPIC) {
-        buf_printf(out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":",
-                   anthropic_type(info->http_status));
-        buf_json_text(out, message);
-        buf_printf(out, ",\"code\":\"%s\"}}\n", info->code);
-        return;
+    size_t n = strlen(type);
+    for (size_t i = 0; i + n <= who->accept_len; i++)
+        if (strncasecmp(who->accept + i, type, n) == 0)
+            return true;
+    return false;
+}
+
+static void put_html_text(struct buf *out, const char *text)
+{
+    for (; *text; text++) {
+        const char *as = *text == '<'    ? "&lt;"
+                         : *text == '>'  ? "&gt;"
+                         : *text == '&'  ? "&amp;"
+                         : *text == '"'  ? "&#34;"
+                         : *text == '\'' ? "&#39;"
+                                         : NULL;
+        if (as)
+            buf_text(out, as);
+        else
+            buf_char(out, *text);
     }
-    buf_text(out, "{\"error\":{\"message\":");
+}
+
+static void put_anthropic(const struct error_info *info, const char *message, struct buf *out)
+{
+    buf_printf(out,
+               "{\"type\":\"error\",\"src\":\"llama-swap\",\"error\":{\"type\":\"%s\",\"message\":",
+               anthropic_type(info->http_status));
     buf_json_text(out, message);
-    buf_printf(out, ",\"type\":\"%s\",\"param\":null,\"code\":\"%s\"",
-               openai_type(info->http_status), info->code);
+    buf_printf(out, ",\"code\":\"%s\",\"llama_swap_code\":\"%s\"}}\n", info->code,
+               info->llama_swap_code);
+}
+
+static void put_openai(const struct problem *p, const struct error_info *info, const char *message,
+                       struct buf *out)
+{
+    buf_text(out, "{\"src\":\"llama-swap\",\"error\":{\"message\":");
+    buf_json_text(out, message);
+    buf_printf(out, ",\"type\":\"%s\",\"param\":null,\"code\":\"%s\",\"llama_swap_code\":\"%s\"",
+               openai_type(info->http_status), info->code, info->llama_swap_code);
     if (p->retry_after_s)
         buf_printf(out, ",\"retry_after\":%u", p->retry_after_s);
     buf_text(out, "}}\n");
+}
+
+/* llama-swap answers text and pages to whoever names them; wharf only where JSON is not named too,
+ * since HTTP libraries write "application/json, text/plain" (axios) and parse what comes. A 429 is
+ * always JSON: it is programs that have to understand it. */
+const char *api_format_problem(const struct problem *p, const struct problem_reader *who,
+                               struct buf *out)
+{
+    const struct error_info *info = error_info(p->error);
+    const char *message = p->detail ? p->detail : info->text;
+    bool json = info->http_status == 429 || accepts(who, "application/json");
+    if (!json && accepts(who, "text/plain")) {
+        buf_printf(out, "llama-swap: %s", message);
+        return "text/plain; charset=utf-8";
+    }
+    if (!json && accepts(who, "text/html")) {
+        buf_text(out, "<html><body><h1>llama-swap</h1><p>");
+        put_html_text(out, message);
+        buf_text(out, "</p></body></html>");
+        return "text/html; charset=utf-8";
+    }
+    if (who->face == FACE_ANTHROPIC)
+        put_anthropic(info, message, out);
+    else
+        put_openai(p, info, message, out);
+    return "application/json";
 }
 
 void api_fail_reason(struct exchange *ex, uint32_t slot, enum reason why)
@@ -64,6 +122,8 @@ void api_fail_reason(struct exchange *ex, uint32_t slot, enum reason why)
     struct problem p;
     struct effect e = {.model = slot, .reason = why};
     const struct config_model *m = roster_model(&ex->server->roster, slot);
+    if (m)
+        e.retry_after_s = core_estimate_s(ex->server->runner.core, slot);
     if (m && m->vram == CONFIG_VRAM_BYTES)
         e.bytes = m->vram_bytes;
     exchange_describe(ex->server, &e, &p, &text);

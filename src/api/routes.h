@@ -23,6 +23,11 @@ extern const struct route_table routes_of_wharf;
     {                                                                                              \
         .method = "POST", .path = p, .kind = ROUTE_MODEL_BODY                                      \
     }
+/* Chat, which a model's sendLoadingState is about. */
+#define CHAT(p)                                                                                    \
+    {                                                                                              \
+        .method = "POST", .path = p, .kind = ROUTE_MODEL_BODY, .tells_loading = true               \
+    }
 /* The model's server does not see the first n characters of the path. */
 #define BODY_SKIP(p, n)                                                                            \
     {                                                                                              \

@@ -1,9 +1,15 @@
 /* Paths that go to a model's server. */
 #include "api/routes.h"
 
+/* The one model that llama-swap knows by name; its pages stand below /comfyui/. */
+#define COMFYUI(p)                                                                                 \
+    {                                                                                              \
+        .path = p, .kind = ROUTE_MODEL_FIXED, .upstream_skip = 8, .model = "comfyui_auto"          \
+    }
+
 /* clang-format off */
 static const struct route routes[] = {
-    BODY("/v1/chat/completions"),
+    CHAT("/v1/chat/completions"),
     BODY("/v1/completions"),
     BODY("/v1/responses"),
     BODY("/v1/embeddings"),
@@ -43,6 +49,9 @@ static const struct route routes[] = {
     QUERY("/props"),
 
     {.path = "/upstream/*", .kind = ROUTE_MODEL_PATH, .upstream_skip = 10},
+    COMFYUI("/comfyui"),
+    COMFYUI("/comfyui/"),
+    COMFYUI("/comfyui/*"),
 };
 /* clang-format on */
 

@@ -14,6 +14,7 @@
 #define HISTORY_BYTES (100 * 1024)
 #define KEEPALIVE_MS 15000
 #define TAIL_MS 100
+#define LOG_TYPE "text/plain; charset=utf-8"
 
 /* One follower of a feed, or of a model's log file. */
 struct follow {
@@ -22,7 +23,7 @@ struct follow {
     struct feed *feed; /* NULL: a file */
     int fd;            /* of a file; -1 otherwise */
     off_t at;
-    bool sse;
+    bool sse, tails; /* tails: it wants what models print */
     uv_timer_t timer;
 };
 
@@ -38,6 +39,8 @@ static void on_local_end(struct exchange *ex)
         feed_unfollow(f->feed, &f->follower);
     if (f->fd >= 0)
         close(f->fd);
+    if (f->tails)
+        tails_unwant(ex->server);
     uv_close((uv_handle_t *)&f->timer, on_timer_closed);
 }
 
@@ -56,7 +59,9 @@ static bool send_event(struct follow *f, const struct feed_item *item, uint64_t 
 static bool send_gap(struct follow *f, uint64_t missed)
 {
     char text[96];
-    int n = snprintf(text, sizeof(text), "event: gap\ndata: {\"missed\":%llu}\n\n",
+    int n = snprintf(text, sizeof(text),
+                     f->sse ? "event: gap\ndata: {\"missed\":%llu}\n\n"
+                            : "\n[%llu pieces of the log were left out]\n",
                      (unsigned long long)missed);
     return exchange_stream_write(f->exchange, text, (size_t)n);
 }
@@ -68,7 +73,7 @@ static void pump_feed(struct follow *f)
     const struct feed_item *item;
     while (!exchange_stream_full(f->exchange)) {
         item = feed_read(f->feed, &f->follower, &id, &missed);
-        if (missed && f->sse && !send_gap(f, missed))
+        if (missed && !send_gap(f, missed))
             return;
         if (!item)
             return;
@@ -162,15 +167,19 @@ void api_events(struct server *s, struct exchange *ex)
     pump_feed(f);
 }
 
+/* What is there; models' files are looked at only while somebody wants that. */
 void api_logs(struct server *s, struct exchange *ex)
 {
+    struct feed *feed = &s->logs.shown;
     struct buf text = {0};
-    for (uint64_t id = s->log_lines.first; id < s->log_lines.next; id++) {
-        const struct feed_item *item = &s->log_lines.items[id % FEED_ITEMS_MAX];
+    tails_want(s);
+    for (uint64_t id = feed->first; id < feed->next; id++) {
+        const struct feed_item *item = &feed->items[id % FEED_ITEMS_MAX];
         buf_append(&text, item->text, item->len);
     }
+    tails_unwant(s);
     buf_append(&text, "", 0);
-    exchange_reply(ex, 200, "text/plain; charset=utf-8", NULL, text.data, text.len);
+    exchange_reply(ex, 200, LOG_TYPE, NULL, text.data, text.len);
     buf_fini(&text);
 }
 
@@ -195,20 +204,38 @@ static void send_file(struct exchange *ex, int fd, off_t from, off_t to)
         from += n;
     }
     close(fd);
-    exchange_reply(ex, 200, "text/plain; charset=utf-8", NULL, text.len ? text.data : "", text.len);
+    exchange_reply(ex, 200, LOG_TYPE, NULL, text.len ? text.data : "", text.len);
     buf_fini(&text);
+}
+
+static void stream_log(struct exchange *ex, struct feed *feed)
+{
+    bool skip = asks_for(ex, "no-history");
+    struct follow *f = begin(ex, LOG_TYPE);
+    if (!f)
+        return;
+    /* First of all, so that what gathered unread is history. */
+    f->tails = true;
+    tails_want(ex->server);
+    f->feed = feed;
+    f->follower.on_news = on_news;
+    feed_follow(f->feed, &f->follower, skip ? feed->next : feed->first);
+    pump_feed(f);
 }
 
 void api_log_stream(struct server *s, struct exchange *ex)
 {
-    uint64_t from = asks_for(ex, "no-history") ? s->log_lines.next : s->log_lines.first;
-    struct follow *f = begin(ex, "text/plain; charset=utf-8");
-    if (!f)
-        return;
-    f->feed = &s->log_lines;
-    f->follower.on_news = on_news;
-    feed_follow(f->feed, &f->follower, from);
-    pump_feed(f);
+    stream_log(ex, &s->logs.shown);
+}
+
+void api_log_stream_own(struct server *s, struct exchange *ex)
+{
+    stream_log(ex, &s->logs.own);
+}
+
+void api_log_stream_models(struct server *s, struct exchange *ex)
+{
+    stream_log(ex, &s->logs.models);
 }
 
 void api_model_log_stream(struct server *s, struct exchange *ex)
@@ -233,7 +260,7 @@ void api_model_log_stream(struct server *s, struct exchange *ex)
         send_file(ex, fd, from, st.st_size);
         return;
     }
-    struct follow *f = begin(ex, "text/plain; charset=utf-8");
+    struct follow *f = begin(ex, LOG_TYPE);
     if (!f) {
         close(fd);
         return;

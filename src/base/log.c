@@ -8,16 +8,26 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/logtime.h"
+
 #define LINE_MAX_BYTES 2048
 
 enum log_level log_level_min = LOG_INFO;
 static log_sink_cb sink_cb;
 static void *sink_arg;
-static int log_fd = STDERR_FILENO;
+static int output_fd = STDERR_FILENO;
+static enum log_level output_least = LOG_DEBUG;
+static const struct logtime *time_form;
 
-void log_to(int fd)
+void log_set_output(int fd, enum log_level least)
 {
-    log_fd = fd;
+    output_fd = fd;
+    output_least = least;
+}
+
+void log_set_time(const struct logtime *form)
+{
+    time_form = form;
 }
 
 void log_set_sink(log_sink_cb sink, void *arg)
@@ -35,14 +45,15 @@ enum log_level log_level_parse(const char *name)
     return LOG_INFO;
 }
 
-static int format_time(char *out, size_t size)
+/* The time, with a space behind it. */
+static int format_time(char *out)
 {
     struct timespec ts;
-    struct tm tm;
     clock_gettime(CLOCK_REALTIME, &ts);
-    gmtime_r(&ts.tv_sec, &tm);
-    size_t n = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &tm);
-    return (int)n + snprintf(out + n, size - n, ".%03ldZ", ts.tv_nsec / 1000000);
+    size_t n = logtime_format(time_form, ts, out);
+    if (n)
+        out[n++] = ' ';
+    return (int)n;
 }
 
 void log_write(enum log_level level, const char *prefix, const char *fmt, ...)
@@ -50,8 +61,8 @@ void log_write(enum log_level level, const char *prefix, const char *fmt, ...)
     static const char *const names[] = {"debug", "info", "warn", "error"};
     int saved_errno = errno;
     char line[LINE_MAX_BYTES];
-    int n = format_time(line, sizeof(line));
-    n += snprintf(line + n, sizeof(line) - (size_t)n, " %-5s %.200s%s", names[level],
+    int n = format_time(line);
+    n += snprintf(line + n, sizeof(line) - (size_t)n, "%-5s %.200s%s", names[level],
                   prefix ? prefix : "", prefix ? " " : "");
     va_list ap;
     va_start(ap, fmt);
@@ -60,8 +71,10 @@ void log_write(enum log_level level, const char *prefix, const char *fmt, ...)
     if (m > 0)
         n += m < (int)sizeof(line) - n - 1 ? m : (int)sizeof(line) - n - 2;
     line[n++] = '\n';
-    ssize_t ignored = log_fd < 0 ? 0 : write(log_fd, line, (size_t)n);
-    (void)ignored;
+    if (level >= output_least) {
+        ssize_t ignored = write(output_fd, line, (size_t)n);
+        (void)ignored;
+    }
     if (sink_cb)
         sink_cb(sink_arg, line, (size_t)n);
     errno = saved_errno;

@@ -1,7 +1,8 @@
-/* log.h: the daemon's own log lines, on stderr or where log_to says, and in a ring that /logs
+/* log.h: the daemon's own log lines, on stderr or where log_set_output says, and in a ring that /logs
  * serves.
  *
- * One line an event: "time level prefix text key=value". The text must already be safe to print;
+ * One line an event: "time level prefix text key=value", without the time where the configuration
+ * wants none. The text must already be safe to print;
  * anything that came from outside goes through log_quote or is passed as the quoted text of a
  * key=value pair. Bodies and keys are never logged. `_errno` variants add the error's text. */
 #ifndef BASE_LOG_H
@@ -29,9 +30,12 @@ void log_write(enum log_level level, const char *prefix, const char *fmt, ...)
 /* "debug" "info" "warn" "error"; anything else is info, as in llama-swap. */
 enum log_level log_level_parse(const char *name);
 
-/* Lines are written to this descriptor from now on, which is left open; -1: only the ring gets
- * them. */
-void log_to(int fd);
+/* Where lines are written, and from which level on: stderr and LOG_DEBUG unless told otherwise. */
+void log_set_output(int fd, enum log_level least);
+/* The form of the time; NULL: wharf's own. */
+struct logtime;
+void log_set_time(const struct logtime *form);
+
 /* Each finished line (with its newline) is also handed to the sink, if one is set. */
 typedef void (*log_sink_cb)(void *arg, const char *line, size_t n);
 void log_set_sink(log_sink_cb sink, void *arg);

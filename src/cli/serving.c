@@ -126,19 +126,6 @@ static bool check_options(const struct cli_args *args)
     return false;
 }
 
-/* What is told before it runs, and why it does not, is on stderr in any case. llama-swap has a log
- * on stdout or none; wharf has one on stderr unless stdout was asked for. */
-static void choose_log(const struct serving *serving, const struct config *config)
-{
-    const struct config_observe *o = &config->observe;
-    bool wanted =
-        o->log_stdout == CONFIG_LOG_STDOUT_PROXY || o->log_stdout == CONFIG_LOG_STDOUT_BOTH;
-    if (wanted && (serving->logs_to_stdout || o->log_stdout_given))
-        log_to(STDOUT_FILENO);
-    else if (serving->logs_to_stdout)
-        log_to(-1);
-}
-
 int serving_run(const struct serving *serving)
 {
     const struct cli_args *args = serving->args;
@@ -150,6 +137,7 @@ int serving_run(const struct serving *serving)
                                 .tls_cert_file = cli_args_text(args, "tls-cert-file"),
                                 .tls_key_file = cli_args_text(args, "tls-key-file"),
                                 .watches = cli_args_flag(args, "watch-config"),
+                                .logs_to_stdout = serving->logs_to_stdout,
                                 .api = api_table()};
     opt.listen_default = opt.tls_cert_file ? serving->tls_listen_default : serving->listen_default;
     if (cli_args_flag(args, "version"))
@@ -169,6 +157,5 @@ int serving_run(const struct serving *serving)
         return CLI_FAILED;
     }
     opt.state_dir = state;
-    choose_log(serving, opt.config);
     return serve_run(&opt);
 }

@@ -16,6 +16,7 @@ static void resolve_log(struct resolver *r)
     const struct value *v = bound_value(r->root, SET_ROOT_logTimeFormat);
     struct nearest near = nearest_to(v->text);
     r->config->observe.log_stdout_given = bound_value(r->root, SET_ROOT_logToStdout)->given;
+    r->config->observe.log_time_given = v->given;
     for (uint32_t i = 0; i < CONFIG_LOG_TIME__COUNT; i++) {
         if (strcasecmp(v->text, config_log_time_words[i]) == 0) {
             r->config->observe.log_time = (enum config_log_time)i;

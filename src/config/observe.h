@@ -21,6 +21,7 @@ struct config_observe {
     enum config_log_stdout log_stdout;
     bool log_stdout_given;
     enum config_log_time log_time;
+    bool log_time_given;        /* else the times have wharf's own form */
     uint32_t activity_rows_max; /* of the history in memory */
     uint64_t capture_bytes_max; /* 0: nothing is captured */
     char *store_path;           /* "": in memory */

@@ -36,9 +36,11 @@ void print_observe(struct buf *out, const struct config *c)
     buf_text(out, c->key_count ? "keys:\n" : "");
     for (uint32_t i = 0; i < c->key_count; i++)
         print_api_key(out, &c->keys[i]);
-    buf_text(out, "logTimeFormat: ");
-    buf_json_text(out, config_log_time_words[o->log_time]);
-    buf_char(out, '\n');
+    if (o->log_time_given) {
+        buf_text(out, "logTimeFormat: ");
+        buf_json_text(out, config_log_time_words[o->log_time]);
+        buf_char(out, '\n');
+    }
     if (*o->store_path) {
         buf_text(out, "store:\n");
         print_scope(out, 1, SCOPE_STORE, c);

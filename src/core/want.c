@@ -275,6 +275,10 @@ void want_refuse(struct core *c, uint32_t target, enum reason why)
         return;
     }
     struct model *m = &c->models[target];
+    if (m->state == MODEL_SUSPENDED && (why == REASON_NO_ROOM || why == REASON_NO_DEVICE)) {
+        model_leave(c, target, LEAVE_UNLOAD, why); /* not there, but perhaps elsewhere, anew */
+        return;
+    }
     mode_give_up(c, target);
     if (m->leaving == LEAVE_MOVE) {
         m->leaving = LEAVE_NOT;

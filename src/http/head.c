@@ -507,6 +507,15 @@ bool http_span_equal_case(const char *data, struct http_span s, const char *text
     return n == s.len && equal_case(data + s.off, text, n);
 }
 
+bool http_head_is_event_stream(const struct http_head *h, const char *data)
+{
+    static const char type[] = "text/event-stream";
+    const struct http_field *f = http_head_find(h, HTTP_FIELD_CONTENT_TYPE);
+    if (!f || f->value.len < sizeof(type) - 1)
+        return false;
+    return http_span_equal_case(data, (struct http_span){f->value.off, sizeof(type) - 1}, type);
+}
+
 /* RFC 9110, section 15, and the IANA registry; 499 is what access logs call a client that left. */
 static const struct {
     int status;

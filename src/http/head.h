@@ -106,6 +106,9 @@ const struct http_field *http_head_find_text(const struct http_head *h, const ch
  * that Connection names. */
 bool http_head_is_hop(const struct http_head *h, const char *data, const struct http_field *f);
 
+/* Whether its Content-Type is text/event-stream. */
+bool http_head_is_event_stream(const struct http_head *h, const char *data);
+
 static inline const char *http_span_at(const char *data, struct http_span s)
 {
     return data + s.off;

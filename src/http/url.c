@@ -50,23 +50,55 @@ static bool name_equal(const char *p, const char *end, const char *name)
     return *name == '\0';
 }
 
+/* The next NAME=VALUE of that name from *p on, which then is behind it; its value is between *ret
+ * and *ret_end. */
+static bool next_value(const char **p, const char *end, const char *name, const char **ret,
+                       const char **ret_end)
+{
+    while (*p < end) {
+        const char *from = *p, *amp = memchr(from, '&', (size_t)(end - from));
+        const char *stop = amp ? amp : end;
+        const char *equals = memchr(from, '=', (size_t)(stop - from));
+        *p = amp ? amp + 1 : end;
+        if (stop == from || !name_equal(from, equals ? equals : stop, name))
+            continue;
+        *ret = equals ? equals + 1 : stop;
+        *ret_end = stop;
+        return true;
+    }
+    return false;
+}
+
 int url_query_find(const char *query, size_t n, const char *name, char *out, size_t out_size)
 {
-    const char *end = query + n;
+    const char *p = query, *value, *stop;
     int count = 0;
-    for (const char *p = query; p < end;) {
-        const char *amp = memchr(p, '&', (size_t)(end - p));
-        const char *stop = amp ? amp : end;
-        const char *equals = memchr(p, '=', (size_t)(stop - p));
-        const char *value = equals ? equals + 1 : stop;
-        if (stop > p && name_equal(p, equals ? equals : stop, name)) {
-            if (count == 0 && !url_decode(value, (size_t)(stop - value), true, out, out_size))
-                return -1;
-            count++;
-        }
-        p = amp ? amp + 1 : end;
+    while (next_value(&p, query + n, name, &value, &stop)) {
+        if (count == 0 && !url_decode(value, (size_t)(stop - value), true, out, out_size))
+            return -1;
+        count++;
     }
     return count;
+}
+
+bool url_query_span(const char *query, size_t n, const char *name, size_t *ret_off, size_t *ret_len)
+{
+    const char *p = query, *value, *stop;
+    if (!next_value(&p, query + n, name, &value, &stop))
+        return false;
+    *ret_off = (size_t)(value - query);
+    *ret_len = (size_t)(stop - value);
+    return true;
+}
+
+void url_encode(struct buf *out, const char *text)
+{
+    for (const char *p = text; *p; p++) {
+        if (chars_is(*p, CHAR_ALNUM) || strchr("-._~", *p))
+            buf_char(out, *p);
+        else
+            buf_printf(out, "%%%02X", (unsigned)(uint8_t)*p);
+    }
 }
 
 static bool host_char(char c, bool bracket)

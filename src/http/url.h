@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/pure/check.h"
 
 /* Decodes %XX; '+' becomes a space when plus is set. Fails (false) on a malformed escape, a decoded
@@ -16,6 +17,12 @@ bool url_decode(const char *text, size_t n, bool plus, char *out, size_t out_siz
  * compared decoded.
  * Returns the number of times the name occurs, or -1 when the value cannot be decoded. */
 int url_query_find(const char *query, size_t n, const char *name, char *out, size_t out_size);
+
+/* Where the first such value stands, as it is written; false when the name does not occur. */
+bool url_query_span(const char *query, size_t n, const char *name, size_t *ret_off,
+                    size_t *ret_len) warn_unused;
+/* As a value in a query string or urlencoded form: all but unreserved characters become %XX. */
+void url_encode(struct buf *out, const char *text);
 
 struct url {
     bool tls;       /* https */

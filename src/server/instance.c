@@ -17,6 +17,7 @@
 #include "server/origin.h"
 #include "server/ports.h"
 #include "server/probe.h"
+#include "server/proxy/exchange.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
 
@@ -46,6 +47,7 @@ void instance_release(struct instance *in)
         child_kill(in->stop); /* its end calls this again */
         return;
     }
+    tails_end(in->server, in->log_path);
     if (in->prober)
         probe_cancel(in->prober);
     in->origin->open = false;
@@ -156,6 +158,7 @@ static void start_probe(struct instance *in)
 static void ask_to_stop(struct instance *in)
 {
     upstream_drop_idle(in->origin);
+    exchange_end_uncounted(in->origin);
     if (in->model->stop_argv.count)
         instance_run_stop(in);
     else
@@ -180,6 +183,7 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
         break;
     case PROCESS_DO_KILL:
         upstream_drop_idle(in->origin);
+        exchange_end_uncounted(in->origin);
         if (in->child)
             child_kill(in->child);
         break;
@@ -314,6 +318,7 @@ void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t device
     uv_timer_init(s->loop, in->timer);
     in->timer->data = in;
     in->log_start = prepare_log(in->log_path);
+    tails_begin(s, in->log_path, in->log_start);
     process_init(&in->process, model->check_endpoint[0] != '\0');
     e->instance = in;
     feed(in, PROCESS_LOAD);

@@ -55,6 +55,7 @@ void notices_publish(struct server *s, const struct effect *e)
     log_info(e->model == CORE_SLOT_NONE ? NULL : roster_id(&s->roster, e->model), "%s %s", type,
              details.data);
     server_publish(s, type, details.data);
+    changes_models(s);
     buf_fini(&details);
 }
 

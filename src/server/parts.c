@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "server/devices.h"
 #include "server/listener.h"
+#include "server/monitor.h"
 #include "server/proxy/exchange.h"
 #include "server/server.h"
 #include "server/statedir.h"
@@ -251,6 +252,12 @@ const struct part server_parts[] = {
      .fini = fini_roster},
     {.name = "tls", .fini = fini_tls},
     {.name = "state", .open = open_state},
+    {.name = "changes", .init = changes_init, .close = changes_close, .fini = changes_fini},
+    {.name = "tails",
+     .init = tails_init,
+     .start = tails_start,
+     .close = tails_close,
+     .fini = tails_fini},
     {.name = "core", .init = init_core, .close = close_core, .fini = fini_core},
     {.name = "peers", .init = peers_init, .close = peers_close},
     {.name = "hooks", .init = hooks_init, .close = hooks_close, .fini = hooks_fini},
@@ -263,6 +270,7 @@ const struct part server_parts[] = {
      .close = close_devices,
      .fini = fini_devices},
     {.name = "modes", .start = start_modes, .reload = modes_reload, .fini = fini_modes},
+    {.name = "profiles", .reload = profiles_reload, .fini = profiles_fini},
     {.name = "deciding", .start = start_deciding},
     {.name = "listeners",
      .open = open_listeners,
@@ -275,6 +283,13 @@ const struct part server_parts[] = {
      .reload = watch_follow,
      .close = watch_close,
      .fini = watch_fini},
+    /* Behind the listeners: nobody waits for the first look at the machine. */
+    {.name = "monitor",
+     .init = monitor_init,
+     .start = monitor_start,
+     .reload = monitor_reload,
+     .close = monitor_close,
+     .fini = monitor_fini},
     {.name = "preload", .start = start_preload},
 };
 const uint32_t server_part_count = countof(server_parts);

@@ -28,6 +28,8 @@ void peers_end(struct exchange *ex);
 /* What is under way may go on for that long. A second call overrides the first. */
 void peers_drain(struct server *s, uint64_t grace_ns);
 void peers_close(struct server *s);
+/* exchange.c: ends them: the shutdown has waited long enough. */
+void exchange_end_peers(struct server *s);
 /* Closes the connections of a configuration that nobody uses any more. */
 void peers_forget(struct config_ref *ref);
 

@@ -18,7 +18,7 @@ void server_apply(struct server *s)
         [TIMEOUT_LINGER] = 1000,
         [TIMEOUT_POOL] = UPSTREAM_IDLE_MS,
     };
-    log_level_min = log_level_parse(s->roster.current->config->log_level);
+    logs_apply(s);
     memcpy(s->timeouts.length_ms, lengths, sizeof(lengths));
     s->bodies.body_max = s->roster.current->config->body_bytes_max;
     s->bodies.spooled_max = s->roster.current->config->spool_bytes_max;
@@ -74,5 +74,6 @@ bool server_reload(struct server *s)
     config_ref_put(old);
     log_info(NULL, "configuration reloaded models=%u", config->model_count);
     server_publish(s, "config_reloaded", "{}");
+    changes_models(s);
     return true;
 }

@@ -20,6 +20,7 @@ void config_ref_put(struct config_ref *ref)
     peers_forget(ref);
     config_free(ref->config);
     free(ref->slots);
+    free(ref->turns);
     free(ref);
 }
 
@@ -58,8 +59,10 @@ static uint32_t take_slot(struct roster *r)
 bool roster_apply(struct roster *r, struct config *config)
 {
     struct config_ref *ref = alloc_zeroed(1, sizeof(*ref));
-    *ref = (struct config_ref){
-        .refs = 1, .config = config, .slots = alloc_zeroed(config->model_count, sizeof(uint32_t))};
+    *ref = (struct config_ref){.refs = 1,
+                               .config = config,
+                               .slots = alloc_zeroed(config->model_count, sizeof(uint32_t)),
+                               .turns = alloc_zeroed(config->selector_count, sizeof(uint32_t))};
     uint32_t free_slots = ROSTER_MODELS_MAX - r->count, fresh = 0;
     for (uint32_t i = 0; i < r->count; i++)
         free_slots += r->entries[i].id == NULL;

@@ -21,6 +21,7 @@ struct config_ref {
     struct config *config;   /* owned */
     uint32_t *slots;         /* owned; model index -> slot */
     struct origin **origins; /* owned; peer index -> where it is, once it was asked for */
+    uint32_t *turns;         /* owned; selector index -> whose turn it is among equals */
 };
 
 struct roster_entry {

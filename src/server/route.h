@@ -16,6 +16,7 @@ enum route_kind {
     ROUTE_MODEL_BODY,  /* in a JSON body, a multipart form, or a urlencoded form */
     ROUTE_MODEL_QUERY, /* ?model= */
     ROUTE_MODEL_PATH,  /* the path after the prefix begins with it */
+    ROUTE_MODEL_FIXED, /* in the route; only the path with nothing behind the prefix brings it in */
 };
 
 /* Whose error shape clients of the path parse. */
@@ -27,8 +28,10 @@ struct route {
     enum route_kind kind;
     enum route_face face;
     bool open;              /* needs no key */
+    bool tells_loading;     /* answers a stream in which llama-swap's loading state may stand */
     uint32_t upstream_skip; /* leading characters of the path that the model's server does not
                                see; for ROUTE_MODEL_PATH the length of the prefix */
+    const char *model;      /* ROUTE_MODEL_FIXED */
     void (*handle)(struct server *s, struct exchange *ex); /* ROUTE_LOCAL */
 };
 
@@ -47,8 +50,15 @@ struct route_request {
 struct problem {
     int error;              /* enum error_code */
     const char *detail;     /* a sentence; NULL: the error's own text */
-    uint32_t retry_after_s; /* 0: 1 s where a retry can help, else no Retry-After */
+    uint32_t retry_after_s; /* 0: the estimate where a retry can help, else no Retry-After */
     const char *allow;      /* 405: the methods that the path has */
+};
+
+/* Who is to be told: in whose error shape, and what the request's Accept says. */
+struct problem_reader {
+    enum route_face face;
+    const char *accept; /* not terminated; NULL: not said */
+    size_t accept_len;
 };
 
 /* What is answered on a listener; static. */
@@ -60,8 +70,9 @@ struct server_api {
                                 const char **ret_allow);
     /* Answers any OPTIONS request. */
     void (*preflight)(struct server *s, struct exchange *ex);
-    /* Appends the JSON body that says what is wrong. */
-    void (*format_problem)(const struct problem *p, enum route_face face, struct buf *out);
+    /* Appends the body that says what is wrong. Returns its Content-Type, static. */
+    const char *(*format_problem)(const struct problem *p, const struct problem_reader *who,
+                                  struct buf *out);
 };
 
 #endif

@@ -18,7 +18,6 @@
 #include "server/server.h"
 
 #define EVENTS_BYTES_MAX (2 * 1024 * 1024)
-#define LOG_BYTES_MAX (256 * 1024)
 /* A second signal to stop cuts what runs after this. */
 #define HURRY_NS (100 * NS_PER_MS)
 /* After everything has been told to go, this long until the daemon goes alone. */
@@ -144,16 +143,12 @@ static void on_signal(uv_signal_t *handle, int signum)
 
 static void on_expired(struct timeout *t, enum timeout_kind kind)
 {
-    if (kind >= TIMEOUT_POOL)
+    if (kind == TIMEOUT_PROGRESS)
+        waiting_on_timeout(t);
+    else if (kind >= TIMEOUT_POOL)
         upstream_on_timeout(container_of(t, struct upstream, timeout), kind);
     else
         client_on_timeout(container_of(t, struct client, timeout), kind);
-}
-
-static void on_log_line(void *arg, const char *line, size_t n)
-{
-    struct server *s = arg;
-    feed_add(&s->log_lines, NULL, line, n);
 }
 
 static void start_signals(struct server *s)
@@ -179,8 +174,8 @@ static void init(struct server *s, const struct serve_options *options)
     s->started_ns = uv_hrtime();
     list_init(&s->clients);
     feed_init(&s->events, EVENTS_BYTES_MAX);
-    feed_init(&s->log_lines, LOG_BYTES_MAX);
-    log_set_sink(on_log_line, s);
+    logs_init(s);
+    s->logs.on_stdout = options->logs_to_stdout;
     stream_hub_init(&s->hub, s->loop);
     timeouts_init(&s->timeouts, s->loop, on_expired);
     for (uint32_t i = 0; i < server_part_count; i++)
@@ -206,13 +201,12 @@ static int start(struct server *s, struct err *err)
 
 static void fini(struct server *s)
 {
-    log_set_sink(NULL, NULL);
     for (uint32_t i = server_part_count; i-- > 0;)
         if (server_parts[i].fini)
             server_parts[i].fini(s);
     stream_hub_fini(&s->hub);
     feed_fini(&s->events);
-    feed_fini(&s->log_lines);
+    logs_fini(s);
     free(s->scratch);
     free(s->spool_scratch);
     free(s->state_dir);
@@ -228,7 +222,7 @@ int serve_run(const struct serve_options *options)
         /* Loading the configuration left holes that will never be needed again. */
         malloc_trim(0);
     } else {
-        log_to(STDERR_FILENO);
+        log_set_output(STDERR_FILENO, LOG_DEBUG);
         log_error(NULL, "cannot start: %s", err.text);
         close_all(&server);
     }

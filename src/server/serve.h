@@ -12,6 +12,7 @@ struct server_api;
 struct serve_options {
     struct config_sources sources; /* read again on SIGHUP */
     bool watches;                  /* and when they change */
+    bool logs_to_stdout;           /* also where logToStdout is not given */
     struct config_stamp stamp;     /* of the sources, before config was read */
     struct config *config;         /* taken */
     const char *const *listens;    /* override the configuration's, when listen_count > 0 */

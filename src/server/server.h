@@ -8,12 +8,15 @@
 #include "base/buf.h"
 #include "core/core.h"
 #include "http/head.h"
+#include "server/changes.h"
 #include "server/decisions.h"
 #include "server/feed.h"
 #include "server/hooks.h"
+#include "server/logs.h"
 #include "server/modes.h"
 #include "server/peers.h"
 #include "server/process/children.h"
+#include "server/profiles.h"
 #include "server/proxy/body.h"
 #include "server/resolver.h"
 #include "server/roster.h"
@@ -21,6 +24,7 @@
 #include "server/runner.h"
 #include "server/serve.h"
 #include "server/stream.h"
+#include "server/tails.h"
 #include "server/timeouts.h"
 
 #define SERVER_SCRATCH_BYTES (64 * 1024)
@@ -35,6 +39,7 @@ struct exchange_table;
 struct listeners;
 struct tls_context;
 struct watch;
+struct monitor;
 
 struct server {
     uv_loop_t *loop;
@@ -49,15 +54,20 @@ struct server {
     struct body_budget bodies;
     struct children *children;
     struct devices *devices;
+    struct monitor *monitor;
     struct listeners *listeners;
     struct watch *watch; /* NULL: the configuration's files are not watched */
     struct exchange_table *exchanges;
     struct list clients; /* struct client */
-    struct feed events, log_lines;
+    struct feed events;
+    struct logs logs;
+    struct tails tails;
+    struct changes changes;
     struct decisions decisions;
     struct hooks hooks;
     struct modes modes;
     struct peers peers;
+    struct profiles profiles;
     char *scratch, *spool_scratch; /* owned, SERVER_SCRATCH_BYTES each; valid within one callback */
     struct http_head head;         /* scratch of the same kind, for parsing */
     uint64_t started_ns, started_wall_ns;

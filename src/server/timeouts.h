@@ -27,6 +27,7 @@ enum timeout_kind {
     TIMEOUT_CONNECT,   /* to a model's server */
     TIMEOUT_HANDSHAKE, /* of TLS, with a model's server */
     TIMEOUT_ANSWER,    /* a model's server that has the request and has not begun to answer */
+    TIMEOUT_PROGRESS,  /* a waiting request whose client is told how it stands */
     TIMEOUT__COUNT
 };
 

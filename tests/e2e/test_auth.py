@@ -63,7 +63,9 @@ def test_refused(locked, name):
 @pytest.mark.parametrize("method, path", [
     ("POST", "/v1/chat/completions"), ("POST", "/v1/messages"), ("GET", "/v1/models"),
     ("GET", "/running"), ("GET", "/unload"), ("POST", "/api/models/unload"),
-    ("POST", "/api/models/unload/m"), ("GET", "/logs"), ("GET", "/logs/stream"),
+    ("POST", "/api/models/unload/m"), ("GET", "/logs"), ("GET", "/logs/stream"), ("GET", "/api/events"),
+    ("GET", "/api/performance"), ("GET", "/api/hardware"), ("GET", "/metrics"),
+    ("GET", "/logs/stream/proxy"), ("GET", "/logs/stream/upstream"),
     ("GET", "/logs/stream/m"), ("GET", "/upstream/m/x"), ("GET", "/props?model=m"),
     ("GET", "/wharf/status"), ("GET", "/wharf/models"), ("GET", "/wharf/models/m"),
     ("POST", "/wharf/models/m/load"), ("POST", "/wharf/models/m/unload"), ("GET", "/wharf/events"),

@@ -143,6 +143,43 @@ def test_a_models_own_class(wharf):
     d.ok(ahead.result())
 
 
+KEYS = [{"key": "k-plain", "name": "plain"}, {"key": "k-low", "class": "background"},
+        {"key": "k-capped", "maxClass": "normal"}, {"key": "k-short", "wait": 0.2}, {"key": "k-now", "wait": 0}]
+
+
+@pytest.mark.parametrize("key, asked, model, expected", [
+    ("k-flat", None, "background", "background"),
+    ("k-plain", None, "background", "background"),
+    ("k-plain", "foreground", "normal", "foreground"),
+    ("k-low", None, "foreground", "background"),
+    ("k-low", "normal", "normal", "normal"),
+    ("k-capped", "foreground", "normal", "normal"),
+    ("k-capped", None, "foreground", "normal"),
+    ("k-capped", "background", "foreground", "background"),
+])
+def test_the_class_of_a_key(wharf, key, asked, model, expected):
+    d = wharf({"apiKeys": ["k-flat"], "keys": KEYS,
+               "models": {"a": slow("a", concurrencyLimit=1, **{"class": model})}})
+    auth = {"Authorization": "Bearer " + key}
+    hold = busy(d, "a", auth)
+    later = Later(d.chat, "a", headers={**auth, **({"X-Wharf-Class": asked} if asked else {})}, max_tokens=1)
+    [r] = until(lambda: d.get("/wharf/queue", auth).json()["requests"], "one that waits")
+    assert r["class"] == expected
+    hold.close()
+    d.ok(later.result())
+
+
+@pytest.mark.parametrize("key, asked, expected", [
+    ("k-short", None, "wait_expired"), ("k-short", "300", "wait_expired"), ("k-short", "0", "busy"),
+    ("k-now", None, "busy"), ("k-now", "300", "busy"), ("k-plain", "0", "busy")])
+def test_the_patience_of_a_key(wharf, key, asked, expected):
+    d = wharf({"keys": KEYS, "models": {"a": slow("a", concurrencyLimit=1)}})
+    auth = {"x-api-key": key}
+    busy(d, "a", {"x-api-key": "k-plain"})
+    answer = d.chat("a", headers={**auth, **({"X-Wharf-Wait": asked} if asked else {})})
+    assert (answer.status, code(answer)) == (503, expected)
+
+
 def test_foreground_is_served_first(wharf):
     d = wharf({"models": {"a": slow("a", concurrencyLimit=1)}})
     hold = busy(d, "a")

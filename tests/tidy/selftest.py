@@ -137,7 +137,7 @@ def stale_docs_are_found(real_build):
             shutil.copytree(tidy.ROOT / name, root / name)
         (root / "tests").mkdir()
         with open(root / "src/base/pure/errors.def", "a") as file:
-            file.write('ERROR(NEW, "new_error", 418, 0, "new")\n')
+            file.write('ERROR(NEW, "new_error", "invalid_request", 418, 0, "new")\n')
         found = tidy.check_docs_follow_the_tables(tidy.Tree(root, real_build))
     return any("docs/http.md" in line for line in found), found
 

@@ -93,6 +93,39 @@ static void test_query_find(void **state)
     }
 }
 
+/* What is found, taken out of the query and put back encoded, is found again. */
+static void test_query_span(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *query, *value, *name, *want;
+    } rows[] = {
+        {"model=a", "a", "b", "model=b"},
+        {"x=%20&model=a%20b&y", "a%20b", "org/m", "x=%20&model=org%2Fm&y"},
+        {"mod%65l=&model=c", "", "a b+c", "mod%65l=a%20b%2Bc&model=c"},
+        {"x&model=a", "a", "A-z_0.9~", "x&model=A-z_0.9~"},
+        {"model=a", "a", "\xc3\xa9&=#%", "model=%C3%A9%26%3D%23%25"},
+    };
+    for (size_t i = 0; i < countof(rows); i++) {
+        size_t n = strlen(rows[i].query), off, len;
+        const char *data = input_put(INPUT_AT_END, rows[i].query, n);
+        struct buf out = {0};
+        char again[64];
+        assert_true(url_query_span(data, n, "model", &off, &len));
+        assert_int_equal(len, strlen(rows[i].value));
+        assert_memory_equal(data + off, rows[i].value, len);
+        buf_append(&out, data, off);
+        url_encode(&out, rows[i].name);
+        buf_append(&out, data + off + len, n - off - len);
+        assert_string_equal(out.data, rows[i].want);
+        assert_true(url_query_find(out.data, out.len, "model", again, sizeof(again)) >= 1);
+        assert_string_equal(again, rows[i].name);
+        buf_fini(&out);
+    }
+    size_t off, len;
+    assert_false(url_query_span("models=a&x", 10, "model", &off, &len));
+}
+
 static void test_query_names(void **state)
 {
     (void)state;
@@ -216,7 +249,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decode),     cmocka_unit_test(test_decode_room),
         cmocka_unit_test(test_query_find), cmocka_unit_test(test_query_names),
-        cmocka_unit_test(test_parse),      cmocka_unit_test(test_parse_room),
+        cmocka_unit_test(test_query_span), cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_parse_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,8 +3,9 @@
 #include "check.h"
 
 static const struct error_info infos[ERR__COUNT] = {
-    [ERR_NONE] = {"ok", "no error", 200, false},
-#define ERROR(name, code, status, retryable, text) [ERR_##name] = {code, text, status, retryable},
+    [ERR_NONE] = {"ok", "ok", "no error", 200, false},
+#define ERROR(name, code, theirs, status, retryable, text)                                         \
+    [ERR_##name] = {code, theirs, text, status, retryable},
 #include "errors.def"
 #undef ERROR
 };

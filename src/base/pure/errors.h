@@ -8,15 +8,16 @@
 
 enum error_code {
     ERR_NONE,
-#define ERROR(name, code, status, retryable, text) ERR_##name,
+#define ERROR(name, code, theirs, status, retryable, text) ERR_##name,
 #include "errors.def"
 #undef ERROR
     ERR__COUNT
 };
 
 struct error_info {
-    const char *code; /* stable, machine-readable */
-    const char *text; /* one clause, for people */
+    const char *code;            /* stable, machine-readable */
+    const char *llama_swap_code; /* llama-swap's word for such an answer */
+    const char *text;            /* one clause, for people */
     int http_status;
     bool retryable;
 };

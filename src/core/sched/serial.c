@@ -161,7 +161,9 @@ static bool undoes_wish(const struct core *c, uint32_t victims)
 static bool bring_in(struct core *c, uint32_t target, uint32_t victims)
 {
     struct plan plan;
-    if (!want_is_lease(c, target) && !heap_has(&c->wants, target))
+    if (want_is_lease(c, target))
+        lease_refresh(c, target - c->limits.models_max); /* its turn may have come just now */
+    if (!heap_has(&c->wants, target))
         return false;
     enum plan_verdict verdict = choose(c, target, &plan);
     if (verdict == PLAN_NEVER) {

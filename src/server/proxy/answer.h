@@ -23,6 +23,10 @@ void exchange_reply(struct exchange *ex, int status, const char *content_type, c
 bool exchange_stream_begin(struct exchange *ex, const char *content_type);
 bool exchange_stream_write(struct exchange *ex, const char *data, size_t n);
 bool exchange_stream_full(struct exchange *ex);
+/* Begins such a stream, or adds to it, before there is an answer: what a client that waits is told
+ * is no traffic, and the exchange stays in its state. */
+bool exchange_stream_open(struct exchange *ex, const char *content_type);
+bool exchange_stream_put(struct exchange *ex, const char *data, size_t n);
 void exchange_stream_end(struct exchange *ex);
 
 /* routing.c: 404, with the nearest names. */
@@ -33,6 +37,9 @@ static inline struct http_span exchange_path(const struct exchange *ex)
 {
     return ex->head->path;
 }
+
+/* exchange.c: the model or peer that it goes to, for messages. */
+const char *exchange_target(const struct exchange *ex);
 
 /* exchange.c: commands */
 /* Starts a command in the core. on_done is called when all that were started are done, possibly

@@ -27,14 +27,17 @@ static uint32_t number_of(const char *key, size_t n)
     return hash ? hash : 1;
 }
 
-static bool any_equal(const struct config *config, const char *given, size_t n, uint32_t *ret_key)
+/* All are looked at, also behind the one that it is. */
+static bool any_equal(const struct config *config, const char *given, size_t n,
+                      struct auth *ret_auth)
 {
-    bool found = false;
+    uint32_t which = UINT32_MAX, plain = config->api_keys.count - config->key_count;
     for (uint32_t i = 0; i < config->api_keys.count; i++)
-        found |= equal(given, n, config->api_keys.items[i]);
-    if (!found || n == 0)
+        which = equal(given, n, config->api_keys.items[i]) ? i : which;
+    if (which == UINT32_MAX || n == 0)
         return false;
-    *ret_key = number_of(given, n);
+    *ret_auth = (struct auth){.number = number_of(given, n),
+                              .key = which < plain ? NULL : &config->keys[which - plain]};
     return true;
 }
 
@@ -70,7 +73,8 @@ static size_t decode_base64(const char *text, size_t n, char out[CREDENTIAL_MAX]
     return len;
 }
 
-static bool basic_allows(const struct config *config, const char *text, size_t n, uint32_t *ret_key)
+static bool basic_allows(const struct config *config, const char *text, size_t n,
+                         struct auth *ret_auth)
 {
     char decoded[CREDENTIAL_MAX];
     size_t len = decode_base64(text, n, decoded);
@@ -78,11 +82,11 @@ static bool basic_allows(const struct config *config, const char *text, size_t n
     if (!colon)
         return false;
     size_t skip = (size_t)(colon - decoded) + 1;
-    return any_equal(config, decoded + skip, len - skip, ret_key);
+    return any_equal(config, decoded + skip, len - skip, ret_auth);
 }
 
 static bool authorization_allows(const struct config *config, const char *value, size_t n,
-                                 uint32_t *ret_key)
+                                 struct auth *ret_auth)
 {
     const char *space = memchr(value, ' ', n);
     if (!space)
@@ -91,21 +95,21 @@ static bool authorization_allows(const struct config *config, const char *value,
     while (skip < n && value[skip] == ' ')
         skip++;
     if (scheme == 5 && strncasecmp(value, "Basic", 5) == 0)
-        return basic_allows(config, value + skip, n - skip, ret_key);
+        return basic_allows(config, value + skip, n - skip, ret_auth);
     if (scheme == 6 && strncasecmp(value, "Bearer", 6) == 0)
-        return any_equal(config, value + skip, n - skip, ret_key);
+        return any_equal(config, value + skip, n - skip, ret_auth);
     return false;
 }
 
 bool auth_allows(const struct config *config, const struct http_head *head, const char *bytes,
-                 uint32_t *ret_key)
+                 struct auth *ret_auth)
 {
-    *ret_key = 0;
+    *ret_auth = (struct auth){0};
     if (config->api_keys.count == 0)
         return true;
     const struct http_field *f = http_head_find(head, HTTP_FIELD_AUTHORIZATION);
-    if (f && authorization_allows(config, bytes + f->value.off, f->value.len, ret_key))
+    if (f && authorization_allows(config, bytes + f->value.off, f->value.len, ret_auth))
         return true;
     f = http_head_find(head, HTTP_FIELD_X_API_KEY);
-    return f && any_equal(config, bytes + f->value.off, f->value.len, ret_key);
+    return f && any_equal(config, bytes + f->value.off, f->value.len, ret_auth);
 }

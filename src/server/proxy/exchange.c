@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/pure/errors.h"
 #include "server/instance.h"
+#include "server/origin.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/relay.h"
@@ -97,11 +98,13 @@ static void release(struct exchange *ex)
     struct server *s = ex->server;
     s->exchanges->items[ex->self.slot] = NULL;
     pool_put(&s->exchanges->pool, ex->self.slot);
+    waiting_over(ex);
     if (ex->filter && ex->filter->fini)
         ex->filter->fini(ex);
     scanner_free(ex->scanner);
     body_fini(&ex->body);
     free(ex->head);
+    free(ex->ask.query);
     config_ref_put(ex->config);
     free(ex);
 }
@@ -181,6 +184,21 @@ const char *exchange_target(const struct exchange *ex)
     return ex->peer ? ex->peer->id : roster_id(&ex->server->roster, ex->slot);
 }
 
+void exchange_end_uncounted(const struct origin *o)
+{
+    struct exchange_table *t = o->server->exchanges;
+    for (uint32_t i = 0; i < t->pool.high_water; i++) {
+        struct exchange *ex = t->items[i];
+        if (!ex || !ex->upstream || ex->upstream->origin != o || !id_none(ex->waiter))
+            continue;
+        ex->upstream_keep = false;
+        if (ex->state == EXCHANGE_TUNNEL)
+            exchange_over(ex, ENDED_CUT, false);
+        else
+            exchange_fail_error(ex, ERR_UNLOADED, NULL);
+    }
+}
+
 void exchange_client_drained(struct exchange *ex)
 {
     if (ex->upstream && (ex->state == EXCHANGE_RELAYING || ex->state == EXCHANGE_TUNNEL))
@@ -199,6 +217,7 @@ void exchange_waiting(struct server *s, const struct effect *e)
     ex->waiter = e->waiter;
     log_debug(roster_id(&s->roster, e->model), "waiting position=%u estimate_s=%u", e->position,
               e->retry_after_s);
+    waiting_begin(ex, e);
 }
 
 void exchange_granted(struct server *s, const struct effect *e)
@@ -210,7 +229,8 @@ void exchange_granted(struct server *s, const struct effect *e)
     }
     must(ex->state == EXCHANGE_WAITING);
     ex->waiter = e->waiter;
-    exchange_forward(ex);
+    if (waiting_granted(ex))
+        exchange_forward(ex);
 }
 
 /* What a reason is to clients; those that are not listed end loads only. */
@@ -296,6 +316,7 @@ void exchange_refused(struct server *s, const struct effect *e)
     struct problem p;
     exchange_describe(s, e, &p, &text);
     ex->waiter = (struct id){0}; /* a refusal is final */
+    waiting_over(ex);
     exchange_fail(ex, &p);
     buf_fini(&text);
 }

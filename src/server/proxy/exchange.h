@@ -8,7 +8,9 @@
  * queue. FORWARDING: granted; the request goes to the model's server, no byte of an answer has
  * come. RELAYING: the answer goes to the client. Each exchange that the core was told of ends with
  * exactly one REQUEST_ENDED, unless the core refused it. A route with the model in its path goes to
- * WAITING while the body is still coming. One to a peer goes past WAITING and the core. */
+ * WAITING while the body is still coming; one to a peer goes past WAITING and the core. A client
+ * that is told of its wait in a stream (waiting.h) has had the head of its answer from WAITING on:
+ * answer_begun. */
 #ifndef SERVER_PROXY_EXCHANGE_H
 #define SERVER_PROXY_EXCHANGE_H
 
@@ -19,15 +21,17 @@
 #include "core/core.h"
 #include "http/chunk.h"
 #include "http/head.h"
+#include "server/naming.h"
+#include "server/proxy/auth.h"
 #include "server/proxy/body.h"
+#include "server/proxy/waiting.h"
 #include "server/route.h"
 #include "server/timeouts.h"
-
 struct client;
 struct config_peer;
 struct config_ref;
 struct exchange_table;
-struct naming;
+struct origin;
 struct relay_filter;
 struct scanner;
 struct server;
@@ -44,11 +48,14 @@ enum exchange_state {
 
 /* What the request wants, as far as the core and the model's server care. */
 struct exchange_ask {
-    uint64_t wait_ns_max; /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
-    uint32_t key;         /* a number for the API key that it came with; 0: none */
-    enum class class;     /* X-Wharf-Class; CLASS__COUNT: not given */
-    uint32_t path_skip;   /* characters of the path that the model's server does not see */
-    bool stream;          /* a JSON body says "stream": true */
+    uint64_t wait_ns_max;   /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
+    struct auth auth;       /* the API key that it came with */
+    enum class class;       /* X-Wharf-Class; CLASS__COUNT: not given */
+    uint32_t path_skip;     /* characters of the path that the model's server does not see */
+    bool stream;            /* a JSON body says "stream": true */
+    const char *selector;   /* the one that chose its model, of the configuration; NULL: none */
+    char *query;            /* owned; goes upstream in place of the client's; NULL: that does */
+    enum progress progress; /* X-Wharf-Progress */
 };
 
 /* The body of the upstream's answer, while it comes in. */
@@ -66,7 +73,8 @@ struct exchange {
     struct config_ref *config; /* counted */
     const struct route *route;
     struct id self;   /* its place in the table; as a tag in the core */
-    struct id waiter; /* the core's name for it; none before and after */
+    struct id waiter; /* the core's name for it; none before and after, and for those that pass by
+                         the core (compat.ignoreWebsockets) */
     enum exchange_state state;
     struct http_head *head; /* owned, with the bytes behind it; freed when the answer begins */
     const char *bytes;      /* of the head; within the same memory */
@@ -76,6 +84,7 @@ struct exchange {
     uint32_t slot;                  /* the model's; CORE_SLOT_NONE: not known yet, or a peer's */
     const struct config_peer *peer; /* that it goes to, past the core; of config; or NULL */
     struct exchange_ask ask;
+    struct waiting waiting;
     bool body_complete, sent_all, bounced, fresh_only, is_head_method, client_keep_alive;
     bool send_chunked; /* the body goes upstream in chunks: its length is not known */
     bool client_http10, answer_begun, expects_continue;
@@ -107,10 +116,8 @@ void exchange_command_done(struct server *s, const struct effect *e);
 void exchange_client_gone(struct exchange *ex);
 /* Ends those that were kept for that. */
 void exchange_end_drained(struct server *s);
-/* Ends those that go to peers: the shutdown has waited for them long enough. */
-void exchange_end_peers(struct server *s);
-/* The model or peer that it goes to, for messages. */
-const char *exchange_target(const struct exchange *ex);
+/* Ends those that the core was not told of, and that are with this server: it is about to stop. */
+void exchange_end_uncounted(const struct origin *o);
 /* Its id as one number, never 0: what the core calls it by. */
 uint64_t exchange_tag(const struct exchange *ex);
 bool exchange_lives(const struct server *s, struct id self);
@@ -123,12 +130,19 @@ void exchange_over(struct exchange *ex, enum ended how, bool keep);
 void exchange_route(struct exchange *ex);
 /* By the model in the query; answers when there is none. */
 void exchange_route_query(struct exchange *ex);
+/* What the name stands for. False, and answered, when that is nothing. */
+bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who);
+void exchange_fail_name(struct exchange *ex, enum naming_result result, const char *name,
+                        const struct naming *who);
 /* Into the queue of what its name stands for, or to the peer. */
 void exchange_admit(struct exchange *ex, const struct naming *who);
 /* Whether the request carries one of the configured keys (or none is configured); notes which. */
 bool exchange_authorized(struct exchange *ex);
 
 /* request.c: its body */
+/* What the filters change in a body that was looked through, and is JSON. False, and answered, when
+ * that cannot be done. */
+bool exchange_filter(struct exchange *ex, const struct naming *who);
 void exchange_body(struct exchange *ex, const char *data, size_t n);
 void exchange_body_end(struct exchange *ex);
 

@@ -79,6 +79,9 @@ static bool withheld(const struct exchange *ex, const struct http_field *f)
     if (f->known == HTTP_FIELD_OTHER && f->name.len > strlen(OWN_PREFIX) &&
         strncasecmp(ex->bytes + f->name.off, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
         return true;
+    /* An answer that has begun says nothing of an encoding. */
+    if (ex->answer_begun && http_span_equal_case(ex->bytes, f->name, "accept-encoding"))
+        return true;
     /* A key of wharf's never goes upstream; without keys of its own, it may be the model's. */
     if (f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_X_API_KEY)
         return ex->config->config->api_keys.count > 0 || (ex->peer && ex->peer->api_key[0]);
@@ -160,10 +163,12 @@ static size_t format_head(struct exchange *ex, const struct origin *o)
         put(&w, "?", 1);
         put_text(&w, o->base_query);
     }
-    if (h->query.len) {
+    if (h->query.len)
         put(&w, o->base_query[0] ? "&" : "?", 1);
+    if (ex->ask.query)
+        put_text(&w, ex->ask.query);
+    else
         put_span(&w, ex, h->query);
-    }
     put_text(&w, " HTTP/1.1\r\n");
     if (ex->peer || !http_head_find(h, HTTP_FIELD_HOST)) {
         put_text(&w, "Host: ");
@@ -188,7 +193,7 @@ static struct origin *origin_of(const struct exchange *ex)
 /* Back into the queue, once: its server was not there to take it. */
 static bool bounce(struct exchange *ex)
 {
-    if (ex->bounced || ex->body_sent || ex->peer)
+    if (ex->bounced || ex->body_sent || id_none(ex->waiter))
         return false;
     ex->bounced = true;
     ex->state = EXCHANGE_WAITING;

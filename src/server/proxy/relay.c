@@ -9,6 +9,7 @@
 #include "base/pure/errors.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/cors.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
 #include "server/traffic.h"
@@ -24,15 +25,6 @@ struct batch {
     bool ended, malformed;
 };
 
-static bool span_has(const char *data, struct http_span s, const char *word)
-{
-    size_t n = strlen(word);
-    for (uint32_t i = 0; i + n <= s.len; i++)
-        if (strncasecmp(data + s.off + i, word, n) == 0)
-            return true;
-    return false;
-}
-
 static size_t append(char *to, size_t at, const char *text, size_t n)
 {
     memcpy(to + at, text, n);
@@ -42,6 +34,18 @@ static size_t append(char *to, size_t at, const char *text, size_t n)
 static size_t append_text(char *to, size_t at, const char *text)
 {
     return append(to, at, text, strlen(text));
+}
+
+/* What wharf has to say. cors: of who may read it, too. */
+static size_t append_own(const struct exchange *ex, bool cors, char *to, size_t at)
+{
+    struct buf fields = {0};
+    waiting_put_fields(ex, &fields);
+    if (cors)
+        cors_put_fields(ex, &fields);
+    at = append(to, at, fields.data, fields.len);
+    buf_fini(&fields);
+    return at;
 }
 
 /* framing: of the answer as the client gets it, before its connection has had its say. */
@@ -77,14 +81,14 @@ static size_t format_head(struct exchange *ex, const struct http_head *h, const 
     at = append(to, at, status, (size_t)snprintf(status, sizeof(status), "%u ", h->status));
     at = append(to, at, data + h->reason.off, h->reason.len);
     at = append(to, at, "\r\n", 2);
-    bool sse = false;
+    bool sse = http_head_is_event_stream(h, data);
     for (uint32_t i = 0; i < h->field_count; i++) {
         const struct http_field *f = &h->fields[i];
         bool upgrade = tunnel && f->known == HTTP_FIELD_UPGRADE;
         if (!upgrade && http_head_is_hop(h, data, f))
             continue;
-        if (f->known == HTTP_FIELD_CONTENT_TYPE)
-            sse = span_has(data, f->value, "text/event-stream");
+        if (sse && http_span_equal_case(data, f->name, "x-accel-buffering"))
+            continue;
         /* Name, colon and value stand together in what was parsed; only the spaces may differ. */
         at = append(to, at, data + f->name.off, f->name.len);
         at = append(to, at, ": ", 2);
@@ -93,6 +97,9 @@ static size_t format_head(struct exchange *ex, const struct http_head *h, const 
     }
     if (sse)
         at = append_text(to, at, "X-Accel-Buffering: no\r\n");
+    bool cors = !tunnel && http_head_find(ex->head, HTTP_FIELD_ORIGIN) &&
+                !http_head_find_text(h, data, "access-control-allow-origin");
+    at = append_own(ex, cors, to, at);
     at = tunnel ? append_text(to, at, "Connection: Upgrade\r\n")
                 : append_framing(ex, h->framing, to, at);
     return append(to, at, "\r\n", 2);
@@ -110,6 +117,7 @@ static size_t filter_head(struct exchange *ex, const struct http_head *h, const 
     must(begun ? text.len == 0 : text.len < SERVER_SCRATCH_BYTES - 4096);
     if (!begun) {
         at = append(to, at, text.data, text.len);
+        at = append_own(ex, true, to, at);
         at = append_framing(ex, h->framing == HTTP_BODY_NONE ? h->framing : HTTP_BODY_CHUNKED, to,
                             at);
         at = append(to, at, "\r\n", 2);
@@ -227,6 +235,8 @@ bool exchange_filter_fail(struct exchange *ex, const struct problem *p)
     struct buf text = {0};
     if (!ex->filter || ex->state == EXCHANGE_TUNNEL)
         return false;
+    if (ex->state != EXCHANGE_RELAYING) /* what the client has had was no answer yet */
+        traffic_head(ex, (unsigned)error_info(p->error)->http_status, NULL, NULL);
     ex->filter->end(ex, p, &text);
     bool said = text.len > 0;
     if (said) {

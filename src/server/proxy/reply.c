@@ -7,6 +7,7 @@
 #include "base/pure/errors.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/cors.h"
 #include "server/proxy/relay.h"
 #include "server/server.h"
 #include "server/traffic.h"
@@ -33,6 +34,8 @@ static void format_head(struct exchange *ex, int status, const char *content_typ
         buf_printf(out, "Content-Type: %s\r\n", content_type);
     if (fields)
         buf_text(out, fields);
+    waiting_put_fields(ex, out);
+    cors_put_fields(ex, out);
     if (!can_keep(ex))
         buf_text(out, "Connection: close\r\n");
     else if (ex->client_http10)
@@ -72,36 +75,59 @@ static void cut(struct exchange *ex)
     client_truncate(c, reset);
 }
 
-void exchange_fail(struct exchange *ex, const struct problem *p)
+/* When it may be worth another try; 0: never. What is wrong with one model is over, at the
+ * earliest, when its next request would be served. */
+static uint32_t retry_after_s(const struct exchange *ex, const struct problem *p)
 {
-    const struct error_info *info = error_info(p->error);
-    log_debug(exchange_target(ex), "request failed code=%s begun=%d", info->code, ex->answer_begun);
+    if (!error_info(p->error)->retryable)
+        return 0;
+    if (p->retry_after_s)
+        return p->retry_after_s;
+    bool known = roster_model(&ex->server->roster, ex->slot) != NULL;
+    return known ? core_estimate_s(ex->server->runner.core, ex->slot) : 1;
+}
+
+static void refuse(struct exchange *ex, const struct problem *p)
+{
+    struct buf fields = {0}, body = {0};
+    const struct http_field *accept = http_head_find(ex->head, HTTP_FIELD_ACCEPT);
+    struct problem_reader who = {.face = ex->route ? ex->route->face : FACE_OPENAI};
+    if (accept) {
+        who.accept = ex->bytes + accept->value.off;
+        who.accept_len = accept->value.len;
+    }
+    if (p->retry_after_s)
+        buf_printf(&fields, "Retry-After: %u\r\n", p->retry_after_s);
+    if (p->allow)
+        buf_printf(&fields, "Allow: %s\r\n", p->allow);
+    if (p->error == ERR_UNAUTHORIZED)
+        buf_text(&fields, "WWW-Authenticate: Basic realm=\"llama-swap\"\r\n");
+    const char *type = ex->client->api->format_problem(p, &who, &body);
+    exchange_reply(ex, error_info(p->error)->http_status, type, fields.data, body.data, body.len);
+    buf_fini(&fields);
+    buf_fini(&body);
+}
+
+void exchange_fail(struct exchange *ex, const struct problem *problem)
+{
+    struct problem p = *problem;
+    p.retry_after_s = retry_after_s(ex, problem);
+    log_debug(exchange_target(ex), "request failed code=%s begun=%d", error_info(p.error)->code,
+              ex->answer_begun);
     if (!ex->client) {
         ex->upstream_keep = false;
         exchange_over(ex, ENDED_GONE, false);
         return;
     }
     if (ex->answer_begun) {
-        if (!exchange_filter_fail(ex, p))
+        if (!exchange_filter_fail(ex, &p))
             cut(ex);
         return;
     }
-    char fields[128] = "";
-    bool later = info->retryable && (info->http_status == 503 || info->http_status == 429);
-    if (p->retry_after_s || later)
-        snprintf(fields, sizeof(fields), "Retry-After: %u\r\n",
-                 p->retry_after_s ? p->retry_after_s : 1);
-    if (p->allow)
-        snprintf(fields, sizeof(fields), "Allow: %.64s\r\n", p->allow);
-    if (p->error == ERR_UNAUTHORIZED)
-        snprintf(fields, sizeof(fields), "WWW-Authenticate: Basic realm=\"wharf\"\r\n");
-    struct buf body = {0};
-    ex->client->api->format_problem(p, ex->route ? ex->route->face : FACE_OPENAI, &body);
     /* After bytes that are no valid HTTP, nothing on the connection can be trusted. */
-    if (p->error == ERR_HTTP_INVALID)
+    if (p.error == ERR_HTTP_INVALID)
         ex->client_keep_alive = false;
-    exchange_reply(ex, info->http_status, "application/json", fields, body.data, body.len);
-    buf_fini(&body);
+    refuse(ex, &p);
 }
 
 void exchange_fail_error(struct exchange *ex, int error, const char *detail)
@@ -121,31 +147,37 @@ void exchange_fail_upstream(struct exchange *ex, int error, const char *why)
     buf_fini(&detail);
 }
 
-bool exchange_stream_begin(struct exchange *ex, const char *content_type)
+bool exchange_stream_open(struct exchange *ex, const char *content_type)
 {
     struct buf head = {0};
-    ex->state = EXCHANGE_LOCAL;
     ex->out_chunked = !ex->client_http10;
     ex->out_until_close = ex->client_http10;
     if (ex->out_until_close)
         ex->client_keep_alive = false;
-    format_head(ex, 200, content_type, "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n",
-                &head);
+    format_head(
+        ex, 200, content_type,
+        "Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\n",
+        &head);
     buf_text(&head, ex->out_chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
     uv_buf_t out = uv_buf_init(head.data, (unsigned)head.len);
     ex->answer_begun = true;
-    traffic_head(ex, 200, NULL, NULL);
     bool alive = client_write(ex->client, &out, 1);
     buf_fini(&head);
     return alive;
 }
 
-bool exchange_stream_write(struct exchange *ex, const char *data, size_t n)
+bool exchange_stream_begin(struct exchange *ex, const char *content_type)
+{
+    ex->state = EXCHANGE_LOCAL;
+    traffic_head(ex, 200, NULL, NULL);
+    return exchange_stream_open(ex, content_type);
+}
+
+bool exchange_stream_put(struct exchange *ex, const char *data, size_t n)
 {
     char size[CHUNK_SIZE_LINE_MAX], end[] = "\r\n";
     if (n == 0)
         return true;
-    traffic_bytes(ex, data, n);
     union {
         const char *from;
         char *to;
@@ -155,6 +187,12 @@ bool exchange_stream_write(struct exchange *ex, const char *data, size_t n)
     uv_buf_t out[] = {
         uv_buf_init(size, (unsigned)chunk_format_size(size, n)), {text.to, n}, uv_buf_init(end, 2)};
     return client_write(ex->client, out, 3);
+}
+
+bool exchange_stream_write(struct exchange *ex, const char *data, size_t n)
+{
+    traffic_bytes(ex, data, n);
+    return exchange_stream_put(ex, data, n);
 }
 
 bool exchange_stream_full(struct exchange *ex)

@@ -2,9 +2,11 @@
 #include <stdio.h>
 
 #include "base/pure/errors.h"
+#include "http/url.h"
 #include "server/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/rewrite.h"
 #include "server/proxy/scanner.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
@@ -47,22 +49,37 @@ void exchange_body(struct exchange *ex, const char *data, size_t n)
     exchange_send_body(ex);
 }
 
-/* Another name for the model's own server, in place of the one that the client used. */
-static void rename_model(struct exchange *ex, const struct scanner_result *found, const char *name)
+/* Another name in place of the one that the client used: useModelName, for the model's own server,
+ * or else what profile and selector have made of it. */
+static void rename_model(struct exchange *ex, const struct scanner_result *found,
+                         const struct naming *who)
 {
     struct buf text = {0};
-    if (found->json)
+    const char *name = found->how != SCANNED_FORM ? who->write : NULL;
+    if (!name && who->asked != found->model)
+        name = who->asked;
+    if (!name)
+        return;
+    if (found->how == SCANNED_JSON)
         buf_json_text(&text, name);
+    else if (found->how == SCANNED_FORM)
+        url_encode(&text, name);
     else
         buf_text(&text, name);
     body_edit(&ex->body, found->off, found->len, text.data, text.len);
     buf_fini(&text);
 }
 
-static void drop_scanner(struct exchange *ex)
+bool exchange_filter(struct exchange *ex, const struct naming *who)
 {
-    scanner_free(ex->scanner);
-    ex->scanner = NULL;
+    struct buf why = {0};
+    if (!scanner_is_json(ex->scanner) || !rewrite_is_needed(who->filters, who->asked))
+        return true;
+    int rc = rewrite_body(&ex->body, who->filters, who->asked, ex->server->spool_scratch, &why);
+    if (rc < 0)
+        exchange_fail_error(ex, rc, why.data);
+    buf_fini(&why);
+    return rc == 0;
 }
 
 static void finish_scan(struct exchange *ex)
@@ -71,7 +88,6 @@ static void finish_scan(struct exchange *ex)
     struct naming who;
     int rc = scanner_end(ex->scanner, &ex->body, &found);
     if (rc == -ERR_MODEL_MISSING && ex->head->query.len) {
-        drop_scanner(ex);
         exchange_route_query(ex);
         return;
     }
@@ -79,14 +95,12 @@ static void finish_scan(struct exchange *ex)
         fail_scan(ex, rc);
         return;
     }
-    if (!naming_resolve(ex->config, found.model, &who)) {
-        exchange_fail_unknown(ex, found.model);
+    if (!exchange_name(ex, found.model, &who))
         return;
-    }
     ex->ask.stream = found.stream;
-    if (who.write && found.len)
-        rename_model(ex, &found, who.write);
-    drop_scanner(ex);
+    if (!exchange_filter(ex, &who))
+        return;
+    rename_model(ex, &found, &who);
     exchange_admit(ex, &who);
 }
 

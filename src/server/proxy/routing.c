@@ -1,12 +1,14 @@
 /* Where a request goes: its route, its key, what it wishes for, and the model that it names. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/pure/errors.h"
 #include "http/url.h"
+#include "server/instance.h"
 #include "server/naming.h"
 #include "server/proxy/answer.h"
-#include "server/proxy/auth.h"
 #include "server/proxy/client.h"
+#include "server/proxy/paths.h"
 #include "server/proxy/scanner.h"
 #include "server/server.h"
 #include "server/traffic.h"
@@ -38,6 +40,73 @@ void exchange_fail_unknown(struct exchange *ex, const char *name)
     buf_fini(&text);
 }
 
+void exchange_fail_name(struct exchange *ex, enum naming_result result, const char *name,
+                        const struct naming *who)
+{
+    struct buf text = {0};
+    switch (result) {
+    case NAMING_OFF:
+        buf_text(&text, "the active profile has switched off ");
+        buf_json_text(&text, name);
+        exchange_fail_error(ex, ERR_NAME_OFF, text.data);
+        break;
+    case NAMING_NO_TARGET:
+        buf_text(&text, "selector ");
+        buf_json_text(&text, who->selector);
+        buf_text(&text, " has no available targets: all of them are stopping");
+        exchange_fail_error(ex, ERR_NO_TARGET, text.data);
+        break;
+    case NAMING_UNKNOWN:
+    case NAMING_FOUND:
+        exchange_fail_unknown(ex, who->asked);
+        break;
+    }
+    buf_fini(&text);
+}
+
+bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who)
+{
+    enum naming_result result = naming_choose(ex->server, ex->config, name, ret_who);
+    if (result != NAMING_FOUND)
+        exchange_fail_name(ex, result, name, ret_who);
+    return result == NAMING_FOUND;
+}
+
+/* Class and patience: the request's own word, else its key's, else the model's; in the bounds that
+ * the key sets. */
+static void settle_wishes(struct exchange *ex, const struct config_model *m)
+{
+    const struct config_key *key = ex->ask.auth.key;
+    if (ex->ask.class == CLASS__COUNT)
+        ex->ask.class = (enum class)(key && key->has_class ? key->class : m->class);
+    if (key && ex->ask.class < (enum class)key->class_max)
+        ex->ask.class = (enum class)key->class_max;
+    if (key && key->has_wait && ex->ask.wait_ns_max > key->wait_ns_max)
+        ex->ask.wait_ns_max = key->wait_ns_max;
+}
+
+static bool is_websocket(const struct exchange *ex)
+{
+    const struct http_field *f = http_head_find(ex->head, HTTP_FIELD_UPGRADE);
+    return ex->head->upgrade && f && http_span_equal_case(ex->bytes, f->value, "websocket");
+}
+
+/* compat.ignoreWebsockets: past the core, which neither loads the model for it nor lets it stand in
+ * anybody's way; it ends with its model's server. */
+static void pass_by(struct exchange *ex)
+{
+    struct buf text = {0};
+    if (instance_ready(ex->server, ex->slot)) {
+        traffic_begin(ex);
+        exchange_forward(ex);
+        return;
+    }
+    buf_printf(&text, "model %s is not loaded; ignored websocket requests cannot start it",
+               roster_id(&ex->server->roster, ex->slot));
+    exchange_fail_error(ex, ERR_CONFLICT, text.data);
+    buf_fini(&text);
+}
+
 /* Past the core: what peers can take, they know themselves. */
 static void admit_to_peer(struct exchange *ex, const struct config_peer *peer)
 {
@@ -53,13 +122,19 @@ static void admit_to_peer(struct exchange *ex, const struct config_peer *peer)
 
 void exchange_admit(struct exchange *ex, const struct naming *who)
 {
+    ex->slot = who->slot;
+    ex->ask.selector = who->selector;
+    scanner_free(ex->scanner);
+    ex->scanner = NULL;
     if (who->peer) {
         admit_to_peer(ex, who->peer);
         return;
     }
-    ex->slot = who->slot;
-    if (ex->ask.class == CLASS__COUNT)
-        ex->ask.class = (enum class)who->model->class;
+    if (who->model->ignore_websockets && is_websocket(ex)) {
+        pass_by(ex);
+        return;
+    }
+    settle_wishes(ex, who->model);
     ex->state = EXCHANGE_WAITING;
     traffic_begin(ex);
     runner_event(&ex->server->runner, (struct event){.type = EVENT_REQUEST_ARRIVED,
@@ -67,17 +142,34 @@ void exchange_admit(struct exchange *ex, const struct naming *who)
                                                                  .model = ex->slot,
                                                                  .class = ex->ask.class,
                                                                  .wait_ns_max = ex->ask.wait_ns_max,
-                                                                 .key = ex->ask.key}});
+                                                                 .key = ex->ask.auth.number}});
+}
+
+/* The name in the query, as the model's server is to see it: profile and selector may have put
+ * another in its place. */
+static void rename_in_query(struct exchange *ex, const char *name)
+{
+    struct http_span q = ex->head->query;
+    const char *query = ex->bytes + q.off;
+    struct buf text = {0};
+    size_t off, len;
+    must(url_query_span(query, q.len, "model", &off, &len));
+    buf_append(&text, query, off);
+    url_encode(&text, name);
+    buf_append(&text, query + off + len, q.len - off - len);
+    free(ex->ask.query);
+    ex->ask.query = buf_take(&text);
 }
 
 /* The model is known by name: into the queue, or 404. */
 static void identify(struct exchange *ex, const char *name)
 {
     struct naming who;
-    if (naming_resolve(ex->config, name, &who))
-        exchange_admit(ex, &who);
-    else
-        exchange_fail_unknown(ex, name);
+    if (!exchange_name(ex, name, &who) || (ex->scanner && !exchange_filter(ex, &who)))
+        return;
+    if (who.asked != name)
+        rename_in_query(ex, who.asked);
+    exchange_admit(ex, &who);
 }
 
 void exchange_route_query(struct exchange *ex)
@@ -93,41 +185,6 @@ void exchange_route_query(struct exchange *ex)
         exchange_fail_error(ex, ERR_MODEL_MISSING, NULL);
     else
         identify(ex, name);
-}
-
-/* /upstream/NAME without a slash behind it: relative links of a model's pages would miss. */
-static void redirect_to_slash(struct exchange *ex)
-{
-    struct http_span path = ex->head->path, query = ex->head->query;
-    struct buf fields = {0};
-    buf_printf(&fields, "Location: %.*s/", (int)path.len, ex->bytes + path.off);
-    if (query.len)
-        buf_printf(&fields, "?%.*s", (int)query.len, ex->bytes + query.off);
-    buf_text(&fields, "\r\n");
-    bool safe = ex->is_head_method || http_span_equal(ex->bytes, ex->head->method, "GET");
-    exchange_reply(ex, safe ? 301 : 308, "text/plain", fields.data, "", 0);
-    buf_fini(&fields);
-}
-
-static void route_path(struct exchange *ex)
-{
-    uint32_t from = ex->route->upstream_skip, len = ex->head->path.len - from;
-    const char *path = ex->bytes + ex->head->path.off + from;
-    struct naming who;
-    uint32_t best = naming_path(ex->config, path, len, &who);
-    if (best == 0) {
-        char name[MODEL_NAME_MAX];
-        const char *slash = memchr(path, '/', len);
-        size_t first = slash ? (size_t)(slash - path) : len;
-        if (!url_decode(path, first, false, name, sizeof(name)))
-            name[0] = '\0';
-        exchange_fail_unknown(ex, name);
-    } else if (best == len) {
-        redirect_to_slash(ex);
-    } else {
-        ex->ask.path_skip = from + best;
-        exchange_admit(ex, &who);
-    }
 }
 
 static void route_body(struct exchange *ex)
@@ -147,7 +204,7 @@ static void route_body(struct exchange *ex)
 
 bool exchange_authorized(struct exchange *ex)
 {
-    return auth_allows(ex->config->config, ex->head, ex->bytes, &ex->ask.key);
+    return auth_allows(ex->config->config, ex->head, ex->bytes, &ex->ask.auth);
 }
 
 /* The value of the only field of that name, "" where there is none. False: there are several, or
@@ -191,6 +248,10 @@ static bool read_wishes(struct exchange *ex)
                             "X-Wharf-Wait is a number of seconds, such as 30 or 0.5");
         return false;
     }
+    if (!find_once(ex, "x-wharf-progress", text) || !waiting_parse(text, &ex->ask.progress)) {
+        exchange_fail_error(ex, ERR_FIELD_INVALID, "X-Wharf-Progress is interim, comments or none");
+        return false;
+    }
     return true;
 }
 
@@ -199,6 +260,8 @@ static bool admissible(struct exchange *ex, const char *allow)
     const struct http_head *h = ex->head;
     struct server *s = ex->server;
     if (!ex->route) {
+        if (!allow && paths_redirect_clean(ex))
+            return false;
         exchange_fail(ex, &(struct problem){.error = allow ? ERR_METHOD_INVALID : ERR_ROUTE_UNKNOWN,
                                             .allow = allow});
         return false;
@@ -224,18 +287,12 @@ void exchange_route(struct exchange *ex)
 {
     const struct http_head *h = ex->head;
     struct server *s = ex->server;
-    const struct server_api *api = ex->client->api;
     const char *allow = NULL;
     if (http_span_equal(ex->bytes, h->method, "OPTIONS")) {
-        api->preflight(s, ex);
+        ex->client->api->preflight(s, ex);
         return;
     }
-    ex->route = api->find(api,
-                          &(struct route_request){.method = ex->bytes + h->method.off,
-                                                  .method_len = h->method.len,
-                                                  .path = ex->bytes + h->path.off,
-                                                  .path_len = h->path.len},
-                          &allow);
+    ex->route = paths_find(ex, ex->bytes + h->path.off, h->path.len, &allow);
     if (!admissible(ex, allow))
         return;
     switch (ex->route->kind) {
@@ -250,7 +307,10 @@ void exchange_route(struct exchange *ex)
             exchange_route_query(ex);
         break;
     case ROUTE_MODEL_PATH:
-        route_path(ex);
+        paths_route(ex);
+        break;
+    case ROUTE_MODEL_FIXED:
+        paths_route_fixed(ex);
         break;
     }
 }

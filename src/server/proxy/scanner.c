@@ -128,7 +128,7 @@ static int end_json(struct scanner *sc, struct scanner_result *ret)
         return -ERR_MODEL_UNKNOWN;
     *ret = (struct scanner_result){.model = sc->model,
                                    .stream = sc->json.wants[WANT_STREAM].type == JSON_TYPE_TRUE,
-                                   .json = true,
+                                   .how = SCANNED_JSON,
                                    .off = model->off,
                                    .len = model->len};
     return 0;
@@ -146,6 +146,7 @@ static int end_multipart(struct scanner *sc, struct scanner_result *ret)
     if (strlen(sc->multipart.model) != sc->multipart.model_len)
         return -ERR_MODEL_UNKNOWN;
     *ret = (struct scanner_result){.model = sc->multipart.model,
+                                   .how = SCANNED_MULTIPART,
                                    .off = sc->multipart.model_off,
                                    .len = sc->multipart.model_len};
     return 0;
@@ -162,7 +163,9 @@ static int end_form(struct scanner *sc, const struct body *body, struct scanner_
         return -ERR_FORM_INVALID;
     if (found == 0 || !sc->model[0])
         return -ERR_MODEL_MISSING;
-    *ret = (struct scanner_result){.model = sc->model};
+    size_t off, len;
+    must(url_query_span(body->memory, body->memory_len, "model", &off, &len));
+    *ret = (struct scanner_result){.model = sc->model, .how = SCANNED_FORM, .off = off, .len = len};
     return 0;
 }
 
@@ -179,6 +182,11 @@ int scanner_end(struct scanner *sc, const struct body *body, struct scanner_resu
         break;
     }
     return -ERR_MODEL_MISSING;
+}
+
+bool scanner_is_json(const struct scanner *sc)
+{
+    return sc->kind == KIND_JSON;
 }
 
 uint64_t scanner_offset(const struct scanner *sc)

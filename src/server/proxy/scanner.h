@@ -13,10 +13,13 @@
 struct body;
 struct scanner;
 
+/* What the body is. */
+enum scanned { SCANNED_JSON, SCANNED_MULTIPART, SCANNED_FORM };
+
 struct scanner_result {
     const char *model; /* NUL-terminated; valid as long as the scanner; NULL: none was found */
     bool stream;       /* JSON "stream": true */
-    bool json;         /* how to write another name in its place: as JSON, or as it is */
+    enum scanned how;
     uint64_t off, len; /* where the name's value stands in the body */
 };
 
@@ -29,6 +32,8 @@ int scanner_feed(struct scanner *sc, const char *data, size_t n) warn_unused;
  * that none can have. */
 int scanner_end(struct scanner *sc, const struct body *body,
                 struct scanner_result *ret) warn_unused;
+/* Of a whole body, or of one that has begun. */
+bool scanner_is_json(const struct scanner *sc);
 /* Byte offset of the error. */
 uint64_t scanner_offset(const struct scanner *sc);
 

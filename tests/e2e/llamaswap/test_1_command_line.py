@@ -170,7 +170,7 @@ def test_it_warns_of_all_interfaces(link, tmp_path):
     ("llama-swap", None, "out"), ("llama-swap", "proxy", "out"), ("llama-swap", "both", "out"),
     ("llama-swap", "upstream", None), ("llama-swap", "none", None),
     ("serve", None, "err"), ("serve", "proxy", "out"), ("serve", "both", "out"),
-    ("serve", "upstream", "err"), ("serve", "none", "err"),
+    ("serve", "upstream", None), ("serve", "none", None),
 ])
 def test_where_the_log_goes(link, tmp_path, called, to_stdout, where):
     program = [link] if called == "llama-swap" else [WHARF, "serve"]

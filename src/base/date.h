@@ -1,0 +1,16 @@
+/* date.h: points in time as text, in the form of RFC 3339. */
+#ifndef BASE_DATE_H
+#define BASE_DATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define DATE_TEXT_MAX 40
+
+/* Nanoseconds since 1970; false, and *ret_ns untouched, for anything but
+ * YYYY-MM-DDThh:mm:ss[.fraction](Z|+hh:mm|-hh:mm), and for times before 1970. */
+bool date_parse(const char *text, uint64_t *ret_ns);
+/* In UTC, with nine digits behind the seconds. Returns out. */
+char *date_format(uint64_t ns, char out[DATE_TEXT_MAX]);
+
+#endif
