@@ -1,5 +1,5 @@
-/* log.h: the daemon's own log lines, on stderr or where log_set_output says, and in a ring that /logs
- * serves.
+/* log.h: the daemon's own log lines, on stderr or where log_set_output says, and in a ring that
+ * /logs serves.
  *
  * One line an event: "time level prefix text key=value", without the time where the configuration
  * wants none. The text must already be safe to print;

@@ -9,6 +9,7 @@
 #include "base/pure/errors.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/relay.h"
+#include "server/proxy/routing.h"
 #include "server/server.h"
 #include "server/tls.h"
 

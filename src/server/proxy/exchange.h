@@ -21,16 +21,17 @@
 #include "core/core.h"
 #include "http/chunk.h"
 #include "http/head.h"
-#include "server/naming.h"
 #include "server/proxy/auth.h"
 #include "server/proxy/body.h"
 #include "server/proxy/waiting.h"
 #include "server/route.h"
 #include "server/timeouts.h"
+
 struct client;
 struct config_peer;
 struct config_ref;
 struct exchange_table;
+struct naming;
 struct origin;
 struct relay_filter;
 struct scanner;
@@ -125,19 +126,6 @@ void exchange_client_drained(struct exchange *ex);
 /* Ends it: lets go of the upstream, tells the core, tells the client's connection. keep: another
  * request may follow on it. */
 void exchange_over(struct exchange *ex, enum ended how, bool keep);
-
-/* routing.c: where the request goes */
-void exchange_route(struct exchange *ex);
-/* By the model in the query; answers when there is none. */
-void exchange_route_query(struct exchange *ex);
-/* What the name stands for. False, and answered, when that is nothing. */
-bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who);
-void exchange_fail_name(struct exchange *ex, enum naming_result result, const char *name,
-                        const struct naming *who);
-/* Into the queue of what its name stands for, or to the peer. */
-void exchange_admit(struct exchange *ex, const struct naming *who);
-/* Whether the request carries one of the configured keys (or none is configured); notes which. */
-bool exchange_authorized(struct exchange *ex);
 
 /* request.c: its body */
 /* What the filters change in a body that was looked through, and is JSON. False, and answered, when

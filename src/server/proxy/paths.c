@@ -9,6 +9,7 @@
 #include "server/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/routing.h"
 #include "server/server.h"
 
 #define MODEL_NAME_MAX 512

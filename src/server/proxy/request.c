@@ -7,6 +7,7 @@
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/rewrite.h"
+#include "server/proxy/routing.h"
 #include "server/proxy/scanner.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"

@@ -1,4 +1,6 @@
 /* Where a request goes: its route, its key, what it wishes for, and the model that it names. */
+#include "server/proxy/routing.h"
+
 #include <stdlib.h>
 #include <string.h>
 
