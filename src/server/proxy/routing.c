@@ -169,8 +169,10 @@ static void identify(struct exchange *ex, const char *name)
     struct naming who;
     if (!exchange_name(ex, name, &who) || (ex->scanner && !exchange_filter(ex, &who)))
         return;
-    if (who.asked != name)
-        rename_in_query(ex, who.asked);
+    /* useModelName is for bodies; a peer knows its models by no other name. */
+    const char *theirs = who.peer && who.write ? who.write : who.asked;
+    if (theirs != name)
+        rename_in_query(ex, theirs);
     exchange_admit(ex, &who);
 }
 

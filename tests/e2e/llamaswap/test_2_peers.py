@@ -62,6 +62,21 @@ def test_the_rest_of_the_body_is_untouched(wharf, upstream):
     assert got == body.replace("p/r", "r")
 
 
+def test_filters(wharf, upstream):
+    up = upstream(serve_requests(echo))
+    d = wharf({"peers": {"p": peer_of(up.port, "r", filters={
+        "stripParams": "top_k", "setParams": {"seed": 7}, "setParamsByID": {"p/r": {"n": 2}}})}})
+    for name, by_id in [("r", {}), ("p/r", {"n": 2})]:
+        got = json.loads(d.ok(d.chat(name, top_k=5)).json()["body"])
+        assert got == {**chat_body("r"), "seed": 7, **by_id}
+
+
+def test_its_name_in_the_query(wharf, upstream):
+    up = upstream(serve_requests(echo))
+    d = wharf({"peers": {"p": peer_of(up.port, "r")}})
+    assert d.ok(d.get("/props?a=b&model=p/r")).json()["line"] == "GET /props?a=b&model=r HTTP/1.1"
+
+
 def test_headers(wharf, upstream):
     up = upstream(serve_requests(echo))
     d = wharf({"peers": {"p": peer_of(up.port, "r"),
