@@ -4,8 +4,11 @@
 
 static int run(const struct cli_args *args)
 {
-    return serving_run(&(struct serving){
-        .args = args, .listen_default = ":8080", .logs_to_stdout = true, .refused = CLI_FAILED});
+    return serving_run(&(struct serving){.args = args,
+                                         .listen_default = ":8080",
+                                         .tls_listen_default = ":8443",
+                                         .logs_to_stdout = true,
+                                         .refused = CLI_FAILED});
 }
 
 /* No `repeats`: of a flag given twice, Go takes the last. */
@@ -15,7 +18,7 @@ static const struct cli_option options[] = {
      .kind = CLI_TEXT,
      .value = "HOST:PORT",
      .help = "Where to listen, instead of what the configuration says; :8080, which is all "
-             "interfaces, when that says nothing either."},
+             "interfaces, when that says nothing either, and :8443 with TLS."},
 };
 
 const struct cli_command cmd_llamaswap = {

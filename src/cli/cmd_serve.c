@@ -4,8 +4,10 @@
 
 static int run(const struct cli_args *args)
 {
-    return serving_run(
-        &(struct serving){.args = args, .listen_default = "127.0.0.1:8080", .refused = CLI_USAGE});
+    return serving_run(&(struct serving){.args = args,
+                                         .listen_default = "127.0.0.1:8080",
+                                         .tls_listen_default = "127.0.0.1:8443",
+                                         .refused = CLI_USAGE});
 }
 
 static const struct cli_option options[] = {
@@ -15,7 +17,8 @@ static const struct cli_option options[] = {
      .repeats = true,
      .value = "HOST:PORT",
      .help = "Where to listen, instead of what the configuration says; 127.0.0.1:8080 when that "
-             "says nothing either. unix:/PATH is a socket. With port 0 the system picks one, and "
+             "says nothing either, and 127.0.0.1:8443 with TLS. unix:/PATH is a socket. With port "
+             "0 the system picks one, and "
              "the file `listen` in the state folder says which."},
 };
 

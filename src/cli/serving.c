@@ -121,10 +121,6 @@ static bool check_options(const struct cli_args *args)
         output_complain("%s: --tls-cert-file and --tls-key-file belong together; --tls-%s-file is "
                         "missing",
                         command, cert ? "key" : "cert");
-    else if (cert)
-        output_complain("%s: wharf does not speak TLS yet: leave out --tls-cert-file and "
-                        "--tls-key-file, and let a server that does (nginx, caddy) stand before it",
-                        command);
     else
         return true;
     return false;
@@ -138,10 +134,12 @@ int serving_run(const struct serving *serving)
     struct serve_options opt = {.sources = {.file = cli_args_text(args, "config"),
                                             .dir = cli_args_text(args, "config-dir")},
                                 .listens = listens,
-                                .listen_default = serving->listen_default,
+                                .tls_cert_file = cli_args_text(args, "tls-cert-file"),
+                                .tls_key_file = cli_args_text(args, "tls-key-file"),
                                 .watches = cli_args_flag(args, "watch-config"),
                                 .logs_to_stdout = serving->logs_to_stdout,
                                 .api = api_table()};
+    opt.listen_default = opt.tls_cert_file ? serving->tls_listen_default : serving->listen_default;
     if (cli_args_flag(args, "version"))
         return print_version();
     opt.listen_count = cli_args_texts(args, "listen", listens, LISTENS_MAX);

@@ -8,10 +8,11 @@
 #include "cli/args.h"
 
 struct serving {
-    const struct cli_args *args; /* of a command with SERVING_OPTIONS and a `listen` */
-    const char *listen_default;  /* where neither flag nor configuration says it */
-    bool logs_to_stdout;         /* unless logToStdout says otherwise; else only if it says so */
-    int refused;                 /* the exit status when it is asked for what cannot be */
+    const struct cli_args *args;    /* of a command with SERVING_OPTIONS and a `listen` */
+    const char *listen_default;     /* where neither flag nor configuration says it */
+    const char *tls_listen_default; /* likewise, with TLS */
+    bool logs_to_stdout;            /* unless logToStdout says otherwise; else only if it says so */
+    int refused;                    /* the exit status when it is asked for what cannot be */
 };
 
 /* Returns the exit status. Prints its own errors. */
@@ -42,8 +43,12 @@ int serving_run(const struct serving *serving) warn_unused;
         {.name = "tls-cert-file",                                                                  \
          .kind = CLI_TEXT,                                                                         \
          .value = "FILE",                                                                          \
-         .help = "As llama-swap has it; refused, since wharf does not speak TLS yet."},            \
-        {.name = "tls-key-file", .kind = CLI_TEXT, .value = "FILE", .help = "Likewise."},          \
+         .help = "Speak TLS on TCP, with this certificate and those that follow it in the file, "  \
+                 "as PEM; unix sockets stay plain. Read again on SIGHUP."},                        \
+        {.name = "tls-key-file",                                                                   \
+         .kind = CLI_TEXT,                                                                         \
+         .value = "FILE",                                                                          \
+         .help = "The certificate's key, as PEM, without a password."},                            \
     {                                                                                              \
         .name = "version", .help = "Print the version as llama-swap does, and end."                \
     }

@@ -49,6 +49,14 @@ static void resolve_peer(struct resolver *r, const struct bound *b, struct confi
                    diag_quote(r->diag, b->id));
     if (!b->broken)
         resolve_models_of(r, bound_value(b, SET_PEER_models), peer);
+    for (const unsigned char *p = (const unsigned char *)peer->api_key; *p; p++) {
+        if (*p > ' ' && *p < 0x7f)
+            continue;
+        diag_error(r->diag, bound_value(b, SET_PEER_apiKey)->at,
+                   "the apiKey of peer %s holds a character that no header may have",
+                   diag_quote(r->diag, b->id));
+        break;
+    }
     peer->filters = resolve_filters(r, bound_child(b, SET_PEER_filters));
 }
 

@@ -27,8 +27,10 @@ static size_t scheme_length(const char *text)
 static const char *problem_of(const char *text)
 {
     const char *p = text + scheme_length(text);
+    if (strncmp(text, "unix:/", 6) == 0)
+        return NULL;
     if (p == text)
-        return "it must start with http:// or https://";
+        return "it must start with http:// or https://, or be unix:/PATH";
     if (text[strcspn(text, " \t\r\n\"<>\\")] != '\0')
         return "it holds a character that no URL may have";
     size_t authority = strcspn(p, "/?");

@@ -151,11 +151,7 @@ static void on_probe(void *arg, bool ready)
 
 static void start_probe(struct instance *in)
 {
-    char path[1024];
-    const struct origin *o = in->origin;
-    snprintf(path, sizeof(path), "%s%s", o->base_path, in->model->check_endpoint);
-    in->prober = probe_start(&in->server->hub, (const struct sockaddr *)&o->addr, o->host, path,
-                             on_probe, in);
+    in->prober = probe_start(in->origin, in->model->check_endpoint, on_probe, in);
 }
 
 /* Runs cmdStop, if there is one; otherwise asks by signal. */
@@ -316,6 +312,7 @@ void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t device
                             .log_path = server_log_path(s, model->id),
                             .timer = alloc_zeroed(1, sizeof(uv_timer_t))};
     in->origin->connect_timeout_ns = model->connect_timeout_ns;
+    in->origin->tls_timeout_ns = model->tls_timeout_ns;
     in->origin->header_timeout_ns = model->header_timeout_ns;
     in->origin->idle_timeout_ns = model->idle_timeout_ns;
     uv_timer_init(s->loop, in->timer);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "server/proxy/client.h"
 #include "server/server.h"
+#include "server/tls.h"
 
 #define LISTENERS_MAX 16
 #define BACKLOG 1024
@@ -34,6 +35,7 @@ struct listener {
 
 struct listeners {
     struct server *server;
+    struct tls_context *tls; /* owned; of the TCP ones; NULL: they are plain */
     struct listener items[LISTENERS_MAX];
     uint32_t count; /* of those whose handle the loop knows, open or not */
     bool closed;
@@ -46,7 +48,7 @@ static void on_connection(uv_stream_t *stream, int status)
     if (status < 0)
         log_warn(NULL, "accept: %s", uv_strerror(status));
     else
-        client_accept(l->all->server, stream, l->is_unix, l->api);
+        client_accept(l->all->server, stream, l->is_unix, l->api, l->is_unix ? NULL : l->all->tls);
 }
 
 static int resolve(const struct config_listen *want, struct sockaddr_storage *ret, struct err *err)
@@ -157,6 +159,9 @@ int listeners_open(struct listeners *ls, struct err *err)
 {
     const struct serve_options *options = &ls->server->options;
     const struct config *c = ls->server->roster.current->config;
+    if (options->tls_cert_file &&
+        !(ls->tls = tls_context_server(options->tls_cert_file, options->tls_key_file, err)))
+        return -1;
     for (uint32_t i = 0; i < options->listen_count; i++)
         if (open_option(ls, options->listens[i], err) < 0)
             return -1;
@@ -189,9 +194,26 @@ int listeners_start(struct listeners *ls, struct err *err)
         int rc = uv_listen(&ls->items[i].uv.stream, BACKLOG, on_connection);
         if (rc < 0)
             return err_set(err, "cannot listen on %s: %s", ls->items[i].text, uv_strerror(rc));
-        log_info(NULL, "listening on %s", ls->items[i].text);
+        bool tls = ls->tls && !ls->items[i].is_unix;
+        log_info(NULL, "listening on %s%s", ls->items[i].text, tls ? " with TLS" : "");
     }
     return write_address(ls, err);
+}
+
+void listeners_reload(struct listeners *ls)
+{
+    const struct serve_options *options = &ls->server->options;
+    struct err err = {0};
+    if (!ls->tls)
+        return;
+    struct tls_context *fresh =
+        tls_context_server(options->tls_cert_file, options->tls_key_file, &err);
+    if (!fresh) {
+        log_warn(NULL, "%s; the certificate that was read before stays", err.text);
+        return;
+    }
+    tls_context_free(ls->tls);
+    ls->tls = fresh;
 }
 
 void listeners_close(struct listeners *ls)
@@ -212,6 +234,7 @@ void listeners_free(struct listeners *ls)
 {
     for (uint32_t i = 0; i < ls->count; i++)
         free(ls->items[i].path);
+    tls_context_free(ls->tls);
     free(ls->file);
     free(ls);
 }

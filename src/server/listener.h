@@ -16,6 +16,8 @@ int listeners_open(struct listeners *l, struct err *err) warn_unused;
 /* Starts accepting, and writes the first address to STATE/listen. */
 int listeners_start(struct listeners *l, struct err *err) warn_unused;
 /* Stops accepting and removes what was written; does nothing the second time. */
+/* Reads the files of TLS again; where they cannot be used, what was read before stays. */
+void listeners_reload(struct listeners *ls);
 void listeners_close(struct listeners *l);
 /* After the loop has ended. */
 void listeners_free(struct listeners *l);

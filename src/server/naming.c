@@ -1,5 +1,7 @@
 #include "server/naming.h"
 
+#include <string.h>
+
 #include "http/url.h"
 #include "server/profiles.h"
 #include "server/roster.h"
@@ -22,7 +24,17 @@ bool naming_resolve(const struct config_ref *config, const char *name, struct na
                                       .write = m->use_model_name[0] ? m->use_model_name : NULL};
         return true;
     }
-    case CONFIG_NAME_PEER: /* read, and not served yet */
+    case CONFIG_NAME_PEER: {
+        const struct config_peer *p = &config->config->peers[found->index];
+        const char *theirs = p->models.items[found->peer_model];
+        *ret_naming = (struct naming){.kind = found->kind,
+                                      .slot = CORE_SLOT_NONE,
+                                      .peer = p,
+                                      .peer_model = found->peer_model,
+                                      .filters = &p->filters,
+                                      .write = strcmp(theirs, name) != 0 ? theirs : NULL};
+        return true;
+    }
     case CONFIG_NAME_SELECTOR:
         break;
     }

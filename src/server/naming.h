@@ -16,8 +16,10 @@ struct server;
 
 struct naming {
     enum config_name_kind kind;
-    const struct config_model *model;     /* of the configuration that was asked */
-    uint32_t slot;                        /* its slot in the core */
+    const struct config_model *model;     /* of the configuration that was asked; NULL: a peer's */
+    uint32_t slot;                        /* its slot in the core; CORE_SLOT_NONE: a peer's */
+    const struct config_peer *peer;       /* of CONFIG_NAME_PEER; else NULL */
+    uint32_t peer_model;                  /* index into its models */
     const struct config_filters *filters; /* what is changed in its bodies */
     const char *write; /* the name that its server goes by, for the body; NULL: as it came */
     /* naming_choose: */

@@ -10,6 +10,7 @@
 #include "server/proxy/exchange.h"
 #include "server/server.h"
 #include "server/statedir.h"
+#include "server/tls.h"
 #include "server/watch.h"
 
 /* Descriptors that are not client connections: listeners, logs, models' pipes, the store. */
@@ -58,6 +59,23 @@ static void reload_roster(struct server *s, const struct config_ref *old)
 static void fini_roster(struct server *s)
 {
     roster_fini(&s->roster);
+}
+
+/* ---- names of hosts ---- */
+
+static void init_resolver(struct server *s)
+{
+    resolver_init(&s->resolver, s->loop);
+}
+
+static void close_resolver(struct server *s)
+{
+    resolver_close(&s->resolver);
+}
+
+static void fini_tls(struct server *s)
+{
+    tls_context_free(s->tls_client);
 }
 
 /* ---- the state directory ---- */
@@ -215,6 +233,12 @@ static int start_listeners(struct server *s, struct err *err)
     return listeners_start(s->listeners, err);
 }
 
+static void reload_listeners(struct server *s, const struct config_ref *old)
+{
+    (void)old;
+    listeners_reload(s->listeners);
+}
+
 static void close_listeners(struct server *s)
 {
     if (s->listeners)
@@ -237,12 +261,15 @@ static int start_preload(struct server *s, struct err *err)
 }
 
 const struct part server_parts[] = {
+    /* First, so that it is closed last: what cannot be called off may keep it. */
+    {.name = "resolver", .init = init_resolver, .close = close_resolver},
     {.name = "models",
      .init = init_roster,
      .open = open_roster,
      .start = start_roster,
      .reload = reload_roster,
      .fini = fini_roster},
+    {.name = "tls", .fini = fini_tls},
     {.name = "state", .open = open_state},
     {.name = "history",
      .open = history_open,
@@ -257,6 +284,7 @@ const struct part server_parts[] = {
      .close = tails_close,
      .fini = tails_fini},
     {.name = "core", .init = init_core, .close = close_core, .fini = fini_core},
+    {.name = "peers", .init = peers_init, .close = peers_close},
     {.name = "hooks", .init = hooks_init, .close = hooks_close, .fini = hooks_fini},
     {.name = "children", .open = open_children, .close = close_children},
     /* Behind the children: they get the limit that there was. */
@@ -272,6 +300,7 @@ const struct part server_parts[] = {
     {.name = "listeners",
      .open = open_listeners,
      .start = start_listeners,
+     .reload = reload_listeners,
      .close = close_listeners,
      .fini = fini_listeners},
     {.name = "watch",

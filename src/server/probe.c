@@ -6,13 +6,15 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "http/head.h"
-#include "server/stream.h"
+#include "server/dial.h"
+#include "server/server.h"
 
 #define PROBE_HEAD_MAX 16384
 
 struct prober {
     struct stream stream;
-    uv_connect_t connect;
+    struct origin *origin; /* counted */
+    struct dial dial;
     uv_timer_t timer;
     struct buf in;
     char *request; /* owned */
@@ -26,6 +28,7 @@ static void release(struct prober *p)
 {
     if (--p->handles_open > 0)
         return;
+    origin_put(p->origin);
     buf_fini(&p->in);
     free(p->request);
     free(p);
@@ -38,6 +41,7 @@ static void on_timer_closed(uv_handle_t *handle)
 
 static void shut(struct prober *p)
 {
+    dial_stop(&p->dial);
     stream_close(&p->stream);
     if (!uv_is_closing((uv_handle_t *)&p->timer))
         uv_close((uv_handle_t *)&p->timer, on_timer_closed);
@@ -81,8 +85,12 @@ static void on_connected(struct stream *s, int error)
 {
     struct prober *p = container_of(s, struct prober, stream);
     uv_buf_t out = uv_buf_init(p->request, (unsigned)strlen(p->request));
-    if (error == 0)
+    if (error && dial_next(&p->dial, &error))
+        return;
+    if (error == 0) {
+        dial_done(&p->dial);
         error = stream_write(s, &out, 1);
+    }
     if (error) {
         answer(p, false);
         return;
@@ -90,29 +98,40 @@ static void on_connected(struct stream *s, int error)
     stream_read_start(s);
 }
 
+static void on_reopened(struct stream *s)
+{
+    dial_reopened(&container_of(s, struct prober, stream)->dial);
+}
+
 static void on_timeout(uv_timer_t *timer)
 {
     answer(container_of(timer, struct prober, timer), false);
 }
 
-struct prober *probe_start(struct stream_hub *hub, const struct sockaddr *addr, const char *host,
-                           const char *path, void (*on_answer)(void *arg, bool ready), void *arg)
+struct prober *probe_start(struct origin *o, const char *path,
+                           void (*on_answer)(void *arg, bool ready), void *arg)
 {
-    static const struct stream_ops ops = {
-        .on_data = on_data, .on_end = on_end, .on_closed = on_closed, .on_connected = on_connected};
+    static const struct stream_ops ops = {.on_data = on_data,
+                                          .on_end = on_end,
+                                          .on_closed = on_closed,
+                                          .on_connected = on_connected,
+                                          .on_reopened = on_reopened};
     struct prober *p = alloc_zeroed(1, sizeof(*p));
     buf_init(&p->in, PROBE_HEAD_MAX);
-    p->request = alloc_printf("GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: wharf/" WHARF_VERSION
-                              "\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-                              path, host);
+    p->origin = origin_get(o);
+    p->request =
+        alloc_printf("GET %s%s%s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: wharf/" WHARF_VERSION
+                     "\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+                     o->base_path, path, *o->base_query ? strchr(path, '?') ? "&" : "?" : "",
+                     o->base_query, o->host);
     p->on_answer = on_answer;
     p->arg = arg;
     p->handles_open = 2;
-    stream_init(&p->stream, hub, false, &ops);
-    uv_timer_init(hub->loop, &p->timer);
+    stream_init(&p->stream, &o->server->hub, o->is_unix, &ops);
+    uv_timer_init(o->server->loop, &p->timer);
     /* A connect that fails at once is answered by the timer, so that nobody is called back from
      * inside his own call. */
-    bool failed = stream_connect(&p->stream, addr, &p->connect) != 0;
+    bool failed = dial_start(&p->dial, &p->stream, o) != 0;
     uv_timer_start(&p->timer, on_timeout, failed ? 0 : PROBE_MS_MAX, 0);
     return p;
 }

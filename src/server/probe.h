@@ -5,17 +5,16 @@
 #define SERVER_PROBE_H
 
 #include <stdbool.h>
-#include <sys/socket.h>
 
 #define PROBE_MS_MAX 2000
 
+struct origin;
 struct prober;
-struct stream_hub;
 
-/* Starts one attempt; on_answer comes exactly once, later, unless it is cancelled. The texts are
- * copied. */
-struct prober *probe_start(struct stream_hub *hub, const struct sockaddr *addr, const char *host,
-                           const char *path, void (*on_answer)(void *arg, bool ready), void *arg);
+/* Starts one attempt; on_answer comes exactly once, later, unless it is cancelled. path, which
+ * goes behind the origin's, is copied. */
+struct prober *probe_start(struct origin *o, const char *path,
+                           void (*on_answer)(void *arg, bool ready), void *arg);
 void probe_cancel(struct prober *p);
 
 #endif

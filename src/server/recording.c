@@ -63,6 +63,13 @@ static void note_remote(const struct exchange *ex, struct recording *t)
     copy(t->remote, sizeof(t->remote), text, comma ? (size_t)(comma - text) : n);
 }
 
+static const char *model_of(const struct exchange *ex)
+{
+    if (ex->peer)
+        return ex->peer->names.items[ex->peer_model];
+    return ex->slot == CORE_SLOT_NONE ? "" : roster_id(&ex->server->roster, ex->slot);
+}
+
 static struct recording *record(struct exchange *ex)
 {
     struct server *s = ex->server;
@@ -75,7 +82,7 @@ static struct recording *record(struct exchange *ex)
     t->started_s = time(NULL);
     t->started_ns = uv_hrtime();
     t->waited_ms = -1;
-    t->model = alloc_text(ex->slot == CORE_SLOT_NONE ? "" : roster_id(&s->roster, ex->slot));
+    t->model = alloc_text(model_of(ex));
     t->path = alloc_text_n(ex->bytes + path.off,
                            path.len < RECORDING_PATH_MAX ? path.len : RECORDING_PATH_MAX);
     copy(t->method, sizeof(t->method), ex->bytes + method.off, method.len);

@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "mapping/mapping.h"
+#include "server/peers.h"
 
 struct config_ref *config_ref_get(struct config_ref *ref)
 {
@@ -16,6 +17,7 @@ void config_ref_put(struct config_ref *ref)
 {
     if (!ref || --ref->refs > 0)
         return;
+    peers_forget(ref);
     config_free(ref->config);
     free(ref->slots);
     free(ref->turns);

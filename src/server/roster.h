@@ -14,11 +14,13 @@
 #define ROSTER_MODELS_MAX (2 * CONFIG_MODELS_MAX) /* a reload may replace them all */
 
 struct instance;
+struct origin;
 
 struct config_ref {
     uint32_t refs;
     struct config *config; /* owned */
     uint32_t *slots;       /* owned; model index -> slot */
+    struct peer *peers;    /* owned; peer index -> what is done with it; NULL: nothing yet */
     uint32_t *turns;       /* owned; selector index -> whose turn it is among equals */
 };
 

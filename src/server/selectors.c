@@ -1,5 +1,6 @@
 #include "server/selectors.h"
 
+#include "server/peers.h"
 #include "server/server.h"
 
 /* What a target is good for. */
@@ -23,8 +24,10 @@ static struct standing look(const struct server *s, const struct config_ref *con
         [MODEL_STUCK] = FIT_LEAVING, [MODEL_UNLOADING] = FIT_LEAVING,
     };
     struct core_model_view v;
-    if (t->model == CONFIG_NO_MODEL) /* how much a peer has to do is not known */
-        return (struct standing){.fitness = FIT_COLD};
+    if (t->model == CONFIG_NO_MODEL) {
+        uint32_t count = peers_requests(config, t->peer, t->peer_model);
+        return (struct standing){.fitness = count ? FIT_ACTIVE : FIT_COLD, .count = count};
+    }
     core_view_model(s->runner.core, config->slots[t->model], &v);
     struct standing at = {.fitness = fitness[v.state], .count = v.running + v.waiting};
     if (at.count && at.fitness == FIT_COLD)

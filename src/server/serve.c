@@ -54,6 +54,7 @@ void server_stop(struct server *s)
         log_info(NULL, "stopping");
     s->stopping = true;
     listeners_close(s->listeners);
+    peers_drain(s, grace);
     runner_event(&s->runner, (struct event){.type = EVENT_DRAIN, .drain = {.grace_ns = grace}});
 }
 
@@ -71,6 +72,7 @@ static void close_all(struct server *s)
     }
     exchange_end_drained(s);
     timeouts_close(&s->timeouts);
+    stream_hub_close(&s->hub);
     for (uint32_t i = server_part_count; i-- > 0;)
         if (server_parts[i].close)
             server_parts[i].close(s);
@@ -78,18 +80,6 @@ static void close_all(struct server *s)
         uv_close((uv_handle_t *)&s->signals[i], NULL);
     uv_close((uv_handle_t *)&s->check, NULL);
     uv_close((uv_handle_t *)&s->last_resort, NULL);
-}
-
-static void on_check(uv_check_t *check)
-{
-    struct server *s = container_of(check, struct server, check);
-    runner_after_poll(&s->runner);
-    modes_flush(s);
-    stream_hub_relieve(&s->hub);
-    if (s->drained && !s->closed && children_count(s->children) == 0) {
-        s->closed = true;
-        close_all(s);
-    }
 }
 
 /* What even SIGKILL does not end must not keep the daemon: the kernel will be done with it some
@@ -102,11 +92,32 @@ static void on_last_resort(uv_timer_t *timer)
     exit(1);
 }
 
+/* No request is left, neither to the core's models nor to peers'. */
+static void leave(struct server *s)
+{
+    s->leaving = true;
+    hooks_stop(s);
+    uv_timer_start(&s->last_resort, on_last_resort, LAST_RESORT_MS, 0);
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct server *s = container_of(check, struct server, check);
+    runner_after_poll(&s->runner);
+    modes_flush(s);
+    stream_hub_turn(&s->hub);
+    stream_hub_relieve(&s->hub);
+    if (s->drained && !s->leaving && s->peers.requests == 0)
+        leave(s);
+    if (s->leaving && !s->closed && children_count(s->children) == 0) {
+        s->closed = true;
+        close_all(s);
+    }
+}
+
 void server_drained(struct server *s)
 {
     s->drained = true;
-    hooks_stop(s);
-    uv_timer_start(&s->last_resort, on_last_resort, LAST_RESORT_MS, 0);
 }
 
 void server_preload_next(struct server *s)

@@ -17,7 +17,9 @@ struct serve_options {
     struct config *config;         /* taken */
     const char *const *listens;    /* override the configuration's, when listen_count > 0 */
     uint32_t listen_count;
-    const char *listen_default;   /* where neither of them says it */
+    const char *listen_default; /* where neither of them says it */
+    const char *tls_cert_file;  /* both or neither: TCP listeners speak TLS */
+    const char *tls_key_file;
     const char *state_dir;        /* exists */
     const struct server_api *api; /* on all listeners */
 };

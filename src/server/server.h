@@ -16,9 +16,11 @@
 #include "server/hooks.h"
 #include "server/logs.h"
 #include "server/modes.h"
+#include "server/peers.h"
 #include "server/process/children.h"
 #include "server/profiles.h"
 #include "server/proxy/body.h"
+#include "server/resolver.h"
 #include "server/roster.h"
 #include "server/route.h"
 #include "server/runner.h"
@@ -37,6 +39,7 @@ struct devices;
 struct exchange;
 struct exchange_table;
 struct listeners;
+struct tls_context;
 struct watch;
 struct monitor;
 
@@ -46,6 +49,8 @@ struct server {
     char *state_dir;              /* owned */
     struct stream_hub hub;
     struct timeouts timeouts;
+    struct resolver resolver;
+    struct tls_context *tls_client; /* owned; NULL until it is needed */
     struct roster roster;
     struct runner runner;
     struct body_budget bodies;
@@ -67,12 +72,13 @@ struct server {
     uint64_t in_flight_id; /* of the newest */
     struct hooks hooks;
     struct modes modes;
+    struct peers peers;
     struct profiles profiles;
     char *scratch, *spool_scratch; /* owned, SERVER_SCRATCH_BYTES each; valid within one callback */
     struct http_head head;         /* scratch of the same kind, for parsing */
     uint64_t started_ns, started_wall_ns;
     uint32_t client_count, preload_next;
-    bool preload_running, stopping, drained, closed;
+    bool preload_running, stopping, drained, leaving, closed;
     uv_signal_t signals[3];
     uv_check_t check;
     uv_timer_t last_resort;

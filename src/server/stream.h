@@ -1,10 +1,14 @@
-/* stream.h: one connected socket, TCP or unix, with bounded memory.
+/* stream.h: one connected socket, TCP or unix, plain or under TLS, with bounded memory.
  *
  * Reading: one 64 KiB slab serves all sockets; what on_data needs later it copies.
  * Writing: written from the caller's memory at once as far as the socket takes it; only the rest is
  * copied, into 4 KiB blocks. A source feeding a stream pauses when stream_full says so and goes on
  * at on_drain. Over all streams STREAM_QUEUED_MAX bytes may wait; beyond, the stream that has been
  * stalled longest is cut.
+ *
+ * TLS: what the owner reads and writes is plain; what is queued is ciphertext. on_connected comes
+ * after the handshake. An end without TLS's own (close_notify) is a failure, UV_EOF. What had been
+ * decrypted when reading stopped comes from stream_hub_turn once it goes on.
  *
  * The owner embeds struct stream and frees itself in on_closed only. After stream_close no other
  * callback comes. */
@@ -38,18 +42,27 @@ struct stream_ops {
     void (*on_closed)(struct stream *s);
     /* After stream_connect: 0 or a negative errno. NULL for accepted streams. */
     void (*on_connected)(struct stream *s, int error);
+    /* The socket is connected, and a handshake begins. May be NULL. */
+    void (*on_handshake)(struct stream *s);
+    /* After stream_reopen: stream_connect may follow. NULL for accepted streams. */
+    void (*on_reopened)(struct stream *s);
 };
 
 /* What all streams of a loop share. */
 struct stream_hub {
     uv_loop_t *loop;
-    char *slab; /* owned */
+    char *slab;  /* owned */
+    char *plain; /* owned; of what has been decrypted; NULL before there is any TLS */
     size_t queued_bytes;
     struct list stalled; /* streams with queued bytes, longest first */
+    struct list due;     /* streams under TLS that have something to do in the next turn */
+    uint32_t handshakes; /* of this turn */
+    uv_idle_t spin;      /* keeps the loop from sleeping while one is due */
     uint32_t count;
 };
 
 struct stream_block;
+struct tls;
 
 struct stream {
     union {
@@ -63,15 +76,22 @@ struct stream {
     struct stream_hub *hub;
     const struct stream_ops *ops;
     struct stream_block *out_first, *out_last; /* owned */
-    struct link stalled;
+    struct link stalled, due;
+    struct tls *tls; /* owned; NULL: plain */
+    int end;         /* under TLS: what on_end is to be told once all has been read */
     size_t queued_bytes;
     uint32_t progress;         /* counts writes that the peer has taken */
     uint32_t in_flight_blocks; /* handed to libuv, from out_first on */
-    bool open, closing, reading, full, close_when_drained;
+    bool open, closing, reading, full, close_when_drained, reopening;
+    bool secured, ended; /* under TLS: the handshake is done; the socket has ended */
 };
 
 void stream_hub_init(struct stream_hub *hub, uv_loop_t *loop);
+/* No stream does any more than close after this. */
+void stream_hub_close(struct stream_hub *hub);
 void stream_hub_fini(struct stream_hub *hub);
+/* Once in each turn of the loop, between callbacks. */
+void stream_hub_turn(struct stream_hub *hub);
 /* Cuts (on_end with UV_ENOBUFS) the longest stalled streams while too much is queued over all.
  * Call between callbacks, never from one: the owners close. */
 void stream_hub_relieve(struct stream_hub *hub);
@@ -80,7 +100,14 @@ void stream_hub_relieve(struct stream_hub *hub);
 void stream_init(struct stream *s, struct stream_hub *hub, bool is_unix,
                  const struct stream_ops *ops);
 int stream_accept(struct stream *s, uv_stream_t *listener) warn_unused;
+/* Puts it under TLS (taken), before it is connected or after it was accepted, before it reads. */
+void stream_secure(struct stream *s, struct tls *tls);
+/* Why there was that error, as a clause. */
+const char *stream_why(const struct stream *s, int error);
+/* addr: of the family that stream_init was told. */
 int stream_connect(struct stream *s, const struct sockaddr *addr, uv_connect_t *req) warn_unused;
+/* A socket that could not be connected, or has not been yet, gives way to a fresh one. */
+void stream_reopen(struct stream *s);
 /* Start (or go on) and stop reading; cheap to repeat. */
 void stream_read_start(struct stream *s);
 void stream_read_stop(struct stream *s);

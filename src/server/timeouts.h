@@ -18,15 +18,16 @@
 
 enum timeout_kind {
     TIMEOUT_NONE,
-    TIMEOUT_HEAD,     /* first byte of a request head to its end */
-    TIMEOUT_BODY,     /* between two reads of a body */
-    TIMEOUT_IDLE,     /* a kept-alive connection without a request */
-    TIMEOUT_WRITE,    /* a client that takes nothing */
-    TIMEOUT_LINGER,   /* after an early answer: reading what still comes, to be able to close */
-    TIMEOUT_POOL,     /* an idle connection to a model's server */
-    TIMEOUT_CONNECT,  /* to a model's server */
-    TIMEOUT_ANSWER,   /* a model's server that has the request and has not begun to answer */
-    TIMEOUT_PROGRESS, /* a waiting request whose client is told how it stands */
+    TIMEOUT_HEAD,      /* first byte of a request head to its end */
+    TIMEOUT_BODY,      /* between two reads of a body */
+    TIMEOUT_IDLE,      /* a kept-alive connection without a request */
+    TIMEOUT_WRITE,     /* a client that takes nothing */
+    TIMEOUT_LINGER,    /* after an early answer: reading what still comes, to be able to close */
+    TIMEOUT_POOL,      /* an idle connection to a model's server */
+    TIMEOUT_CONNECT,   /* to a model's server */
+    TIMEOUT_HANDSHAKE, /* of TLS, with a model's server */
+    TIMEOUT_ANSWER,    /* a model's server that has the request and has not begun to answer */
+    TIMEOUT_PROGRESS,  /* a waiting request whose client is told how it stands */
     TIMEOUT__COUNT
 };
 

@@ -19,7 +19,8 @@ struct http_head;
 /* Its head has arrived; nothing is known but that. */
 void traffic_arrived(struct exchange *ex);
 /* It has its model and enters the queue (exchange->slot), or goes to wharf's own handler
- * (exchange->slot is CORE_SLOT_NONE). Its head is there; its body may still be coming. */
+ * (exchange->slot is CORE_SLOT_NONE), or to a peer (exchange->peer). Its head is there; its body
+ * may still be coming. */
 void traffic_begin(struct exchange *ex);
 void traffic_granted(struct exchange *ex);
 /* An answer begins. head: that of the model's server, its bytes at bytes; NULL for an answer of

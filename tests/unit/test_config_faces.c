@@ -93,7 +93,8 @@ static const struct {
      "c:1:9: error: peer 'p' needs its proxy, the address where it answers\nc:1:9: error: peer 'p' "
      "needs a list of its models\n"},
     {"peer with a bad proxy", TEXT("peers: {p: {proxy: \"h:1\", models: [a]}}\n"),
-     "c:1:20: error: this proxy cannot be used: it must start with http:// or https://\n"},
+     "c:1:20: error: this proxy cannot be used: it must start with http:// or https://, or be "
+     "unix:/PATH\n"},
     {"peer with no models", TEXT("peers: {p: {proxy: \"http://h\", models: []}}\n"),
      "c:1:40: error: peer 'p' needs a list of its models\n"},
     {"peer's models twice and empty",

@@ -323,7 +323,8 @@ static const struct {
      "c:1:58: error: models.m.checkEndpoint: ${PORT} is only known to models that have it in "
      "cmd\n"},
     {"proxy without scheme", TEXT("models: {a: {cmd: x, proxy: \"localhost:9000\"}}\n"),
-     "c:1:29: error: this proxy cannot be used: it must start with http:// or https://\n"},
+     "c:1:29: error: this proxy cannot be used: it must start with http:// or https://, or be "
+     "unix:/PATH\n"},
     {"proxy without host", TEXT("models: {a: {cmd: x, proxy: \"http:///a\"}}\n"),
      "c:1:29: error: this proxy cannot be used: it names no host\n"},
     {"proxy with bad port", TEXT("models: {a: {cmd: x, proxy: \"http://h:99999\"}}\n"),
@@ -607,7 +608,8 @@ static const struct {
           "startPort: -1\n"
           "what: 1\n"),
      "c:1:12: error: globalTTL must be 0 or more, not -5\n"
-     "c:4:12: error: this proxy cannot be used: it must start with http:// or https://\n"
+     "c:4:12: error: this proxy cannot be used: it must start with http:// or https://, or be "
+     "unix:/PATH\n"
      "c:5:10: error: models.a.cmd: unknown macro ${nope}\n"
      "c:6:10: error: ttl must be a number of seconds, or such as 90s or 5m, not 'x'\n"
      "c:8:12: error: startPort must be at least 1\n"

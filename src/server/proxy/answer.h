@@ -38,6 +38,9 @@ static inline struct http_span exchange_path(const struct exchange *ex)
     return ex->head->path;
 }
 
+/* exchange.c: the model or peer that it goes to, for messages. */
+const char *exchange_target(const struct exchange *ex);
+
 /* exchange.c: commands */
 /* Starts a command in the core. on_done is called when all that were started are done, possibly
  * from inside this call; a handler that starts several sets commands_held, clears it after the

@@ -11,6 +11,7 @@
 #include "server/proxy/relay.h"
 #include "server/proxy/routing.h"
 #include "server/server.h"
+#include "server/tls.h"
 
 /* After an early answer, this much more input is read and thrown away before the connection is
  * closed: closing on unread input would reset it, and the answer with it. */
@@ -344,7 +345,7 @@ static void note_peer(struct client *c)
 }
 
 void client_accept(struct server *s, uv_stream_t *listener, bool is_unix,
-                   const struct server_api *api)
+                   const struct server_api *api, struct tls_context *tls)
 {
     static const struct stream_ops ops = {
         .on_data = on_data, .on_end = on_end, .on_drain = on_drain, .on_closed = on_closed};
@@ -354,6 +355,11 @@ void client_accept(struct server *s, uv_stream_t *listener, bool is_unix,
     stream_init(&c->stream, &s->hub, is_unix, &ops);
     list_push(&s->clients, &c->link);
     int rc = stream_accept(&c->stream, listener);
+    struct tls *t = rc == 0 && tls ? tls_accept(tls) : NULL;
+    if (t)
+        stream_secure(&c->stream, t);
+    else if (rc == 0 && tls)
+        rc = UV_ENOMEM;
     if (rc < 0 || s->clients.count > s->roster.current->config->connections_max || s->stopping) {
         if (rc < 0)
             log_warn(NULL, "cannot accept a connection: %s", uv_strerror(rc));

@@ -18,6 +18,7 @@
 struct exchange;
 struct server;
 struct server_api;
+struct tls_context;
 
 enum client_state {
     CLIENT_HEAD,   /* a request head is next, or has begun */
@@ -48,7 +49,7 @@ struct client {
 
 /* Accepts from the listener; failures are logged and forgotten. api: what is answered on it. */
 void client_accept(struct server *s, uv_stream_t *listener, bool is_unix,
-                   const struct server_api *api);
+                   const struct server_api *api, struct tls_context *tls);
 /* The answer is over. keep: another request may follow on this connection. */
 void client_answered(struct client *c, bool keep);
 /* Writes, or drops the connection when that fails. False: the client is gone, and so is the

@@ -117,6 +117,8 @@ void exchange_over(struct exchange *ex, enum ended how, bool keep)
     struct id waiter = ex->waiter;
     uint64_t tag = exchange_tag(ex);
     uint32_t commands = ex->commands_open;
+    if (ex->peer)
+        peers_end(ex);
     if (ex->upstream)
         upstream_put(ex->upstream, ex->upstream_keep && how == ENDED_DONE);
     ex->upstream = NULL;
@@ -168,6 +170,20 @@ void exchange_end_drained(struct server *s)
         if (ex && !ex->client)
             exchange_over(ex, ENDED_GONE, false);
     }
+}
+
+void exchange_end_peers(struct server *s)
+{
+    for (uint32_t i = 0; i < s->exchanges->pool.high_water; i++) {
+        struct exchange *ex = s->exchanges->items[i];
+        if (ex && ex->peer)
+            exchange_fail_error(ex, ERR_SHUTTING_DOWN, NULL);
+    }
+}
+
+const char *exchange_target(const struct exchange *ex)
+{
+    return ex->peer ? ex->peer->id : roster_id(&ex->server->roster, ex->slot);
 }
 
 void exchange_end_uncounted(const struct origin *o)

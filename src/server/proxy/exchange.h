@@ -8,8 +8,9 @@
  * queue. FORWARDING: granted; the request goes to the model's server, no byte of an answer has
  * come. RELAYING: the answer goes to the client. Each exchange that the core was told of ends with
  * exactly one REQUEST_ENDED, unless the core refused it. A route with the model in its path goes to
- * WAITING while the body is still coming. A client that is told of its wait in a stream (waiting.h)
- * has had the head of its answer from WAITING on: answer_begun. */
+ * WAITING while the body is still coming; one to a peer goes past WAITING and the core. A client
+ * that is told of its wait in a stream (waiting.h) has had the head of its answer from WAITING on:
+ * answer_begun. */
 #ifndef SERVER_PROXY_EXCHANGE_H
 #define SERVER_PROXY_EXCHANGE_H
 
@@ -28,6 +29,7 @@
 
 struct access;
 struct client;
+struct config_peer;
 struct config_ref;
 struct exchange_table;
 struct naming;
@@ -74,15 +76,16 @@ struct exchange {
     struct config_ref *config; /* counted */
     const struct route *route;
     struct id self;   /* its place in the table; as a tag in the core */
-    struct id waiter; /* the core's name for it; none before and after, and for those that pass by
-                         the core (compat.ignoreWebsockets) */
+    struct id waiter; /* the core's name for it; none before, after, and for what passes it by */
     enum exchange_state state;
     struct http_head *head; /* owned, with the bytes behind it; freed when the answer begins */
     const char *bytes;      /* of the head; within the same memory */
     struct body body;
     struct scanner *scanner; /* owned while the model is looked for in the body */
     uint64_t body_sent;
-    uint32_t slot; /* the model's; CORE_SLOT_NONE: not known yet */
+    uint32_t slot;                  /* the model's; CORE_SLOT_NONE: not known yet, or a peer's */
+    const struct config_peer *peer; /* that it goes to, past the core; of config; or NULL */
+    uint32_t peer_model;            /* index into its models */
     struct exchange_ask ask;
     struct waiting waiting;
     bool body_complete, sent_all, bounced, fresh_only, is_head_method, client_keep_alive;

@@ -60,6 +60,15 @@ static void put_number_field(struct writer *w, const char *name, uint64_t value)
         (size_t)snprintf(line, sizeof(line), "%s: %llu\r\n", name, (unsigned long long)value));
 }
 
+/* A peer is told who asks, and nothing of who asked there. */
+static bool withheld_from_peer(const struct exchange *ex, const struct http_field *f)
+{
+    static const char prefix[] = "x-forwarded-";
+    const char *name = ex->bytes + f->name.off;
+    return f->known == HTTP_FIELD_HOST || http_span_equal_case(ex->bytes, f->name, "forwarded") ||
+           (f->name.len > sizeof(prefix) - 1 && strncasecmp(name, prefix, sizeof(prefix) - 1) == 0);
+}
+
 /* Fields that wharf sets itself, or keeps to itself. */
 static bool withheld(const struct exchange *ex, const struct http_field *f)
 {
@@ -79,8 +88,21 @@ static bool withheld(const struct exchange *ex, const struct http_field *f)
         return true;
     /* A key of wharf's never goes upstream; without keys of its own, it may be the model's. */
     if (f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_X_API_KEY)
-        return ex->config->config->api_keys.count > 0;
+        return ex->config->config->api_keys.count > 0 || (ex->peer && ex->peer->api_key[0]);
+    if (ex->peer && withheld_from_peer(ex, f))
+        return true;
     return http_head_is_hop(ex->head, ex->bytes, f);
+}
+
+static void put_keys(struct writer *w, const char *key)
+{
+    if (!*key)
+        return;
+    put_text(w, "Authorization: Bearer ");
+    put_text(w, key);
+    put_text(w, "\r\nx-api-key: ");
+    put_text(w, key);
+    put_text(w, "\r\n");
 }
 
 static void put_fields(struct writer *w, struct exchange *ex)
@@ -91,7 +113,9 @@ static void put_fields(struct writer *w, struct exchange *ex)
         if (!withheld(ex, f))
             put_field(w, ex, f);
     }
-    if (ex->client->peer[0]) {
+    if (ex->peer) {
+        put_keys(w, ex->peer->api_key);
+    } else if (ex->client->peer[0]) {
         put_text(w, "X-Forwarded-For: ");
         for (uint32_t i = 0; i < h->field_count; i++) {
             if (h->fields[i].known != HTTP_FIELD_X_FORWARDED_FOR)
@@ -139,14 +163,18 @@ static size_t format_head(struct exchange *ex, const struct origin *o)
     put(&w, " ", 1);
     put_text(&w, o->base_path);
     put_span(&w, ex, path);
-    if (h->query.len)
+    if (o->base_query[0]) {
         put(&w, "?", 1);
+        put_text(&w, o->base_query);
+    }
+    if (h->query.len)
+        put(&w, o->base_query[0] ? "&" : "?", 1);
     if (ex->ask.query)
         put_text(&w, ex->ask.query);
     else
         put_span(&w, ex, h->query);
     put_text(&w, " HTTP/1.1\r\n");
-    if (!http_head_find(h, HTTP_FIELD_HOST)) {
+    if (ex->peer || !http_head_find(h, HTTP_FIELD_HOST)) {
         put_text(&w, "Host: ");
         put_text(&w, o->host);
         put(&w, "\r\n", 2);
@@ -162,6 +190,8 @@ static size_t format_head(struct exchange *ex, const struct origin *o)
 /* Where it goes, as things are now; NULL: nobody is there to take it. */
 static struct origin *origin_of(const struct exchange *ex)
 {
+    if (ex->peer)
+        return peers_origin(ex->server, ex->config, ex->peer);
     struct instance *in = instance_ready(ex->server, ex->slot);
     return in ? in->origin : NULL;
 }
@@ -239,14 +269,14 @@ void exchange_upstream_connected(struct exchange *ex, int error)
         send_request(ex);
         return;
     }
-    if (error == UV_ECONNREFUSED)
+    if (error == UV_ECONNREFUSED && !ex->peer)
         runner_event(&ex->server->runner,
                      (struct event){.type = EVENT_UPSTREAM_BROKEN,
                                     .model = {.model = ex->slot, .why = REASON_BROKEN}});
     if (error != UV_ECONNREFUSED || !bounce(ex))
         exchange_fail_upstream(ex,
                                error == UV_ECONNREFUSED ? ERR_UPSTREAM_REFUSED : ERR_UPSTREAM_ERROR,
-                               uv_strerror(error));
+                               stream_why(&ex->upstream->stream, error));
 }
 
 static int send_piece(struct exchange *ex, const char *data, size_t n)
@@ -307,5 +337,7 @@ void exchange_upstream_drained(struct exchange *ex)
 void exchange_upstream_timeout(struct exchange *ex, enum timeout_kind kind)
 {
     exchange_fail_upstream(ex, ERR_UPSTREAM_TIMEOUT,
-                           kind == TIMEOUT_CONNECT ? "no connection in time" : "no answer in time");
+                           kind == TIMEOUT_CONNECT     ? "no connection in time"
+                           : kind == TIMEOUT_HANDSHAKE ? "no TLS handshake in time"
+                                                       : "no answer in time");
 }

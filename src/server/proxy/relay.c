@@ -411,7 +411,7 @@ void exchange_upstream_data(struct exchange *ex, const char *data, size_t n)
 void exchange_upstream_end(struct exchange *ex, int error)
 {
     struct upstream *up = ex->upstream;
-    const char *why = error ? uv_strerror(error) : NULL;
+    const char *why = error ? stream_why(&up->stream, error) : NULL;
     if (ex->state == EXCHANGE_RELAYING) {
         if (error == 0 && ex->in.framing == HTTP_BODY_UNTIL_CLOSE) {
             struct batch b = {.ended = true};

@@ -112,8 +112,8 @@ void exchange_fail(struct exchange *ex, const struct problem *problem)
 {
     struct problem p = *problem;
     p.retry_after_s = retry_after_s(ex, problem);
-    log_debug(roster_id(&ex->server->roster, ex->slot), "request failed code=%s begun=%d",
-              error_info(p.error)->code, ex->answer_begun);
+    log_debug(exchange_target(ex), "request failed code=%s begun=%d", error_info(p.error)->code,
+              ex->answer_begun);
     if (!ex->client) {
         ex->upstream_keep = false;
         exchange_over(ex, ENDED_GONE, false);
@@ -137,9 +137,10 @@ void exchange_fail_error(struct exchange *ex, int error, const char *detail)
 
 void exchange_fail_upstream(struct exchange *ex, int error, const char *why)
 {
-    const char *id = roster_id(&ex->server->roster, ex->slot), *text = error_info(error)->text;
+    const char *id = exchange_target(ex), *text = error_info(error)->text;
     struct buf detail = {0};
-    buf_printf(&detail, "model %s: %s%s%s", id, text, why ? ": " : "", why ? why : "");
+    buf_printf(&detail, "%s %s: %s%s%s", ex->peer ? "peer proxy error:" : "model", id, text,
+               why ? ": " : "", why ? why : "");
     if (ex->answer_begun)
         log_warn(id, "answer cut short: %s", why ? why : text);
     exchange_fail(ex, &(struct problem){.error = error, .detail = detail.data});

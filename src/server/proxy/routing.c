@@ -109,12 +109,30 @@ static void pass_by(struct exchange *ex)
     buf_fini(&text);
 }
 
+/* Past the core: what peers can take, they know themselves. */
+static void admit_to_peer(struct exchange *ex, const struct naming *who)
+{
+    if (ex->server->stopping) {
+        exchange_fail_error(ex, ERR_SHUTTING_DOWN, NULL);
+        return;
+    }
+    ex->peer = who->peer;
+    ex->peer_model = who->peer_model;
+    peers_begin(ex);
+    traffic_begin(ex);
+    exchange_forward(ex);
+}
+
 void exchange_admit(struct exchange *ex, const struct naming *who)
 {
     ex->slot = who->slot;
     ex->ask.selector = who->selector;
     scanner_free(ex->scanner);
     ex->scanner = NULL;
+    if (who->peer) {
+        admit_to_peer(ex, who);
+        return;
+    }
     if (who->model->ignore_websockets && is_websocket(ex)) {
         pass_by(ex);
         return;
@@ -152,8 +170,10 @@ static void identify(struct exchange *ex, const char *name)
     struct naming who;
     if (!exchange_name(ex, name, &who) || (ex->scanner && !exchange_filter(ex, &who)))
         return;
-    if (who.asked != name)
-        rename_in_query(ex, who.asked);
+    /* useModelName is for bodies; a peer knows its models by no other name. */
+    const char *theirs = who.peer && who.write ? who.write : who.asked;
+    if (theirs != name)
+        rename_in_query(ex, theirs);
     exchange_admit(ex, &who);
 }
 

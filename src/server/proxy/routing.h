@@ -15,7 +15,7 @@ void exchange_route_query(struct exchange *ex);
 bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who);
 void exchange_fail_name(struct exchange *ex, enum naming_result result, const char *name,
                         const struct naming *who);
-/* Into the queue of what its name stands for. */
+/* Into the queue of what its name stands for, or to the peer. */
 void exchange_admit(struct exchange *ex, const struct naming *who);
 /* Whether the request carries one of the configured keys (or none is configured); notes which. */
 bool exchange_authorized(struct exchange *ex);

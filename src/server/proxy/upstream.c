@@ -20,6 +20,7 @@ static void shut(struct upstream *up)
     if (link_linked(&up->idle))
         list_remove(&up->origin->idle, &up->idle);
     timeouts_disarm(&up->server->timeouts, &up->timeout);
+    dial_stop(&up->dial);
     stream_close(&up->stream);
 }
 
@@ -56,17 +57,50 @@ static void on_closed(struct stream *s)
     free(up);
 }
 
+/* Each address has its share of the time, so that one that swallows everything leaves some. */
+static void arm_connect(struct upstream *up)
+{
+    const struct origin *o = up->origin;
+    timeouts_arm_ms(&up->server->timeouts, &up->timeout, TIMEOUT_CONNECT,
+                    o->connect_timeout_ns / NS_PER_MS / (o->addr_count ? o->addr_count : 1));
+}
+
+/* True when another address is tried; else *error is what is to be told. */
+static bool try_next(struct upstream *up, int *error)
+{
+    if (!up->exchange || !dial_next(&up->dial, error))
+        return false;
+    arm_connect(up);
+    return true;
+}
+
 static void on_connected(struct stream *s, int error)
 {
     struct upstream *up = of(s);
     timeouts_disarm(&up->server->timeouts, &up->timeout);
+    if (error && try_next(up, &error))
+        return;
     up->connected = error == 0;
-    if (error == 0)
+    if (error == 0) {
+        dial_done(&up->dial);
         stream_read_start(s);
+    }
     if (up->exchange)
         exchange_upstream_connected(up->exchange, error);
     else
         shut(up);
+}
+
+static void on_handshake(struct stream *s)
+{
+    struct upstream *up = of(s);
+    timeouts_arm_ms(&up->server->timeouts, &up->timeout, TIMEOUT_HANDSHAKE,
+                    up->origin->tls_timeout_ns / NS_PER_MS);
+}
+
+static void on_reopened(struct stream *s)
+{
+    dial_reopened(&of(s)->dial);
 }
 
 static struct upstream *reuse(struct origin *o)
@@ -86,18 +120,19 @@ static struct upstream *dial(struct origin *o)
                                           .on_end = on_end,
                                           .on_drain = on_drain,
                                           .on_closed = on_closed,
-                                          .on_connected = on_connected};
+                                          .on_connected = on_connected,
+                                          .on_handshake = on_handshake,
+                                          .on_reopened = on_reopened};
     struct upstream *up = alloc_zeroed(1, sizeof(*up));
     up->server = o->server;
     up->origin = origin_get(o);
     buf_init(&up->in, HTTP_HEAD_BYTES_MAX + STREAM_SLAB_BYTES);
-    stream_init(&up->stream, &o->server->hub, false, &ops);
-    if (stream_connect(&up->stream, (struct sockaddr *)&o->addr, &up->connect) < 0) {
+    stream_init(&up->stream, &o->server->hub, o->is_unix, &ops);
+    if (dial_start(&up->dial, &up->stream, o) < 0) {
         stream_close(&up->stream);
         return NULL;
     }
-    timeouts_arm_ms(&up->server->timeouts, &up->timeout, TIMEOUT_CONNECT,
-                    o->connect_timeout_ns / NS_PER_MS);
+    arm_connect(up);
     return up;
 }
 
@@ -140,6 +175,9 @@ void upstream_drop_idle(struct origin *o)
 
 void upstream_on_timeout(struct upstream *up, enum timeout_kind kind)
 {
+    int error = UV_ETIMEDOUT;
+    if ((kind == TIMEOUT_CONNECT || kind == TIMEOUT_HANDSHAKE) && try_next(up, &error))
+        return;
     if (up->exchange)
         exchange_upstream_timeout(up->exchange, kind);
     else

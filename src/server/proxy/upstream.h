@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "server/dial.h"
 #include "server/stream.h"
 #include "server/timeouts.h"
 
@@ -25,7 +26,7 @@ struct upstream {
     struct link idle; /* in its origin's list while nobody uses it */
     struct timeout timeout;
     struct exchange *exchange; /* NULL while idle, or after the exchange let go */
-    uv_connect_t connect;
+    struct dial dial;
     struct origin *origin; /* counted */
     bool connected, reused;
     struct buf in; /* an incomplete response head */

@@ -46,8 +46,6 @@ REFUSED = {
                            "--tls-key-file is missing"),
     "only a key": (["-config", "config.yaml", "-tls-key-file=k"], 1, 2,
                    "--tls-cert-file is missing"),
-    "TLS": (["-config", "config.yaml", "-tls-cert-file", "c", "-tls-key-file", "k"], 1, 2,
-            "does not speak TLS yet"),
     "no such file": (["-config", "none.yaml"], 1, 2, r"none\.yaml: error: cannot be opened"),
     "a file with errors": (["-config", "bad.yaml"], 1, 2, r"bad\.yaml:1:12: error: "),
     "no such folder": (["-config-dir", "none"], 1, 2, "none: error: the folder cannot be read"),
