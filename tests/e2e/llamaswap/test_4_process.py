@@ -3,10 +3,11 @@ tests of all of wharf do not say it."""
 
 import datetime
 import os
+import threading
 
 import pytest
 
-from wharf_harness import DEMO, chat_body, command_line, demo, held, is_alive, until
+from wharf_harness import DEMO, SECONDS, chat_body, command_line, demo, held, is_alive, until
 
 # What loads and cannot be started: the model, and what its clients are told.
 CANNOT_START = {
@@ -82,3 +83,20 @@ def test_output_of_both_kinds_is_one_log(wharf):
     assert os.readlink(f"/proc/{pid}/cwd") == os.getcwd()
     text = d.ok(d.get("/logs/stream/m?no-follow")).text
     assert text.startswith(f"out\nerr\n{os.getcwd()}\n")
+
+
+def test_kept_connections_end_with_their_model(wharf, upstream):
+    """By itself an idle one would stay for 4 s."""
+    ended = threading.Event()
+
+    def script(peer, _):
+        peer.request()
+        peer.answer("{}")
+        if peer.is_closed():
+            ended.set()
+
+    d = wharf({"models": {"m": upstream(script).model()}})
+    d.ok(d.chat("m"))
+    assert not ended.is_set()
+    d.ok(d.post("/wharf/models/m/unload"))
+    assert ended.wait(min(SECONDS, 2))
