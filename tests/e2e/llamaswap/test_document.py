@@ -115,7 +115,7 @@ def test_headings():
     for heading in headings():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", heading), heading
         reason = section("Differences").split(f"### {heading}\n", 1)[1].split("\n### ")[0].strip()
-        assert reason.endswith(".") and len(re.findall(r"[.;:] ", reason)) >= 1, heading
+        assert reason.endswith(".") and len(re.findall(r"[.;:]\s", reason)) >= 1, heading
 
 
 def test_all_45_points():
