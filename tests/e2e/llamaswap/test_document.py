@@ -132,18 +132,31 @@ def test_every_test_that_is_named_exists():
         assert [t for t in tests if not exists(t)] == []
 
 
-def texts_of(tree):
-    return [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+def headings_meant_by(source):
+    """Those of llama-swap.md#NAME in a text, of heading="NAME" in a call, of keys of a dict DIFFERENCES."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names |= set(re.findall(r"llama-swap\.md#([\w-]+)", node.value))
+        elif isinstance(node, ast.keyword) and node.arg == "heading":
+            names.add(ast.literal_eval(node.value))
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and \
+                getattr(node.targets[0], "id", "") == "DIFFERENCES":
+            names |= {ast.literal_eval(key) for key in node.value.keys}
+    return names
+
+
+def test_headings_that_are_meant():
+    source = """
+DIFFERENCES = {"one": 1, "two-words": Row(2, heading="three")}
+say("see docs/llama-swap.md#four", other="five")
+"""
+    assert headings_meant_by(source) == {"one", "two-words", "three", "four"}
 
 
 def test_differences_of_the_differential_suite_have_headings():
-    """That suite calls a difference by its heading here, as `heading="name"` or docs/llama-swap.md#name."""
     if not DIFFERENCES.exists():
         pytest.skip("there is no differential suite")
-    tree = ast.parse(DIFFERENCES.read_text())
-    names = {m for text in texts_of(tree) for m in re.findall(r"llama-swap\.md#([\w-]+)", text)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == "heading" and isinstance(node.value, ast.Constant):
-            names.add(node.value.value)
+    names = headings_meant_by(DIFFERENCES.read_text())
     assert names, "it names no difference"
     assert sorted(names - set(headings())) == []
