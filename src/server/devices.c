@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "gpu/sim.h"
-#include "server/instance.h"
+#include "server/residents/process.h"
 #include "server/server.h"
 
 struct device_reader {

@@ -8,9 +8,9 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "server/devices.h"
-#include "server/instance.h"
 #include "server/notices.h"
 #include "server/proxy/exchange.h"
+#include "server/residents/process.h"
 #include "server/server.h"
 #include "server/trace.h"
 

@@ -6,12 +6,12 @@
 
 #include "base/log.h"
 #include "base/pure/errors.h"
-#include "server/instance.h"
 #include "server/origin.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/relay.h"
 #include "server/proxy/upstream.h"
+#include "server/residents/process.h"
 #include "server/server.h"
 
 /* When a paused client may go on sending. */

@@ -6,12 +6,12 @@
 
 #include "base/pure/errors.h"
 #include "http/url.h"
-#include "server/instance.h"
 #include "server/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/paths.h"
 #include "server/proxy/scanner.h"
+#include "server/residents/process.h"
 #include "server/server.h"
 #include "server/traffic.h"
 

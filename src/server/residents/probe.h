@@ -1,8 +1,8 @@
 /* probe.h: asks a model's server whether it is ready, once a call: GET the check endpoint, 200 is
  * yes. Connections are fresh each time and bounded by PROBE_MS_MAX, so that a server that accepts
  * and never answers costs one attempt and no more. */
-#ifndef SERVER_PROBE_H
-#define SERVER_PROBE_H
+#ifndef SERVER_RESIDENTS_PROBE_H
+#define SERVER_RESIDENTS_PROBE_H
 
 #include <stdbool.h>
 

@@ -1,10 +1,10 @@
-/* instance.h: one model's server process, from its LOAD to its end.
+/* process.h: one model's server process, from its LOAD to its end.
  *
  * It performs what backend/process decides: finds a port, spawns, probes until ready, stops, kills.
  * Its origin, with the idle connections, is its own, because ports are reused. Each LOAD and UNLOAD
  * is completed exactly once, through the runner. */
-#ifndef SERVER_INSTANCE_H
-#define SERVER_INSTANCE_H
+#ifndef SERVER_RESIDENTS_PROCESS_H
+#define SERVER_RESIDENTS_PROCESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -51,7 +51,7 @@ struct instance *instance_ready(struct server *s, uint32_t slot);
 /* The main process, 0 when there is none. */
 int instance_pid(const struct instance *in);
 
-/* instance_spawn.c: from a definition to a child. A start that cannot be tried is reported through
+/* process_spawn.c: from a definition to a child. A start that cannot be tried is reported through
  * instance_cannot_start (which takes why), never at once. */
 void instance_spawn(struct instance *in);
 void instance_cannot_start(struct instance *in, char *why);

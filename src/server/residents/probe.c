@@ -1,4 +1,4 @@
-#include "server/probe.h"
+#include "server/residents/probe.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
-#include "server/ports.h"
+#include "server/residents/ports.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/instance.h"
+#include "server/residents/process.h"
 #include "server/server.h"
 
 #define PORTS_TRIED_MAX 2000

@@ -6,9 +6,9 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "server/devices.h"
-#include "server/instance.h"
 #include "server/origin.h"
-#include "server/ports.h"
+#include "server/residents/ports.h"
+#include "server/residents/process.h"
 #include "server/server.h"
 
 /* Replaces every occurrence of name by value. The caller frees it. */

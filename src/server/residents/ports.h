@@ -1,6 +1,6 @@
 /* ports.h: a free TCP port for a model's server. */
-#ifndef SERVER_PORTS_H
-#define SERVER_PORTS_H
+#ifndef SERVER_RESIDENTS_PORTS_H
+#define SERVER_RESIDENTS_PORTS_H
 
 #include <stdint.h>
 

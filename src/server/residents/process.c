@@ -1,4 +1,4 @@
-#include "server/instance.h"
+#include "server/residents/process.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -15,10 +15,10 @@
 #include "base/log.h"
 #include "server/devices.h"
 #include "server/origin.h"
-#include "server/ports.h"
-#include "server/probe.h"
 #include "server/proxy/exchange.h"
 #include "server/proxy/upstream.h"
+#include "server/residents/ports.h"
+#include "server/residents/probe.h"
 #include "server/server.h"
 
 /* How much of a model's log goes into the error that its clients get. */
