@@ -65,6 +65,10 @@ static void on_timer(struct process *p, struct process_actions *out)
         p->phase = PROCESS_LOST;
         p->unloading = false;
         act(out, PROCESS_DO_STUCK);
+    } else if (p->phase == PROCESS_KILLED) {
+        p->phase = PROCESS_LOST;
+        p->disowned = true;
+        act(out, PROCESS_DO_EXITED);
     }
 }
 
@@ -97,7 +101,7 @@ struct process_actions process_step(struct process *p, enum process_event ev, ui
         break;
     case PROCESS_ABORT:
     case PROCESS_KILL:
-        if (p->phase != PROCESS_OVER && p->phase != PROCESS_KILLED)
+        if (p->phase < PROCESS_KILLED)
             kill_tree(p, &out);
         break;
     case PROCESS_UNLOAD:

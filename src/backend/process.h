@@ -2,7 +2,8 @@
  *
  * Events go in, actions come out, in order; the server performs them. Whatever happens, a LOAD is
  * answered by exactly one LOADED or LOAD_FAILED, an UNLOAD by exactly one UNLOADED (or STUCK, after
- * which GONE is reported as EXITED). */
+ * which GONE is reported as EXITED). Without either it ends in one EXITED, which answers whatever
+ * else was asked of its engine. */
 #ifndef BACKEND_PROCESS_H
 #define BACKEND_PROCESS_H
 
@@ -16,7 +17,7 @@ enum process_event {
     PROCESS_LOAD,
     PROCESS_ABORT,
     PROCESS_UNLOAD,
-    PROCESS_KILL, /* the grace of the UNLOAD is over */
+    PROCESS_KILL, /* the grace of the UNLOAD, or of something asked of its engine, is over */
     PROCESS_SPAWNED,
     PROCESS_SPAWN_FAILED, /* GONE follows */
     PROCESS_PROBE_OK,
@@ -37,7 +38,7 @@ enum process_action {
     PROCESS_DO_UNLOADED,
     PROCESS_DO_STUCK,
     PROCESS_DO_BROKEN, /* it ended by itself while it was ready; GONE is still to come */
-    PROCESS_DO_EXITED, /* gone, without anybody having asked */
+    PROCESS_DO_EXITED, /* gone without an UNLOAD, or, after a KILL, given up */
 };
 
 enum process_phase {
@@ -59,7 +60,7 @@ struct process {
     bool loading;   /* LOAD is not answered yet */
     bool unloading; /* UNLOAD is not answered yet */
     bool exited;    /* the main process has ended */
-    bool disowned;  /* its load was given up before it could be ended; its end is no news */
+    bool disowned;  /* given up before it could be ended; its end is no news */
     uint64_t started_ns;
 };
 
