@@ -7,33 +7,40 @@
 #include "core/core.h"
 
 #define RECORDS 256
-#define LINE_BYTES 160
+#define LINE_BYTES 224
 
 struct record {
     uint64_t ns; /* 0 for an effect: it belongs to the event before it */
     uint64_t tag, op;
     struct id waiter;
-    uint32_t model;
-    uint8_t type, notice, reason;
+    uint32_t model, place; /* place: a device or a backend; CORE_SLOT_NONE: none */
+    uint8_t type, notice, reason, outcome;
 };
 
 static struct record records[RECORDS];
 static uint64_t count;
 
+static const char *const outcomes[] = {[OUTCOME_DONE] = "done",
+                                       [OUTCOME_AT_SOURCE] = "at_source",
+                                       [OUTCOME_AT_TARGET] = "at_target",
+                                       [OUTCOME_GONE] = "gone"};
+
 static int put_into_words(const struct record *r, char line[LINE_BYTES])
 {
     if (r->ns)
-        return snprintf(line, LINE_BYTES, "step %llu.%06llu %s model=%d op=%llu waiter=%u.%u\n",
+        return snprintf(line, LINE_BYTES,
+                        "step %llu.%06llu %s model=%d op=%llu waiter=%u.%u place=%d outcome=%s\n",
                         (unsigned long long)(r->ns / NS_PER_S),
                         (unsigned long long)(r->ns % NS_PER_S / NS_PER_US),
                         event_type_text((enum event_type)r->type), (int)r->model,
-                        (unsigned long long)r->op, r->waiter.slot, r->waiter.gen);
+                        (unsigned long long)r->op, r->waiter.slot, r->waiter.gen, (int)r->place,
+                        outcomes[r->outcome]);
     bool notice = r->type == EFFECT_NOTICE;
-    return snprintf(line, LINE_BYTES, "  -> %s%s%s model=%d op=%llu waiter=%u.%u reason=\"%s\"\n",
-                    effect_type_text((enum effect_type)r->type), notice ? " " : "",
-                    notice ? notice_text((enum notice)r->notice) : "", (int)r->model,
-                    (unsigned long long)r->op, r->waiter.slot, r->waiter.gen,
-                    reason_text((enum reason)r->reason));
+    return snprintf(
+        line, LINE_BYTES, "  -> %s%s%s model=%d op=%llu waiter=%u.%u place=%d reason=\"%s\"\n",
+        effect_type_text((enum effect_type)r->type), notice ? " " : "",
+        notice ? notice_text((enum notice)r->notice) : "", (int)r->model, (unsigned long long)r->op,
+        r->waiter.slot, r->waiter.gen, (int)r->place, reason_text((enum reason)r->reason));
 }
 
 static void add(const struct record *r)
@@ -49,7 +56,10 @@ static void add(const struct record *r)
 /* The members of the event that its type uses; see core/event.h. */
 void trace_event(const struct event *ev)
 {
-    struct record r = {.ns = ev->now.ns, .type = (uint8_t)ev->type, .model = CORE_SLOT_NONE};
+    struct record r = {.ns = ev->now.ns,
+                       .type = (uint8_t)ev->type,
+                       .model = CORE_SLOT_NONE,
+                       .place = CORE_SLOT_NONE};
     switch ((int)ev->type) {
     case EVENT_REQUEST_ARRIVED:
         r.model = ev->request.model;
@@ -63,13 +73,36 @@ void trace_event(const struct event *ev)
     case EVENT_MODEL_LOADED:
     case EVENT_MODEL_LOAD_FAILED:
     case EVENT_MODEL_UNLOADED:
+    case EVENT_MODEL_MOVED:
+    case EVENT_MODEL_SUSPENDED:
+    case EVENT_MODEL_RESUMED:
     case EVENT_MODEL_EXITED:
     case EVENT_UPSTREAM_BROKEN:
+    case EVENT_MODEL_ADOPTED:
         r.model = ev->model.model;
         r.op = ev->model.op;
+        r.outcome = (uint8_t)ev->model.outcome;
+        break;
+    case EVENT_LEARNED:
+    case EVENT_FOOTPRINT:
+        r.model = ev->learned.model;
+        r.place = ev->learned.placement;
+        break;
+    case EVENT_BACKEND_DOWN:
+    case EVENT_BACKEND_UP:
+        r.place = ev->backend.backend;
+        break;
+    case EVENT_DEVICE_FOUND:
+    case EVENT_DEVICE_LOST:
+        r.place = ev->found.device;
+        break;
+    case EVENT_DEVICE_SAMPLE:
+        r.place = ev->sample.device;
         break;
     case EVENT_COMMAND:
+    case EVENT_COMMAND_CANCELLED:
         r.model = ev->command.model;
+        r.tag = ev->command.tag;
         break;
     default:
         break;
@@ -79,10 +112,13 @@ void trace_event(const struct event *ev)
 
 void trace_effect(const struct effect *e)
 {
+    bool backend = e->type == EFFECT_BACKEND_PROBE || e->notice == NOTICE_BACKEND_DOWN ||
+                   e->notice == NOTICE_BACKEND_UP;
     add(&(struct record){.tag = e->tag,
                          .op = e->op,
                          .waiter = e->waiter,
                          .model = e->model,
+                         .place = backend ? e->backend : e->device,
                          .type = (uint8_t)e->type,
                          .notice = (uint8_t)e->notice,
                          .reason = (uint8_t)e->reason});
