@@ -83,12 +83,11 @@ static void put_with_port(struct server *s, uint32_t slot, const char *text, str
     static const char name[] = "${PORT}";
     struct buf out = {0};
     const char *at;
-    uint16_t port;
-    int pid;
-    server_model_process(s, slot, &pid, &port);
-    while (port && (at = strstr(text, name))) {
+    struct resident_view its;
+    resident_describe(s, slot, &its);
+    while (its.port && (at = strstr(text, name))) {
         buf_append(&out, text, (size_t)(at - text));
-        buf_printf(&out, "%u", port);
+        buf_printf(&out, "%u", its.port);
         text = at + sizeof(name) - 1;
     }
     buf_text(&out, text);

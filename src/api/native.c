@@ -66,11 +66,10 @@ static void put_model(struct server *s, uint32_t slot, struct buf *b)
         api_put_seconds(b, v.load_ns_mean);
     else
         buf_text(b, "null");
-    int pid;
-    uint16_t port;
-    server_model_process(s, slot, &pid, &port);
-    if (pid)
-        buf_printf(b, ",\"pid\":%d,\"port\":%u", pid, port);
+    struct resident_view its;
+    resident_describe(s, slot, &its);
+    if (its.pid)
+        buf_printf(b, ",\"pid\":%d,\"port\":%u", its.pid, its.port);
     else
         buf_text(b, ",\"pid\":null,\"port\":null");
     buf_text(b, ",\"reason\":");

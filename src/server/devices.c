@@ -7,7 +7,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "gpu/sim.h"
-#include "server/residents/process.h"
+#include "server/residents/residents.h"
 #include "server/server.h"
 
 struct device_reader {
@@ -37,33 +37,16 @@ static void read_device(uv_work_t *work)
     r->failed = sim_read(r->folder, &r->reading, &r->err) < 0;
 }
 
-/* The model whose process (or a descendant of it) it is. */
-static uint32_t owner_of(const struct server *s, pid_t pid)
-{
-    for (uint32_t i = 0; i < s->roster.count; i++) {
-        const struct instance *in = s->roster.entries[i].instance;
-        if (in && in->child && child_pid(in->child) == pid)
-            return i;
-    }
-    for (uint32_t i = 0; i < s->roster.count; i++) {
-        const struct instance *in = s->roster.entries[i].instance;
-        if (in && in->child && child_owns(in->child, pid))
-            return i;
-    }
-    return CORE_SLOT_NONE;
-}
-
 static void report(struct device_reader *r)
 {
     struct server *s = r->devices->server;
+    struct resident_claim claims[SIM_CLAIMS_MAX];
     struct sample_use uses[SIM_CLAIMS_MAX];
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < r->reading.claim_count; i++) {
-        uint32_t model = owner_of(s, r->reading.claims[i].pid);
-        if (model != CORE_SLOT_NONE)
-            uses[count++] =
-                (struct sample_use){.model = model, .bytes = r->reading.claims[i].bytes};
-    }
+    for (uint32_t i = 0; i < r->reading.claim_count; i++)
+        claims[i] = (struct resident_claim){.pid = r->reading.claims[i].pid,
+                                            .bytes = r->reading.claims[i].bytes};
+    uint32_t count =
+        resident_uses(s, r->index, claims, r->reading.claim_count, uses, SIM_CLAIMS_MAX);
     runner_event(&s->runner, (struct event){.type = EVENT_DEVICE_SAMPLE,
                                             .sample = {.device = r->index,
                                                        .taken = {r->taken_ns},

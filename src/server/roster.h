@@ -1,7 +1,7 @@
 /* roster.h: which model has which slot in the core, and which configuration is in force.
  *
  * A name keeps its slot for the daemon's life, or until the core has retired it. A configuration is
- * counted: exchanges and instances hold the one that they began with. */
+ * counted: exchanges and residents hold the one that they began with. */
 #ifndef SERVER_ROSTER_H
 #define SERVER_ROSTER_H
 
@@ -13,8 +13,8 @@
 
 #define ROSTER_MODELS_MAX (2 * CONFIG_MODELS_MAX) /* a reload may replace them all */
 
-struct instance;
 struct origin;
+struct resident;
 
 struct config_ref {
     uint32_t refs;
@@ -27,7 +27,7 @@ struct config_ref {
 struct roster_entry {
     char *id;       /* owned; NULL: a free slot */
     uint32_t index; /* in the present configuration; CORE_SLOT_NONE: not in it any more */
-    struct instance *instance; /* the running server, or NULL */
+    struct resident *resident; /* its server, or NULL; see residents/resident.h */
     char *last_error; /* owned; why the last load failed, with the end of its log; or NULL */
 };
 

@@ -10,7 +10,6 @@
 #include "server/devices.h"
 #include "server/notices.h"
 #include "server/proxy/exchange.h"
-#include "server/residents/process.h"
 #include "server/server.h"
 #include "server/trace.h"
 
@@ -43,26 +42,6 @@ static void do_refuse(struct server *s, const struct effect *e)
     decisions_note(s, e);
     notices_waiter(s, "refused", e);
     exchange_refused(s, e);
-}
-
-static void do_load(struct server *s, const struct effect *e)
-{
-    instance_load(s, e->model, e->op, e->devices);
-}
-
-static void do_abort(struct server *s, const struct effect *e)
-{
-    instance_abort(s, e->model, e->op);
-}
-
-static void do_unload(struct server *s, const struct effect *e)
-{
-    instance_unload(s, e->model, e->op);
-}
-
-static void do_kill(struct server *s, const struct effect *e)
-{
-    instance_kill(s, e->model, e->op);
 }
 
 static void do_sample_now(struct server *s, const struct effect *e)
@@ -101,8 +80,7 @@ static void do_command_done(struct server *s, const struct effect *e)
     exchange_command_done(s, e);
 }
 
-/* The daemon has no leases and no backends that move or suspend yet, so that none of these comes.
- */
+/* The daemon has no leases yet, so that none of these comes. */
 static void do_unexpected(struct server *s, const struct effect *e)
 {
     (void)s;
@@ -124,16 +102,16 @@ static void (*const actions[])(struct server *s, const struct effect *e) = {
     [EFFECT_LEASE_GRANT] = do_unexpected,
     [EFFECT_LEASE_REVOKE] = do_unexpected,
     [EFFECT_LEASE_END] = do_unexpected,
-    [EFFECT_MOVE] = do_unexpected,
-    [EFFECT_SUSPEND] = do_unexpected,
-    [EFFECT_RESUME] = do_unexpected,
-    [EFFECT_BACKEND_PROBE] = do_unexpected,
+    [EFFECT_MOVE] = resident_move,
+    [EFFECT_SUSPEND] = resident_suspend,
+    [EFFECT_RESUME] = resident_resume,
+    [EFFECT_BACKEND_PROBE] = resident_probe,
     [EFFECT_TRACE] = do_unexpected,
     [EFFECT_LEARNED] = do_nothing,
-    [EFFECT_LOAD] = do_load,
-    [EFFECT_ABORT] = do_abort,
-    [EFFECT_UNLOAD] = do_unload,
-    [EFFECT_KILL] = do_kill,
+    [EFFECT_LOAD] = resident_load,
+    [EFFECT_ABORT] = resident_abort,
+    [EFFECT_UNLOAD] = resident_unload,
+    [EFFECT_KILL] = resident_kill,
     [EFFECT_SAMPLE_NOW] = do_sample_now,
     [EFFECT_COMMAND_DONE] = do_command_done,
     [EFFECT_MODEL_RETIRED] = do_retired,
@@ -287,6 +265,16 @@ void runner_command(struct runner *r, uint64_t tag, uint32_t model, enum command
     runner_event(r,
                  (struct event){.type = EVENT_COMMAND,
                                 .command = {.tag = tag, .model = model, .what = what, .why = why}});
+}
+
+void runner_move(struct runner *r, uint64_t tag, uint32_t model, uint32_t placement)
+{
+    runner_event(r, (struct event){.type = EVENT_COMMAND,
+                                   .command = {.tag = tag,
+                                               .model = model,
+                                               .what = COMMAND_MOVE,
+                                               .why = REASON_COMMAND,
+                                               .placement = placement}});
 }
 
 void runner_close(struct runner *r)

@@ -40,5 +40,6 @@ void runner_close(struct runner *r);
 void runner_request_ended(struct runner *r, struct id waiter, enum ended how);
 void runner_command(struct runner *r, uint64_t tag, uint32_t model, enum command what,
                     enum reason why);
+void runner_move(struct runner *r, uint64_t tag, uint32_t model, uint32_t placement);
 
 #endif

@@ -20,6 +20,7 @@
 #include "server/process/children.h"
 #include "server/profiles.h"
 #include "server/proxy/body.h"
+#include "server/residents/residents.h"
 #include "server/resolver.h"
 #include "server/roster.h"
 #include "server/route.h"
@@ -53,6 +54,7 @@ struct server {
     struct tls_context *tls_client; /* owned; NULL until it is needed */
     struct roster roster;
     struct runner runner;
+    struct residents residents;
     struct body_budget bodies;
     struct children *children;
     struct devices *devices;
@@ -99,7 +101,5 @@ void server_drained(struct server *s);
 void server_preload_next(struct server *s);
 /* Path of a model's log file; the caller frees it. */
 char *server_log_path(const struct server *s, const char *id);
-/* Main process and port of a model's server; 0, 0 when there is none. */
-void server_model_process(const struct server *s, uint32_t slot, int *ret_pid, uint16_t *ret_port);
 
 #endif

@@ -12,7 +12,6 @@
 #include "server/proxy/relay.h"
 #include "server/proxy/scanner.h"
 #include "server/proxy/upstream.h"
-#include "server/residents/process.h"
 #include "server/server.h"
 #include "server/traffic.h"
 

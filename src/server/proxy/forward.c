@@ -11,7 +11,7 @@
 #include "server/proxy/client.h"
 #include "server/proxy/relay.h"
 #include "server/proxy/upstream.h"
-#include "server/residents/process.h"
+#include "server/residents/residents.h"
 #include "server/server.h"
 
 /* When a paused client may go on sending. */
@@ -192,8 +192,7 @@ static struct origin *origin_of(const struct exchange *ex)
 {
     if (ex->peer)
         return peers_origin(ex->server, ex->config, ex->peer);
-    struct instance *in = instance_ready(ex->server, ex->slot);
-    return in ? in->origin : NULL;
+    return resident_origin(ex->server, ex->slot);
 }
 
 /* Back into the queue, once: its server was not there to take it. */
@@ -270,9 +269,7 @@ void exchange_upstream_connected(struct exchange *ex, int error)
         return;
     }
     if (error == UV_ECONNREFUSED && !ex->peer)
-        runner_event(&ex->server->runner,
-                     (struct event){.type = EVENT_UPSTREAM_BROKEN,
-                                    .model = {.model = ex->slot, .why = REASON_BROKEN}});
+        resident_refused(ex->server, ex->slot);
     if (error != UV_ECONNREFUSED || !bounce(ex))
         exchange_fail_upstream(ex,
                                error == UV_ECONNREFUSED ? ERR_UPSTREAM_REFUSED : ERR_UPSTREAM_ERROR,

@@ -11,7 +11,7 @@
 #include "server/proxy/client.h"
 #include "server/proxy/paths.h"
 #include "server/proxy/scanner.h"
-#include "server/residents/process.h"
+#include "server/residents/residents.h"
 #include "server/server.h"
 #include "server/traffic.h"
 
@@ -98,7 +98,7 @@ static bool is_websocket(const struct exchange *ex)
 static void pass_by(struct exchange *ex)
 {
     struct buf text = {0};
-    if (instance_ready(ex->server, ex->slot)) {
+    if (resident_origin(ex->server, ex->slot)) {
         traffic_begin(ex);
         exchange_forward(ex);
         return;

@@ -30,8 +30,8 @@ static bool bindable(uint16_t port)
 static bool given(const struct server *s, uint16_t port)
 {
     for (uint32_t i = 0; i < s->roster.count; i++) {
-        const struct instance *in = s->roster.entries[i].instance;
-        if (in && in->port == port)
+        const struct resident *r = s->roster.entries[i].resident;
+        if (r && instance_has_port(r, port))
             return true;
     }
     return false;

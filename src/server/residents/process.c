@@ -28,6 +28,16 @@
 
 static void feed(struct instance *in, enum process_event ev);
 
+static struct roster_entry *entry_of(const struct instance *in)
+{
+    return &in->resident.server->roster.entries[in->resident.slot];
+}
+
+static const char *id_of(const struct instance *in)
+{
+    return roster_id(&in->resident.server->roster, in->resident.slot);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     feed(timer->data, PROCESS_TIMER);
@@ -40,21 +50,18 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void instance_release(struct instance *in)
 {
-    struct roster_entry *e = &in->server->roster.entries[in->slot];
-    if (e->instance == in)
-        e->instance = NULL;
     if (in->stop) {
         child_kill(in->stop); /* its end calls this again */
         return;
     }
-    tails_end(in->server, in->log_path);
+    tails_end(in->resident.server, in->log_path);
     if (in->prober)
         probe_cancel(in->prober);
     in->origin->open = false;
     upstream_drop_idle(in->origin);
     origin_put(in->origin);
     uv_close((uv_handle_t *)in->timer, on_timer_closed);
-    config_ref_put(in->config);
+    resident_fini(&in->resident);
     free(in->log_path);
     free(in->failure);
     free(in);
@@ -102,7 +109,7 @@ static char *log_tail(const struct instance *in)
 /* Engines say it in many ways, and all of them in these words. */
 static enum reason why_it_failed(const struct instance *in)
 {
-    const char *error = in->server->roster.entries[in->slot].last_error;
+    const char *error = entry_of(in)->last_error;
     if (error && (strcasestr(error, "out of memory") || strcasestr(error, "outofmemory")))
         return REASON_OUT_OF_MEMORY;
     return REASON_LOAD_FAILED;
@@ -121,7 +128,7 @@ static char *describe_end(const struct instance *in)
 
 static void remember_failure(struct instance *in)
 {
-    struct roster_entry *e = &in->server->roster.entries[in->slot];
+    struct roster_entry *e = entry_of(in);
     char *what = describe_end(in), *tail = log_tail(in);
     free(e->last_error);
     e->last_error =
@@ -133,15 +140,6 @@ static void remember_failure(struct instance *in)
     free(tail);
 }
 
-static void complete(struct instance *in, enum event_type type, uint64_t op, enum reason why,
-                     bool stuck)
-{
-    runner_event(
-        &in->server->runner,
-        (struct event){.type = type,
-                       .model = {.op = op, .model = in->slot, .why = why, .stuck = stuck}});
-}
-
 static void on_probe(void *arg, bool ready)
 {
     struct instance *in = arg;
@@ -151,7 +149,7 @@ static void on_probe(void *arg, bool ready)
 
 static void start_probe(struct instance *in)
 {
-    in->prober = probe_start(in->origin, in->model->check_endpoint, on_probe, in);
+    in->prober = probe_start(in->origin, in->resident.model->check_endpoint, on_probe, in);
 }
 
 /* Runs cmdStop, if there is one; otherwise asks by signal. */
@@ -159,7 +157,7 @@ static void ask_to_stop(struct instance *in)
 {
     upstream_drop_idle(in->origin);
     exchange_end_uncounted(in->origin);
-    if (in->model->stop_argv.count)
+    if (in->resident.model->stop_argv.count)
         instance_run_stop(in);
     else
         child_signal(in->child, SIGTERM);
@@ -175,7 +173,7 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
         start_probe(in);
         break;
     case PROCESS_DO_TIMER:
-        uv_update_time(in->server->loop);
+        uv_update_time(in->resident.server->loop);
         uv_timer_start(in->timer, on_timer, (delay_ns + NS_PER_MS - 1) / NS_PER_MS, 0);
         break;
     case PROCESS_DO_TERM:
@@ -188,27 +186,22 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
             child_kill(in->child);
         break;
     case PROCESS_DO_LOADED:
-        log_info(roster_id(&in->server->roster, in->slot), "ready pid=%d port=%u", instance_pid(in),
-                 in->port);
-        complete(in, EVENT_MODEL_LOADED, in->load_op, REASON_NONE, false);
+        log_info(id_of(in), "ready pid=%d port=%u", instance_pid(in), in->port);
+        resident_complete(&in->resident, RESIDENT_DONE, REASON_NONE, 0);
         break;
     case PROCESS_DO_LOAD_FAILED:
         remember_failure(in);
-        /* What cannot be ended may still be there; the model is rid of it. */
-        in->server->roster.entries[in->slot].instance = NULL;
-        complete(in, EVENT_MODEL_LOAD_FAILED, in->load_op, why_it_failed(in), false);
-        break;
-    case PROCESS_DO_UNLOADED:
-        complete(in, EVENT_MODEL_UNLOADED, in->unload_op, REASON_NONE, false);
+        resident_complete(&in->resident, RESIDENT_FAILED, why_it_failed(in), 0);
         break;
     case PROCESS_DO_STUCK:
-        complete(in, EVENT_MODEL_UNLOADED, in->unload_op, REASON_STUCK, true);
+        resident_complete(&in->resident, RESIDENT_STUCK, REASON_NONE, 0);
         break;
     case PROCESS_DO_BROKEN:
-        complete(in, EVENT_UPSTREAM_BROKEN, 0, REASON_EXITED, false);
+        resident_complete(&in->resident, RESIDENT_BROKEN, REASON_EXITED, 0);
         break;
+    case PROCESS_DO_UNLOADED:
     case PROCESS_DO_EXITED:
-        complete(in, EVENT_MODEL_EXITED, 0, REASON_EXITED, false);
+        resident_complete(&in->resident, RESIDENT_GONE, REASON_NONE, 0);
         break;
     }
 }
@@ -225,7 +218,7 @@ static void on_spawned(void *owner, struct child *c, pid_t pid)
 {
     struct instance *in = owner;
     (void)c;
-    log_info(roster_id(&in->server->roster, in->slot), "started pid=%d port=%u", pid, in->port);
+    log_info(id_of(in), "started pid=%d port=%u", pid, in->port);
     feed(in, PROCESS_SPAWNED);
 }
 
@@ -244,8 +237,7 @@ static void on_exited(void *owner, struct child *c, int wait_status)
     (void)c;
     in->exited = true;
     in->wait_status = wait_status;
-    log_info(roster_id(&in->server->roster, in->slot), "process ended %s=%d",
-             WIFSIGNALED(wait_status) ? "signal" : "status",
+    log_info(id_of(in), "process ended %s=%d", WIFSIGNALED(wait_status) ? "signal" : "status",
              WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
     upstream_drop_idle(in->origin);
     feed(in, PROCESS_EXITED);
@@ -256,8 +248,6 @@ static void on_gone(void *owner, struct child *c)
     struct instance *in = owner;
     (void)c;
     in->child = NULL;
-    /* It is no longer the model's when the core hears of it: the core may load anew at once. */
-    in->server->roster.entries[in->slot].instance = NULL;
     feed(in, PROCESS_GONE);
     instance_release(in);
 }
@@ -295,72 +285,56 @@ static int64_t prepare_log(const char *path)
     return rc == 0 ? 0 : st.st_size;
 }
 
-void instance_load(struct server *s, uint32_t slot, uint64_t op, uint32_t devices)
+static struct instance *instance_of(struct resident *r)
 {
-    struct roster_entry *e = &s->roster.entries[slot];
-    must(e->instance == NULL);
-    const struct config_model *model = roster_model(&s->roster, slot);
-    must(model != NULL);
+    return container_of(r, struct instance, resident);
+}
+
+static void load(struct server *s, uint32_t slot, const struct resident_order *order)
+{
     struct instance *in = alloc_zeroed(1, sizeof(*in));
-    *in = (struct instance){.server = s,
-                            .slot = slot,
-                            .config = config_ref_get(s->roster.current),
-                            .model = model,
-                            .load_op = op,
-                            .devices = devices,
-                            .origin = origin_new(s),
-                            .log_path = server_log_path(s, model->id),
-                            .timer = alloc_zeroed(1, sizeof(uv_timer_t))};
+    resident_begin(&in->resident, &resident_process, s, slot, order);
+    const struct config_model *model = in->resident.model;
+    in->origin = origin_new(s);
     in->origin->connect_timeout_ns = model->connect_timeout_ns;
     in->origin->tls_timeout_ns = model->tls_timeout_ns;
     in->origin->header_timeout_ns = model->header_timeout_ns;
     in->origin->idle_timeout_ns = model->idle_timeout_ns;
+    in->timer = alloc_zeroed(1, sizeof(uv_timer_t));
     uv_timer_init(s->loop, in->timer);
     in->timer->data = in;
+    in->log_path = server_log_path(s, model->id);
     in->log_start = prepare_log(in->log_path);
     tails_begin(s, in->log_path, in->log_start);
     process_init(&in->process, model->check_endpoint[0] != '\0');
-    e->instance = in;
     feed(in, PROCESS_LOAD);
 }
 
-static struct instance *find(struct server *s, uint32_t slot)
+static void abort_load(struct resident *r)
 {
-    struct instance *in = s->roster.entries[slot].instance;
-    must(in != NULL);
-    return in;
+    instance_of(r)->aborted = true;
+    feed(instance_of(r), PROCESS_ABORT);
 }
 
-void instance_abort(struct server *s, uint32_t slot, uint64_t op)
+static void unload(struct resident *r)
 {
-    struct instance *in = s->roster.entries[slot].instance;
-    if (!in)
-        return; /* its LOAD_FAILED is already on its way */
-    must(in->load_op == op);
-    in->aborted = true;
-    feed(in, PROCESS_ABORT);
+    feed(instance_of(r), PROCESS_UNLOAD);
 }
 
-void instance_unload(struct server *s, uint32_t slot, uint64_t op)
+static void kill_it(struct resident *r)
 {
-    struct instance *in = find(s, slot);
-    in->unload_op = op;
-    feed(in, PROCESS_UNLOAD);
+    feed(instance_of(r), PROCESS_KILL);
 }
 
-void instance_kill(struct server *s, uint32_t slot, uint64_t op)
+static struct origin *origin(struct resident *r)
 {
-    struct instance *in = s->roster.entries[slot].instance;
-    if (!in)
-        return;
-    must(in->unload_op == op);
-    feed(in, PROCESS_KILL);
+    struct instance *in = instance_of(r);
+    return in->process.phase == PROCESS_READY && !in->exited ? in->origin : NULL;
 }
 
-struct instance *instance_ready(struct server *s, uint32_t slot)
+static void refused(struct resident *r)
 {
-    struct instance *in = s->roster.entries[slot].instance;
-    return in && in->process.phase == PROCESS_READY && !in->exited ? in : NULL;
+    resident_complete(r, RESIDENT_BROKEN, REASON_BROKEN, 0);
 }
 
 int instance_pid(const struct instance *in)
@@ -368,9 +342,40 @@ int instance_pid(const struct instance *in)
     return in->child ? (int)child_pid(in->child) : 0;
 }
 
-void server_model_process(const struct server *s, uint32_t slot, int *ret_pid, uint16_t *ret_port)
+bool instance_has_port(const struct resident *r, uint16_t port)
 {
-    const struct instance *in = s->roster.entries[slot].instance;
-    *ret_pid = in ? instance_pid(in) : 0;
-    *ret_port = *ret_pid ? in->port : 0;
+    return r->ops == &resident_process &&
+           container_of(r, const struct instance, resident)->port == port;
 }
+
+static void describe(const struct resident *r, struct resident_view *ret)
+{
+    const struct instance *in = container_of(r, const struct instance, resident);
+    ret->pid = instance_pid(in);
+    ret->port = ret->pid ? in->port : 0;
+}
+
+/* What its whole tree uses. */
+static uint64_t uses(struct resident *r, uint32_t device, struct resident_claim *claims,
+                     uint32_t count)
+{
+    struct instance *in = instance_of(r);
+    uint64_t sum = 0;
+    (void)device;
+    for (uint32_t i = 0; i < count; i++) {
+        if (claims[i].slot == CORE_SLOT_NONE && in->child && child_owns(in->child, claims[i].pid))
+            claims[i].slot = r->slot;
+        sum += claims[i].slot == r->slot ? claims[i].bytes : 0;
+    }
+    return sum;
+}
+
+const struct resident_ops resident_process = {.word = "process",
+                                              .load = load,
+                                              .abort = abort_load,
+                                              .unload = unload,
+                                              .kill = kill_it,
+                                              .origin = origin,
+                                              .refused = refused,
+                                              .uses = uses,
+                                              .describe = describe};

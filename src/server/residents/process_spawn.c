@@ -52,7 +52,7 @@ static bool find_address(struct instance *in)
     char port[8];
     struct err err = {0};
     snprintf(port, sizeof(port), "%u", in->port);
-    char *url = replace(in->model->proxy, "${PORT}", port);
+    char *url = replace(in->resident.model->proxy, "${PORT}", port);
     bool ok = origin_locate(in->origin, url, &err) == 0;
     if (ok)
         in->port = in->origin->port;
@@ -74,8 +74,8 @@ static char *safe_name(const char *id)
 
 void instance_spawn(struct instance *in)
 {
-    struct server *s = in->server;
-    const struct config_model *m = in->model;
+    struct server *s = in->resident.server;
+    const struct config_model *m = in->resident.model;
     if (m->argv.count == 0) {
         instance_cannot_start(in, alloc_text("it has no cmd"));
         return;
@@ -88,7 +88,7 @@ void instance_spawn(struct instance *in)
         return;
     char **argv = expand(&m->argv, in, 0), **env = expand(&m->env, in, 1);
     char *name = safe_name(m->id);
-    char *folders = devices_sim_folders(s->devices, in->devices);
+    char *folders = devices_sim_folders(s->devices, in->resident.devices);
     if (folders)
         env[m->env.count] = alloc_printf("WHARF_SIM_FOLDER=%s", folders);
     free(folders);
@@ -137,13 +137,14 @@ void instance_run_stop(struct instance *in)
 {
     static const struct child_ops ops = {on_stop_spawned, on_stop_failed, on_stop_exited,
                                          on_stop_gone};
-    char **argv = expand(&in->model->stop_argv, in, 0), **env = expand(&in->model->env, in, 0);
-    char *id = safe_name(in->model->id), *name = alloc_printf("%s-stop", id);
+    char **argv = expand(&in->resident.model->stop_argv, in, 0),
+         **env = expand(&in->resident.model->env, in, 0);
+    char *id = safe_name(in->resident.model->id), *name = alloc_printf("%s-stop", id);
     struct child_spec spec = {.argv = (const char *const *)argv,
                               .env = (const char *const *)env,
                               .name = name,
                               .log_path = in->log_path};
-    in->stop = children_spawn(in->server->children, &spec, &ops, in);
+    in->stop = children_spawn(in->resident.server->children, &spec, &ops, in);
     free_list(argv);
     free_list(env);
     free(name);
