@@ -173,9 +173,19 @@ static void run_op(struct server *s, struct exchange *ex, const struct model_op 
         api_fail_reason(ex, slot, REASON_NOT_POSSIBLE);
         return;
     }
-    if (query_flag(ex, "wait", true)) {
+    uint32_t placement = CORE_SLOT_NONE;
+    if (what == COMMAND_MOVE && !api_read_placement(s, ex, slot, &placement))
+        return;
+    bool waits = query_flag(ex, "wait", true);
+    if (waits)
         ex->slot = slot;
+    if (waits && what == COMMAND_MOVE) {
+        exchange_move(ex, slot, placement, answer_op);
+    } else if (waits) {
         exchange_command(ex, slot, what, answer_op);
+    } else if (what == COMMAND_MOVE) {
+        runner_move(&s->runner, SERVER_TAG_NOBODY, slot, placement);
+        answer_begun(s, ex, slot);
     } else {
         runner_command(&s->runner, SERVER_TAG_NOBODY, slot, what, REASON_COMMAND);
         answer_begun(s, ex, slot);

@@ -27,4 +27,9 @@ void mapping_fini(struct mapping *m);
 struct core_wish *mapping_wishes(const struct config *c, const struct config_mode *mode,
                                  const uint32_t *slots);
 
+/* What a model's placement is called; model: its index in c. NULL: it has no such one. */
+const char *mapping_placement_name(const struct config *c, uint32_t model, uint32_t placement);
+/* The placement of that name; CORE_SLOT_NONE when there is none. */
+uint32_t mapping_placement_find(const struct config *c, uint32_t model, const char *device);
+
 #endif

@@ -126,11 +126,34 @@ static void maps_a_matrix(void **state)
     config_free(c);
 }
 
+/* Each placement that the core gets has a name, in its order, and is found by it. */
+static void names_placements(void **state)
+{
+    static const char *const wanted[][CORE_PLACEMENTS_MAX] = {{"gpu"}, {"gpu", "x", "y"}, {NULL}};
+    struct config *c = load(policies);
+    struct mapping m;
+    (void)state;
+    mapping_init(&m, c, NULL, c->model_count, true);
+    for (uint32_t i = 0; i < countof(wanted); i++) {
+        uint32_t count = 0;
+        for (; wanted[i][count]; count++) {
+            assert_string_equal(mapping_placement_name(c, i, count), wanted[i][count]);
+            assert_int_equal(mapping_placement_find(c, i, wanted[i][count]), count);
+        }
+        assert_int_equal(m.models[i].placement_count, count);
+        assert_null(mapping_placement_name(c, i, count));
+        assert_int_equal(mapping_placement_find(c, i, "nowhere"), CORE_SLOT_NONE);
+    }
+    mapping_fini(&m);
+    config_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps_policies),
         cmocka_unit_test(maps_wishes),
+        cmocka_unit_test(names_placements),
         cmocka_unit_test(maps_a_matrix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

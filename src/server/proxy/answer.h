@@ -50,6 +50,9 @@ void exchange_command(struct exchange *ex, uint32_t slot, enum command what,
 /* COMMAND_KEEP: the model's ttl until it is unloaded next; UINT64_MAX: never for being idle. */
 void exchange_keep(struct exchange *ex, uint32_t slot, uint64_t ttl_ns,
                    void (*on_done)(struct exchange *ex));
+/* COMMAND_MOVE, to that placement. */
+void exchange_move(struct exchange *ex, uint32_t slot, uint32_t placement,
+                   void (*on_done)(struct exchange *ex));
 /* What a refusal tells the client: fills *ret, with its detail in text. */
 void exchange_describe(struct server *s, const struct effect *e, struct problem *ret,
                        struct buf *text);

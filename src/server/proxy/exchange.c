@@ -353,6 +353,18 @@ void exchange_keep(struct exchange *ex, uint32_t slot, uint64_t ttl_ns,
                   on_done);
 }
 
+void exchange_move(struct exchange *ex, uint32_t slot, uint32_t placement,
+                   void (*on_done)(struct exchange *ex))
+{
+    start_command(ex,
+                  (struct event){.type = EVENT_COMMAND,
+                                 .command = {.model = slot,
+                                             .what = COMMAND_MOVE,
+                                             .why = REASON_COMMAND,
+                                             .placement = placement}},
+                  on_done);
+}
+
 void exchange_command_done(struct server *s, const struct effect *e)
 {
     struct exchange *ex = exchange_find(s, e->tag);
