@@ -13,14 +13,16 @@
 #include "backend/process.h"
 #include "base/alloc.h"
 #include "base/log.h"
+#include "server/call.h"
 #include "server/devices.h"
 #include "server/origin.h"
 #include "server/proxy/exchange.h"
 #include "server/proxy/upstream.h"
 #include "server/residents/ports.h"
-#include "server/residents/probe.h"
 #include "server/server.h"
 
+/* A server that accepts and never answers costs one attempt, and no more. */
+#define PROBE_NS_MAX (2 * NS_PER_S)
 /* How much of a model's log goes into the error that its clients get. */
 #define LOG_TAIL_BYTES 1024
 /* A model's log is put aside at the next start when it is larger. */
@@ -55,8 +57,8 @@ void instance_release(struct instance *in)
         return;
     }
     tails_end(in->resident.server, in->log_path);
-    if (in->prober)
-        probe_cancel(in->prober);
+    if (in->probe)
+        call_cancel(in->probe);
     in->origin->open = false;
     upstream_drop_idle(in->origin);
     origin_put(in->origin);
@@ -140,16 +142,18 @@ static void remember_failure(struct instance *in)
     free(tail);
 }
 
-static void on_probe(void *arg, bool ready)
+static void on_probe(void *arg, const struct call_answer *a)
 {
     struct instance *in = arg;
-    in->prober = NULL;
-    feed(in, ready ? PROCESS_PROBE_OK : PROCESS_PROBE_FAILED);
+    in->probe = NULL;
+    feed(in, a->error == 0 && a->status == 200 ? PROCESS_PROBE_OK : PROCESS_PROBE_FAILED);
 }
 
 static void start_probe(struct instance *in)
 {
-    in->prober = probe_start(in->origin, in->resident.model->check_endpoint, on_probe, in);
+    const struct call_spec spec = {
+        .method = "GET", .path = in->resident.model->check_endpoint, .timeout_ns = PROBE_NS_MAX};
+    in->probe = call_start(in->origin, &spec, on_probe, in);
 }
 
 /* Runs cmdStop, if there is one; otherwise asks by signal. */

@@ -13,17 +13,17 @@
 #include "server/process/children.h"
 #include "server/residents/resident.h"
 
+struct call;
 struct origin;
-struct prober;
 struct server;
 
 struct instance {
     struct resident resident;
     struct process process;
-    struct child *child;   /* NULL before the spawn and after it has gone */
-    struct child *stop;    /* cmdStop, while it runs; ended with the instance */
-    struct prober *prober; /* NULL: no probe under way */
-    uv_timer_t *timer;     /* owned; freed when closed */
+    struct child *child; /* NULL before the spawn and after it has gone */
+    struct child *stop;  /* cmdStop, while it runs; ended with the instance */
+    struct call *probe;  /* of the check endpoint; NULL: none is under way */
+    uv_timer_t *timer;   /* owned; freed when closed */
     uint16_t port;
     struct origin *origin; /* counted; where its server listens; open while it is ready */
     char *log_path;        /* owned */
