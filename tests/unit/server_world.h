@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "server/devices.h"
 #include "server/parts.h"
+#include "server/proxy/client.h"
 #include "server/server.h"
 
 static inline void server_world_expired(struct timeout *t, enum timeout_kind kind)
@@ -49,6 +50,9 @@ static inline struct server *server_world_new(const char *config)
 
 static inline void server_world_free(struct server *s)
 {
+    struct link *n, *next;
+    list_each_safe(n, next, &s->clients)
+        client_drop(list_entry(n, struct client, link));
     timeouts_close(&s->timeouts);
     stream_hub_close(&s->hub);
     for (uint32_t i = server_part_count; i-- > 0;)
