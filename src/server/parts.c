@@ -300,6 +300,7 @@ const struct part server_parts[] = {
      .fini = fini_devices},
     {.name = "modes", .start = start_modes, .reload = modes_reload, .fini = fini_modes},
     {.name = "profiles", .reload = profiles_reload, .fini = profiles_fini},
+    {.name = "boot", .gate = true, .init = boot_init, .close = boot_close},
     {.name = "deciding", .start = start_deciding},
     {.name = "listeners",
      .open = open_listeners,

@@ -2,6 +2,7 @@
 #ifndef SERVER_PARTS_H
 #define SERVER_PARTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -13,6 +14,7 @@ struct server;
 /* Any of the functions may be NULL. */
 struct part {
     const char *name;
+    bool gate; /* what stands from here on starts when nobody holds the boot any more (boot.h) */
     /* What cannot fail, so that close and fini find it whatever the start comes to. There is no
      * configuration yet but that of the options. */
     void (*init)(struct server *s);

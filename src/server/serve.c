@@ -53,6 +53,7 @@ void server_stop(struct server *s)
     else
         log_info(NULL, "stopping");
     s->stopping = true;
+    boot_stop(s);
     listeners_close(s->listeners);
     peers_drain(s, grace);
     runner_event(&s->runner, (struct event){.type = EVENT_DRAIN, .drain = {.grace_ns = grace}});
@@ -187,16 +188,19 @@ static void init(struct server *s, const struct serve_options *options)
     uv_check_init(s->loop, &s->check);
 }
 
+static void on_boot_failed(struct server *s)
+{
+    s->failed = s->closed = true;
+    close_all(s);
+}
+
 static int start(struct server *s, struct err *err)
 {
     for (uint32_t i = 0; i < server_part_count; i++)
         if (server_parts[i].open && server_parts[i].open(s, err) < 0)
             return -1;
     start_signals(s);
-    for (uint32_t i = 0; i < server_part_count; i++)
-        if (server_parts[i].start && server_parts[i].start(s, err) < 0)
-            return -1;
-    return 0;
+    return boot_start(s, server_parts, server_part_count, on_boot_failed, err);
 }
 
 static void fini(struct server *s)
@@ -227,6 +231,7 @@ int serve_run(const struct serve_options *options)
         close_all(&server);
     }
     uv_run(server.loop, UV_RUN_DEFAULT);
+    started &= !server.failed;
     if (started)
         log_info(NULL, "stopped");
     fini(&server);

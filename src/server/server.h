@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "core/core.h"
 #include "http/head.h"
+#include "server/boot.h"
 #include "server/captures.h"
 #include "server/changes.h"
 #include "server/decisions.h"
@@ -53,6 +54,7 @@ struct server {
     struct resolver resolver;
     struct tls_context *tls_client; /* owned; NULL until it is needed */
     struct roster roster;
+    struct boot boot;
     struct runner runner;
     struct residents residents;
     struct body_budget bodies;
@@ -81,6 +83,7 @@ struct server {
     uint64_t started_ns, started_wall_ns;
     uint32_t client_count, preload_next;
     bool preload_running, stopping, drained, leaving, closed;
+    bool failed; /* a part could not be started once the loop ran */
     uv_signal_t signals[3];
     uv_check_t check;
     uv_timer_t last_resort;

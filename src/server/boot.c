@@ -1,0 +1,107 @@
+#include "server/boot.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "server/parts.h"
+#include "server/server.h"
+
+void boot_init(struct server *s)
+{
+    s->boot = (struct boot){.parts = NULL};
+    uv_timer_init(s->loop, &s->boot.timer);
+}
+
+/* Up to the gate, where that is still closed. */
+static int start_parts(struct server *s, struct err *err)
+{
+    struct boot *b = &s->boot;
+    for (; b->next < b->count; b->next++) {
+        const struct part *p = &b->parts[b->next];
+        if (p->gate && b->hold_count) {
+            b->waits = true;
+            return 0;
+        }
+        b->over |= p->gate;
+        if (p->start && p->start(s, err) < 0)
+            return -1;
+    }
+    b->over = true;
+    return 0;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct server *s = container_of(timer, struct server, boot.timer);
+    struct boot *b = &s->boot;
+    struct err err = {0};
+    for (uint32_t i = 0; i < b->hold_count; i++)
+        log_warn(NULL, "not waited for any longer at the start: %s", b->holds[i]);
+    b->hold_count = 0;
+    b->waits = false;
+    if (b->over || start_parts(s, &err) == 0)
+        return;
+    log_set_output(STDERR_FILENO, LOG_DEBUG);
+    log_error(NULL, "cannot start: %s", err.text);
+    b->over = true;
+    b->on_failed(s);
+}
+
+static uint32_t find(const struct boot *b, const char *who)
+{
+    uint32_t i = 0;
+    while (i < b->hold_count && strcmp(b->holds[i], who) != 0)
+        i++;
+    return i;
+}
+
+void boot_hold(struct server *s, const char *who)
+{
+    struct boot *b = &s->boot;
+    if (b->over)
+        return;
+    must(b->hold_count < BOOT_HOLDS_MAX && find(b, who) == b->hold_count);
+    b->holds[b->hold_count++] = who;
+}
+
+void boot_release(struct server *s, const char *who)
+{
+    struct boot *b = &s->boot;
+    uint32_t i = find(b, who);
+    if (i == b->hold_count)
+        return; /* it was not waited for any longer */
+    b->holds[i] = b->holds[--b->hold_count];
+    if (b->hold_count == 0 && b->waits)
+        uv_timer_start(&b->timer, on_timer, 0, 0);
+}
+
+int boot_start(struct server *s, const struct part *parts, uint32_t count,
+               void (*on_failed)(struct server *s), struct err *err)
+{
+    struct boot *b = &s->boot;
+    b->parts = parts;
+    b->count = count;
+    b->on_failed = on_failed;
+    if (start_parts(s, err) < 0) {
+        b->over = true;
+        return -1;
+    }
+    if (b->waits) {
+        uv_update_time(s->loop);
+        uv_timer_start(&b->timer, on_timer, BOOT_NS_MAX / NS_PER_MS, 0);
+    }
+    return 0;
+}
+
+void boot_stop(struct server *s)
+{
+    s->boot.over = true;
+    s->boot.hold_count = 0;
+    uv_timer_stop(&s->boot.timer);
+}
+
+void boot_close(struct server *s)
+{
+    uv_close((uv_handle_t *)&s->boot.timer, NULL);
+}
