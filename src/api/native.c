@@ -257,6 +257,27 @@ void api_devices(struct server *s, struct exchange *ex)
     api_send_json(ex, 200, &json);
 }
 
+static void put_degradations(const struct server *s, struct buf *b)
+{
+    buf_text(b, ",\"degradations\":[");
+    for (uint32_t i = 0; i < s->degraded.count; i++) {
+        const struct degradation *it = &s->degraded.items[i];
+        buf_printf(b, "%s{\"what\":\"%s\",\"name\":", i ? "," : "", degraded_words[it->what]);
+        buf_json_text(b, it->name);
+        buf_text(b, ",\"reason\":");
+        buf_json_text(b, it->reason);
+        buf_text(b, ",\"since_s\":");
+        api_put_age(b, it->since_ns);
+        buf_text(b, ",\"models\":[");
+        for (uint32_t k = 0; k < it->model_count; k++) {
+            buf_text(b, k ? "," : "");
+            api_put_model(b, s, it->models[k]);
+        }
+        buf_text(b, "]}");
+    }
+    buf_char(b, ']');
+}
+
 void api_status(struct server *s, struct exchange *ex)
 {
     const struct config *c = s->roster.current->config;
@@ -273,6 +294,7 @@ void api_status(struct server *s, struct exchange *ex)
     buf_json_text(&json, s->modes.name);
     buf_text(&json, ",\"degraded\":");
     api_put_text(&json, devices_problem(s->devices));
+    put_degradations(s, &json);
     buf_char(&json, ',');
     put_device_list(s, &json);
     buf_text(&json, "}\n");

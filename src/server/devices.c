@@ -55,6 +55,28 @@ static void report(struct device_reader *r)
                                                        .use_count = count}});
 }
 
+/* Whether it can be read, when that has changed. */
+static void tell(struct device_reader *r)
+{
+    struct server *s = r->devices->server;
+    const struct config_ref *ref = s->roster.current;
+    if (r->failed == r->unreadable)
+        return;
+    r->unreadable = r->failed;
+    const char *name =
+        r->index < ref->config->gpu_count ? ref->config->gpus[r->index].name : r->folder;
+    if (!r->failed) {
+        degraded_clear(s, DEGRADED_GPU, name);
+        return;
+    }
+    uint32_t *slots = alloc_zeroed(ref->config->model_count + 1, sizeof(*slots)), count = 0;
+    for (uint32_t i = 0; i < ref->config->model_count; i++)
+        if (config_model_may_use(ref->config, &ref->config->models[i], r->index))
+            slots[count++] = ref->slots[i];
+    degraded_set(s, DEGRADED_GPU, name, r->err.text, slots, count);
+    free(slots);
+}
+
 static void start_reading(struct device_reader *r);
 
 static void on_read(uv_work_t *work, int status)
@@ -63,11 +85,7 @@ static void on_read(uv_work_t *work, int status)
     r->busy = false;
     if (r->devices->closed || status == UV_ECANCELED)
         return;
-    if (r->failed && !r->unreadable)
-        log_warn(NULL, "device %u cannot be read: %s", r->index, r->err.text);
-    if (!r->failed && r->unreadable)
-        log_info(NULL, "device %u can be read again", r->index);
-    r->unreadable = r->failed;
+    tell(r);
     if (!r->failed)
         report(r);
     if (r->again)

@@ -6,6 +6,9 @@
 #include "server/proxy/exchange.h"
 #include "server/server.h"
 
+/* By what it is called where it is said to be degraded. */
+#define STORE_NAME "history"
+
 static void on_answer(void *arg)
 {
     struct history *h = arg;
@@ -68,6 +71,14 @@ int history_open(struct server *s, struct err *err)
     return 0;
 }
 
+static void tell_broken(struct server *s, const char *what, const struct err *err)
+{
+    struct buf reason = {0};
+    buf_printf(&reason, "%s: %s", what, err->text);
+    degraded_set(s, DEGRADED_STORE, STORE_NAME, reason.data, NULL, 0);
+    buf_fini(&reason);
+}
+
 /* Until somebody has something to keep or to ask, memory for a database is not taken. */
 static struct store *store_of(struct server *s)
 {
@@ -80,7 +91,7 @@ static struct store *store_of(struct server *s)
     if (store)
         use(s, store);
     else
-        log_error(NULL, "requests are not recorded: %s", err.text);
+        tell_broken(s, "requests are not recorded", &err);
     return store;
 }
 
@@ -107,13 +118,14 @@ void history_reload(struct server *s, const struct config_ref *old)
         return;
     struct store *store = *is->store_path ? open_store(s, &err) : NULL;
     if (*is->store_path && !store) {
-        log_error(NULL, "the history stays where it was: %s", err.text);
+        tell_broken(s, "the history stays where it was", &err);
         s->history.broken = !s->history.store;
         return;
     }
     end_store(s);
     captures_resize(&s->captures, 0); /* their ids are of other rows from here on */
     s->history.broken = false;
+    degraded_clear(s, DEGRADED_STORE, STORE_NAME);
     if (store)
         use(s, store);
 }

@@ -270,6 +270,7 @@ const struct part server_parts[] = {
      .reload = reload_roster,
      .fini = fini_roster},
     {.name = "tls", .fini = fini_tls},
+    {.name = "degraded", .fini = degraded_fini},
     {.name = "state", .open = open_state},
     {.name = "history",
      .open = history_open,

@@ -59,7 +59,12 @@ static void do_notice(struct server *s, const struct effect *e)
     if (e->notice == NOTICE_MODE_REACHED)
         modes_reached(s);
     decisions_note(s, e);
-    notices_publish(s, e);
+    if (e->notice == NOTICE_BACKEND_DOWN)
+        residents_backend_down(s, e->backend);
+    else if (e->notice == NOTICE_BACKEND_UP)
+        residents_backend_up(s, e->backend);
+    else
+        notices_publish(s, e);
     if (e->notice == NOTICE_DRAINED)
         server_drained(s);
 }

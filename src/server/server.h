@@ -12,6 +12,7 @@
 #include "server/captures.h"
 #include "server/changes.h"
 #include "server/decisions.h"
+#include "server/degraded.h"
 #include "server/feed.h"
 #include "server/history.h"
 #include "server/hooks.h"
@@ -70,6 +71,7 @@ struct server {
     struct tails tails;
     struct changes changes;
     struct decisions decisions;
+    struct degraded degraded;
     struct history history;
     struct captures captures;
     struct list in_flight; /* struct recording, oldest first */

@@ -1,8 +1,8 @@
-"""Orders to what runs a model, and calls that wharf makes itself."""
+"""Orders to what runs a model, and what is told of what is not there."""
 
 import pytest
 
-from wharf_harness import demo
+from wharf_harness import demo, models
 
 GPUS = [{"sim": {"name": "left", "memory": "4GiB"}}, {"sim": {"name": "right", "memory": "4GiB"}}]
 MODES = {"a": {"m": "left"}, "b": {"m": "right"}}
@@ -39,3 +39,50 @@ def test_a_move_to_nowhere(wharf):
         assert answer.status == 400, (body, answer)
     assert d.post("/wharf/models/m/move", {}).status == 501
     assert d.post("/wharf/models/m/move?wait=0").status == 202
+
+
+def degradations(d):
+    return [(x["what"], x["name"], x["models"]) for x in
+            d.get("/wharf/status").json()["degradations"]]
+
+
+@pytest.mark.slice
+def test_a_device_that_cannot_be_read_is_told(wharf):
+    gpus = [{"sim": {"name": "left", "memory": "4GiB"}, "sample": "50ms"},
+            {"sim": {"name": "right", "memory": "4GiB"}, "sample": "50ms"}]
+    d = wharf({"models": {"m": demo("m", vram="1GiB", gpus=["left"]), "n": demo("n", vram="1GiB")},
+               "gpus": gpus})
+    status = d.get("/wharf/status").json()
+    assert status["degraded"] is None and status["degradations"] == []
+    events = d.events()
+    folder = d.state / "sim" / "0"
+    away = folder.rename(d.state / "away")
+    told = events.wait_for("degraded")["details"]
+    assert (told["what"], told["name"], told["models"]) == ("gpu", "left", ["m", "n"])
+    status = d.get("/wharf/status").json()
+    assert status["degraded"] == told["reason"] == status["degradations"][0]["reason"]
+    assert degradations(d) == [("gpu", "left", ["m", "n"])]
+    assert status["degradations"][0]["since_s"] >= 0
+    away.rename(folder)
+    told = events.wait_for("recovered")["details"]
+    assert (told["what"], told["name"]) == ("gpu", "left")
+    assert d.get("/wharf/status").json()["degraded"] is None and degradations(d) == []
+    assert events.count("degraded") == 1, events.summary()
+
+
+def test_a_store_that_cannot_be_opened_is_told(wharf, tmp_path):
+    def config(path):
+        return {**models("m"), "store": {"path": str(path)}}
+
+    d = wharf(models("m"))
+    events = d.events()
+    (tmp_path / "other").write_text("no database" * 1000)
+    d.reload(config(tmp_path / "other"))
+    told = events.wait_for("degraded")["details"]
+    assert (told["what"], told["name"], told["models"]) == ("store", "history", [])
+    assert degradations(d) == [("store", "history", [])]
+    # Whatever is degraded, what needs it not goes on.
+    d.ok(d.chat("m"))
+    d.reload(config(tmp_path / "history"))
+    events.wait_for("recovered", what="store")
+    assert degradations(d) == []

@@ -85,6 +85,15 @@ static void on_probe(struct server *s, uint32_t backend)
     note(backend == 3 ? "probe" : "probe of another");
 }
 
+static bool backend(struct server *s, uint32_t number, struct resident_backend *ret)
+{
+    static const uint32_t models[] = {0};
+    (void)s;
+    if (number == 3)
+        *ret = (struct resident_backend){"there", "it hangs", models, 1};
+    return number == 3;
+}
+
 static void on_load(struct server *s, uint32_t slot, const struct resident_order *order);
 
 static const struct resident_ops able = {.word = "fake",
@@ -99,7 +108,8 @@ static const struct resident_ops able = {.word = "fake",
                                          .refused = on_refused,
                                          .uses = no_claims,
                                          .describe = describe,
-                                         .probe = on_probe};
+                                         .probe = on_probe,
+                                         .backend = backend};
 /* One that can do what it must, and no more. */
 static const struct resident_ops unable = {.word = "poor",
                                            .load = on_load,
@@ -400,6 +410,28 @@ static void test_probe(void **state)
     end(s);
 }
 
+/* By the name that its kind gives it, or by its number. */
+static void test_degraded_backend(void **state)
+{
+    static const char *const names[] = {"\"name\":\"3\"",
+                                        "\"name\":\"there\",\"reason\":\"it hangs\","
+                                        "\"models\":[\"m\"]"};
+    (void)state;
+    for (int can = 0; can <= 1; can++) {
+        struct server *s = begin(can);
+        struct event ev = {.type = EVENT_BACKEND_DOWN, .backend = {.backend = 3}};
+        runner_event(&s->runner, ev);
+        assert_true(server_world_told(s, "degraded", names[can]));
+        assert_int_equal(s->degraded.count, 1);
+        assert_false(server_world_told(s, "recovered", ""));
+        ev.type = EVENT_BACKEND_UP;
+        runner_event(&s->runner, ev);
+        assert_true(server_world_told(s, "recovered", names[can]));
+        assert_int_equal(s->degraded.count, 0);
+        end(s);
+    }
+}
+
 /* An op that nobody ends is told once, well after the core's own deadline for it. */
 static void test_overdue(void **state)
 {
@@ -465,9 +497,13 @@ static void test_uses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stories), cmocka_unit_test(test_places),
-        cmocka_unit_test(test_nobody),  cmocka_unit_test(test_probe),
-        cmocka_unit_test(test_overdue), cmocka_unit_test(test_a_gap_is_not_overdue),
+        cmocka_unit_test(test_stories),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_nobody),
+        cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_degraded_backend),
+        cmocka_unit_test(test_overdue),
+        cmocka_unit_test(test_a_gap_is_not_overdue),
         cmocka_unit_test(test_uses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,13 @@ struct resident_view {
     uint16_t port; /* 0 without pid */
 };
 
+/* What several models of a kind share, and what may be down as a whole. */
+struct resident_backend {
+    const char *name, *reason;
+    const uint32_t *models; /* slots */
+    uint32_t model_count;
+};
+
 struct resident_ops {
     const char *word; /* the kind's name */
     /* Makes one, by resident_begin, and opens the LOAD. */
@@ -84,8 +91,10 @@ struct resident_ops {
     uint64_t (*uses)(struct resident *r, uint32_t device, struct resident_claim *claims,
                      uint32_t count);
     void (*describe)(const struct resident *r, struct resident_view *ret);
-    /* Looks whether a backend of its kind is up again. NULL: the kind has none. */
+    /* Looks whether that backend is up again, if it is one of its kind. NULL: the kind has none. */
     void (*probe)(struct server *s, uint32_t backend);
+    /* Its name and why it is down; false: none of its kind. NULL without probe alone. Borrowed. */
+    bool (*backend)(struct server *s, uint32_t backend, struct resident_backend *ret);
 };
 
 /* The first member of each kind's own struct, which owns it. */

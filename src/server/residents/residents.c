@@ -1,5 +1,7 @@
 #include "server/residents/residents.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 #include "server/server.h"
 
@@ -78,6 +80,35 @@ void residents_watch(struct server *s, uint64_t now_ns)
             r->open_ns - RESIDENT_OVERDUE_NS > limit_of(r))
             report(s, r);
     }
+}
+
+#define BACKEND_NAME_MAX 32
+
+/* By the name that its kind gives it, or else by its number. */
+static struct resident_backend backend_of(struct server *s, uint32_t backend,
+                                          char name[BACKEND_NAME_MAX])
+{
+    struct resident_backend is = {.name = name, .reason = reason_text(REASON_BACKEND_DOWN)};
+    snprintf(name, BACKEND_NAME_MAX, "%u", backend);
+    for (uint32_t i = 0; i < s->residents.kind_count; i++) {
+        const struct resident_ops *ops = s->residents.kinds[i];
+        if (ops->backend && ops->backend(s, backend, &is))
+            break;
+    }
+    return is;
+}
+
+void residents_backend_down(struct server *s, uint32_t backend)
+{
+    char name[BACKEND_NAME_MAX];
+    struct resident_backend is = backend_of(s, backend, name);
+    degraded_set(s, DEGRADED_BACKEND, is.name, is.reason, is.models, is.model_count);
+}
+
+void residents_backend_up(struct server *s, uint32_t backend)
+{
+    char name[BACKEND_NAME_MAX];
+    degraded_clear(s, DEGRADED_BACKEND, backend_of(s, backend, name).name);
 }
 
 struct resident *resident_at(const struct server *s, uint32_t slot)

@@ -28,6 +28,10 @@ void residents_close(struct server *s);
 /* Once each few seconds, with the time: reports ops that are overdue (the event no_progress). */
 void residents_watch(struct server *s, uint64_t now_ns);
 
+/* The core has noted that a backend cannot be reached, or that it can: told as degraded. */
+void residents_backend_down(struct server *s, uint32_t backend);
+void residents_backend_up(struct server *s, uint32_t backend);
+
 /* The core's effects. Where nobody is there, or the kind cannot do it, the op ends at once; one
  * that is to be hurried but is not open is left alone. */
 void resident_load(struct server *s, const struct effect *e);
