@@ -145,7 +145,7 @@ static void sample(struct server *s)
 }
 
 /* One model that may sit on a device, or on the host, and can sleep. */
-static struct server *begin(bool can)
+static struct server *begin_unbooted(bool can)
 {
     struct server *s = server_world_new("models: {m: {cmd: 'x ${PORT}', unloadTimeout: 5s}}");
     struct core_model_policy model = {.present = true,
@@ -176,8 +176,14 @@ static struct server *begin(bool can)
     runner_event(&s->runner,
                  (struct event){.type = EVENT_DEVICE_FOUND, .found = {.total_bytes = 4 * GIB}});
     sample(s);
-    runner_event(&s->runner, (struct event){.type = EVENT_BOOT_DONE});
     calls[0] = '\0';
+    return s;
+}
+
+static struct server *begin(bool can)
+{
+    struct server *s = begin_unbooted(can);
+    runner_event(&s->runner, (struct event){.type = EVENT_BOOT_DONE});
     return s;
 }
 
@@ -410,6 +416,22 @@ static void test_probe(void **state)
     end(s);
 }
 
+/* What is there already before the core may decide, and is stopped before that, is unloaded. */
+static void test_stopped_before_the_boot(void **state)
+{
+    (void)state;
+    struct server *s = begin_unbooted(true);
+    order(s, COMMAND_LOAD);
+    assert_string_equal(calls, "");
+    do_step(s, "adopt", 5);
+    runner_event(&s->runner, (struct event){.type = EVENT_DRAIN});
+    assert_string_equal(calls, "unload");
+    assert_false(s->drained);
+    complete(RESIDENT_DONE);
+    assert_true(s->drained);
+    end(s);
+}
+
 /* By the name that its kind gives it, or by its number. */
 static void test_degraded_backend(void **state)
 {
@@ -501,6 +523,7 @@ int main(void)
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_nobody),
         cmocka_unit_test(test_probe),
+        cmocka_unit_test(test_stopped_before_the_boot),
         cmocka_unit_test(test_degraded_backend),
         cmocka_unit_test(test_overdue),
         cmocka_unit_test(test_a_gap_is_not_overdue),
