@@ -5,25 +5,6 @@
 #include "api/handlers.h"
 #include "base/pure/errors.h"
 
-/* RFC 4648, section 4. */
-static void put_base64(struct buf *out, const char *data, size_t n)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *p = (const unsigned char *)data;
-    char *to = buf_reserve(out, (n + 2) / 3 * 4);
-    size_t len = 0;
-    for (size_t i = 0; i < n; i += 3) {
-        size_t left = n - i;
-        uint32_t bits = (uint32_t)p[i] << 16 | (left > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
-                        (left > 2 ? p[i + 2] : 0);
-        to[len++] = digits[bits >> 18];
-        to[len++] = digits[bits >> 12 & 63];
-        to[len++] = left > 1 ? digits[bits >> 6 & 63] : '=';
-        to[len++] = left > 2 ? digits[bits & 63] : '=';
-    }
-    buf_commit(out, len);
-}
-
 static void put_body(struct buf *out, const char *name, const struct buf *body)
 {
     buf_printf(out, ",\"%s\":", name);
@@ -32,7 +13,7 @@ static void put_body(struct buf *out, const char *name, const struct buf *body)
         return;
     }
     buf_char(out, '"');
-    put_base64(out, body->data, body->len);
+    buf_base64(out, body->data, body->len);
     buf_char(out, '"');
 }
 

@@ -38,5 +38,7 @@ char *buf_take(struct buf *b);
 /* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD (RFC 8259, section 7). */
 void buf_json(struct buf *b, const char *text, size_t n);
 void buf_json_text(struct buf *b, const char *text);
+/* base64 with padding (RFC 4648, section 4). */
+void buf_base64(struct buf *b, const void *data, size_t n);
 
 #endif

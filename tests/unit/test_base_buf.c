@@ -189,6 +189,36 @@ static void test_json_is_read_by_another(void **state)
     }
 }
 
+/* RFC 4648, section 10, and bytes above 0x7f. */
+static void test_base64(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data;
+        const char *text;
+    } cases[] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"\xff\xfe", "//4="},
+        {"\xfb\xef\xbe", "++++"},
+    };
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct buf b = {0};
+        buf_base64(&b, cases[i].data, strlen(cases[i].data));
+        assert_string_equal(b.data, cases[i].text);
+        buf_fini(&b);
+    }
+    struct buf small;
+    buf_init(&small, 3);
+    buf_base64(&small, "f", 1);
+    assert_true(small.overflow);
+    buf_fini(&small);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +229,7 @@ int main(void)
         cmocka_unit_test(test_take),
         cmocka_unit_test(test_json_strings),
         cmocka_unit_test(test_json_is_read_by_another),
+        cmocka_unit_test(test_base64),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
