@@ -51,4 +51,8 @@ void exchange_command(struct exchange *ex, uint32_t slot, enum command what,
 void exchange_describe(struct server *s, const struct effect *e, struct problem *ret,
                        struct buf *text);
 
+/* The header of errors that are not worth a retry. OpenAI's and Anthropic's clients go by the
+ * status alone, and try again after any 409 and 5xx, unless they are told otherwise in this way. */
+#define ANSWER_NO_RETRY "X-Should-Retry: false\r\n"
+
 #endif

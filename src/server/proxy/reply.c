@@ -98,6 +98,8 @@ static void refuse(struct exchange *ex, const struct problem *p)
     }
     if (p->retry_after_s)
         buf_printf(&fields, "Retry-After: %u\r\n", p->retry_after_s);
+    else if (!error_info(p->error)->retryable)
+        buf_text(&fields, ANSWER_NO_RETRY);
     if (p->allow)
         buf_printf(&fields, "Allow: %s\r\n", p->allow);
     if (p->error == ERR_UNAUTHORIZED)

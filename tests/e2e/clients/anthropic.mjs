@@ -73,6 +73,15 @@ test("a failed load", async () => {
   assert.match(error.message, /no such file/);
 });
 
+test("what will not get better is not tried again", async () => {
+  const answers = [];
+  const stubborn = connect({ maxRetries: 2, fetch: noting(answers) });
+  const error = await failure(
+    stubborn.messages.create(ask("x", { model: "garbled" })));
+  assert.ok(error instanceof Anthropic.InternalServerError, error);
+  assert.deepEqual(answers.map((answer) => answer.status), [502]);
+});
+
 test("a client that leaves in mid-stream", async () => {
   for await (const event of await client.messages.create(endless))
     if (event.type === "content_block_delta") break;

@@ -18,6 +18,8 @@ def config():
         # Answers for an hour, one client at a time: for those that leave, or come meanwhile.
         "endless": demo("endless", "--tokens", 360000, "--token-delay", "10ms", concurrencyLimit=1,
                         maxQueue=1),
+        # Its answers are no HTTP: 502, and no better the next time.
+        "garbled": demo("garbled", "--bad-head"),
         "broken": {"cmd": "sh -c 'echo no such file; exit 1'", "proxy": "http://127.0.0.1:9"},
     }
     if not real_server.why_not():

@@ -140,6 +140,15 @@ test("a failed load", async () => {
   assert.match(error.message, /no such file/);
 });
 
+test("what will not get better is not tried again", async () => {
+  const answers = [];
+  const stubborn = connect({ maxRetries: 2, fetch: noting(answers) });
+  const error = await failure(
+    stubborn.chat.completions.create({ model: "garbled", messages: user("x") }));
+  assert.ok(error instanceof OpenAI.InternalServerError, error);
+  assert.deepEqual(answers.map((answer) => answer.status), [502]);
+});
+
 test("a client that leaves in mid-stream", async () => {
   const stream = await client.chat.completions.create({
     model: "endless", messages: user("x"), stream: true,

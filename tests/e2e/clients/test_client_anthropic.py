@@ -95,6 +95,15 @@ def test_a_token_is_a_key(daemon, anthropic_client, says):
     assert says("demo", answer.content[0].text, PROMPT)
 
 
+def test_what_will_not_get_better_is_not_tried_again(anthropic_client):
+    answers = []
+    hooked = anthropic.DefaultHttpxClient(event_hooks={"response": [answers.append]})
+    with pytest.raises(anthropic.InternalServerError):
+        anthropic_client(max_retries=2, http_client=hooked).messages.create(
+            model="garbled", max_tokens=9, messages=user("x"))
+    assert [a.status_code for a in answers] == [502]
+
+
 def begin(client, **keys):
     stream = client.messages.create(model="endless", max_tokens=100000, messages=user("x"),
                                     stream=True, **keys)

@@ -234,6 +234,15 @@ def test_a_failed_load(openai_client):
     assert e.value.status_code in (502, 503) and "no such file" in e.value.message
 
 
+def test_what_will_not_get_better_is_not_tried_again(openai_client):
+    answers = []
+    hooked = openai.DefaultHttpxClient(event_hooks={"response": [answers.append]})
+    with pytest.raises(openai.InternalServerError) as e:
+        openai_client(max_retries=2, http_client=hooked).chat.completions.create(
+            model="garbled", messages=user("x"))
+    assert e.value.code == "upstream_invalid" and [a.status_code for a in answers] == [502]
+
+
 def begin(client):
     """A stream of the endless model, which has begun."""
     stream = client.chat.completions.create(model="endless", messages=user("x"), stream=True)
