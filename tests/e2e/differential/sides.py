@@ -54,7 +54,11 @@ class LlamaSwap:
             [str(program), "-config", str(path), "-listen", "%s:%d" % self.address],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, start_new_session=True,
             env={**os.environ, "WHARF_TEST_ID": self.mark.partition("=")[2], "WHARF_CGROUP": "off"})
-        until(self.is_up, "llama-swap that answers", 3 * SECONDS)
+        try:
+            until(self.is_up, "llama-swap that answers", 3 * SECONDS)
+        except AssertionError:
+            self.end()
+            raise
 
     def is_up(self):
         assert self.process.poll() is None, pathlib.Path(self.log.name).read_text()[-2000:]
@@ -66,13 +70,19 @@ class LlamaSwap:
         self.process.send_signal(signal.SIGTERM)
         try:
             status = self.process.wait(4 * SECONDS)
-            assert status == 0, f"exit status {status}: {pathlib.Path(self.log.name).read_text()[-2000:]}"
         finally:
-            for pid in [p for p in processes_with(self.mark) if is_alive(p) and p != os.getpid()]:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-            self.log.close()
-            self.ports.close()
+            text = self.end()
+        assert status == 0, f"exit status {status}: {text[-2000:]}"
+
+    def end(self):
+        """Ends what is left of it, and returns what it has logged."""
+        for pid in [p for p in processes_with(self.mark) if is_alive(p) and p != os.getpid()]:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(SECONDS)
+        self.log.close()
+        self.ports.close()
+        return pathlib.Path(self.log.name).read_text(errors="replace")
 
 
 class Pairs:
@@ -92,7 +102,10 @@ class Pairs:
                 sides.append(program(self.folder / f"{name}-{where}", given))
         return self.running[name]
 
-    def finish(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         problems = []
         for sides in self.running.values():
             for side in sides:

@@ -19,9 +19,8 @@ if not PROGRAM:
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory):
     """{case: what differs}, llama-swap's on the left."""
-    pairs = Pairs(tmp_path_factory.mktemp("differential"), partial(LlamaSwap, PROGRAM), Wharf)
-    yield {case.name: ask_both(pairs, case) for case in CASES}
-    pairs.finish()
+    with Pairs(tmp_path_factory.mktemp("differential"), partial(LlamaSwap, PROGRAM), Wharf) as pairs:
+        yield {case.name: ask_both(pairs, case) for case in CASES}
 
 
 def ask_both(pairs, case):

@@ -19,9 +19,8 @@ PAGE = ROOT / "docs/llama-swap.md"
 def alike(tmp_path_factory):
     """Started in both ways in which the suite starts programs."""
     link = link_wharf(tmp_path_factory.mktemp("program") / "bin")
-    pairs = Pairs(tmp_path_factory.mktemp("alike"), partial(LlamaSwap, link), Wharf)
-    yield pairs
-    pairs.finish()
+    with Pairs(tmp_path_factory.mktemp("alike"), partial(LlamaSwap, link), Wharf) as pairs:
+        yield pairs
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c.name for c in CASES])
@@ -57,9 +56,8 @@ PLANTED = {
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
-    pairs = Pairs(tmp_path_factory.mktemp("planted"), Wharf, Wharf, plant)
-    yield pairs
-    pairs.finish()
+    with Pairs(tmp_path_factory.mktemp("planted"), Wharf, Wharf, plant) as pairs:
+        yield pairs
 
 
 @pytest.mark.parametrize("name", PLANTED)
