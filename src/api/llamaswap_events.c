@@ -6,6 +6,7 @@
 #include "api/handlers.h"
 #include "base/alloc.h"
 #include "config/config.h"
+#include "server/inflight.h"
 
 #define KEEPALIVE_MS 15000
 
@@ -159,7 +160,7 @@ static bool send_snapshot(struct watch *w)
 {
     return send_made(w, CHANGE_MODELS, put_models) && send_made(w, "uiConfig", put_ui_config) &&
            send_made(w, "profileChanged", put_profile) &&
-           send_frame(w, "inflight", "{\"operation\":\"snapshot\"}");
+           send_made(w, CHANGE_INFLIGHT, inflight_put_snapshot);
 }
 
 /* One change, if there is one. */

@@ -189,16 +189,27 @@ static void test_json_is_read_by_another(void **state)
     }
 }
 
+static void test_whole_numbers(void **state)
+{
+    static const int64_t values[] = {0, 7, -1, 10, -90, 1234567890123, INT64_MAX, INT64_MIN};
+    (void)state;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        struct buf ours = {0}, theirs = {0};
+        buf_whole(&ours, values[i]);
+        buf_printf(&theirs, "%lld", (long long)values[i]);
+        assert_string_equal(ours.data, theirs.data);
+        buf_fini(&ours);
+        buf_fini(&theirs);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_append),
-        cmocka_unit_test(test_grows_by_any_piece),
-        cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_reserve_and_commit),
-        cmocka_unit_test(test_take),
-        cmocka_unit_test(test_json_strings),
-        cmocka_unit_test(test_json_is_read_by_another),
+        cmocka_unit_test(test_append),       cmocka_unit_test(test_grows_by_any_piece),
+        cmocka_unit_test(test_bound),        cmocka_unit_test(test_reserve_and_commit),
+        cmocka_unit_test(test_take),         cmocka_unit_test(test_whole_numbers),
+        cmocka_unit_test(test_json_strings), cmocka_unit_test(test_json_is_read_by_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

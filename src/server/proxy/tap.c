@@ -122,6 +122,7 @@ struct tap {
     enum line line;
     uint32_t named; /* characters of "data:" that a line has begun with */
     struct buf error;
+    struct tap_spare *spare;
     struct text *text; /* owned; of a stream only within a line: most of its life is between two */
     struct numbers found;
     bool has_timings, has_metrics, understood;
@@ -148,13 +149,18 @@ static void scan_piece(struct text *t, const char *data, size_t n)
     }
 }
 
-static struct text *text_new(uint32_t wanted)
+/* The spare one keeps the memory of what it read before. */
+static struct text *text_new(struct tap_spare *spare, uint32_t wanted)
 {
-    struct text *t = alloc_zeroed(1, sizeof(*t));
+    struct text *t = spare->text ? spare->text : alloc_zeroed(1, sizeof(*t));
+    spare->text = NULL;
     t->wanted = wanted;
+    t->broken = false;
     for (uint32_t i = 0; i < wanted; i++) {
         t->wants[i] = (struct json_want){.path = objects[i].path, .steps = objects[i].steps};
-        buf_init(&t->bytes[i], TAP_OBJECT_MAX);
+        t->bytes[i].max = TAP_OBJECT_MAX;
+        t->at[i] = 0;
+        buf_clear(&t->bytes[i]);
     }
     json_scan_init(&t->scan, t->wants, wanted);
     scan_piece(t, WRAP, sizeof(WRAP) - 1);
@@ -163,9 +169,23 @@ static struct text *text_new(uint32_t wanted)
 
 static void text_free(struct text *t)
 {
-    for (uint32_t i = 0; t && i < t->wanted; i++)
+    for (uint32_t i = 0; t && i < OBJECT__COUNT; i++)
         buf_fini(&t->bytes[i]);
     free(t);
+}
+
+static void text_put(struct tap_spare *spare, struct text *t)
+{
+    if (spare->text)
+        text_free(t);
+    else
+        spare->text = t;
+}
+
+void tap_spare_fini(struct tap_spare *spare)
+{
+    text_free(spare->text);
+    spare->text = NULL;
 }
 
 /* Whether it was JSON. */
@@ -249,7 +269,7 @@ static void note_text(struct tap *t)
             note_object(t, (enum object)i);
         t->understood |= t->whole;
     }
-    text_free(t->text);
+    text_put(t->spare, t->text);
     t->text = NULL;
 }
 
@@ -257,7 +277,7 @@ static void note_text(struct tap *t)
 
 static void end_line(struct tap *t)
 {
-    if (t->line == LINE_DATA)
+    if (t->line == LINE_DATA && t->text)
         note_text(t);
     t->line = LINE_NAME;
     t->named = 0;
@@ -268,10 +288,50 @@ static void begin_line(struct tap *t, char c)
     static const char name[] = "data:";
     if (c != name[t->named])
         t->line = LINE_SKIPPED;
-    else if (++t->named == sizeof(name) - 1) {
+    else if (++t->named == sizeof(name) - 1)
         t->line = LINE_DATA;
-        t->text = text_new(OBJECT__COUNT);
+}
+
+/* The first byte of a line feed or a carriage return, or the end. */
+static const char *find_line_end(const char *data, const char *end)
+{
+    const char *stop = memchr(data, '\n', (size_t)(end - data));
+    const char *cr = memchr(data, '\r', (size_t)((stop ? stop : end) - data));
+    return cr ? cr : stop ? stop : end;
+}
+
+/* Whether an object that is looked for may stand in a line: most events of a stream have none, and
+ * need not be read. A name may be spelled with escapes. */
+static bool may_have_object(const char *data, size_t n)
+{
+    static const char *const names[] = {"usage\"", "timings\"", "metrics\""};
+    const char *end = data + n;
+    if (memmem(data, n, "\\u", 2))
+        return true;
+    for (size_t i = 0; i < countof(names); i++) {
+        size_t len = strlen(names[i]);
+        const char *at = data;
+        while ((at = memmem(at, (size_t)(end - at), names[i], len))) {
+            for (at += len; at < end && (*at == ' ' || *at == '\t' || *at == ':'); at++)
+                ;
+            if (at < end && *at == '{')
+                return true;
+        }
     }
+    return false;
+}
+
+/* A part of the line's data, which may come in several; whole: it is all of it. */
+static void take_data(struct tap *t, const char *data, size_t n, bool whole)
+{
+    if (!t->text) {
+        if (whole && !may_have_object(data, n)) {
+            t->line = LINE_SKIPPED;
+            return;
+        }
+        t->text = text_new(t->spare, OBJECT__COUNT);
+    }
+    scan_piece(t->text, data, n);
 }
 
 static void feed_lines(struct tap *t, const char *data, size_t n)
@@ -287,11 +347,9 @@ static void feed_lines(struct tap *t, const char *data, size_t n)
             begin_line(t, *data++);
             continue;
         }
-        const char *stop = memchr(data, '\n', (size_t)(end - data));
-        const char *cr = memchr(data, '\r', (size_t)((stop ? stop : end) - data));
-        stop = cr ? cr : stop ? stop : end;
+        const char *stop = find_line_end(data, end);
         if (t->line == LINE_DATA)
-            scan_piece(t->text, data, (size_t)(stop - data));
+            take_data(t, data, (size_t)(stop - data), stop < end);
         data = stop;
     }
 }
@@ -307,9 +365,10 @@ static bool has_word(const struct tap_answer *a, const char *word)
     return false;
 }
 
-struct tap *tap_new(const struct tap_answer *answer)
+struct tap *tap_new(const struct tap_answer *answer, struct tap_spare *spare)
 {
     struct tap *t = alloc_zeroed(1, sizeof(*t));
+    t->spare = spare;
     t->status = answer->status;
     t->failed = answer->status != 200;
     t->encoded = answer->encoded;
@@ -317,7 +376,7 @@ struct tap *tap_new(const struct tap_answer *answer)
     t->whole = !t->failed && !t->encoded && !t->stream;
     t->found = no_numbers;
     buf_init(&t->error, TAP_ERROR_MAX);
-    t->text = t->whole ? text_new(OBJECTS_IN_JSON) : NULL;
+    t->text = t->whole ? text_new(spare, OBJECTS_IN_JSON) : NULL;
     return t;
 }
 
@@ -325,7 +384,8 @@ void tap_free(struct tap *t)
 {
     if (!t)
         return;
-    text_free(t->text);
+    if (t->text)
+        text_put(t->spare, t->text);
     buf_fini(&t->error);
     free(t);
 }
