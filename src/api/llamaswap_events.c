@@ -76,7 +76,12 @@ static void put_model(struct server *s, const struct config_model *m, uint32_t s
         buf_text(json, i ? "," : ",\"aliases\":[");
         buf_json_text(json, m->aliases.items[i]);
     }
-    buf_text(json, m->aliases.count ? "]}" : "}");
+    buf_text(json, m->aliases.count ? "]" : "");
+    if (m->capabilities.configured) {
+        api_put_capabilities(&m->capabilities, json);
+        api_put_context(&m->capabilities, json);
+    }
+    buf_char(json, '}');
 }
 
 static void put_peer(const struct config_peer *p, const char *name, struct buf *json)
