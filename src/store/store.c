@@ -16,8 +16,8 @@
 #define BATCH_ROWS (STORE_ROWS_QUEUED_MAX / 8)
 /* In memory they are only written where more are kept than the queue holds. */
 #define MEMORY_ROWS (STORE_ROWS_QUEUED_MAX / 2)
-/* Old rows deleted with one batch of new ones: a file that holds many more than it may is worn
- * down, rather than holding up what is new. */
+/* Old rows deleted with one batch of new ones, beyond as many as are new: a file that holds many
+ * more than it may is worn down, rather than holding up what is new. */
 #define PRUNED_AT_ONCE 2000
 
 struct store {
@@ -76,12 +76,12 @@ static bool insert(struct store *st, const struct store_row *r)
     return run(st->insert_own);
 }
 
-static void prune(struct store *st, int64_t newest, uint64_t rows_max)
+static void prune(struct store *st, int64_t newest, uint64_t rows_max, uint64_t written)
 {
     sqlite3_stmt *both[] = {st->prune_own, st->prune};
     for (size_t i = 0; i < countof(both); i++) {
         sqlite3_bind_int64(both[i], 1, newest - (int64_t)rows_max);
-        sqlite3_bind_int64(both[i], 2, PRUNED_AT_ONCE);
+        sqlite3_bind_int64(both[i], 2, PRUNED_AT_ONCE + (int64_t)written);
         (void)run(both[i]);
     }
 }
@@ -101,7 +101,7 @@ static uint64_t write_rows(struct store *st, struct list *rows, uint64_t rows_ma
         free(row);
     }
     if (newest)
-        prune(st, newest, rows_max);
+        prune(st, newest, rows_max, all);
     if (store_exec(st->db, "commit") == SQLITE_OK)
         return failed;
     store_exec(st->db, "rollback");
@@ -178,12 +178,8 @@ static void flush(struct store *st)
 }
 
 /* With the lock, which it lets go of meanwhile. */
-static void answer(struct store *st)
+static void answer(struct store *st, struct store_query *q)
 {
-    struct link *pos = list_pop(&st->asked);
-    if (!pos)
-        return;
-    struct store_query *q = list_entry(pos, struct store_query, link);
     pthread_mutex_unlock(&st->lock);
     store_answer(st->db, q);
     pthread_mutex_lock(&st->lock);
@@ -199,8 +195,11 @@ static void *work(void *arg)
         wait_for_work(st);
         if (st->stopping && st->in_memory && st->asked.count == 0)
             (void)drop_oldest(st, 0); /* they would go with the memory */
+        /* Before what is queued is written: a question is about all rows put before it. */
+        struct link *asked = list_pop(&st->asked);
         flush(st);
-        answer(st);
+        if (asked)
+            answer(st, list_entry(asked, struct store_query, link));
     }
     pthread_mutex_unlock(&st->lock);
     return NULL;

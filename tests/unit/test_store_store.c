@@ -296,6 +296,86 @@ static void test_locked_file(void **state)
     sqlite3_close(db);
 }
 
+/* Until the store's thread has said so, one way or the other. */
+static void wait_locked(struct store *st, bool locked)
+{
+    while (store_locked(st) != locked)
+        sem_wait(&news);
+}
+
+static void test_rows_wait_for_a_locked_file(void **state)
+{
+    (void)state;
+    sqlite3 *db;
+    struct store *st = open_or_fail(path_of("busy.db"), 100);
+    assert_int_equal(sqlite3_open(path_of("busy.db"), &db), SQLITE_OK);
+    put(st, 1, "a", 1, 1);
+    assert_string_equal(ids(st, question(STORE_ACTIVITY)), "1 of 1");
+    assert_int_equal(sqlite3_exec(db, "begin immediate", NULL, NULL, NULL), SQLITE_OK);
+    put(st, 2, "a", 1, 1);
+    wait_locked(st, true);
+    put(st, 3, "a", 1, 1);
+    assert_string_equal(ids(st, question(STORE_ACTIVITY)), "1 of 1");
+    assert_int_equal(sqlite3_exec(db, "commit", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    wait_locked(st, false);
+    assert_string_equal(ids(st, question(STORE_ACTIVITY)), "3 2 1 of 3");
+    assert_int_equal(store_dropped(st), 0);
+    store_free(st);
+}
+
+/* Whoever puts rows is never held up, and what is queued stays within its bound. */
+static void test_a_locked_file_has_a_bound(void **state)
+{
+    (void)state;
+    enum { ROWS = 3 * STORE_ROWS_QUEUED_MAX };
+    sqlite3 *db;
+    struct store *st = open_or_fail(path_of("full.db"), 10 * ROWS);
+    struct store_row row = {.id = 1};
+    int64_t taken = 0;
+    assert_int_equal(sqlite3_open(path_of("full.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "begin immediate", NULL, NULL, NULL), SQLITE_OK);
+    for (; row.id <= ROWS; row.id++)
+        taken += store_put(st, store_row_new(&row));
+    assert_true(taken < ROWS);
+    wait_locked(st, true);
+    assert_true(store_dropped(st) >= ROWS - 2 * STORE_ROWS_QUEUED_MAX);
+    assert_int_equal(sqlite3_exec(db, "commit", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    wait_locked(st, false);
+    struct store_query *q = ask(st, question(STORE_ACTIVITY));
+    assert_true(q->total >= STORE_ROWS_QUEUED_MAX && q->total <= taken);
+    assert_int_equal((uint64_t)q->total + store_dropped(st), ROWS);
+    store_query_free(q);
+    store_free(st);
+}
+
+static void test_rows_are_written_at_the_end(void **state)
+{
+    (void)state;
+    struct store *st = open_or_fail(path_of("end.db"), 10000);
+    for (int64_t id = 1; id <= 1000; id++)
+        put(st, id, "a", 1, 1);
+    store_free(st);
+    assert_string_equal(one(path_of("end.db"), "select count(*) from activity"), "1000");
+}
+
+/* More are kept than the queue holds. */
+static void test_many_rows_in_memory(void **state)
+{
+    (void)state;
+    struct store *st = open_or_fail("", 2 * STORE_ROWS_QUEUED_MAX);
+    struct store_row row = {.id = 1};
+    for (; row.id <= 3 * STORE_ROWS_QUEUED_MAX; row.id++)
+        while (!store_put(st, store_row_new(&row)))
+            store_query_free(ask(st, question(STORE_STATS)));
+    struct store_query *q = ask(st, question(STORE_ACTIVITY));
+    assert_int_equal(q->total, 2 * STORE_ROWS_QUEUED_MAX);
+    assert_int_equal(q->rows[0]->id, 3 * STORE_ROWS_QUEUED_MAX);
+    store_query_free(q);
+    store_free(st);
+}
+
 static void test_histogram(void **state)
 {
     (void)state;
@@ -348,6 +428,10 @@ int main(void)
                                        cmocka_unit_test(test_rows_that_cannot_be_written),
                                        cmocka_unit_test(test_what_cannot_be_opened),
                                        cmocka_unit_test(test_locked_file),
+                                       cmocka_unit_test(test_rows_wait_for_a_locked_file),
+                                       cmocka_unit_test(test_a_locked_file_has_a_bound),
+                                       cmocka_unit_test(test_rows_are_written_at_the_end),
+                                       cmocka_unit_test(test_many_rows_in_memory),
                                        cmocka_unit_test(test_histogram)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
