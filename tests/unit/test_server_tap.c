@@ -92,6 +92,18 @@ static const struct row rows[] = {
      "{\"usage\":"
      "{\"prompt_tokens\":5}}\ndata: x\n",
      "2 0 -1 -1 -1 -1 -1 0"},
+    {"stream, escaped names behind other events", 200, SSE,
+     "data: {\"x\":{}}\n\ndata: {\"c\":\"\\n\"}\n\ndata: "
+     "{\"us\\u0061ge\":{\"prompt_tokens\":2}}\n\n",
+     "2 0 -1 -1 -1 -1 -1 0"},
+    {"stream, blanks around the colon", 200, SSE,
+     "data: {\"y\":{}}\ndata: {\"usage\" \t: \t{\"prompt_tokens\":2}}\n", "2 0 -1 -1 -1 -1 -1 0"},
+    {"stream, lines that end in carriage returns", 200, SSE,
+     "data: {\"x\":{}}\rdata: {\"usage\":{\"prompt_tokens\":2}}\rdata: {}\r",
+     "2 0 -1 -1 -1 -1 -1 0"},
+    {"stream, names that only end so", 200, SSE,
+     "data: {\"my_usage\":{\"prompt_tokens\":9}}\ndata: {\"a\":\"usage\\\":{\"}\n",
+     "0 0 0 0 0 0 0 0"},
     {"stream without counts", 200, SSE, "data: {\"x\":1}\n\ndata: [DONE]\n\n", "0 0 0 0 0 0 0 0"},
     {"stream that ends in a line", 200, SSE, "data: {\"usage\":{\"prompt_tokens\":2}}",
      "2 0 -1 -1 -1 -1 -1 0"},

@@ -300,44 +300,60 @@ static const char *find_line_end(const char *data, const char *end)
     return cr ? cr : stop ? stop : end;
 }
 
-/* Whether an object that is looked for may stand in a line: most events of a stream have none, and
- * need not be read. A name may be spelled with escapes. */
-static bool may_have_object(const char *data, size_t n)
+/* Whether the value that begins behind end, within a line that begins at from or later, has the
+ * name of an object that is looked for. */
+static bool is_named(const char *from, const char *end)
 {
-    static const char *const names[] = {"usage\"", "timings\"", "metrics\""};
-    const char *end = data + n;
-    if (memmem(data, n, "\\u", 2))
-        return true;
+    static const char *const names[] = {"usage", "timings", "metrics"};
+    while (end > from && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == ':'))
+        end--;
+    if (end == from || end[-1] != '"')
+        return false;
     for (size_t i = 0; i < countof(names); i++) {
-        size_t len = strlen(names[i]);
-        const char *at = data;
-        while ((at = memmem(at, (size_t)(end - at), names[i], len))) {
-            for (at += len; at < end && (*at == ' ' || *at == '\t' || *at == ':'); at++)
-                ;
-            if (at < end && *at == '{')
-                return true;
-        }
+        size_t n = strlen(names[i]);
+        if ((size_t)(end - 1 - from) > n && memcmp(end - 1 - n, names[i], n) == 0)
+            return true;
     }
     return false;
 }
 
-/* A part of the line's data, which may come in several; whole: it is all of it. */
-static void take_data(struct tap *t, const char *data, size_t n, bool whole)
+/* The first place at which an object that is looked for may begin, or its name, which may be
+ * spelled with escapes; or end. Most events of a stream have none. */
+static const char *find_object(const char *data, const char *end)
 {
-    if (!t->text) {
-        if (whole && !may_have_object(data, n)) {
-            t->line = LINE_SKIPPED;
-            return;
-        }
-        t->text = text_new(t->spare, OBJECT__COUNT);
+    const char *stop = data, *escape = data;
+    while ((escape = memchr(escape, '\\', (size_t)(end - escape)))) {
+        if (++escape < end && *escape == 'u')
+            break;
     }
-    scan_piece(t->text, data, n);
+    if (!escape)
+        escape = end;
+    while ((stop = memchr(stop, '{', (size_t)(escape - stop)))) {
+        if (is_named(data, stop))
+            return stop;
+        stop++;
+    }
+    return escape;
+}
+
+/* Passes over the whole lines from a line's beginning that have no such place. */
+static const char *skip_lines(const char *data, const char *object)
+{
+    const char *last = memrchr(data, '\n', (size_t)(object - data));
+    return last ? last + 1 : data;
 }
 
 static void feed_lines(struct tap *t, const char *data, size_t n)
 {
-    const char *end = data + n;
+    const char *end = data + n, *object = NULL;
     while (data < end) {
+        if (t->line == LINE_NAME && t->named == 0) {
+            if (!object || object < data)
+                object = find_object(data, end);
+            data = skip_lines(data, object);
+            if (data == end)
+                break;
+        }
         if (*data == '\n' || *data == '\r') {
             end_line(t);
             data++;
@@ -348,8 +364,10 @@ static void feed_lines(struct tap *t, const char *data, size_t n)
             continue;
         }
         const char *stop = find_line_end(data, end);
+        if (t->line == LINE_DATA && !t->text)
+            t->text = text_new(t->spare, OBJECT__COUNT);
         if (t->line == LINE_DATA)
-            take_data(t, data, (size_t)(stop - data), stop < end);
+            scan_piece(t->text, data, (size_t)(stop - data));
         data = stop;
     }
 }
