@@ -4,6 +4,8 @@
 
 #include "api/handlers.h"
 #include "base/pure/errors.h"
+#include "server/proxy/head_copy.h"
+#include "server/redact.h"
 
 static void put_body(struct buf *out, const char *name, const struct buf *body)
 {
@@ -15,6 +17,15 @@ static void put_body(struct buf *out, const char *name, const struct buf *body)
     buf_char(out, '"');
     buf_base64(out, body->data, body->len);
     buf_char(out, '"');
+}
+
+static void put_head(struct buf *out, const char *name, struct http_head *head)
+{
+    buf_printf(out, ",\"%s\":", name);
+    if (head)
+        redact_fields(head, head_copy_bytes(head), out);
+    else
+        buf_text(out, "{}");
 }
 
 void api_capture(struct server *s, struct exchange *ex)
@@ -33,10 +44,10 @@ void api_capture(struct server *s, struct exchange *ex)
         return;
     }
     buf_printf(&json, "{\"id\":%lld,\"req_path\":", (long long)c->id);
-    buf_json_text(&json, c->path);
-    buf_printf(&json, ",\"req_headers\":%s", c->request_fields);
+    buf_json(&json, head_copy_bytes(c->request_head) + c->path.off, c->path.len);
+    put_head(&json, "req_headers", c->request_head);
     put_body(&json, "req_body", &c->request);
-    buf_printf(&json, ",\"resp_headers\":%s", c->answer_fields);
+    put_head(&json, "resp_headers", c->answer_head);
     put_body(&json, "resp_body", &c->answer);
     buf_char(&json, '}');
     api_send_json(ex, 200, &json);

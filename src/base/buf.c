@@ -71,6 +71,18 @@ void buf_char(struct buf *b, char c)
     buf_append(b, &c, 1);
 }
 
+void buf_whole(struct buf *b, int64_t value)
+{
+    char text[24], *at = text + sizeof(text);
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do
+        *--at = (char)('0' + left % 10);
+    while ((left /= 10));
+    if (value < 0)
+        *--at = '-';
+    buf_append(b, at, (size_t)(text + sizeof(text) - at));
+}
+
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
     va_list again;

@@ -33,7 +33,8 @@ struct config_model {
     char *check_endpoint;      /* path with leading '/'; "" when the check is switched off */
     char *use_model_name;      /* "" when not given */
     struct config_filters filters;
-    char *metadata; /* a JSON object, "{}" when not given */
+    char *priority_param; /* member of a JSON body that takes its class as a number; "": none */
+    char *metadata;       /* a JSON object, "{}" when not given */
     struct config_capabilities capabilities;
     bool unlisted;
     bool sends_loading_state;

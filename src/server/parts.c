@@ -102,6 +102,7 @@ static void reload_captures(struct server *s, const struct config_ref *old)
 static void fini_captures(struct server *s)
 {
     captures_fini(&s->captures);
+    tap_spare_fini(&s->tap_spare);
 }
 
 /* ---- the core, and those who ask it for something ---- */

@@ -219,6 +219,20 @@ static void test_base64(void **state)
     buf_fini(&small);
 }
 
+static void test_whole_numbers(void **state)
+{
+    static const int64_t values[] = {0, 7, -1, 10, -90, 1234567890123, INT64_MAX, INT64_MIN};
+    (void)state;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        struct buf ours = {0}, theirs = {0};
+        buf_whole(&ours, values[i]);
+        buf_printf(&theirs, "%lld", (long long)values[i]);
+        assert_string_equal(ours.data, theirs.data);
+        buf_fini(&ours);
+        buf_fini(&theirs);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_json_strings),
         cmocka_unit_test(test_json_is_read_by_another),
         cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_whole_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

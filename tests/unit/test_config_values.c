@@ -165,6 +165,7 @@ static const struct {
     {"secrets in hooks are hidden", "hooks: {on: {oom: \"x --token abc\"}}", "- \"x --token ***\""},
     {"class, default", MODEL(""), "class: normal"},
     {"class", MODEL(", class: background"), "class: background"},
+    {"priorityParam", MODEL(", priorityParam: \" priority \""), "priorityParam: \"priority\""},
     {"pin", MODEL(", pin: true"), "pin: true"},
     {"maxLoadRetries, default", MODEL(""), "maxLoadRetries: 0"},
     {"maxLoadRetries", MODEL(", maxLoadRetries: 100"), "maxLoadRetries: 100"},

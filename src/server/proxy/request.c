@@ -71,12 +71,29 @@ static void rename_model(struct exchange *ex, const struct scanner_result *found
     buf_fini(&text);
 }
 
+/* For engines that order their own work: they serve what has a lower number first. */
+static const struct rewrite_fallback *priority_of(struct exchange *ex, const struct naming *who,
+                                                  struct rewrite_fallback *ret)
+{
+    static const char *const ranks[CLASS__COUNT] = {
+        [CLASS_FOREGROUND] = "0", [CLASS_NORMAL] = "50", [CLASS_BACKGROUND] = "100"};
+    if (!who->model || !*who->model->priority_param)
+        return NULL;
+    exchange_settle(ex, who->model);
+    *ret = (struct rewrite_fallback){who->model->priority_param, ranks[ex->ask.class]};
+    return ret;
+}
+
 bool exchange_filter(struct exchange *ex, const struct naming *who)
 {
     struct buf why = {0};
-    if (!scanner_is_json(ex->scanner) || !rewrite_is_needed(who->filters, who->asked))
+    struct rewrite_fallback space;
+    const struct rewrite_fallback *priority = priority_of(ex, who, &space);
+    if (!scanner_is_json(ex->scanner) ||
+        (!priority && !rewrite_is_needed(who->filters, who->asked)))
         return true;
-    int rc = rewrite_body(&ex->body, who->filters, who->asked, ex->server->spool_scratch, &why);
+    int rc = rewrite_body(&ex->body, who->filters, who->asked, priority, ex->server->spool_scratch,
+                          &why);
     if (rc < 0)
         exchange_fail_error(ex, rc, why.data);
     buf_fini(&why);

@@ -74,9 +74,7 @@ bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who
     return result == NAMING_FOUND;
 }
 
-/* Class and patience: the request's own word, else its key's, else the model's; in the bounds that
- * the key sets. */
-static void settle_wishes(struct exchange *ex, const struct config_model *m)
+void exchange_settle(struct exchange *ex, const struct config_model *m)
 {
     const struct config_key *key = ex->ask.auth.key;
     if (ex->ask.class == CLASS__COUNT)
@@ -137,7 +135,7 @@ void exchange_admit(struct exchange *ex, const struct naming *who)
         pass_by(ex);
         return;
     }
-    settle_wishes(ex, who->model);
+    exchange_settle(ex, who->model);
     ex->state = EXCHANGE_WAITING;
     traffic_begin(ex);
     runner_event(&ex->server->runner, (struct event){.type = EVENT_REQUEST_ARRIVED,
