@@ -14,26 +14,24 @@
 
 /* ---- what is recorded ---- */
 
-/* The path as the model's server sees it. */
-static struct http_span path_of(const struct exchange *ex)
+/* The path as the model's server sees it; not terminated. */
+static const char *path_of(const struct exchange *ex, size_t *ret_len)
 {
     struct http_span path = ex->head->path;
     uint32_t skip = ex->ask.path_skip < path.len ? ex->ask.path_skip : 0;
-    return (struct http_span){path.off + skip, path.len - skip};
+    *ret_len = ex->ask.path ? strlen(ex->ask.path) : path.len - skip;
+    return ex->ask.path ? ex->ask.path : ex->bytes + path.off + skip;
 }
 
 static bool is_inference(const struct exchange *ex)
 {
     const struct server_api *api = ex->client->api;
-    struct http_span path = path_of(ex);
+    struct route_request want = {.method = "POST", .method_len = 4};
     const char *allow;
     if (ex->route->kind != ROUTE_MODEL_PATH)
         return ex->route->kind == ROUTE_MODEL_BODY;
-    const struct route *inner = api->find(
-        api,
-        &(struct route_request){
-            .method = "POST", .method_len = 4, .path = ex->bytes + path.off, .path_len = path.len},
-        &allow);
+    want.path = path_of(ex, &want.path_len);
+    const struct route *inner = api->find(api, &want, &allow);
     return inner && inner->kind == ROUTE_MODEL_BODY;
 }
 
@@ -74,7 +72,9 @@ static struct recording *record(struct exchange *ex)
 {
     struct server *s = ex->server;
     struct recording *t = alloc_zeroed(1, sizeof(*t));
-    struct http_span path = path_of(ex), method = ex->head->method;
+    struct http_span method = ex->head->method;
+    size_t path_len;
+    const char *path = path_of(ex, &path_len);
     const struct config_model *m = roster_model(&s->roster, ex->slot);
     struct buf fields = {0};
     t->id = ++s->in_flight_id;
@@ -83,8 +83,7 @@ static struct recording *record(struct exchange *ex)
     t->started_ns = uv_hrtime();
     t->waited_ms = -1;
     t->model = alloc_text(model_of(ex));
-    t->path = alloc_text_n(ex->bytes + path.off,
-                           path.len < RECORDING_PATH_MAX ? path.len : RECORDING_PATH_MAX);
+    t->path = alloc_text_n(path, path_len < RECORDING_PATH_MAX ? path_len : RECORDING_PATH_MAX);
     copy(t->method, sizeof(t->method), ex->bytes + method.off, method.len);
     note_remote(ex, t);
     redact_fields(ex->head, ex->bytes, &fields);
