@@ -86,25 +86,33 @@ static void put_ns(struct buf *out, const char *name, double ns)
     buf_printf(out, ",\"%s\":%.0f", name, ns > 0 ? ns : 0);
 }
 
-/* Until the model's server had it. */
-static double waited_ns(const struct exchange *ex)
+/* Until the model's server had it. The two clocks differ by some milliseconds. */
+static double waited_ns(const struct exchange *ex, const struct answer *a)
 {
     const struct waiting *w = &ex->waiting;
-    return w->position ? (double)(w->over_ms - w->since_ms) * 1e6 : 0;
+    double since = (double)(uv_hrtime() - a->began_ns);
+    double waited = w->position ? (double)(w->over_ms - w->since_ms) * 1e6 : 0;
+    return waited < since ? waited : since;
+}
+
+static void put_durations(const struct exchange *ex, const struct answer *a, struct buf *out)
+{
+    double waited = waited_ns(ex, a);
+    put_ns(out, "total_duration", (double)(uv_hrtime() - a->began_ns));
+    put_ns(out, "load_duration", waited);
 }
 
 /* What it took. The model's server knows best; else by the clock here, where the first word of a
  * stream tells the prompt from the rest. */
 static void put_end(struct exchange *ex, const struct answer *a, struct buf *out)
 {
-    double now = (double)uv_hrtime(), began = (double)a->began_ns + waited_ns(ex);
+    double began = (double)a->began_ns + waited_ns(ex, a), now = (double)uv_hrtime();
     double first = a->first_ns ? (double)a->first_ns : began;
     double prompt = a->prompt_ms >= 0 ? a->prompt_ms * 1e6 : first - began;
     double tokens = a->tokens_ms >= 0 ? a->tokens_ms * 1e6 : now - first;
     const char *why = strcmp(a->finish, "length") == 0 ? "length" : "stop";
     buf_printf(out, ",\"done\":true,\"done_reason\":\"%s\"", why);
-    put_ns(out, "total_duration", now - (double)a->began_ns);
-    put_ns(out, "load_duration", waited_ns(ex));
+    put_durations(ex, a, out);
     if (a->prompt_tokens >= 0)
         buf_printf(out, ",\"prompt_eval_count\":%.0f", a->prompt_tokens);
     put_ns(out, "prompt_eval_duration", prompt);
@@ -343,8 +351,7 @@ static void end_vectors(struct exchange *ex, struct answer *a, struct buf *out)
         return;
     }
     buf_char(out, ']');
-    put_ns(out, "total_duration", (double)(uv_hrtime() - a->began_ns));
-    put_ns(out, "load_duration", waited_ns(ex));
+    put_durations(ex, a, out);
     if (a->vectors.prompt_tokens >= 0)
         buf_printf(out, ",\"prompt_eval_count\":%.0f", a->vectors.prompt_tokens);
     buf_text(out, "}\n");
