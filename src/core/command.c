@@ -148,13 +148,27 @@ static enum reason pin(struct core *c, const struct event *ev)
     return REASON_NONE;
 }
 
+/* It also counts as a use: somebody means to come back. */
+static enum reason start_keep(struct core *c, const struct event *ev)
+{
+    struct model *m = &c->models[ev->command.model];
+    m->kept = true;
+    m->keep_ns = ev->command.ttl_ns;
+    if (m->state == MODEL_LOADED)
+        m->last_used = c->now;
+    deadline_clear(c, deadline_model(ev->command.model, DEADLINE_IDLE)); /* it may be sooner now */
+    c->version++;
+    model_refresh(c, ev->command.model);
+    return REASON_NONE;
+}
+
 /* Whether the command cannot be carried out, since the model's backend cannot be told. */
 static bool out_of_reach(const struct core *c, uint32_t slot, enum command what)
 {
     const struct model *m = &c->models[slot];
-    if (!c->backend_down[m->policy.backend] || what == COMMAND_PIN || what == COMMAND_UNPIN)
-        return false;
-    return what == COMMAND_LOAD || model_resident(m);
+    bool tells = what != COMMAND_PIN && what != COMMAND_UNPIN && what != COMMAND_KEEP;
+    return c->backend_down[m->policy.backend] && tells &&
+           (what == COMMAND_LOAD || model_resident(m));
 }
 
 void command_start(struct core *c, const struct event *ev)
@@ -167,7 +181,9 @@ void command_start(struct core *c, const struct event *ev)
         [COMMAND_SUSPEND] = start_suspend,
         [COMMAND_PIN] = pin,
         [COMMAND_UNPIN] = pin,
+        [COMMAND_KEEP] = start_keep,
     };
+    _Static_assert(countof(starts) == COMMAND__COUNT, "a start for each command");
     uint32_t slot = ev->command.model;
     enum reason why;
     if (c->draining)

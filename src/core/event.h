@@ -125,6 +125,7 @@ struct event {
             enum command what;
             enum reason why;
             uint32_t placement; /* MOVE */
+            uint64_t ttl_ns;    /* KEEP: 0: unloaded as soon as it is idle; UINT64_MAX: never */
         } command;
         struct {
             uint32_t model;

@@ -129,17 +129,26 @@ static bool wanted(const struct core *c, uint32_t slot)
     return m->waiting_count || m->loads_wanted || mode_wants_load(c, slot);
 }
 
+/* Idle time until it is unloaded; UINT64_MAX: never. */
+static uint64_t ttl_of(const struct model *m)
+{
+    if (m->kept)
+        return m->keep_ns;
+    return m->policy.ttl_ns ? m->policy.ttl_ns : UINT64_MAX;
+}
+
 static void refresh_idle(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
-    bool idle = model_serves(c, m) && m->victim_of == CORE_SLOT_NONE && m->policy.ttl_ns &&
+    uint64_t ttl = ttl_of(m), end = m->last_used.ns + ttl;
+    bool idle = model_serves(c, m) && m->victim_of == CORE_SLOT_NONE && ttl != UINT64_MAX &&
                 !model_busy(m) && !model_pinned(m) && !c->targets[slot].plan.active;
     uint32_t idle_slot = deadline_model(slot, DEADLINE_IDLE);
     if (!idle)
         deadline_clear(c, idle_slot);
     else if (!heap_has(&c->deadlines, idle_slot) ||
-             heap_find(&c->deadlines, idle_slot)->key.major < m->last_used.ns + m->policy.ttl_ns)
-        deadline_set(c, idle_slot, (struct mono){m->last_used.ns + m->policy.ttl_ns});
+             heap_find(&c->deadlines, idle_slot)->key.major < end)
+        deadline_set(c, idle_slot, (struct mono){end});
 }
 
 static bool home_is_lost(const struct core *c, const struct model *m)

@@ -103,6 +103,8 @@ struct model {
     enum reason leaving_why;
     uint32_t move_to; /* LEAVE_MOVE: placement */
     bool pinned;      /* by command */
+    bool kept;        /* by command: idle for keep_ns instead of its policy's ttl */
+    uint64_t keep_ns; /* UINT64_MAX: for ever */
     enum wish wish;
     uint32_t wish_placement;
     bool wish_new;            /* since the mode was set, nothing was loaded on demand */

@@ -106,8 +106,9 @@ void op_start_planned(struct core *c, uint32_t slot)
 
 void op_start_unload(struct core *c, uint32_t slot, enum reason why)
 {
-    const struct model *m = &c->models[slot];
+    struct model *m = &c->models[slot];
     must(m->state == MODEL_LOADED || m->state == MODEL_SUSPENDED);
+    m->kept = false;
     start(c, slot,
           (struct op){.kind = OP_UNLOAD,
                       .why = why,

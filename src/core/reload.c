@@ -110,7 +110,7 @@ static void forget(struct model *m)
     m->resume_ns_mean = m->serve_ns_mean = 0;
     m->failures = 0;
     m->reuse = (struct reuse_model){0};
-    m->pinned = m->cannot_suspend = false;
+    m->pinned = m->kept = m->cannot_suspend = false;
     m->wish = WISH_NONE;
     m->wish_placement = CORE_SLOT_NONE;
 }

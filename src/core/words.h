@@ -46,6 +46,8 @@ enum command {
     COMMAND_SUSPEND,
     COMMAND_PIN,
     COMMAND_UNPIN,
+    COMMAND_KEEP, /* another ttl, until it is unloaded next */
+    COMMAND__COUNT
 };
 
 /* What a mode wants of a model. */

@@ -68,6 +68,24 @@ static const char *model_of(const struct exchange *ex)
     return ex->slot == CORE_SLOT_NONE ? "" : roster_id(&ex->server->roster, ex->slot);
 }
 
+/* What llama-swap notes of a request: a JSON object, or "" for none. */
+static char *metadata_of(const struct exchange *ex)
+{
+    const struct config_model *m = roster_model(&ex->server->roster, ex->slot);
+    struct buf json = {0};
+    if (!m && !ex->ask.selector)
+        return alloc_text("");
+    buf_char(&json, '{');
+    if (m)
+        buf_printf(&json, "\"fifo_priority\":\"%d\"", (int)m->priority);
+    if (ex->ask.selector) {
+        buf_text(&json, m ? ",\"selector\":" : "\"selector\":");
+        buf_json_text(&json, ex->ask.selector);
+    }
+    buf_char(&json, '}');
+    return buf_take(&json);
+}
+
 static struct recording *record(struct exchange *ex)
 {
     struct server *s = ex->server;
@@ -75,7 +93,6 @@ static struct recording *record(struct exchange *ex)
     struct http_span method = ex->head->method;
     size_t path_len;
     const char *path = path_of(ex, &path_len);
-    const struct config_model *m = roster_model(&s->roster, ex->slot);
     struct buf fields = {0};
     t->id = ++s->in_flight_id;
     t->ex = ex;
@@ -88,7 +105,7 @@ static struct recording *record(struct exchange *ex)
     note_remote(ex, t);
     redact_fields(ex->head, ex->bytes, &fields);
     t->request_fields = buf_take(&fields);
-    t->metadata = m ? alloc_printf("{\"fifo_priority\":\"%d\"}", (int)m->priority) : alloc_text("");
+    t->metadata = metadata_of(ex);
     list_push(&s->in_flight, &t->link);
     ex->recording = t;
     return t;

@@ -58,7 +58,8 @@ def exit_(world, k):
 def command(world, what, model, placement):
     model %= len(world.engines)
     if len(world.commands) < 14:
-        world.command(what, model, placement % max(1, len(world.config.models[model].placements)))
+        world.command(what, model, placement % max(1, len(world.config.models[model].placements)),
+                      (0, 10 * S, NONE)[placement % 3])
 
 
 def set_mode(world, mode):
@@ -108,7 +109,7 @@ FAULTS = {
     foreign: (FEW, st.sampled_from((0, 1, 4, 12))),
 }
 ORDERS = {
-    command: (st.sampled_from(("load", "unload", "unload-now", "move", "suspend", "pin", "unpin")), FEW, FEW),
+    command: (st.sampled_from(("load", "unload", "unload-now", "move", "suspend", "pin", "unpin", "keep")), FEW, FEW),
 }
 
 

@@ -252,6 +252,7 @@ static void fill_facts(const struct shim_event *e, struct event *ev)
         ev->command.what = (enum command)e->command;
         ev->command.why = REASON_COMMAND;
         ev->command.placement = (uint32_t)e->placement;
+        ev->command.ttl_ns = e->keep_ns;
         break;
     case EVENT_DRAIN:
         ev->drain.grace_ns = e->grace_ns;

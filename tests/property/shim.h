@@ -44,7 +44,7 @@ struct shim_event {
     uint64_t placement, devices;            /* MODEL_ADOPTED, COMMAND */
     uint64_t device, total_bytes;           /* DEVICE_FOUND */
     uint64_t used_bytes, taken_ns, blind;   /* DEVICE_SAMPLE */
-    uint64_t command, backend, gap_ns, grace_ns;
+    uint64_t command, keep_ns, backend, gap_ns, grace_ns;
     uint64_t lease_gates, lease_devices, lease_device_count; /* masks and a count */
     uint64_t lease_bytes, lease_ttl_ns, lease_run_ns, lease_grace_ns, lease_revocable;
 };

@@ -498,7 +498,7 @@ class World:
                                    wish if isinstance(wish, int) else NONE)
         self.tell("MODE", " ".join(words))
 
-    def command(self, what, model, placement=0):
+    def command(self, what, model, placement=0, keep=0):
         tag = self.next_command()
         self.commands[tag] = (what, model, placement)
         if what == "pin":
@@ -508,8 +508,11 @@ class World:
         elif what in ("unload", "unload-now"):
             self.engines[model].wanted_out = True
         to = " to=%d" % placement if what == "move" else ""
+        if what == "keep":
+            to = " ttl=never" if keep == NONE else " ttl=%ds" % (keep // S)
         self.tell("COMMAND", "command %s %s !%d%s" % (what, self.name(model), tag, to), tag=tag,
-                  model=model, command=COMMANDS.index(what), placement=placement)
+                  model=model, command=COMMANDS.index(what), placement=placement,
+                  keep_ns=keep)
         return tag
 
     def next_command(self):

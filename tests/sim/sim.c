@@ -132,6 +132,11 @@ static bool time_is_up(const struct sim_options *o, const struct timespec *began
     return o->seconds && (uint64_t)(now.tv_sec - began->tv_sec) >= o->seconds;
 }
 
+static bool is_enough(const struct sim_options *o, const struct share *s)
+{
+    return o->steps_max && s->steps >= o->steps_max / o->jobs;
+}
+
 /* The same seed gives the same effects. */
 static void run_again(const struct sim_options *o, struct sim_finding *f)
 {
@@ -148,7 +153,7 @@ static void work(const struct sim_options *o, uint32_t job, struct share *s,
 {
     signal(SIGVTALRM, on_alarm);
     for (uint64_t seed = s->seed ? s->seed + o->jobs : o->from + job;
-         seed <= o->to && !time_is_up(o, began); seed += o->jobs) {
+         seed <= o->to && !time_is_up(o, began) && !is_enough(o, s); seed += o->jobs) {
         struct sim_finding f;
         s->seed = seed;
         limit_time();
@@ -163,7 +168,7 @@ static void work(const struct sim_options *o, uint32_t job, struct share *s,
         print_finding(&f);
         if (s->finding_count < FINDINGS_MAX)
             s->findings[s->finding_count++] = f;
-        if (!o->keep_going || (o->steps_max && s->steps > o->steps_max / o->jobs))
+        if (!o->keep_going)
             return;
     }
 }

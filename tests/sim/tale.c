@@ -325,6 +325,7 @@ static void put_command(struct tale *t, const struct event *ev)
         [COMMAND_SUSPEND] = "suspend",
         [COMMAND_PIN] = "pin",
         [COMMAND_UNPIN] = "unpin",
+        [COMMAND_KEEP] = "keep",
     };
     if (ev->type == EVENT_COMMAND_CANCELLED) {
         fprintf(t->out, "cancel !%u", number_of(t->commands, ev->command.tag));
@@ -334,6 +335,10 @@ static void put_command(struct tale *t, const struct event *ev)
             number_of(t->commands, ev->command.tag));
     if (ev->command.what == COMMAND_MOVE)
         fprintf(t->out, " to=%u", ev->command.placement);
+    if (ev->command.what == COMMAND_KEEP && ev->command.ttl_ns == UINT64_MAX)
+        fputs(" ttl=never", t->out);
+    else if (ev->command.what == COMMAND_KEEP)
+        put_ns(t, " ttl=", ev->command.ttl_ns);
 }
 
 static void put_mode(const struct tale *t, const struct event *ev)

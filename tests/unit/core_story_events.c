@@ -240,7 +240,7 @@ static void do_device(struct story *s, char **words, uint32_t count)
     story_step(s, &ev, "");
 }
 
-/* command load|unload|unload-now MODEL !TAG */
+/* command load|unload|unload-now|move|suspend|pin|unpin|keep MODEL !TAG [to=N|ttl=TIME] */
 static void do_command(struct story *s, char **words, uint32_t count)
 {
     if (count < 4)
@@ -256,7 +256,8 @@ static void do_command(struct story *s, char **words, uint32_t count)
                                         [COMMAND_MOVE] = "move",
                                         [COMMAND_SUSPEND] = "suspend",
                                         [COMMAND_PIN] = "pin",
-                                        [COMMAND_UNPIN] = "unpin"};
+                                        [COMMAND_UNPIN] = "unpin",
+                                        [COMMAND_KEEP] = "keep"};
     bool known = false;
     for (size_t i = 0; i < countof(texts); i++) {
         if (strcmp(words[1], texts[i]) == 0) {
@@ -268,6 +269,9 @@ static void do_command(struct story *s, char **words, uint32_t count)
         story_broken(s, "not a command: %s", words[1]);
     const char *v = count > 4 ? story_value_of(words[4], "to") : NULL;
     ev.command.placement = v ? story_parse_count(v) : 0;
+    v = count > 4 ? story_value_of(words[4], "ttl") : NULL;
+    if (v)
+        ev.command.ttl_ns = strcmp(v, "never") == 0 ? UINT64_MAX : story_parse_ns(s, v);
     story_step(s, &ev, "");
 }
 

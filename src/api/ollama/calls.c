@@ -29,20 +29,46 @@ struct job {
 
 /* ---- models that are to come or to go ---- */
 
+static void on_kept(struct exchange *ex)
+{
+    (void)ex; /* nobody waits for it */
+}
+
 void ollama_keep(struct exchange *ex, const struct ollama_ask *ask)
 {
-    (void)ex;
-    (void)ask;
+    if (ask->keeps && ex->slot != CORE_SLOT_NONE)
+        exchange_keep(ex, ex->slot, ask->keep_ns, on_kept);
+}
+
+static void answer_loaded(struct exchange *ex)
+{
+    ollama_answer_nothing(ex, "load");
 }
 
 static void on_loaded(struct exchange *ex)
 {
-    if (ex->command_result != REASON_NONE) {
+    const struct ollama_ask *ask = ollama_answer_ask(ex);
+    if (ex->command_result != REASON_NONE)
         api_fail_reason(ex, ex->slot, ex->command_result);
-        return;
-    }
-    ollama_keep(ex, ollama_answer_ask(ex));
-    ollama_answer_nothing(ex, "load");
+    else if (ask->keeps)
+        exchange_keep(ex, ex->slot, ask->keep_ns, answer_loaded);
+    else
+        answer_loaded(ex);
+}
+
+static void answer_leaving(struct exchange *ex)
+{
+    ollama_answer_nothing(ex, "unload");
+}
+
+/* As soon as it is idle, which nobody waits for. What is not there is not told: that would hold for
+ * the next load. */
+static void let_go(struct exchange *ex)
+{
+    if (ex->slot != CORE_SLOT_NONE && api_counts_as_loaded(ex->server, ex->slot))
+        exchange_keep(ex, ex->slot, 0, answer_leaving);
+    else
+        answer_leaving(ex);
 }
 
 /* There is nothing to answer to. A peer's models come and go as it likes. */
@@ -56,14 +82,12 @@ static void load_or_unload(struct exchange *ex, const char *name)
     ex->slot = who.slot;
     ex->state = EXCHANGE_LOCAL;
     traffic_begin(ex);
-    if (leave) {
-        ollama_keep(ex, ask);
-        ollama_answer_nothing(ex, "unload");
-    } else if (ex->slot == CORE_SLOT_NONE) {
-        ollama_answer_nothing(ex, "load");
-    } else {
+    if (leave)
+        let_go(ex);
+    else if (ex->slot == CORE_SLOT_NONE)
+        answer_loaded(ex);
+    else
         exchange_command(ex, ex->slot, COMMAND_LOAD, on_loaded);
-    }
 }
 
 /* ---- the way ---- */

@@ -60,6 +60,9 @@ void exchange_translated(struct exchange *ex, const struct exchange_words *words
  * last, and looks at commands_open itself. */
 void exchange_command(struct exchange *ex, uint32_t slot, enum command what,
                       void (*on_done)(struct exchange *ex));
+/* COMMAND_KEEP: the model's ttl until it is unloaded next; UINT64_MAX: never for being idle. */
+void exchange_keep(struct exchange *ex, uint32_t slot, uint64_t ttl_ns,
+                   void (*on_done)(struct exchange *ex));
 /* What a refusal tells the client: fills *ret, with its detail in text. */
 void exchange_describe(struct server *s, const struct effect *e, struct problem *ret,
                        struct buf *text);

@@ -324,12 +324,34 @@ void exchange_refused(struct server *s, const struct effect *e)
     buf_fini(&text);
 }
 
-void exchange_command(struct exchange *ex, uint32_t slot, enum command what,
-                      void (*on_done)(struct exchange *ex))
+static void start_command(struct exchange *ex, struct event ev,
+                          void (*on_done)(struct exchange *ex))
 {
     ex->commands_open++;
     ex->on_commands_done = on_done;
-    runner_command(&ex->server->runner, exchange_tag(ex), slot, what, REASON_COMMAND);
+    ev.command.tag = exchange_tag(ex);
+    runner_event(&ex->server->runner, ev);
+}
+
+void exchange_command(struct exchange *ex, uint32_t slot, enum command what,
+                      void (*on_done)(struct exchange *ex))
+{
+    start_command(ex,
+                  (struct event){.type = EVENT_COMMAND,
+                                 .command = {.model = slot, .what = what, .why = REASON_COMMAND}},
+                  on_done);
+}
+
+void exchange_keep(struct exchange *ex, uint32_t slot, uint64_t ttl_ns,
+                   void (*on_done)(struct exchange *ex))
+{
+    start_command(ex,
+                  (struct event){.type = EVENT_COMMAND,
+                                 .command = {.model = slot,
+                                             .what = COMMAND_KEEP,
+                                             .why = REASON_COMMAND,
+                                             .ttl_ns = ttl_ns}},
+                  on_done);
 }
 
 void exchange_command_done(struct server *s, const struct effect *e)

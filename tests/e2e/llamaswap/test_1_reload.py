@@ -9,7 +9,7 @@ import signal
 
 import pytest
 
-from wharf_harness import DEMO, chat_body, content, demo, models
+from wharf_harness import DEMO, Later, chat_body, content, demo, models
 
 TEMPLATE = f'{DEMO} --port ${{PORT}} --name "${{MODEL_FILE}}"'
 
@@ -163,6 +163,39 @@ def test_without_the_flag_only_a_signal_reloads(wharf):
     d.signal(signal.SIGHUP)
     events.wait_for("config_reloaded")
     assert ids(d) == ["a", "b"] and events.count("config_reloaded") == 1
+
+
+@pytest.mark.slice
+def test_what_outlives_a_reload(wharf):
+    """The history, captures, logs, the requests in flight, the active profile, and who waits."""
+    config = {"models": {"a": demo("a"), "slow": demo("slow", "--token-delay", "50ms", "--tokens", "40"),
+                         "b": demo("b", "--load-time", "300ms")},
+              "groups": {"g": {"swap": False, "members": ["a", "slow", "b"]}},
+              "profiles": {"p": {"pins": {"x": "a"}}}}
+    d = wharf(config)
+    d.ok(d.ask("PUT", "/api/profiles/active", {"name": "p"}))
+    d.ok(d.chat("x"))
+    d.load("slow")
+    c = d.connect()
+    c.request("POST", "/v1/chat/completions", chat_body("slow", stream=True))
+    head = c.head()
+    events = d.events()
+    waits = Later(d.chat, "b")
+    events.wait_for("model_loading", model="b")
+    config["models"]["new"] = demo("new")
+    d.write_config(config)
+    d.signal(signal.SIGHUP)
+    events.wait_for("config_reloaded")
+    assert [r["model"] for r in d.get("/api/inflight").json()["requests"]][0] == "slow"
+    assert d.get("/api/profiles").json()["active"] == "p"
+    row = d.get("/api/metrics/activity?order=asc").json()["data"][0]
+    assert (row["model"], row["has_capture"]) == ("a", True)
+    assert d.ok(d.get(f"/api/captures/{row['id']}")).json()["req_path"] == "/v1/chat/completions"
+    assert "listening on" in d.get("/logs/stream/a?no-follow").text
+    head.body = b"".join(c.pieces(head))
+    assert head.complete and content(head)
+    d.ok(waits.result())
+    d.ok(d.chat("new"))
 
 
 def test_the_end_does_not_wait_for_the_watch(watched):

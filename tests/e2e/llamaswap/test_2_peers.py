@@ -93,6 +93,12 @@ def test_headers(wharf, upstream):
     assert got["authorization"] == "Bearer sk-far" and got["x-api-key"] == "sk-far"
 
 
+def test_event_streams_are_not_held_back(wharf, upstream):
+    up = upstream(serve_requests(lambda peer, *_: peer.answer("data: 1\n\n", kind="text/event-stream")))
+    d = wharf({"peers": {"p": peer_of(up.port, "r")}})
+    assert d.ok(d.chat("r", stream=True)).header("X-Accel-Buffering") == "no"
+
+
 def test_a_key_of_this_server_stays_here(wharf, upstream):
     up = upstream(serve_requests(echo))
     d = wharf({"apiKeys": ["near"], "peers": {"p": peer_of(up.port, "r")}})

@@ -8,7 +8,8 @@ from wharf_harness import demo
 
 CONFIG = {
     "models": {
-        "plain": demo("plain", aliases=["other", "with/slash", "Case"]),
+        "plain": demo("plain", aliases=["other", "with/slash", "Case"],
+                      filters={"setParamsByID": {"${MODEL_ID}:high": {"effort": "high"}}}),
         "team/deep": demo("team/deep"),
         "team": demo("team"),
         "case": demo("case"),
@@ -21,12 +22,13 @@ FOUND = {
     "an id": ("plain", "plain"),
     "an alias": ("other", "plain"),
     "an alias with a slash": ("with/slash", "plain"),
+    "a name of setParamsByID": ("plain:high", "plain"),
     "an id with a slash": ("team/deep", "team/deep"),
     "the beginning of another id": ("team", "team"),
     "case counts": ("Case", "plain"),
     "case counts, the other way round": ("case", "case"),
 }
-UNKNOWN = ["PLAIN", "plai", "plain ", "team/", "/team", "deep"]
+UNKNOWN = ["PLAIN", "plain:low", "plai", "plain ", "team/", "/team", "deep"]
 
 
 def ask(d, place, name):

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from test_websocket import TEXT, WebSocket
-from wharf_harness import demo
+from wharf_harness import Connection, demo, until
 
 IGNORED = {"compat": {"ignoreWebsockets": True}}
 
@@ -104,3 +104,24 @@ def test_shutdown_with_one_open(wharf):
     assert echoes(ws)
     d.stop()
     assert ws.c.is_closed()
+
+
+def refuses(d):
+    try:
+        Connection(d.address).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_shutdown_waits_for_one_that_counts(wharf):
+    """As for any request: to its end, or as long as timeouts.shutdown says."""
+    d = wharf({"models": {"m": demo("m")}})
+    d.load("m")
+    ws = WebSocket(d)
+    assert echoes(ws)
+    d.signal(signal.SIGTERM)
+    until(lambda: refuses(d), "the listener is closed")
+    assert echoes(ws)
+    ws.c.close()
+    assert d.wait() == 0

@@ -133,6 +133,18 @@ def test_priority_is_noted(wharf):
     assert rows(d)[0]["metadata"] == {"fifo_priority": "7"}
 
 
+def test_the_selector_is_noted(wharf, upstream):
+    """The model is the one that it chose, here or at a peer."""
+    up = upstream(serve_requests(lambda peer, *_: peer.answer("{}")))
+    d = wharf({**models("m"), "peers": {"p": {"proxy": f"http://127.0.0.1:{up.port}", "models": ["r"]}},
+               "selectors": {'s "1"': {"strategy": "pin", "targets": ["m"]},
+                             "far": {"strategy": "pin", "targets": ["r"]}}})
+    for name in ('s "1"', "far", "r"):
+        d.ok(d.chat(name))
+    assert [(r["model"], r.get("metadata")) for r in rows(d)] == [
+        ("m", {"fifo_priority": "0", "selector": 's "1"'}), ("p/r", {"selector": "far"}), ("p/r", None)]
+
+
 def test_a_client_that_leaves(wharf, tmp_path):
     flag = tmp_path / "go"
     d = wharf({"models": {"m": held(demo("m"), flag)}})

@@ -4,7 +4,8 @@ import pathlib
 import re
 
 HERE = pathlib.Path(__file__).resolve().parent
-E2E, UNIT = HERE.parent, HERE.parent.parent / "unit"
+E2E, TESTS = HERE.parent, HERE.parent.parent
+UNIT, GOLDEN, BENCH = TESTS / "unit", TESTS / "golden", TESTS.parent / "bench"
 STATES = {"done", "partly", "not yet", "other"}
 
 
@@ -15,6 +16,11 @@ def rows():
 
 
 def exists(name):
+    """Whether there is a test of that name, as README.md names them, golden/STORY or bench/PROGRAM."""
+    if name.startswith("golden/"):
+        return (GOLDEN / f"{name[7:]}.txt").is_file()
+    if name.startswith("bench/"):
+        return (BENCH / f"{name[6:]}.c").is_file()
     file, test = name.split("::")
     if file.startswith("unit/"):
         path, pattern = UNIT / f"test_{file[5:]}.c", rf"^static void test_{test}\("
@@ -38,5 +44,5 @@ def test_states():
 
 def test_every_file_of_this_folder_is_named():
     text = (HERE / "README.md").read_text()
-    assert [p.name for p in sorted(HERE.glob("test_*.py"))
-            if p.name != "test_map.py" and f"`llamaswap/{p.stem[5:]}::" not in text] == []
+    assert [p.name for p in sorted(HERE.glob("test_[0-9]*.py"))
+            if f"`llamaswap/{p.stem[5:]}::" not in text] == []

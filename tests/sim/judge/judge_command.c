@@ -9,6 +9,15 @@ static struct judge_command *find(struct judge *j, uint64_t tag)
     return c->open && c->tag == tag ? c : NULL;
 }
 
+/* Until it is unloaded next; and as if it had been used. */
+static void kept(const struct judge *j, struct judge_model *m, uint64_t ttl_ns)
+{
+    m->kept = true;
+    m->keep_ns = ttl_ns;
+    if (m->seat == SEAT_HERE)
+        m->used_ns = j->now_ns - j->gap_ns;
+}
+
 static void started(struct judge *j, const struct event *ev)
 {
     struct judge_command *c = &j->commands[ev->command.tag % JUDGE_COMMANDS_MAX];
@@ -26,6 +35,8 @@ static void started(struct judge *j, const struct event *ev)
         return;
     if (c->what == COMMAND_UNLOAD_NOW && m->seat != SEAT_GONE)
         m->forced = true;
+    if (c->what == COMMAND_KEEP)
+        kept(j, m, ev->command.ttl_ns);
     if (c->what != COMMAND_PIN && c->what != COMMAND_UNPIN)
         return;
     m->was_pinned |= m->pinned;
@@ -61,6 +72,8 @@ static bool done_truly(const struct judge *j, const struct judge_command *c)
         return m->seat == SEAT_ASLEEP;
     case COMMAND_PIN:
     case COMMAND_UNPIN:
+    case COMMAND_KEEP:
+    case COMMAND__COUNT:
         return true;
     }
     return false;

@@ -266,7 +266,9 @@ static void may_leave(struct judge *j, const struct effect *e)
                     e->model, reason_text(e->reason));
     if (e->reason != REASON_IDLE)
         return;
-    if (!m->policy.ttl_ns || m->busy || j->now_ns - j->gap_ns < m->used_ns + m->policy.ttl_ns)
+    uint64_t ttl = m->kept ? m->keep_ns : m->policy.ttl_ns;
+    bool never = m->kept ? ttl == UINT64_MAX : ttl == 0;
+    if (never || m->busy || j->now_ns - j->gap_ns < m->used_ns + ttl)
         judge_break(j, RULE_IDLE, "m%u is unloaded as idle %" PRIu64 " ns after its last use",
                     e->model, j->now_ns - j->gap_ns - m->used_ns);
     if (j->event->type != EVENT_TICK)
@@ -296,6 +298,7 @@ static void leave(struct judge *j, const struct effect *e)
     struct judge_model *m = &j->models[e->model];
     may_leave(j, e);
     if (e->type == EFFECT_UNLOAD) {
+        m->kept = false;
         open_op(j, e, SEAT_UNLOADING);
         return;
     }
@@ -660,6 +663,7 @@ void judge_model_config(struct judge *j, const struct core_config *config)
         m->policy = i < config->model_count ? config->models[i] : none;
         m->pinned = m->pinned && m->policy.present;
         if (!m->known) { /* another model has the slot */
+            m->kept = false;
             m->learned = 0;
             m->wish = WISH_NONE;
             memset(m->learned_bytes, 0, sizeof(m->learned_bytes));

@@ -40,8 +40,10 @@ struct judge_model {
     bool ordered;            /* an order to unload: it admits nothing more */
     bool known;              /* from the configuration that names it until it is retired */
     bool pinned, was_pinned; /* by command; since it came in */
-    uint32_t learned;        /* placements for which something is known of its bytes */
-    uint64_t used_ns;        /* when it was last used, or came in, less gap_ns */
+    bool kept;               /* by command, for keep_ns */
+    uint64_t keep_ns;
+    uint32_t learned; /* placements for which something is known of its bytes */
+    uint64_t used_ns; /* when it was last used, or came in, less gap_ns */
     uint64_t learned_bytes[CORE_PLACEMENTS_MAX];
     enum wish wish;
     uint32_t wish_placement;

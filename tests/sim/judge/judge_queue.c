@@ -209,8 +209,10 @@ static void check_class(struct judge *j, const struct party *p)
 {
     const struct judge_model *m = &j->models[p->model];
     bool alone = m->waiting_count == j->arrivals[0].count && j->arrivals[1].count == 0;
-    for (uint32_t i = 0; i < JUDGE_COMMANDS_MAX; i++)
-        alone &= !j->commands[i].open || j->commands[i].what != COMMAND_LOAD;
+    for (uint32_t i = 0; i < JUDGE_COMMANDS_MAX; i++) {
+        enum command what = j->commands[i].what;
+        alone &= !j->commands[i].open || (what != COMMAND_LOAD && what != COMMAND_MOVE);
+    }
     if (j->config.sched == SCHEDULER_SERIAL ||
         (j->config.sched == SCHEDULER_FAIR && (!alone || j->config.fair.wait_ns_max[p->class])))
         return;

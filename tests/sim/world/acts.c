@@ -69,13 +69,15 @@ static void order(struct world *w)
 {
     uint64_t tag = ++w->command_serial;
     uint32_t i = any_model(w), count = w->models[i].placement_count;
+    static const uint64_t keeps[] = {0, NS_PER_S, 300 * NS_PER_S, UINT64_MAX};
     struct note n = {
         .ev = {.type = EVENT_COMMAND,
                .command = {.tag = tag,
                            .model = i,
-                           .what = (enum command)below(w, COMMAND_UNPIN + 1),
+                           .what = (enum command)below(w, COMMAND__COUNT),
                            .why = REASON_COMMAND,
-                           .placement = count ? (uint32_t)below(w, count) : CORE_SLOT_NONE}}};
+                           .placement = count ? (uint32_t)below(w, count) : CORE_SLOT_NONE,
+                           .ttl_ns = keeps[below(w, countof(keeps))]}}};
     if (n.ev.command.what == COMMAND_MOVE && !count)
         n.ev.command.what = COMMAND_LOAD;
     if (judge_legal(w->run.judge, &n.ev))
