@@ -12,6 +12,12 @@
         .method = m, .path = p, .kind = ROUTE_LOCAL, .face = FACE_OLLAMA, .handle = h              \
     }
 
+#define ALONE(p, o, h)                                                                             \
+    {                                                                                              \
+        .method = "GET", .path = p, .kind = ROUTE_LOCAL, .face = FACE_OLLAMA, .open = o,           \
+        .handle = h                                                                                \
+    }
+
 /* clang-format off */
 static const struct route routes[] = {
     OLLAMA("/api/chat", ollama_call_chat),
@@ -30,10 +36,10 @@ static const struct route routes[] = {
     OLLAMA_LOCAL("POST", "/api/blobs/*", ollama_cannot),
 };
 
-/* Where no other API is served. */
+/* Where no other API is served; docs/http.md tells of them in words. */
 static const struct route alone[] = {
-    {.method = "GET", .path = "/", .kind = ROUTE_LOCAL, .face = FACE_OLLAMA, .open = true, .handle = ollama_running},
-    OLLAMA_LOCAL("GET", "/api/version", ollama_version),
+    ALONE("/", true, ollama_running),
+    ALONE("/api/version", false, ollama_version),
 };
 /* clang-format on */
 

@@ -1,5 +1,6 @@
 #include "api/ollama/piece.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,7 +95,8 @@ static void read_finish(const struct json_want *wants, const char *own, struct o
     ret->finished =
         wants[WANT_FINISH].type == JSON_TYPE_STRING || wants[WANT_OWN_STOP].type == JSON_TYPE_TRUE;
     if (wants[WANT_OWN_STOP].type == JSON_TYPE_TRUE)
-        strcpy(ret->finish, strcmp(own, "limit") == 0 ? "length" : "stop");
+        snprintf(ret->finish, sizeof(ret->finish), "%s",
+                 strcmp(own, "limit") == 0 ? "length" : "stop");
 }
 
 int ollama_piece_read(const char *text, size_t n, struct ollama_piece *ret)
