@@ -204,12 +204,19 @@ static void put_line(const struct answer *a, const struct ollama_piece *p, const
     buf_text(out, ",\"done\":false}\n");
 }
 
+/* Behind the calls of tools that a server has not said the end of. */
 static void put_last_line(struct exchange *ex, struct answer *a, struct buf *out)
 {
+    static const struct ollama_piece nothing;
+    struct buf tools = {0};
+    if (take_tools(ex, a, &tools, out)) {
+        put_line(a, &nothing, &tools, out);
+        put_begin(a, out);
+        put_said(a, &nothing, NULL, out);
+        put_end(ex, a, out);
+    }
     a->over = true;
-    put_begin(a, out);
-    put_said(a, &(struct ollama_piece){0}, NULL, out);
-    put_end(ex, a, out);
+    buf_fini(&tools);
 }
 
 static void take_event(struct exchange *ex, struct answer *a, struct buf *out)

@@ -55,7 +55,7 @@ static int add_piece(struct ollama_tools *t, const json_t *piece, size_t place)
 
 int ollama_tools_add(struct ollama_tools *t, const char *json, size_t n)
 {
-    json_t *list = json_loadb(json, n, 0, NULL);
+    json_t *list = n <= OLLAMA_TOOLS_BYTES_MAX ? json_loadb(json, n, JSON_ALLOW_NUL, NULL) : NULL;
     const json_t *piece;
     size_t i;
     int rc = json_is_array(list) ? 0 : -1;

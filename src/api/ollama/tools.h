@@ -11,7 +11,7 @@
 
 /* In one answer, with names and arguments. */
 #define OLLAMA_TOOLS_MAX 128
-#define OLLAMA_TOOLS_BYTES_MAX (1024 * 1024)
+#define OLLAMA_TOOLS_BYTES_MAX (256 * 1024)
 
 struct ollama_tool {
     struct buf id, name, arguments;

@@ -65,6 +65,7 @@ static void open(struct vectors *v, char c)
         v->broken = true;
     if (v->depth == 2 && c == '[')
         v->list = is_named(v, "data");
+    v->seen = v->seen || v->list;
     if ((v->depth == 3 && v->list && c == '{') ||
         (v->depth == 2 && c == '{' && is_named(v, "usage")))
         v->keeping = true;
@@ -128,5 +129,5 @@ void vectors_feed(struct vectors *v, const char *data, size_t n, struct buf *out
 
 bool vectors_end(const struct vectors *v)
 {
-    return !v->broken && v->depth == 0 && !v->text && (!v->one || v->count == 1);
+    return !v->broken && v->seen && v->depth == 0 && !v->text && (!v->one || v->count == 1);
 }

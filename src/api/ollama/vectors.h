@@ -15,6 +15,7 @@
 struct vectors {
     bool begun, one; /* one: there must be exactly one */
     bool broken;     /* it is not what it should be */
+    bool seen;       /* there was a list */
     bool text, escaped, list, keeping;
     uint32_t depth, count;
     char name[16]; /* of the member of the outermost object, cut */
