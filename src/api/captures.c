@@ -44,7 +44,10 @@ void api_capture(struct server *s, struct exchange *ex)
         return;
     }
     buf_printf(&json, "{\"id\":%lld,\"req_path\":", (long long)c->id);
-    buf_json(&json, head_copy_bytes(c->request_head) + c->path.off, c->path.len);
+    if (c->translated)
+        buf_json_text(&json, c->translated);
+    else
+        buf_json(&json, head_copy_bytes(c->request_head) + c->path.off, c->path.len);
     put_head(&json, "req_headers", c->request_head);
     put_body(&json, "req_body", &c->request);
     put_head(&json, "resp_headers", c->answer_head);

@@ -67,7 +67,8 @@ struct config {
     uint32_t gpu_count;
     struct config_listen *listens; /* count 0: the caller's default */
     uint32_t listen_count;
-    struct config_strings api_keys; /* those of `keys` stand last, in the same order */
+    struct config_listen *ollama_listen; /* of Ollama's API alone; NULL: none */
+    struct config_strings api_keys;      /* those of `keys` stand last, in the same order */
     struct config_key *keys;
     uint32_t key_count;
     struct config_peer *peers; /* in ascending byte order of their ids, as the next two */

@@ -95,6 +95,19 @@ static void resolve_listens(struct resolver *r)
     }
 }
 
+static void resolve_ollama(struct resolver *r)
+{
+    const struct value *v = bound_value(bound_child(r->root, SET_ROOT_ollama), SET_OLLAMA_listen);
+    struct config_listen *listen = arena_alloc(r->arena, 1, sizeof(*listen));
+    if (!*v->text)
+        return;
+    const char *problem = parse_listen(r->arena, v->text, listen);
+    if (problem)
+        diag_error(r->diag, v->at, "ollama.listen %s: %s", diag_quote(r->diag, v->text), problem);
+    else
+        r->config->ollama_listen = listen;
+}
+
 /* What is wrong with a key, or NULL. Never the key itself in a message. */
 static const char *key_problem(const char *key)
 {
@@ -253,6 +266,7 @@ static void resolve_log_level(struct resolver *r)
 void resolve_machine(struct resolver *r)
 {
     resolve_listens(r);
+    resolve_ollama(r);
     resolve_keys(r);
     resolve_gpus(r);
     check_model_gpus(r);

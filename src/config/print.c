@@ -271,21 +271,28 @@ static void print_model(struct buf *out, const struct config_model *m)
     print_scope(out, 3, SCOPE_MODEL_TIMEOUTS, m);
 }
 
+static void print_listen(struct buf *out, const struct config_listen *l)
+{
+    bool brackets = strchr(l->host, ':') != NULL;
+    struct buf item = {0};
+    if (l->is_unix)
+        buf_printf(&item, "unix:%s", l->path);
+    else
+        buf_printf(&item, "%s%s%s:%u", brackets ? "[" : "", l->host, brackets ? "]" : "", l->port);
+    buf_json(out, item.data, item.len);
+    buf_char(out, '\n');
+    buf_fini(&item);
+}
+
 static void print_listens(struct buf *out, const struct config *c)
 {
     for (uint32_t i = 0; i < c->listen_count; i++) {
-        const struct config_listen *l = &c->listens[i];
-        bool brackets = strchr(l->host, ':') != NULL;
-        struct buf item = {0};
-        if (l->is_unix)
-            buf_printf(&item, "unix:%s", l->path);
-        else
-            buf_printf(&item, "%s%s%s:%u", brackets ? "[" : "", l->host, brackets ? "]" : "",
-                       l->port);
         buf_text(out, i ? "  - " : "listen:\n  - ");
-        buf_json(out, item.data, item.len);
-        buf_char(out, '\n');
-        buf_fini(&item);
+        print_listen(out, &c->listens[i]);
+    }
+    if (c->ollama_listen) {
+        buf_text(out, "ollama:\n  listen: ");
+        print_listen(out, c->ollama_listen);
     }
 }
 

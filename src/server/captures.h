@@ -16,6 +16,7 @@ struct capture {
      * of wharf's own. */
     struct http_head *request_head, *answer_head;
     struct http_span path;      /* of the request's head */
+    const char *translated;     /* static; instead of path; NULL: that */
     struct buf request, answer; /* bodies */
     uint64_t bytes;             /* that it counts for */
 };

@@ -38,10 +38,13 @@ static void put_one(const struct recording *t, struct buf *out)
     const struct http_head *h = recording_request(t, &bytes);
     struct buf metadata = {0};
     char time[DATE_TEXT_MAX];
+    size_t path_len;
+    const char *path = recording_path(t, &path_len);
     buf_printf(out, "{\"id\":\"%llu\",\"timestamp\":\"%s\",\"model\":", (unsigned long long)t->id,
                date_format_seconds(t->started_s, time));
     buf_json_text(out, t->model);
-    put_span(out, "req_path", bytes, t->path);
+    buf_text(out, ",\"req_path\":");
+    buf_json(out, path, path_len);
     put_span(out, "method", bytes, h->method);
     buf_text(out, ",\"req_headers\":");
     redact_fields(h, bytes, out);

@@ -16,7 +16,7 @@
 
 /* ---- what is recorded ---- */
 
-/* The path as the model's server sees it. */
+/* The path as the model's server sees it, unless it was translated. */
 static struct http_span path_of(const struct exchange *ex)
 {
     struct http_span path = ex->head->path;
@@ -67,6 +67,7 @@ static struct recording *record(struct exchange *ex)
     t->path = path_of(ex);
     if (t->path.len > RECORDING_PATH_MAX)
         t->path.len = RECORDING_PATH_MAX;
+    t->translated = ex->ask.path;
     t->has_priority = m != NULL;
     t->priority = m ? m->priority : 0;
     memcpy(t->peer, ex->client->peer, sizeof(t->peer));
@@ -129,12 +130,12 @@ void recording_put_metadata(const struct recording *t, struct buf *out)
     buf_char(out, '}');
 }
 
-/* Without its NUL. */
-static const char *path_text(const struct recording *t)
+const char *recording_path(const struct recording *t, size_t *ret_len)
 {
     const char *bytes;
     (void)recording_request(t, &bytes);
-    return bytes + t->path.off;
+    *ret_len = t->translated ? strlen(t->translated) : t->path.len;
+    return t->translated ? t->translated : bytes + t->path.off;
 }
 
 /* ---- captures ---- */
@@ -143,7 +144,9 @@ static void capture_request(struct exchange *ex, struct recording *t)
 {
     struct server *s = ex->server;
     uint64_t size = body_size(&ex->body), at = 0;
-    if (!captures_request_body(path_text(t), t->path.len))
+    size_t path_len;
+    const char *path = recording_path(t, &path_len);
+    if (!captures_request_body(path, path_len))
         return;
     if (size > s->captures.bytes_max) {
         captures_drop(&s->captures, t->capture);
@@ -163,7 +166,9 @@ static void capture_request(struct exchange *ex, struct recording *t)
 
 static void capture_answer(struct recording *t, const char *data, size_t n)
 {
-    if (!t->capture || t->status != 200 || !captures_answer_body(path_text(t), t->path.len))
+    size_t path_len;
+    const char *path = recording_path(t, &path_len);
+    if (!t->capture || t->status != 200 || !captures_answer_body(path, path_len))
         return;
     if (!captures_add(&t->ex->server->captures, t->capture, &t->capture->answer, data, n))
         t->capture = NULL;
@@ -255,7 +260,9 @@ static struct store_row *row_of(const struct recording *t, enum ended how)
     if (t->tap)
         tap_end(t->tap, &c, &error);
     recording_put_metadata(t, &metadata);
-    copy(path, sizeof(path), path_text(t), t->path.len);
+    size_t path_len;
+    const char *seen = recording_path(t, &path_len);
+    copy(path, sizeof(path), seen, path_len);
     copy_type(t, type, sizeof(type));
     uint64_t took_ms = (uv_hrtime() - t->started_ns) / NS_PER_MS;
     struct store_row r = {
@@ -289,6 +296,7 @@ static void keep_capture(struct server *s, struct recording *t, int64_t id)
     struct capture *c = t->capture;
     recording_head_done(t->ex);
     c->path = t->path;
+    c->translated = t->translated;
     c->request_head = t->request;
     c->answer_head = t->answer;
     t->request = t->answer = NULL;

@@ -32,6 +32,7 @@ struct recording {
     struct http_head *request; /* owned, a copy; NULL: the exchange still has it */
     struct http_head *answer;  /* owned, a copy; NULL: none yet, or wharf's own */
     struct http_span path;     /* of the request's head: as its server sees it */
+    const char *translated;    /* static; instead of path; NULL: that */
     unsigned status;           /* 0: no answer yet */
     uint64_t answer_bytes, told_ns;
     struct tap *tap;         /* NULL before the answer */
@@ -52,6 +53,8 @@ void recording_over(struct exchange *ex, enum ended how);
 
 /* The request's head, and its bytes; never NULL. */
 const struct http_head *recording_request(const struct recording *t, const char **ret_bytes);
+/* As its server sees it; not terminated. */
+const char *recording_path(const struct recording *t, size_t *ret_len);
 /* Appends its metadata as a JSON object, or nothing. */
 void recording_put_metadata(const struct recording *t, struct buf *out);
 

@@ -87,7 +87,8 @@ static void reject(struct client *c, int error)
 {
     struct problem p = {.error = -error};
     struct buf body = {0}, head = {0};
-    const char *type = c->api->format_problem(&p, &(struct problem_reader){0}, &body);
+    const char *type =
+        c->api->format_problem(&p, &(struct problem_reader){.face = c->api->face}, &body);
     int status = error_info(error)->http_status;
     buf_printf(&head,
                "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s"

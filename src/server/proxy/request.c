@@ -100,7 +100,8 @@ bool exchange_filter(struct exchange *ex, const struct naming *who)
     return rc == 0;
 }
 
-static void finish_scan(struct exchange *ex)
+/* name: what is asked for, where that is not what the body says. */
+static void finish_scan(struct exchange *ex, const char *name)
 {
     struct scanner_result found = {0};
     struct naming who;
@@ -113,13 +114,33 @@ static void finish_scan(struct exchange *ex)
         fail_scan(ex, rc);
         return;
     }
-    if (!exchange_name(ex, found.model, &who))
+    if (!exchange_name(ex, name ? name : found.model, &who))
         return;
     ex->ask.stream = found.stream;
     if (!exchange_filter(ex, &who))
         return;
     rename_model(ex, &found, &who);
     exchange_admit(ex, &who);
+}
+
+void exchange_translated(struct exchange *ex, const struct exchange_words *words)
+{
+    must(ex->body_complete);
+    body_fini(&ex->body);
+    body_init(&ex->body, &ex->server->bodies);
+    ex->ask.path = words->path;
+    ex->state = EXCHANGE_READING;
+    ex->scanner = scanner_new(NULL, 0);
+    int rc = body_append(&ex->body, words->body, words->body_len, words->body_len);
+    if (rc < 0) {
+        exchange_fail_error(ex, rc, NULL);
+        return;
+    }
+    rc = scanner_feed(ex->scanner, words->body, words->body_len);
+    if (rc < 0)
+        fail_scan(ex, rc);
+    else
+        finish_scan(ex, words->model);
 }
 
 void exchange_body_end(struct exchange *ex)
@@ -129,8 +150,10 @@ void exchange_body_end(struct exchange *ex)
         ex->state = EXCHANGE_LOCAL;
         traffic_begin(ex);
         ex->route->handle(ex->server, ex);
+    } else if (ex->state == EXCHANGE_READING && ex->route->translate) {
+        ex->route->translate(ex->server, ex);
     } else if (ex->scanner) {
-        finish_scan(ex);
+        finish_scan(ex, NULL);
     } else if (ex->upstream && ex->upstream->connected && ex->state != EXCHANGE_WAITING) {
         exchange_send_body(ex);
     }

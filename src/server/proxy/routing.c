@@ -200,8 +200,9 @@ static void route_body(struct exchange *ex)
         return;
     }
     ex->ask.path_skip = ex->route->upstream_skip;
-    ex->scanner =
-        scanner_new(type ? ex->bytes + type->value.off : NULL, type ? type->value.len : 0);
+    if (!ex->route->translate)
+        ex->scanner =
+            scanner_new(type ? ex->bytes + type->value.off : NULL, type ? type->value.len : 0);
     send_continue(ex);
 }
 

@@ -73,7 +73,7 @@ def test_every_flag_has_its_row():
 
 def routes():
     """METHOD PATH of what goes to models and of llama-swap's own, as tables and document have them."""
-    files = ["src/api/routes_models.c", "src/api/routes_llamaswap.c"]
+    files = ["src/api/routes_openai.c", "src/api/routes_models.c", "src/api/routes_llamaswap.c"]
     methods = {"BODY": "POST", "CHAT": "POST", "BODY_SKIP": "POST", "ANTHROPIC": "POST", "QUERY": "GET", "COMFYUI": "ANY"}
     found = {f"{methods[macro]} {a[0]}" for macro, a in GEN.rows_of(files, *methods)}
     found |= {f"{a[0]} {a[1]}" for _, a in GEN.rows_of(files, "LOCAL", "OPEN")}
