@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from test_llama_server import GGUF, SERVER, config
+import real_server
 from wharf_harness import SECONDS, demo, models
 
 ollama = pytest.importorskip("ollama", reason="the Python package ollama is not installed")
-REAL = pytest.mark.skipif(SERVER is None or not GGUF.is_file(), reason="there is no llama-server, or no model file")
+REAL = pytest.mark.skipif(bool(real_server.why_not()), reason=real_server.why_not())
 
 
 def client(d, **keys):
@@ -99,7 +99,7 @@ def test_keys(wharf):
 
 @pytest.fixture
 def real(wharf):
-    d = wharf(config())
+    d = wharf({"models": {name: real_server.model(name) for name in ("tiny-a", "tiny-b")}})
     return d, client(d)
 
 
