@@ -56,8 +56,8 @@ struct config {
     uint32_t group_count;
     struct config_gpu *gpus; /* those of the machine are filled in by config_place_gpus */
     uint32_t gpu_count;
-    bool gpus_listed;            /* else gpu_choice says which */
-    enum config_gpus gpu_choice; /* AUTO where they are listed */
+    bool gpus_listed;              /* else gpu_choice says which */
+    enum config_gpus gpu_choice;   /* AUTO where they are listed */
     struct config_listen *listens; /* count 0: the caller's default */
     uint32_t listen_count;
     struct config_strings api_keys; /* those of `keys` stand last, in the same order */

@@ -8,11 +8,12 @@
 struct config;
 
 struct config_gpu {
-    bool sim;     /* a simulated device; others are found on the machine */
-    bool found;   /* its memory is known: it is simulated, or was found */
-    char *name;   /* "" until it was found */
-    char *device; /* which one it is to be: number, UUID or its beginning, PCI address, name; "": any */
-    uint32_t place;        /* in the list of those that were found; UINT32_MAX: none of them */
+    bool sim;       /* a simulated device; others are found on the machine */
+    bool found;     /* its memory is known: it is simulated, or was found */
+    char *name;     /* "" until it was found */
+    char *device;   /* which one it is to be: number, UUID or its beginning, PCI address, name; "":
+                       any */
+    uint32_t place; /* in the list of those that were found; UINT32_MAX: none of them */
     char *uuid, *pci;      /* of the one that was found; "" */
     uint64_t memory_bytes; /* once it was found */
     char *folder;          /* sim: where engines write their claims; "" = STATE/sim/INDEX */
@@ -37,7 +38,8 @@ bool config_wants_cuda(const struct config *c);
  * usable one. `found` only ever grows at its end, so that each entry keeps its place. */
 void config_place_gpus(struct config *c, const struct config_gpu_found *found, uint32_t count);
 /* A new configuration takes over the GPUs of the old one, which cannot change while models sit on
- * them, with its own reserve, limit and sample where both list them alike. False when they differ. */
+ * them, with its own reserve, limit and sample where both list them alike. False when they differ.
+ */
 bool config_keep_gpus(struct config *c, const struct config *old);
 
 #endif

@@ -48,7 +48,8 @@ static bool read_number(const char *root, const char *folder, const char *name, 
     return there;
 }
 
-static bool read_line(const char *root, const char *folder, const char *name, char *out, size_t size)
+static bool read_line(const char *root, const char *folder, const char *name, char *out,
+                      size_t size)
 {
     char path[PATH_BYTES];
     struct buf text = {0};
@@ -121,7 +122,22 @@ bool drm_amd_is_integrated(const char *node)
 
 /* ---- finding ---- */
 
-/* location_id of AMD's compute driver is bus and function, domain is apart. */
+/* "name value" in a line of its own. */
+static bool find_property(const char *text, const char *name, uint64_t *ret)
+{
+    size_t n = strlen(name);
+    for (const char *line = text; *line;) {
+        const char *end = strchrnul(line, '\n');
+        if (strncmp(line, name, n) == 0 && line[n] == ' ') {
+            *ret = strtoull(line + n, NULL, 10);
+            return true;
+        }
+        line = *end ? end + 1 : end;
+    }
+    return false;
+}
+
+/* location_id of AMD's compute driver is bus, device and function; domain is apart. */
 static uint64_t find_kfd_id(const char *root, const char *pci)
 {
     unsigned domain, bus, device, function;
@@ -129,15 +145,16 @@ static uint64_t find_kfd_id(const char *root, const char *pci)
         return 0;
     uint64_t wanted = bus << 8 | device << 3 | function;
     for (unsigned node = 0; node < 2 * GPU_DEVICES_MAX; node++) {
-        char folder[PATH_BYTES], value[32];
+        char folder[PATH_BYTES];
         struct buf text = {0};
-        uint64_t id = 0;
+        uint64_t id = 0, location = 0, of = domain;
         snprintf(folder, sizeof(folder), "/sys/class/kfd/kfd/topology/nodes/%u/properties", node);
         bool there = files_read(root, folder, &text);
-        bool here = there && files_field(text.data, "location_id", ' ', value, sizeof(value)) &&
-                    strtoull(value, NULL, 10) == wanted &&
-                    (!files_field(text.data, "domain", ' ', value, sizeof(value)) ||
-                     strtoull(value, NULL, 10) == domain);
+        bool here =
+            there && find_property(text.data, "location_id", &location) && location == wanted;
+        if (here)
+            (void)find_property(text.data, "domain", &of);
+        here = here && of == domain;
         buf_fini(&text);
         snprintf(folder, sizeof(folder), "/sys/class/kfd/kfd/topology/nodes/%u", node);
         if (here && read_number(root, folder, "gpu_id", &id) && id)

@@ -1,7 +1,7 @@
 /* gpu.h: what is read of GPUs, whoever makes them, and the sources that read it.
  *
- * A reading says by its bits what it knows; a field whose bit is not set means nothing, and never 0.
- * Readings are plain data without pointers: they go from the probe process to the daemon as they
+ * A reading says by its bits what it knows; a field whose bit is not set means nothing, and never
+ * 0. Readings are plain data without pointers: they go from the probe process to the daemon as they
  * stand (wire.h). Sources may block for as long as a driver likes, so that only the probe calls
  * them (probe.h); the simulated device, which is files alone, is read by whoever wants (sim.h). */
 #ifndef GPU_GPU_H
@@ -45,17 +45,17 @@ struct gpu_use {
 struct gpu_device {
     char uuid[GPU_TEXT_MAX]; /* "GPU-…"; "": none */
     char name[GPU_TEXT_MAX];
-    char pci[GPU_PCI_MAX];     /* "0000:01:00.0", in lower case; "": none */
-    char driver[GPU_PCI_MAX];  /* nvidia, amdgpu, i915, xe, sim */
+    char pci[GPU_PCI_MAX];    /* "0000:01:00.0", in lower case; "": none */
+    char driver[GPU_PCI_MAX]; /* nvidia, amdgpu, i915, xe, sim */
     char driver_version[GPU_TEXT_MAX];
-    char problem[GPU_PROBLEM_MAX];    /* why it is not wholly well; "": it is */
+    char problem[GPU_PROBLEM_MAX];      /* why it is not wholly well; "": it is */
     char uses_problem[GPU_PROBLEM_MAX]; /* why GPU_USES is not known; "": it is, or nobody can */
-    uint32_t source; /* enum gpu_source */
-    uint32_t known;  /* enum gpu_known */
-    uint32_t index;  /* the driver's own number for it */
-    uint8_t unified; /* its memory is the machine's */
-    uint8_t mig;     /* split into instances, which wharf does not tell apart */
-    uint8_t lost;    /* it was there, and does not answer any more */
+    uint32_t source;                    /* enum gpu_source */
+    uint32_t known;                     /* enum gpu_known */
+    uint32_t index;                     /* the driver's own number for it */
+    uint8_t unified;                    /* its memory is the machine's */
+    uint8_t mig;                        /* split into instances, which wharf does not tell apart */
+    uint8_t lost;                       /* it was there, and does not answer any more */
     uint8_t unused;
     uint64_t total_bytes, used_bytes, free_bytes;
     uint64_t reserved_bytes; /* by the driver; neither used nor free */

@@ -323,8 +323,8 @@ static int list_with(struct nvml *n, nvml_device handle, const list_call calls[2
     if (list_processes(v2, handle, &other, &count) == NVML_SUCCESS &&
         all_exist(n->root, other, count)) {
         /* One that has just ended looks the same, and then both lists are of one length. */
-        n->v3_is_odd = count == *ret_count && count > 1 &&
-                       other[count - 1].pid != (*ret)[count - 1].pid;
+        n->v3_is_odd =
+            count == *ret_count && count > 1 && other[count - 1].pid != (*ret)[count - 1].pid;
         free(*ret);
         *ret = other;
         *ret_count = count;
@@ -416,7 +416,8 @@ static void read_gpu(struct nvml *n, struct nvml_gpu *gpu, struct gpu_device *d)
         /* What was read before it went says nothing. */
         *d = gpu->is;
         d->lost = 1;
-        gpu_set_text(d->problem, sizeof(d->problem), "the GPU is lost: it does not answer its driver");
+        gpu_set_text(d->problem, sizeof(d->problem),
+                     "the GPU is lost: it does not answer its driver");
     }
     d->error_count = gpu->error_count;
     d->error_last = gpu->error_last;

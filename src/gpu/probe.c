@@ -61,9 +61,8 @@ void probe_read(struct probe *p, struct gpu_report *ret)
         const struct gpu_opened *o = &p->opened[i];
         bool ok = true;
         if (o->self)
-            ret->device_count +=
-                readers[i]->read(o->self, ret->devices + ret->device_count,
-                                 GPU_DEVICES_MAX - ret->device_count, &ok);
+            ret->device_count += readers[i]->read(o->self, ret->devices + ret->device_count,
+                                                  GPU_DEVICES_MAX - ret->device_count, &ok);
         waits |= o->state == GPU_WAITING || !ok;
     }
     /* What is missing is of interest where nothing was found, or where it should have been. */

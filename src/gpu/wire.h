@@ -27,7 +27,7 @@ struct gpu_report {
     uint64_t number;
     uint8_t final; /* there is no GPU and will be none: the probe ends */
     uint8_t unused[7];
-    char text[2 * GPU_PROBLEM_MAX];              /* what is lacking, or "" */
+    char text[2 * GPU_PROBLEM_MAX];             /* what is lacking, or "" */
     struct gpu_device devices[GPU_DEVICES_MAX]; /* only device_count of them are sent */
 };
 

@@ -2,7 +2,8 @@
  *
  * Simulated devices are files, read on the thread pool; the GPUs of the machine are read by a
  * process of its own (gpuprobe.h), all at once. Which those are is known only once it has answered:
- * then they become entries of the configuration in force (config/gpus.h), and devices of the core. */
+ * then they become entries of the configuration in force (config/gpus.h), and devices of the core.
+ */
 #ifndef SERVER_DEVICES_H
 #define SERVER_DEVICES_H
 

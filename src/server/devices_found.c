@@ -70,14 +70,13 @@ void found_place(struct devices *d, struct config *c)
     for (uint32_t i = 0; i < d->found_count; i++) {
         const struct gpu_device *is = &d->found[i].is;
         uint64_t reserved = is->known & GPU_RESERVED ? is->reserved_bytes : 0;
-        found[i] = (struct config_gpu_found){.name = is->name,
-                                             .uuid = is->uuid,
-                                             .pci = is->pci,
-                                             .memory_bytes =
-                                                 is->known & GPU_TOTAL ? is->total_bytes - reserved
-                                                                       : 0,
-                                             .number = is->index,
-                                             .usable = d->found[i].usable};
+        found[i] = (struct config_gpu_found){
+            .name = is->name,
+            .uuid = is->uuid,
+            .pci = is->pci,
+            .memory_bytes = is->known & GPU_TOTAL ? is->total_bytes - reserved : 0,
+            .number = is->index,
+            .usable = d->found[i].usable};
     }
     config_place_gpus(c, found, d->found_count);
     d->count = c->gpu_count < CORE_DEVICES_MAX ? c->gpu_count : CORE_DEVICES_MAX;
@@ -183,7 +182,9 @@ static void judge(struct devices *d, const struct gpu_report *r)
         return;
     }
     snprintf(text, sizeof(text), "no GPU: %.200s",
-             r->text[0] ? r->text : d->found_count ? "none that gpus allows" : "none was found");
+             r->text[0]       ? r->text
+             : d->found_count ? "none that gpus allows"
+                              : "none was found");
     if (listed || c->planner == CONFIG_PLAN_FIT || !r->final)
         devices_set_problem(d, text);
     else if (!d->answered)
@@ -240,8 +241,8 @@ static bool is_missing(const struct devices *d)
     const struct config *c = d->server->roster.current->config;
     bool missing = d->count == 0;
     for (uint32_t i = 0; i < d->count; i++)
-        missing |= !c->gpus[i].sim && (c->gpus[i].place >= d->found_count ||
-                                       !d->found[c->gpus[i].place].here);
+        missing |= !c->gpus[i].sim &&
+                   (c->gpus[i].place >= d->found_count || !d->found[c->gpus[i].place].here);
     return missing;
 }
 
@@ -251,7 +252,7 @@ static void ask(struct devices *d)
     if (!d->probe || d->closed)
         return;
     if (d->answered && is_missing(d) && now >= d->renew_ns) {
-        d->renew_ns = now + RENEW_NS;
+        d->renew_ns = now + gpuprobe_hurry(RENEW_NS);
         gpuprobe_renew(d->probe);
     }
     if (gpuprobe_ask(d->probe))
@@ -310,7 +311,7 @@ static void on_report(void *owner, const struct gpu_report *r, uint64_t asked_ns
             take_one(d, &d->all[i], r);
     judge(d, r);
     if (!d->answered)
-        d->renew_ns = uv_hrtime() + RENEW_NS;
+        d->renew_ns = uv_hrtime() + gpuprobe_hurry(RENEW_NS);
     d->answered = true;
     boot(d);
     if (!r->final)
@@ -354,7 +355,7 @@ bool devices_awaited(struct devices *d)
     if (!d->probe || d->server->roster.current->config->planner != CONFIG_PLAN_FIT)
         return false;
     d->awaited = true;
-    uv_timer_start(&d->boot_timer, on_boot_timer, BOOT_NS_MAX / NS_PER_MS, 0);
+    uv_timer_start(&d->boot_timer, on_boot_timer, gpuprobe_hurry(BOOT_NS_MAX) / NS_PER_MS, 0);
     return true;
 }
 

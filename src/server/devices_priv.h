@@ -31,7 +31,7 @@ struct device {
     /* All. */
     struct gpu_device now; /* the last reading */
     bool read;             /* now says something */
-    uint64_t asked_ns;     /* when the reading under way began: it proves only what was over before */
+    uint64_t asked_ns; /* when the reading under way began: it proves only what was over before */
     uint64_t read_ns, peak_bytes;
     char trouble[GPU_PROBLEM_MAX]; /* "": none; told once */
     bool told;                     /* the core has it */
@@ -52,7 +52,7 @@ struct found_gpu {
 struct devices {
     struct server *server;
     struct device all[CORE_DEVICES_MAX];
-    uint32_t count; /* as many as the configuration in force has */
+    uint32_t count;         /* as many as the configuration in force has */
     struct gpuprobe *probe; /* NULL: no GPU of the machine is wanted */
     struct found_gpu found[GPU_DEVICES_MAX];
     uint32_t found_count;

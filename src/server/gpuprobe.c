@@ -80,10 +80,10 @@ static void on_timer(uv_timer_t *timer);
 
 static void start_pause(struct gpuprobe *p, uint64_t lived_ns)
 {
-    uint64_t longer = p->pause_ms ? p->pause_ms * 2 : PAUSE_MS_MIN;
-    p->pause_ms = lived_ns > HEALTHY_NS ? PAUSE_MS_MIN : longer;
-    if (p->pause_ms > PAUSE_MS_MAX)
-        p->pause_ms = PAUSE_MS_MAX;
+    uint64_t least = gpuprobe_hurry(PAUSE_MS_MIN), most = gpuprobe_hurry(PAUSE_MS_MAX);
+    p->pause_ms = p->pause_ms && lived_ns <= HEALTHY_NS ? p->pause_ms * 2 : least;
+    if (p->pause_ms > most)
+        p->pause_ms = most;
     p->pausing = true;
     uv_timer_start(&p->timer, on_timer, p->pause_ms, 0);
 }
@@ -249,12 +249,11 @@ void gpuprobe_renew(struct gpuprobe *p)
         abandon(p->run);
 }
 
-/* Tests have no time for a real driver's patience. */
-static uint64_t milliseconds(const char *variable, uint64_t absent)
+uint64_t gpuprobe_hurry(uint64_t time)
 {
-    const char *text = getenv(variable);
-    uint64_t ms = text ? strtoull(text, NULL, 10) : 0;
-    return ms ? ms : absent;
+    const char *text = getenv("WHARF_GPU_HURRY");
+    uint64_t factor = text ? strtoull(text, NULL, 10) : 1;
+    return factor ? time / factor : time;
 }
 
 struct gpuprobe *gpuprobe_new(struct server *s, const struct gpuprobe_ops *probe_ops, void *owner)
@@ -263,8 +262,8 @@ struct gpuprobe *gpuprobe_new(struct server *s, const struct gpuprobe_ops *probe
     p->server = s;
     p->ops = probe_ops;
     p->owner = owner;
-    p->answer_ms = milliseconds("WHARF_GPU_ANSWER_MS", ANSWER_MS);
-    p->first_answer_ms = milliseconds("WHARF_GPU_ANSWER_MS", FIRST_ANSWER_MS);
+    p->answer_ms = gpuprobe_hurry(ANSWER_MS);
+    p->first_answer_ms = gpuprobe_hurry(FIRST_ANSWER_MS);
     uv_timer_init(s->loop, &p->timer);
     return p;
 }

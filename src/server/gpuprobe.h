@@ -28,6 +28,9 @@ bool gpuprobe_ask(struct gpuprobe *p);
 /* Ends the process, unless an answer is awaited; the next question starts another, which looks for
  * what was not there. */
 void gpuprobe_renew(struct gpuprobe *p);
+/* Times by which to wait, divided by WHARF_GPU_HURRY: tests have no time for a driver's patience.
+ */
+uint64_t gpuprobe_hurry(uint64_t time);
 /* Ends it for good; nothing is called back any more. */
 void gpuprobe_stop(struct gpuprobe *p);
 /* Closes its handles; it is freed with gpuprobe_free, after the loop has ended. */

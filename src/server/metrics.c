@@ -118,7 +118,8 @@ static void put_network(struct samples *s)
 /* ---- its devices ---- */
 
 /* A gauge of each device that knows it, all of one reading. */
-static void put_devices(struct samples *s, uint32_t bit, uint64_t (*value)(const struct gpu_device *))
+static void put_devices(struct samples *s, uint32_t bit,
+                        uint64_t (*value)(const struct gpu_device *))
 {
     const struct config *c = s->server->roster.current->config;
     for (uint32_t i = 0; i < c->gpu_count && i < CORE_DEVICES_MAX; i++) {

@@ -131,14 +131,12 @@ static void put_device(const struct server *s, uint32_t device, const char *time
     put_number(json, "temp_c", known & GPU_TEMPERATURE, r->temperature_c);
     put_number(json, "vram_temp_c", known & GPU_MEMORY_TEMPERATURE, r->memory_temperature_c);
     put_number(json, "gpu_util_pct", known & GPU_UTILISATION, r->utilisation_percent);
-    put_number(json, "mem_util_pct", known & GPU_MEMORY_UTILISATION,
-               r->memory_utilisation_percent);
+    put_number(json, "mem_util_pct", known & GPU_MEMORY_UTILISATION, r->memory_utilisation_percent);
     put_number(json, "mem_used_mb", known & GPU_USED, (int64_t)(r->used_bytes / MIB));
     put_number(json, "mem_total_mb", known & GPU_TOTAL, (int64_t)(r->total_bytes / MIB));
     put_number(json, "fan_speed_pct", known & GPU_FAN, r->fan_percent);
     if (known & GPU_POWER)
-        buf_printf(json, ",\"power_draw_w\":%u.%02u}", r->power_mw / 1000,
-                   r->power_mw % 1000 / 10);
+        buf_printf(json, ",\"power_draw_w\":%u.%02u}", r->power_mw / 1000, r->power_mw % 1000 / 10);
     else
         buf_text(json, ",\"power_draw_w\":null}");
 }

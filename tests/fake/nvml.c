@@ -12,6 +12,9 @@
  *     hang=nvmlDeviceGetMemoryInfo_v2              that call never returns
  *     odd_v3=1                                     the process list of early 535 drivers
  *
+ * Each question for memory adds a line, the milliseconds since the machine began, to the file that
+ * WHARF_FAKE_NVML_LOG names.
+ *
  * What is not given is not supported. Built a second time with FAKE_OLD, it lacks what old drivers
  * lack. Written from the layouts of nvml_api.h, and apart from it, so that both must be right. */
 #include <inttypes.h>
@@ -19,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NOT_SUPPORTED 3
@@ -84,6 +88,20 @@ static int enter(const char *function, const struct gpu *g)
         return LOST;
     return find(function, text, sizeof(text)) ? atoi(text) : 0;
 }
+
+#ifndef FAKE_OLD
+static void note_reading(void)
+{
+    const char *path = getenv("WHARF_FAKE_NVML_LOG");
+    FILE *f = path ? fopen(path, "ae") : NULL;
+    struct timespec ts;
+    if (!f)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    fprintf(f, "%lld\n", (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000);
+    fclose(f);
+}
+#endif
 
 #define ENTER(g)                                                                                   \
     do {                                                                                           \
@@ -209,6 +227,7 @@ struct memory_v2 {
 int nvmlDeviceGetMemoryInfo_v2(struct gpu *g, struct memory_v2 *out);
 int nvmlDeviceGetMemoryInfo_v2(struct gpu *g, struct memory_v2 *out)
 {
+    note_reading();
     ENTER(g);
     if (out->version != 0x02000028)
         return VERSION_MISMATCH;
