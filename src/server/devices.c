@@ -22,7 +22,8 @@ const char *device_name(const struct device *v)
 
 /* ---- what is wrong ---- */
 
-static void publish(struct server *s, const char *type, const char *device, const char *reason)
+/* The details of an event; the caller frees them. Either may be NULL. */
+static char *describe(const char *device, const char *reason)
 {
     struct buf details = {0};
     buf_char(&details, '{');
@@ -35,8 +36,17 @@ static void publish(struct server *s, const char *type, const char *device, cons
         buf_json_text(&details, reason);
     }
     buf_char(&details, '}');
-    server_publish(s, type, details.data);
-    buf_fini(&details);
+    return buf_take(&details);
+}
+
+static void publish_trouble(struct server *s, const char *device, const char *text)
+{
+    char *details = describe(device, *text ? text : NULL);
+    if (*text)
+        server_publish(s, "degraded", details);
+    else
+        server_publish(s, "recovered", details);
+    free(details);
 }
 
 /* True when it has changed. */
@@ -56,8 +66,7 @@ void device_set_trouble(struct device *v, const char *text)
         log_warn(NULL, "device %u is degraded: %s", v->index, text);
     else
         log_info(NULL, "device %u is well again", v->index);
-    publish(v->devices->server, *text ? "degraded" : "recovered", device_name(v),
-            *text ? text : NULL);
+    publish_trouble(v->devices->server, device_name(v), text);
 }
 
 void devices_set_problem(struct devices *d, const char *text)
@@ -68,7 +77,7 @@ void devices_set_problem(struct devices *d, const char *text)
         log_warn(NULL, "degraded: %s", text);
     else
         log_info(NULL, "the GPUs can be read again");
-    publish(d->server, *text ? "degraded" : "recovered", NULL, *text ? text : NULL);
+    publish_trouble(d->server, NULL, text);
 }
 
 /* ---- whose memory it is ---- */
@@ -212,8 +221,11 @@ void device_lose(struct device *v, const char *why)
     device_set_trouble(v, why);
     if (!was)
         return;
-    publish(v->devices->server, "device_lost", device_name(v), why);
-    runner_event(&v->devices->server->runner,
+    struct server *s = v->devices->server;
+    char *details = describe(device_name(v), why);
+    server_publish(s, "device_lost", details);
+    free(details);
+    runner_event(&s->runner,
                  (struct event){.type = EVENT_DEVICE_LOST, .found = {.device = v->index}});
 }
 

@@ -127,22 +127,21 @@ static bool merge(struct devices *d, const struct gpu_report *r)
 static void tell_errors(struct devices *d, struct device *v, struct found_gpu *f)
 {
     if (f->is.error_count > f->errors_told) {
+        struct server *s = d->server;
         struct buf details = {0};
         log_warn(NULL, "device %u reports a critical error xid=%llu", v->index,
                  (unsigned long long)f->is.error_last);
         buf_text(&details, "{\"device\":");
         buf_json_text(&details, device_name(v));
         buf_printf(&details, ",\"xid\":%llu}", (unsigned long long)f->is.error_last);
-        server_publish(d->server, "device_error", details.data);
+        server_publish(s, "device_error", details.data);
         buf_fini(&details);
     }
     f->errors_told = f->is.error_count; /* a new process counts from 0 */
 }
 
-static const char *why_lost(const struct devices *d, const struct gpu_report *r,
-                            const struct found_gpu *f)
+static const char *why_lost(const struct gpu_report *r, const struct found_gpu *f)
 {
-    (void)d;
     for (uint32_t i = 0; i < r->device_count; i++)
         if (gpu_same(&r->devices[i], &f->is) && r->devices[i].problem[0])
             return r->devices[i].problem;
@@ -158,15 +157,12 @@ static void take_one(struct devices *d, struct device *v, const struct gpu_repor
     }
     struct found_gpu *f = &d->found[gpu->place];
     if (!f->here) {
-        device_lose(v, why_lost(d, r, f));
+        device_lose(v, why_lost(r, f));
         return;
     }
-    bool lost_before = !v->told && v->trouble[0];
     tell_errors(d, v, f);
     device_set_trouble(v, f->is.problem);
     device_take(v, &f->is, d->asked_ns);
-    if (lost_before && v->told && !v->trouble[0])
-        log_info(NULL, "device %u is back", v->index);
 }
 
 /* Said where bytes were to be counted, or a GPU was asked for. */

@@ -45,10 +45,11 @@ static pid_t start(int *ret_fd)
     int pair[2];
     struct gpu_place where = place();
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
+    fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
         close(pair[0]);
-        _exit(probe_serve(pair[1], &where));
+        exit(probe_serve(pair[1], &where));
     }
     close(pair[1]);
     *ret_fd = pair[0];
@@ -140,11 +141,12 @@ static void test_it_can_be_killed_while_a_driver_hangs(void **state)
 static void test_it_is_no_command(void **state)
 {
     (void)state;
+    fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
         close(STDIN_FILENO);
         close(STDERR_FILENO);
-        _exit(probe_main());
+        exit(probe_main());
     }
     assert_int_equal(WEXITSTATUS(status_of(pid)), 2);
 }
@@ -159,10 +161,11 @@ static void test_the_process_keeps_its_socket_alone(void **state)
     setenv("WHARF_NVML", getenv("WHARF_FAKE_LIB"), 1);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), 0);
     assert_int_equal(pipe(other), 0);
+    fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
         dup2(pair[1], STDIN_FILENO);
-        _exit(probe_main());
+        exit(probe_main());
     }
     close(pair[1]);
     close(other[1]);
