@@ -127,8 +127,10 @@ const struct cli_command cmd_devices = {
     .summary = "show each device's memory, and whose it is",
     .description =
         "One line a device: its memory in all, what is used of it, what is counted for models and "
-        "for leases, what models that have gone have not given back yet, what others use, and what "
-        "could be handed out now.",
+        "for leases, what models that have gone have not given back yet, what others use, what the "
+        "driver keeps, what could be handed out now, and the most that was seen in use. Then how "
+        "busy and how warm each is, what it draws, and who it is; and what is wrong with one. What "
+        "is not known is '-'.",
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,
     .examples = {{"wharf devices", "the table"}},
     .run = run,
