@@ -3,6 +3,7 @@
  * time. A line each:
  *
  *     count=2  driver=580.95.05  init=9            what nvmlInit_v2 returns; 0 unless given
+ *     init_ms=300                                  how long it takes
  *     0.uuid=GPU-…  0.name=…  0.pci=00000000:01:00.0
  *     0.total=  0.free=  0.reserved=               bytes
  *     0.util=  0.mem_util=  0.temp=  0.power=  0.limit=  0.fan=  0.mig=  0.xids=  0.xid=
@@ -18,6 +19,7 @@
  * What is not given is not supported. Built a second time with FAKE_OLD, it lacks what old drivers
  * lack. Written from the layouts of nvml_api.h, and apart from it, so that both must be right. */
 #include <inttypes.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,6 +139,8 @@ int nvmlInit_v2(void)
 {
     char text[16];
     ENTER(NULL);
+    if (find("init_ms", text, sizeof(text)))
+        poll(NULL, 0, atoi(text));
     return find("init", text, sizeof(text)) ? atoi(text) : 0;
 }
 
