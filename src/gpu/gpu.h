@@ -40,6 +40,7 @@ struct gpu_use {
     int32_t pid; /* as this process sees it */
     uint32_t unused;
     uint64_t bytes;
+    uint64_t start_ticks; /* with the pid, names a process for good (proc(5)); 0: not known */
 };
 
 struct gpu_device {

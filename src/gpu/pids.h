@@ -12,4 +12,7 @@ bool pids_are_the_hosts(const char *root);
 /* Whether there is such a process. */
 bool pids_has(const char *root, int32_t pid);
 
+/* When it began, in ticks since the machine did; 0: not known. */
+uint64_t pids_start_ticks(const char *root, int32_t pid);
+
 #endif

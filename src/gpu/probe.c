@@ -14,6 +14,7 @@
 
 #include "base/alloc.h"
 #include "base/pure/check.h"
+#include "gpu/pids.h"
 
 static const struct gpu_reader *const readers[] = {&gpu_nvml, &gpu_drm};
 
@@ -52,6 +53,12 @@ static void add_text(struct gpu_report *r, const char *text)
     snprintf(r->text + n, sizeof(r->text) - n, "%s%s", n ? "; " : "", text);
 }
 
+static void name_processes(const char *root, struct gpu_device *d)
+{
+    for (uint32_t i = 0; i < d->use_count; i++)
+        d->uses[i].start_ticks = pids_start_ticks(root, d->uses[i].pid);
+}
+
 void probe_read(struct probe *p, struct gpu_report *ret)
 {
     bool waits = false;
@@ -65,6 +72,8 @@ void probe_read(struct probe *p, struct gpu_report *ret)
                                                   GPU_DEVICES_MAX - ret->device_count, &ok);
         waits |= o->state == GPU_WAITING || !ok;
     }
+    for (uint32_t i = 0; i < ret->device_count; i++)
+        name_processes(p->place.root, &ret->devices[i]);
     /* What is missing is of interest where nothing was found, or where it should have been. */
     for (size_t i = 0; i < countof(readers); i++)
         if (p->opened[i].text[0] && (!ret->device_count || p->opened[i].state != GPU_NONE))
@@ -79,6 +88,9 @@ int probe_serve(int fd, const struct gpu_place *where)
     struct probe *p = NULL;
     bool over = false;
     ssize_t n;
+    /* A report goes in one piece. */
+    const int room = 2 * (int)sizeof(report);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
     while (!over) {
         do
             n = recv(fd, &q, sizeof(q), 0);

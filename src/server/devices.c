@@ -13,6 +13,8 @@
 
 #define READING_OLD_NS_MIN (3 * NS_PER_S)
 #define READING_OLD_PERIODS 5
+/* After so many readings a stranger is looked at again. */
+#define STRANGER_AGE_MAX 10
 
 const char *device_name(const struct device *v)
 {
@@ -98,6 +100,34 @@ static uint32_t owner_of(const struct server *s, pid_t pid)
     return CORE_SLOT_NONE;
 }
 
+/* What is known of it already; false where it has to be looked up. A stranger is looked at again
+ * from time to time: its model may not have been known to be running. */
+static bool owner_again(const struct device *v, const struct gpu_use *use, struct device_owner *ret)
+{
+    const struct roster *r = &v->devices->server->roster;
+    for (uint32_t i = 0; use->start_ticks && i < v->owner_count; i++) {
+        const struct device_owner *o = &v->owners[i];
+        if (o->pid != use->pid || o->start_ticks != use->start_ticks)
+            continue;
+        *ret = *o;
+        ret->age++;
+        if (o->slot == CORE_SLOT_NONE)
+            return ret->age < STRANGER_AGE_MAX;
+        const struct instance *in = r->entries[o->slot].instance;
+        return in && in->child == o->child;
+    }
+    return false;
+}
+
+static struct device_owner look_up(const struct server *s, const struct gpu_use *use)
+{
+    struct device_owner o = {
+        .pid = use->pid, .start_ticks = use->start_ticks, .slot = owner_of(s, use->pid)};
+    if (o.slot != CORE_SLOT_NONE)
+        o.child = s->roster.entries[o.slot].instance->child;
+    return o;
+}
+
 static void add_use(struct device *v, uint32_t slot, uint64_t bytes)
 {
     for (uint32_t i = 0; i < v->use_count; i++) {
@@ -111,14 +141,20 @@ static void add_use(struct device *v, uint32_t slot, uint64_t bytes)
 
 static void attribute(struct device *v)
 {
-    const struct server *s = v->devices->server;
+    struct device_owner owners[GPU_USES_MAX];
     v->use_count = 0;
     v->uses_known = (v->now.known & GPU_USES) != 0;
-    for (uint32_t i = 0; v->uses_known && i < v->now.use_count; i++) {
-        uint32_t slot = v->owners[i] = owner_of(s, v->now.uses[i].pid);
-        if (slot != CORE_SLOT_NONE)
-            add_use(v, slot, v->now.uses[i].bytes);
+    if (!v->uses_known)
+        return;
+    for (uint32_t i = 0; i < v->now.use_count; i++) {
+        const struct gpu_use *use = &v->now.uses[i];
+        if (!owner_again(v, use, &owners[i]))
+            owners[i] = look_up(v->devices->server, use);
+        if (owners[i].slot != CORE_SLOT_NONE)
+            add_use(v, owners[i].slot, use->bytes);
     }
+    memcpy(v->owners, owners, v->now.use_count * sizeof(owners[0]));
+    v->owner_count = v->now.use_count;
 }
 
 bool devices_model_uses(const struct devices *d, uint32_t slot, uint64_t *ret_bytes)
@@ -391,7 +427,7 @@ const struct gpu_device *devices_found(const struct devices *d, uint32_t i)
 
 uint32_t devices_owner(const struct devices *d, uint32_t device, uint32_t use)
 {
-    return d->all[device].owners[use];
+    return d->all[device].owners[use].slot;
 }
 
 uint64_t devices_peak(const struct devices *d, uint32_t device)

@@ -16,6 +16,16 @@ struct device_use {
     uint64_t bytes;
 };
 
+/* Whose a process is. It is looked up when it is first seen: looking into one that hangs in its
+ * driver may itself hang. */
+struct device_owner {
+    int32_t pid;
+    uint32_t slot,
+        age; /* slot: CORE_SLOT_NONE for a stranger; age: readings since it was looked up */
+    uint64_t start_ticks;
+    const struct child *child; /* of the slot's model then; compared, never followed */
+};
+
 /* By its index in the core and in the configuration. */
 struct device {
     struct devices *devices;
@@ -38,7 +48,8 @@ struct device {
     uint64_t told_bytes;
     struct device_use uses[GPU_USES_MAX];
     uint32_t use_count;
-    uint32_t owners[GPU_USES_MAX]; /* of now.uses: slots, CORE_SLOT_NONE for strangers */
+    struct device_owner owners[GPU_USES_MAX]; /* of now.uses, or of the last that were known */
+    uint32_t owner_count;
     bool uses_known;
 };
 

@@ -67,7 +67,9 @@ class FakeGpus:
     def use(self, gpu, uses, foreign=0, reserved=GIB // 2):
         """What processes have there: {pid: bytes}; and what nobody is seen to have."""
         for pid in uses:
-            (self.root / f"proc/{pid}").mkdir(exist_ok=True)
+            entry = self.root / f"proc/{pid}"
+            if not entry.is_symlink():
+                entry.symlink_to(f"/proc/{pid}")
         total = self.values[f"{gpu}.total"]
         self.values[f"{gpu}.compute"] = " ".join(f"{p}:{n}" for p, n in uses.items())
         self.values[f"{gpu}.free"] = total - reserved - sum(uses.values()) - foreign

@@ -158,6 +158,27 @@ def test_processes_below_a_model_are_its_own(wharf, gpus, containment):
     assert d.model("a")["used_bytes"] == 3 * GIB
 
 
+def test_whose_a_process_is_is_not_forgotten(wharf, gpus):
+    """Nor kept beyond its model: the next one's process is another."""
+    fake = gpus(1)
+    d = wharf(config({"a": 4, "b": 4}, gpus=[{"sample": "20ms"}]), env=fake.env())
+    d.ok(d.chat("a"))
+    first = d.model("a")["pid"]
+    fake.use(0, {first: 3 * GIB, os.getpid(): GIB})
+    until(lambda: d.model("a")["used_bytes"] == 3 * GIB, "the model's share")
+    count = len(fake.readings())
+    until(lambda: len(fake.readings()) > count + 25, "many readings more")
+    found = device(d, used_bytes=4 * GIB)
+    assert sorted((p["pid"], p["model"]) for p in found["processes"]) == sorted(
+        [(first, "a"), (os.getpid(), None)])
+    d.ok(d.post("/wharf/models/a/unload"))
+    d.ok(d.chat("b"))
+    second = d.model("b")["pid"]
+    fake.use(0, {second: 2 * GIB, os.getpid(): GIB})
+    until(lambda: d.model("b")["used_bytes"] == 2 * GIB, "the other one's share")
+    assert d.model("a")["used_bytes"] is None
+
+
 def test_a_model_is_in_the_way_of_nobody_when_a_stranger_has_the_memory(wharf, gpus):
     fake = gpus(1)
     fake.use(0, {os.getpid(): 20 * GIB})

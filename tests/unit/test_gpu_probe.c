@@ -82,6 +82,28 @@ static void test_question_and_report(void **state)
     assert_int_equal(status_of(pid), 0);
 }
 
+/* The largest report there is goes in one piece. */
+static void test_sixteen_gpus(void **state)
+{
+    char script[4096];
+    int fd;
+    size_t n = (size_t)snprintf(script, sizeof(script), "count=16\n");
+    (void)state;
+    for (int i = 0; i < GPU_DEVICES_MAX; i++)
+        n += (size_t)snprintf(script + n, sizeof(script) - n,
+                              "%d.uuid=GPU-%d\n%d.total=9\n%d.free=%d\n", i, i, i, i, i % 9);
+    gpu_script(script);
+    pid_t pid = start(&fd);
+    n = ask(fd, 1);
+    assert_int_equal(n, sizeof(report));
+    assert_true(wire_check_report(&report, n));
+    assert_int_equal(report.device_count, GPU_DEVICES_MAX);
+    assert_string_equal(report.devices[15].uuid, "GPU-15");
+    assert_int_equal(report.devices[15].free_bytes, 6);
+    close(fd);
+    assert_int_equal(status_of(pid), 0);
+}
+
 static void test_nothing_to_read_is_final(void **state)
 {
     int fd;
@@ -247,6 +269,23 @@ static void test_reports_are_checked(void **state)
     assert_false(wire_check_question(&q, sizeof(q)));
 }
 
+static void test_processes_are_named_for_good(void **state)
+{
+    struct gpu_place where = place();
+    (void)state;
+    gpu_script(ONE "0.compute=100:5 200:6 300:7\n");
+    gpu_put("/proc/100/stat",
+            "100 (a) b) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20\n");
+    gpu_put("/proc/200/stat", "200 (short) S 1 2\n");
+    struct probe *p = probe_new(&where);
+    probe_read(p, &report);
+    probe_free(p);
+    assert_int_equal(report.devices[0].use_count, 3);
+    assert_int_equal(report.devices[0].uses[0].start_ticks, 4711);
+    assert_int_equal(report.devices[0].uses[1].start_ticks, 0);
+    assert_int_equal(report.devices[0].uses[2].start_ticks, 0);
+}
+
 static void test_words(void **state)
 {
     struct gpu_device a = {.uuid = "GPU-1", .pci = "0000:01:00.0"}, b = a;
@@ -272,6 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_question_and_report),
+        cmocka_unit_test(test_sixteen_gpus),
         cmocka_unit_test(test_nothing_to_read_is_final),
         cmocka_unit_test(test_what_may_come_is_not_final),
         cmocka_unit_test(test_nonsense_ends_it),
@@ -279,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_it_is_no_command),
         cmocka_unit_test(test_the_process_keeps_its_socket_alone),
         cmocka_unit_test(test_reports_are_checked),
+        cmocka_unit_test(test_processes_are_named_for_good),
         cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests_name("gpu_probe", tests, setup, gpu_remove_root);
