@@ -42,6 +42,8 @@ void api_status(struct server *s, struct exchange *ex);
 void api_models(struct server *s, struct exchange *ex);
 void api_model(struct server *s, struct exchange *ex);
 void api_model_op(struct server *s, struct exchange *ex);
+
+/* devices.c */
 void api_devices(struct server *s, struct exchange *ex);
 
 /* queue.c, plan.c, decisions.c, mode.c */

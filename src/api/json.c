@@ -46,6 +46,14 @@ void api_put_text(struct buf *b, const char *text)
         buf_text(b, "null");
 }
 
+void api_put_number(struct buf *b, const char *name, bool known, uint64_t n)
+{
+    if (known)
+        buf_printf(b, ",\"%s\":%llu", name, (unsigned long long)n);
+    else
+        buf_printf(b, ",\"%s\":null", name);
+}
+
 void api_put_model(struct buf *b, const struct server *s, uint32_t slot)
 {
     api_put_text(b, slot == CORE_SLOT_NONE ? NULL : roster_id(&s->roster, slot));

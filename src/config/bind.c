@@ -401,6 +401,10 @@ static bool is_list_of_profile(const struct setting *s, const struct node *value
 static void bind_children(struct binder *b, const struct setting *s, struct value *v,
                           const struct node *n)
 {
+    if (s->words && n->kind == NODE_SCALAR) {
+        bind_choice(b, s, v, n);
+        return;
+    }
     if (n->kind != (s->type == TYPE_LIST ? NODE_LIST : NODE_MAP)) {
         wrong_kind(b, v, n, s->key, s->type == TYPE_LIST ? "a list" : "a mapping");
         return;

@@ -99,13 +99,19 @@ void config_report_fini(struct config_report *report)
     buf_fini(&report->text);
 }
 
+static bool is_text(const char *text, const char *name)
+{
+    return text && strcmp(text, name) == 0;
+}
+
 uint32_t config_find_gpu(const struct config *c, const char *name)
 {
     size_t digits = strspn(name, "0123456789");
     if (digits && digits < 10 && name[digits] == '\0' && strtoul(name, NULL, 10) < c->gpu_count)
         return (uint32_t)strtoul(name, NULL, 10);
     for (uint32_t i = 0; i < c->gpu_count; i++)
-        if (*name && strcmp(c->gpus[i].name, name) == 0)
+        if (*name && (strcmp(c->gpus[i].name, name) == 0 || is_text(c->gpus[i].device, name) ||
+                      is_text(c->gpus[i].uuid, name) || is_text(c->gpus[i].pci, name)))
             return i;
     return UINT32_MAX;
 }

@@ -164,7 +164,7 @@ static void resolve_sim(struct resolver *r, const struct bound *sim, struct conf
     const struct value *name = bound_value(sim, SET_GPU_SIM_name);
     const struct value *memory = bound_value(sim, SET_GPU_SIM_memory);
     bound_project(sim, r->arena, gpu);
-    gpu->sim = true;
+    gpu->sim = gpu->found = true;
     gpu->memory_bytes = (uint64_t)memory->number;
     gpu->name =
         *name->text ? arena_text(r->arena, name->text) : arena_printf(r->arena, "sim%u", index);
@@ -186,6 +186,10 @@ static void resolve_gpus(struct resolver *r)
 {
     struct config *c = r->config;
     const struct value *v = bound_value(r->root, SET_ROOT_gpus);
+    c->gpus_listed = v->count > 0;
+    c->gpu_choice = c->gpus_listed ? CONFIG_GPUS_AUTO : (enum config_gpus)v->number;
+    if (v->given && v->children && !v->count)
+        c->gpu_choice = CONFIG_GPUS_CPU; /* an empty list is none */
     c->gpu_count = v->count <= GPUS_MAX ? v->count : GPUS_MAX;
     c->gpus = arena_alloc(r->arena, c->gpu_count, sizeof(*c->gpus));
     if (v->count > GPUS_MAX)
@@ -194,9 +198,13 @@ static void resolve_gpus(struct resolver *r)
         struct config_gpu *gpu = &c->gpus[i];
         gpu->name = arena_text(r->arena, "");
         gpu->folder = arena_text(r->arena, "");
+        gpu->uuid = gpu->pci = arena_text(r->arena, "");
+        gpu->place = UINT32_MAX;
         bound_project(v->children[i], r->arena, gpu);
         if (bound_value(v->children[i], SET_GPU_sim)->given)
             resolve_sim(r, bound_child(v->children[i], SET_GPU_sim), gpu, i);
+        if (gpu->sim && *gpu->device)
+            diag_error(r->diag, v->children[i]->at, "a GPU is either simulated or a device");
         if (gpu->sim && gpu->memory_bytes && gpu->reserve_bytes >= gpu->memory_bytes)
             diag_error(r->diag, v->children[i]->at,
                        "the reserve leaves nothing of this GPU's memory");

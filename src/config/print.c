@@ -334,8 +334,10 @@ void config_print(const struct config *c, struct buf *out)
             buf_printf(out, "%s\"" PRINT_MASK "\"", i ? ", " : "");
         buf_text(out, "]\n");
     }
-    buf_text(out, c->gpu_count ? "gpus:\n" : "");
-    for (uint32_t i = 0; i < c->gpu_count; i++)
+    if (!c->gpus_listed && c->gpu_choice != CONFIG_GPUS_AUTO)
+        buf_printf(out, "gpus: %s\n", config_gpus_words[c->gpu_choice]);
+    buf_text(out, c->gpus_listed ? "gpus:\n" : "");
+    for (uint32_t i = 0; c->gpus_listed && i < c->gpu_count; i++)
         print_gpu(out, &c->gpus[i]);
     print_observe(out, c);
     print_routing(out, c);

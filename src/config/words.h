@@ -39,6 +39,12 @@
     WORD(CONFIG_SUSPEND_COMFYUI, "comfyui")                                                        \
     WORD(CONFIG_SUSPEND_CUDA, "cuda")
 
+/* Which GPUs of the machine are used, where no list says it. */
+#define CONFIG_GPUS_WORDS(WORD)                                                                    \
+    WORD(CONFIG_GPUS_AUTO, "auto")                                                                 \
+    WORD(CONFIG_GPUS_CUDA, "cuda")                                                                 \
+    WORD(CONFIG_GPUS_CPU, "cpu")
+
 /* How a selector chooses among its targets. */
 #define CONFIG_STRATEGY_WORDS(WORD)                                                                \
     WORD(CONFIG_STRATEGY_WARM, "warm")                                                             \
@@ -82,6 +88,7 @@ enum config_planner { CONFIG_PLANNER_WORDS(CONFIG_WORD_NAME) CONFIG_PLAN__COUNT 
 enum config_abort { CONFIG_ABORT_WORDS(CONFIG_WORD_NAME) CONFIG_ABORT__COUNT };
 enum config_exit { CONFIG_EXIT_WORDS(CONFIG_WORD_NAME) CONFIG_EXIT__COUNT };
 enum config_suspend { CONFIG_SUSPEND_WORDS(CONFIG_WORD_NAME) CONFIG_SUSPEND__COUNT };
+enum config_gpus { CONFIG_GPUS_WORDS(CONFIG_WORD_NAME) CONFIG_GPUS__COUNT };
 enum config_strategy { CONFIG_STRATEGY_WORDS(CONFIG_WORD_NAME) CONFIG_STRATEGY__COUNT };
 enum config_log_stdout { CONFIG_LOG_STDOUT_WORDS(CONFIG_WORD_NAME) CONFIG_LOG_STDOUT__COUNT };
 enum config_log_time { CONFIG_LOG_TIME_WORDS(CONFIG_WORD_NAME) CONFIG_LOG_TIME__COUNT };
@@ -95,6 +102,7 @@ extern const char *const config_planner_words[CONFIG_PLAN__COUNT + 1];
 extern const char *const config_abort_words[CONFIG_ABORT__COUNT + 1];
 extern const char *const config_exit_words[CONFIG_EXIT__COUNT + 1];
 extern const char *const config_suspend_words[CONFIG_SUSPEND__COUNT + 1];
+extern const char *const config_gpus_words[CONFIG_GPUS__COUNT + 1];
 extern const char *const config_strategy_words[CONFIG_STRATEGY__COUNT + 1];
 extern const char *const config_log_stdout_words[CONFIG_LOG_STDOUT__COUNT + 1];
 extern const char *const config_log_time_words[CONFIG_LOG_TIME__COUNT + 1];

@@ -72,6 +72,21 @@ static char *safe_name(const char *id)
     return name;
 }
 
+/* The devices first: what the model's own env says of them wins. */
+static char **placed_env(const struct instance *in)
+{
+    char **own = expand(&in->model->env, in, 0);
+    char **env = alloc_zeroed(in->model->env.count + DEVICES_ENV_MAX + 1, sizeof(*env));
+    devices_put_env(in->server->devices, in->devices, env);
+    size_t count = 0;
+    while (env[count])
+        count++;
+    for (size_t i = 0; own[i]; i++)
+        env[count + i] = own[i];
+    free(own);
+    return env;
+}
+
 void instance_spawn(struct instance *in)
 {
     struct server *s = in->server;
@@ -86,12 +101,8 @@ void instance_spawn(struct instance *in)
     }
     if (!find_address(in))
         return;
-    char **argv = expand(&m->argv, in, 0), **env = expand(&m->env, in, 1);
+    char **argv = expand(&m->argv, in, 0), **env = placed_env(in);
     char *name = safe_name(m->id);
-    char *folders = devices_sim_folders(s->devices, in->devices);
-    if (folders)
-        env[m->env.count] = alloc_printf("WHARF_SIM_FOLDER=%s", folders);
-    free(folders);
     struct child_spec spec = {.argv = (const char *const *)argv,
                               .env = (const char *const *)env,
                               .name = name,

@@ -42,10 +42,11 @@ static int start_roster(struct server *s, struct err *err)
     const struct config *c = s->roster.current->config;
     (void)err;
     log_info(NULL, "scheduler=%s (%s) planner=%s (%s) models=%u",
-             config_scheduler_words[c->scheduler], c->scheduler_why, roster_planner(c),
+             config_scheduler_words[c->scheduler], c->scheduler_why,
+             config_wants_gpus(c) ? config_planner_words[c->planner] : roster_planner(c),
              c->planner_why, c->model_count);
-    if (c->planner == CONFIG_PLAN_FIT && !roster_fits(c))
-        log_warn(NULL, "real GPUs cannot be read yet and none is simulated: planner=group holds");
+    if (c->planner == CONFIG_PLAN_FIT && !roster_fits(c) && !config_wants_gpus(c))
+        log_warn(NULL, "no GPU is to be used: planner=%s holds", roster_planner(c));
     roster_configure(&s->roster, step_config, s);
     return 0;
 }
@@ -186,6 +187,19 @@ static int start_devices(struct server *s, struct err *err)
     return 0;
 }
 
+static void reload_devices(struct server *s, const struct config_ref *old)
+{
+    (void)old;
+    devices_reload(s->devices);
+}
+
+static int find_devices(struct server *s, struct err *err)
+{
+    (void)err;
+    devices_find(s->devices);
+    return 0;
+}
+
 static void close_devices(struct server *s)
 {
     if (s->devices)
@@ -217,7 +231,8 @@ static void fini_modes(struct server *s)
 static int start_deciding(struct server *s, struct err *err)
 {
     (void)err;
-    runner_event(&s->runner, (struct event){.type = EVENT_BOOT_DONE});
+    if (!devices_awaited(s->devices))
+        runner_event(&s->runner, (struct event){.type = EVENT_BOOT_DONE});
     return 0;
 }
 
@@ -293,6 +308,7 @@ const struct part server_parts[] = {
     {.name = "devices",
      .open = open_devices,
      .start = start_devices,
+     .reload = reload_devices,
      .close = close_devices,
      .fini = fini_devices},
     {.name = "modes", .start = start_modes, .reload = modes_reload, .fini = fini_modes},
@@ -317,5 +333,7 @@ const struct part server_parts[] = {
      .close = monitor_close,
      .fini = monitor_fini},
     {.name = "preload", .start = start_preload},
+    /* Last: nothing that may fail comes behind a process that was started. */
+    {.name = "probe", .start = find_devices},
 };
 const uint32_t server_part_count = countof(server_parts);

@@ -103,7 +103,7 @@ bool roster_fits(const struct config *c)
 {
     bool known = false;
     for (uint32_t i = 0; i < c->gpu_count; i++)
-        known |= c->gpus[i].sim;
+        known |= c->gpus[i].found;
     return c->planner == CONFIG_PLAN_FIT && known;
 }
 
