@@ -27,6 +27,7 @@
 #define CONFIG_SELECTORS_MAX 4096
 #define CONFIG_PROFILES_MAX 4096
 #define CONFIG_TARGETS_MAX 4096 /* of one selector */
+#define CONFIG_ENDPOINTS_MAX 8  /* of Ollama: CORE_BACKENDS_MAX */
 
 struct arena;
 
@@ -38,6 +39,7 @@ struct config_gpu {
     uint64_t reserve_bytes;
     uint32_t limit_permille; /* share of the memory that wharf may hand out; 1000 = all */
     uint64_t sample_ns;
+    uint64_t changed_bytes; /* a change of its use by this much is told */
 };
 
 /* A command that is to run when something happens. */
@@ -85,6 +87,8 @@ struct config {
     uint32_t start_mode; /* index into modes */
     struct config_hook *hooks;
     uint32_t hook_count;
+    uint64_t hook_timeout_ns; /* then a command is killed */
+    uint64_t backend_retry_ns; /* between two tries to reach a backend that is down */
     char *state;      /* "" when not given */
     char *models_dir; /* likewise; its models are among the others */
     char *log_level;
@@ -127,8 +131,9 @@ const struct config_model *config_find_model(const struct config *c, const char 
 /* The index of a listed GPU, by its place in the list or its name; UINT32_MAX: there is none. The
  * names of real ones are not known here. */
 uint32_t config_find_gpu(const struct config *c, const char *name);
-/* Whether the model may use that listed GPU. */
-bool config_model_may_use(const struct config *c, const struct config_model *m, uint32_t gpu);
+/* Whether it may use that listed GPU. */
+bool config_placement_may_use(const struct config *c, const struct config_placement *p,
+                              uint32_t gpu);
 /* Up to max ids or aliases that are nearest to name by edit distance, best first, for error
  * messages. Returns how many were written; the texts are borrowed from c. */
 uint32_t config_nearest_models(const struct config *c, const char *name, const char **out,

@@ -38,9 +38,11 @@ static void maps_policies(void **state)
 {
     struct config *c = load(policies);
     const uint32_t slots[] = {4, 1, 2};
+    struct mapping_devices devices;
     struct mapping m;
     (void)state;
-    mapping_init(&m, c, slots, 5, true);
+    mapping_find_devices(c, &devices);
+    mapping_init(&m, c, &devices, slots, 5, true);
     assert_int_equal(m.core.sched, SCHEDULER_FAIR);
     assert_int_equal(m.core.plan, PLAN_FIT);
     assert_int_equal(m.core.fair.wait_ns_max[CLASS_FOREGROUND], 1 * NS_PER_S);
@@ -110,9 +112,11 @@ static void maps_a_matrix(void **state)
                             "models: {a: {cmd: 'x ${PORT}'}, b: {cmd: 'x ${PORT}'},"
                             "  c: {cmd: 'x ${PORT}'}}\n");
     const uint32_t slots[] = {2, 1, 0};
+    struct mapping_devices devices;
     struct mapping m;
     (void)state;
-    mapping_init(&m, c, slots, 3, false);
+    mapping_find_devices(c, &devices);
+    mapping_init(&m, c, &devices, slots, 3, false);
     assert_int_equal(m.core.sched, SCHEDULER_SERIAL);
     assert_int_equal(m.core.plan, PLAN_MATRIX);
     assert_int_equal(m.core.matrix.set_count, 2);
