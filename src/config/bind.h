@@ -21,8 +21,8 @@ struct bound_text {
 };
 
 struct value {
-    bool given;  /* false: the default */
-    bool broken; /* it was given, and an error has been reported */
+    bool given;   /* false: the default */
+    bool broken;  /* it was given, and an error has been reported */
     bool is_word; /* MAP: a word stands in its place */
     struct place at;
     bool flag;

@@ -87,10 +87,10 @@ struct config {
     uint32_t start_mode; /* index into modes */
     struct config_hook *hooks;
     uint32_t hook_count;
-    uint64_t hook_timeout_ns; /* then a command is killed */
+    uint64_t hook_timeout_ns;  /* then a command is killed */
     uint64_t backend_retry_ns; /* between two tries to reach a backend that is down */
-    char *state;      /* "" when not given */
-    char *models_dir; /* likewise; its models are among the others */
+    char *state;               /* "" when not given */
+    char *models_dir;          /* likewise; its models are among the others */
     char *log_level;
     enum config_scheduler scheduler;
     enum config_planner planner;

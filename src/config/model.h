@@ -23,8 +23,8 @@ struct config_model {
     char *id;
     char *name, *description; /* "" when not given */
     enum config_backend backend;
-    char *endpoint;      /* ollama: where it answers, without a slash at its end; else "" */
-    char *backend_model; /* ollama: the model's name there; else "" */
+    char *endpoint;           /* ollama: where it answers, without a slash at its end; else "" */
+    char *backend_model;      /* ollama: the model's name there; else "" */
     uint32_t endpoint_number; /* ollama: from 1, the same for the same endpoint; else 0 */
     struct config_strings aliases;
     struct config_strings argv; /* cmd, split; may hold "${PORT}"; count 0: no cmd */

@@ -36,8 +36,8 @@ struct config_call {
 
 /* What `suspend` says besides the word. */
 struct config_sleep {
-    uint32_t level;                    /* vllm: 1 keeps the weights in host memory, 2 drops them */
-    char *model, *admin_key;           /* tabby: what it loads again, and its key; "" */
+    uint32_t level;                     /* vllm: 1 keeps the weights in host memory, 2 drops them */
+    char *model, *admin_key;            /* tabby: what it loads again, and its key; "" */
     struct config_call suspend, resume; /* http */
     /* http: it sleeps while the member of what this path answers has this value; "": not asked. */
     char *check_path, *check_member, *check_value;

@@ -43,8 +43,9 @@ static void check_host(struct resolver *r, const struct bound *b)
     for (size_t i = 0; i < countof(keys); i++) {
         const struct value *v = bound_value(b, keys[i]);
         if (v->given && !v->broken)
-            diag_error(r->diag, v->at, "device " CONFIG_HOST_ID " takes no GPU, so it has no %s; "
-                                       "only cmd can stand there",
+            diag_error(r->diag, v->at,
+                       "device " CONFIG_HOST_ID " takes no GPU, so it has no %s; "
+                       "only cmd can stand there",
                        settings[keys[i]].key);
     }
 }
@@ -57,8 +58,8 @@ static void resolve_gpu_variant(struct resolver *r, const struct bound *b,
     bool worker = m->backend == CONFIG_BACKEND_WORKER;
     take_vram(vram, p);
     if (p->vram == CONFIG_VRAM_BYTES && p->vram_bytes == 0)
-        diag_error(r->diag, vram->at, "device %s takes no GPU memory; such a one is called "
-                                      CONFIG_HOST_ID,
+        diag_error(r->diag, vram->at,
+                   "device %s takes no GPU memory; such a one is called " CONFIG_HOST_ID,
                    diag_quote(r->diag, p->id));
     p->gpu_count = gpu_count_of(bound_value(b, SET_VARIANT_gpuCount));
     p->free_bytes_min = least->given ? (uint64_t)least->number : worker ? WORKER_FREE_BYTES_MIN : 0;
@@ -80,12 +81,14 @@ static void resolve_variant(struct resolver *r, const struct bound *b, const str
     p->cmd = arena_text(r->arena, cmd->text[strspn(cmd->text, " \t\n")] ? cmd->text : "");
     p->argv = resolve_argv(r, "cmd", cmd);
     if (strcmp(p->id, LOADED) == 0 || strcmp(p->id, UNLOADED) == 0)
-        diag_error(r->diag, b->at, "a device cannot be called %s, since modes mean something else "
-                                   "by it",
+        diag_error(r->diag, b->at,
+                   "a device cannot be called %s, since modes mean something else "
+                   "by it",
                    p->id);
     if (*p->cmd && m->backend != CONFIG_BACKEND_PROCESS)
-        diag_error(r->diag, cmd->at, "cmd cannot be given with backend: %s; wharf does not start "
-                                     "its server",
+        diag_error(r->diag, cmd->at,
+                   "cmd cannot be given with backend: %s; wharf does not start "
+                   "its server",
                    config_backend_words[m->backend]);
     if (p->host)
         check_host(r, b);
@@ -98,8 +101,9 @@ static void resolve_variants(struct resolver *r, const struct bound *b, struct c
     static const enum setting_id keys[] = {SET_MODEL_vram, SET_MODEL_gpus, SET_MODEL_gpuCount};
     const struct value *v = bound_value(b, SET_MODEL_devices);
     if (v->count == 0 && !v->broken)
-        diag_error(r->diag, v->at, "devices is empty; write such as devices: {cuda: {vram: 500MiB}, "
-                                   "cpu: {}}");
+        diag_error(r->diag, v->at,
+                   "devices is empty; write such as devices: {cuda: {vram: 500MiB}, "
+                   "cpu: {}}");
     if (v->count > CONFIG_PLACEMENTS_MAX)
         diag_error(r->diag, v->at, "model %s has %u devices; %d is the most",
                    diag_quote(r->diag, m->id), v->count, CONFIG_PLACEMENTS_MAX);
@@ -135,12 +139,12 @@ static void resolve_yield(struct resolver *r, const struct bound *b, struct conf
 {
     const struct value *v = bound_value(b, SET_MODEL_yield);
     bool host = config_model_find_placement(m, CONFIG_HOST_ID) != UINT32_MAX;
-    if (!v->given && m->backend == CONFIG_BACKEND_WORKER)
+    if (!v->given && host && m->backend == CONFIG_BACKEND_WORKER)
         m->yield = CONFIG_YIELD_ALWAYS;
-    if (v->given && !v->broken && m->yield == CONFIG_YIELD_ALWAYS &&
-        !(host && config_model_on_gpu(m)))
-        diag_error(r->diag, v->at, "yield: always needs a place to go to; write such as devices: "
-                                   "{cuda: {vram: 500MiB}, cpu: {}}");
+    if (v->given && !v->broken && m->yield == CONFIG_YIELD_ALWAYS && !host)
+        diag_error(r->diag, v->at,
+                   "yield: always needs a place to go to; write such as devices: "
+                   "{cuda: {vram: 500MiB}, cpu: {}}");
 }
 
 void resolve_placements(struct resolver *r, const struct bound *b, struct config_model *m)

@@ -63,8 +63,7 @@ static void refuse_wish(struct resolver *r, const struct bound_text *t,
     else if (gpu != UINT32_MAX)
         diag_error(r->diag, t->word_at,
                    "model %s takes %u GPUs at once, so a mode can only want it %s or %s",
-                   diag_quote(r->diag, m->id), config_model_on_gpu(m)->gpu_count, LOADED,
-                   UNLOADED);
+                   diag_quote(r->diag, m->id), config_model_on_gpu(m)->gpu_count, LOADED, UNLOADED);
     else if (m->has_variants)
         diag_error(r->diag, t->word_at,
                    "a mode wants model %s %s, %s, on one of its devices (%s), or on a GPU that "
@@ -77,13 +76,26 @@ static void refuse_wish(struct resolver *r, const struct bound_text *t,
                    UNLOADED, diag_quote(r->diag, t->word), diag_hint(r->diag, near.best));
 }
 
-/* The placement from which the model can be on that GPU, and on no other besides. */
+/* Whether it has this GPU and no other, so that a wish for this one says nothing more. */
+static bool is_only_gpu(const struct config *c, const struct config_placement *p, uint32_t gpu)
+{
+    bool only = config_placement_may_use(c, p, gpu);
+    for (uint32_t g = 0; g < c->gpu_count; g++)
+        only &= g == gpu || !config_placement_may_use(c, p, g);
+    return only;
+}
+
+/* The placement that is that GPU, else the first from which the model can be on it alone. */
 static uint32_t placement_with(const struct config *c, const struct config_model *m, uint32_t gpu)
 {
-    for (uint32_t i = 0; gpu != UINT32_MAX && i < m->placement_count; i++)
+    uint32_t first = CONFIG_PLACEMENT_ANY;
+    for (uint32_t i = m->placement_count; gpu != UINT32_MAX && i-- > 0;)
         if (config_placement_may_use(c, &m->placements[i], gpu) && m->placements[i].gpu_count == 1)
+            first = i;
+    for (uint32_t i = 0; first != CONFIG_PLACEMENT_ANY && i < m->placement_count; i++)
+        if (m->placements[i].gpu_count == 1 && is_only_gpu(c, &m->placements[i], gpu))
             return i;
-    return CONFIG_PLACEMENT_ANY;
+    return first;
 }
 
 static struct config_wish read_wish(struct resolver *r, const struct bound_text *t, uint32_t model)
@@ -132,17 +144,8 @@ static void read_wishes(struct resolver *r, const struct bound *b, struct config
     }
 }
 
-/* Whether there is no other GPU for it, so that a wish for this one says nothing more. */
-static bool is_only_gpu(const struct config *c, const struct config_wish *w)
-{
-    uint32_t others = 0;
-    for (uint32_t g = 0; g < c->gpu_count; g++)
-        others += g != w->gpu &&
-                  config_placement_may_use(c, &c->models[w->model].placements[w->placement], g);
-    return others == 0;
-}
-
-/* Each GPU that a mode names for a model is one more way in which it may sit; the core has a few. */
+/* Each GPU that a mode names for a model is one more way in which it may sit; the core has a few.
+ */
 static void check_wished_gpus(struct resolver *r, const struct value *modes)
 {
     const struct config *c = r->config;
@@ -150,7 +153,8 @@ static void check_wished_gpus(struct resolver *r, const struct value *modes)
     for (uint32_t i = 0; i < c->mode_count; i++) {
         for (uint32_t k = 0; k < c->modes[i].wish_count; k++) {
             const struct config_wish *w = &c->modes[i].wishes[k];
-            if (w->gpu != CONFIG_GPU_ANY && !is_only_gpu(c, w))
+            const struct config_model *m = &c->models[w->model];
+            if (w->gpu != CONFIG_GPU_ANY && !is_only_gpu(c, &m->placements[w->placement], w->gpu))
                 wished[w->model] |= 1U << w->gpu;
         }
     }
@@ -285,7 +289,9 @@ static void warn_of_yield(struct resolver *r, uint32_t model)
     const struct config *c = r->config;
     const struct config_model *m = &c->models[model];
     const struct value *v = bound_value(r->models[model], SET_MODEL_yield);
-    if (c->planner != CONFIG_PLAN_FIT && m->yield == CONFIG_YIELD_ALWAYS && config_model_on_gpu(m))
+    bool moves =
+        config_model_find_placement(m, CONFIG_HOST_ID) != UINT32_MAX && config_model_on_gpu(m);
+    if (c->planner != CONFIG_PLAN_FIT && m->yield == CONFIG_YIELD_ALWAYS && moves)
         diag_warn(r->diag, v->at,
                   "yield: always%s has no effect with the %s router, in use because %s; write "
                   "routing.router.use: fit",
@@ -299,16 +305,18 @@ static void warn_of_fixed(struct resolver *r)
     const struct config *c = r->config;
     const struct value *gpus = bound_value(r->root, SET_ROOT_gpus);
     const struct bound *hooks = bound_child(r->root, SET_ROOT_hooks);
-    if (c->backend_retry_ns != BACKEND_RETRY_NS)
-        diag_warn(r->diag, bound_value(r->root, SET_ROOT_backendRetry)->at,
-                  "backendRetry has no effect yet: it is 30 s so far");
-    if (c->hook_timeout_ns != HOOK_TIMEOUT_NS)
-        diag_warn(r->diag, bound_value(hooks, SET_HOOKS_timeout)->at,
-                  "hooks.timeout has no effect yet: it is 60 s so far");
-    for (uint32_t i = 0; i < c->gpu_count; i++)
-        if (c->gpus[i].changed_bytes != CHANGED_BYTES)
-            diag_warn(r->diag, bound_value(gpus->children[i], SET_GPU_changed)->at,
+    const struct value *retry = bound_value(r->root, SET_ROOT_backendRetry);
+    const struct value *timeout = bound_value(hooks, SET_HOOKS_timeout);
+    if (!retry->broken && c->backend_retry_ns != BACKEND_RETRY_NS)
+        diag_warn(r->diag, retry->at, "backendRetry has no effect yet: it is 30 s so far");
+    if (!timeout->broken && c->hook_timeout_ns != HOOK_TIMEOUT_NS)
+        diag_warn(r->diag, timeout->at, "hooks.timeout has no effect yet: it is 60 s so far");
+    for (uint32_t i = 0; i < c->gpu_count; i++) {
+        const struct value *changed = bound_value(gpus->children[i], SET_GPU_changed);
+        if (!changed->broken && c->gpus[i].changed_bytes != CHANGED_BYTES)
+            diag_warn(r->diag, changed->at,
                       "gpus[].changed has no effect yet: no event tells of it so far");
+    }
 }
 
 /* Accepted, so that a file can be written for what comes, but never silently. */
@@ -322,7 +330,8 @@ static void warn_of_no_effect(struct resolver *r)
     warn_of_fixed(r);
     for (uint32_t i = 0; i < c->model_count; i++) {
         warn_of_yield(r, i);
-        if (c->models[i].suspend != CONFIG_SUSPEND_NONE)
+        if (c->models[i].suspend != CONFIG_SUSPEND_NONE &&
+            c->models[i].backend == CONFIG_BACKEND_PROCESS)
             warn_of_sleep(r, i);
     }
 }

@@ -89,7 +89,7 @@ void print_sleep(struct buf *out, const struct config_model *m)
 {
     const char *word = config_suspend_words[m->suspend];
     bool has_settings = m->suspend == CONFIG_SUSPEND_VLLM || m->suspend == CONFIG_SUSPEND_TABBY ||
-                    m->suspend == CONFIG_SUSPEND_HTTP;
+                        m->suspend == CONFIG_SUSPEND_HTTP;
     if (!has_settings) {
         buf_printf(out, "    suspend: %s\n", word);
         return;

@@ -102,8 +102,8 @@ void resolve_times(struct resolver *r, const struct bound *b, struct config_mode
     bool ollama = m->backend == CONFIG_BACKEND_OLLAMA;
     if (!bound_value(b, SET_MODEL_ttl)->given)
         m->ttl_ns = (uint64_t)bound_value(r->root, SET_ROOT_globalTTL)->number;
-    bool given = time_is_given(r, b, SET_MODEL_healthCheckTimeout, SET_ROOT_healthCheckTimeout,
-                               &load);
+    bool given =
+        time_is_given(r, b, SET_MODEL_healthCheckTimeout, SET_ROOT_healthCheckTimeout, &load);
     m->load_timeout_ns = (uint64_t)load->number;
     if (!given && ollama)
         m->load_timeout_ns = OLLAMA_LOAD_NS;

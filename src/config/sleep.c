@@ -48,11 +48,13 @@ static void resolve_http(struct resolver *r, const struct bound *b, struct confi
     bound_project(asked, r->arena, s);
     check_path(r, "suspend.http.check", bound_value(asked, SET_SUSPEND_CHECK_path));
     if (!suspend->given)
-        diag_error(r->diag, b->at, "suspend.http needs what sends the model to sleep, such as "
-                                   "suspend: {path: /sleep}");
+        diag_error(r->diag, b->at,
+                   "suspend.http needs what sends the model to sleep, such as "
+                   "suspend: {path: /sleep}");
     if (check->given && !check->broken && (!*s->check_path || !*s->check_member))
-        diag_error(r->diag, check->at, "suspend.http.check needs a path and a member, such as "
-                                       "{path: /is_sleeping, member: is_sleeping}");
+        diag_error(r->diag, check->at,
+                   "suspend.http.check needs a path and a member, such as "
+                   "{path: /is_sleeping, member: is_sleeping}");
 }
 
 /* Which engine the mapping is of; none: an error has been reported. */
@@ -69,9 +71,10 @@ static enum config_suspend choose_engine(struct resolver *r, const struct value 
     }
     if (given == 1)
         return word;
-    diag_error(r->diag, v->at, "suspend takes one engine with its settings, vllm, tabby or http, not "
-                               "%s; what has no settings is written as a word, such as suspend: "
-                               "sglang",
+    diag_error(r->diag, v->at,
+               "suspend takes one engine with its settings, vllm, tabby or http, not "
+               "%s; what has no settings is written as a word, such as suspend: "
+               "sglang",
                given ? "several" : "none of them");
     return CONFIG_SUSPEND_NONE;
 }
@@ -84,8 +87,9 @@ static void resolve_engine(struct resolver *r, const struct value *v, struct con
     bound_project(tabby, r->arena, &m->sleep);
     m->sleep.admin_key = arena_text(r->arena, bound_value(tabby, SET_SUSPEND_TABBY_adminKey)->text);
     if (m->suspend == CONFIG_SUSPEND_TABBY && !*m->sleep.model && !v->broken)
-        diag_error(r->diag, tabby->at, "suspend.tabby needs the model that it loads again, such as "
-                                       "model: NAME");
+        diag_error(r->diag, tabby->at,
+                   "suspend.tabby needs the model that it loads again, such as "
+                   "model: NAME");
     if (m->suspend == CONFIG_SUSPEND_HTTP)
         resolve_http(r, bound_child(b, SET_SUSPEND_http), &m->sleep);
 }

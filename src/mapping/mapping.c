@@ -18,8 +18,8 @@ static uint32_t slot_of(const uint32_t *slots, uint32_t model)
 
 void mapping_find_devices(const struct config *c, struct mapping_devices *ret)
 {
-    *ret = (struct mapping_devices){
-        .count = c->gpu_count < CORE_DEVICES_MAX ? c->gpu_count : CORE_DEVICES_MAX};
+    *ret = (struct mapping_devices){.count = c->gpu_count < CORE_DEVICES_MAX ? c->gpu_count
+                                                                             : CORE_DEVICES_MAX};
     for (uint32_t i = 0; i < ret->count; i++)
         ret->items[i] = (struct mapping_device){.name = c->gpus[i].name,
                                                 .uuid = "",
@@ -204,10 +204,10 @@ static void fill_devices(const struct mapping_devices *devices, struct core_devi
     for (uint32_t i = 0; i < devices->count; i++) {
         const struct mapping_device *d = &devices->items[i];
         uint64_t stale = d->sample_ns * SAMPLES_UNTIL_STALE;
-        ret[i] = (struct core_device_policy){.reserve_bytes = d->reserve_bytes,
-                                             .limit_permille = d->limit_permille,
-                                             .stale_ns =
-                                                 stale > STALE_NS_MIN ? stale : STALE_NS_MIN};
+        ret[i] =
+            (struct core_device_policy){.reserve_bytes = d->reserve_bytes,
+                                        .limit_permille = d->limit_permille,
+                                        .stale_ns = stale > STALE_NS_MIN ? stale : STALE_NS_MIN};
     }
 }
 
@@ -297,8 +297,8 @@ struct core_wish *mapping_wishes(const struct config *c, const struct config_mod
         bool loaded = w->kind == CONFIG_WISH_LOADED;
         wishes[i] = (struct core_wish){.model = slot_of(slots, w->model),
                                        .what = loaded ? WISH_LOADED : WISH_UNLOADED,
-                                       .placement = loaded ? place_of_wish(c, &devices, w)
-                                                           : CORE_SLOT_NONE};
+                                       .placement =
+                                           loaded ? place_of_wish(c, &devices, w) : CORE_SLOT_NONE};
     }
     return wishes;
 }

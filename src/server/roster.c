@@ -131,8 +131,9 @@ char *roster_unserved(const struct roster *r, uint32_t slot)
     const struct config_model *m = roster_model(r, slot);
     if (!m || m->backend == CONFIG_BACKEND_PROCESS)
         return NULL;
-    return alloc_printf("backend: %s is configured, but this version of wharf serves processes only",
-                        config_backend_words[m->backend]);
+    return alloc_printf(
+        "backend: %s is configured, but this version of wharf serves processes only",
+        config_backend_words[m->backend]);
 }
 
 void roster_tell_unserved(const struct roster *r)
@@ -147,7 +148,8 @@ void roster_tell_unserved(const struct roster *r)
         else if (m->placement_count > 1)
             log_warn(m->id, "devices: a process is loaded on one of them, but cannot be moved yet");
         if (m->suspend != CONFIG_SUSPEND_NONE && m->suspend != CONFIG_SUSPEND_CUDA)
-            log_warn(m->id, "suspend: %s cannot be carried out yet: it is unloaded instead", engine);
+            log_warn(m->id, "suspend: %s cannot be carried out yet: it is unloaded instead",
+                     engine);
         free(why);
     }
 }

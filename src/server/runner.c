@@ -54,19 +54,20 @@ static void do_load(struct server *s, const struct effect *e)
     }
     free(s->roster.entries[e->model].last_error);
     s->roster.entries[e->model].last_error = why;
-    runner_event(&s->runner, (struct event){.type = EVENT_MODEL_LOAD_FAILED,
-                                            .model = {.model = e->model,
-                                                      .op = e->op,
-                                                      .why = REASON_NOT_POSSIBLE}});
+    runner_event(
+        &s->runner,
+        (struct event){.type = EVENT_MODEL_LOAD_FAILED,
+                       .model = {.model = e->model, .op = e->op, .why = REASON_NOT_POSSIBLE}});
 }
 
-/* No process can be moved or sent to sleep yet: it stays as it is, and the core finds another way. */
+/* No process can be moved or sent to sleep yet: it stays as it is, and the core finds another way.
+ */
 static void stay(struct server *s, const struct effect *e, enum event_type done)
 {
-    runner_event(&s->runner, (struct event){.type = done,
-                                            .model = {.model = e->model,
-                                                      .op = e->op,
-                                                      .outcome = OUTCOME_AT_SOURCE}});
+    runner_event(
+        &s->runner,
+        (struct event){.type = done,
+                       .model = {.model = e->model, .op = e->op, .outcome = OUTCOME_AT_SOURCE}});
 }
 
 static void do_move(struct server *s, const struct effect *e)
@@ -130,7 +131,8 @@ static void do_command_done(struct server *s, const struct effect *e)
     exchange_command_done(s, e);
 }
 
-/* The daemon has no leases, nothing that sleeps and no backends yet, so that none of these comes. */
+/* The daemon has no leases, nothing that sleeps and no backends yet, so that none of these comes.
+ */
 static void do_unexpected(struct server *s, const struct effect *e)
 {
     (void)s;
