@@ -135,8 +135,9 @@ void api_fail_reason(struct exchange *ex, uint32_t slot, enum reason why)
     const struct config_model *m = roster_model(&ex->server->roster, slot);
     if (m)
         e.retry_after_s = core_estimate_s(ex->server->runner.core, slot);
-    if (m && m->vram == CONFIG_VRAM_BYTES)
-        e.bytes = m->vram_bytes;
+    const struct config_placement *place = m ? config_model_on_gpu(m) : NULL;
+    if (place && place->vram == CONFIG_VRAM_BYTES)
+        e.bytes = place->vram_bytes;
     exchange_describe(ex->server, &e, &p, &text);
     exchange_fail(ex, &p);
     buf_fini(&text);

@@ -29,6 +29,7 @@ static struct config *resolve(struct arena *scratch, struct diag *d, const struc
     resolve_peers(&r);
     resolve_selector_ids(&r);
     resolve_names(&r);
+    resolve_endpoints(&r);
     resolve_machine(&r);
     resolve_observe(&r);
     resolve_routing(&r);
@@ -116,17 +117,34 @@ uint32_t config_find_gpu(const struct config *c, const char *name)
     return UINT32_MAX;
 }
 
-bool config_model_may_use(const struct config *c, const struct config_model *m, uint32_t gpu)
+bool config_placement_may_use(const struct config *c, const struct config_placement *p,
+                              uint32_t gpu)
 {
-    bool may = m->gpus.count == 0;
-    for (uint32_t i = 0; i < m->gpus.count; i++)
-        may |= config_find_gpu(c, m->gpus.items[i]) == gpu;
+    bool may = !p->host && p->gpus.count == 0;
+    for (uint32_t i = 0; i < p->gpus.count; i++)
+        may |= config_find_gpu(c, p->gpus.items[i]) == gpu;
     return may;
 }
 
-uint64_t config_model_share_bytes(const struct config_model *m)
+uint64_t config_placement_share_bytes(const struct config_placement *p)
 {
-    return m->vram_bytes / m->gpu_count + (m->vram_bytes % m->gpu_count != 0);
+    return p->vram_bytes / p->gpu_count + (p->vram_bytes % p->gpu_count != 0);
+}
+
+const struct config_placement *config_model_on_gpu(const struct config_model *m)
+{
+    for (uint32_t i = 0; i < m->placement_count; i++)
+        if (!m->placements[i].host)
+            return &m->placements[i];
+    return NULL;
+}
+
+uint32_t config_model_find_placement(const struct config_model *m, const char *id)
+{
+    for (uint32_t i = 0; i < m->placement_count; i++)
+        if (strcmp(m->placements[i].id, id) == 0)
+            return i;
+    return UINT32_MAX;
 }
 
 /* Keeps the best `max` in order by putting each into its place. */

@@ -28,6 +28,7 @@
 #define CONFIG_SELECTORS_MAX 4096
 #define CONFIG_PROFILES_MAX 4096
 #define CONFIG_TARGETS_MAX 4096 /* of one selector */
+#define CONFIG_ENDPOINTS_MAX 8  /* of Ollama: CORE_BACKENDS_MAX */
 
 struct arena;
 
@@ -79,8 +80,10 @@ struct config {
     uint32_t start_mode; /* index into modes */
     struct config_hook *hooks;
     uint32_t hook_count;
-    char *state;      /* "" when not given */
-    char *models_dir; /* likewise; its models are among the others */
+    uint64_t hook_timeout_ns;  /* then a command is killed */
+    uint64_t backend_retry_ns; /* between two tries to reach a backend that is down */
+    char *state;               /* "" when not given */
+    char *models_dir;          /* likewise; its models are among the others */
     char *log_level;
     enum config_scheduler scheduler;
     enum config_planner planner;
@@ -121,8 +124,9 @@ const struct config_model *config_find_model(const struct config *c, const char 
 /* The index of a GPU, by its place in the list, its name, or what `device` says of it; once it was
  * found, by UUID and PCI address as well. UINT32_MAX: there is none. */
 uint32_t config_find_gpu(const struct config *c, const char *name);
-/* Whether the model may use that listed GPU. */
-bool config_model_may_use(const struct config *c, const struct config_model *m, uint32_t gpu);
+/* Whether it may use that listed GPU. */
+bool config_placement_may_use(const struct config *c, const struct config_placement *p,
+                              uint32_t gpu);
 /* Up to max ids or aliases that are nearest to name by edit distance, best first, for error
  * messages. Returns how many were written; the texts are borrowed from c. */
 uint32_t config_nearest_models(const struct config *c, const char *name, const char **out,

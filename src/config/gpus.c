@@ -14,6 +14,7 @@
 /* Shorter beginnings of a UUID are no name: "GPU-" and four digits. */
 #define UUID_BYTES_MIN 8
 #define SAMPLE_NS_DEFAULT NS_PER_S
+#define CHANGED_BYTES_DEFAULT (100 * MIB)
 
 bool config_wants_gpus(const struct config *c)
 {
@@ -114,7 +115,8 @@ static void append(struct config *c, const struct config_gpu_found *found, uint3
                                    .device = arena_text(c->memory, ""),
                                    .folder = arena_text(c->memory, ""),
                                    .limit_permille = 1000,
-                                   .sample_ns = SAMPLE_NS_DEFAULT};
+                                   .sample_ns = SAMPLE_NS_DEFAULT,
+                                   .changed_bytes = CHANGED_BYTES_DEFAULT};
         place(c, gpu, &found[f], f);
         c->gpu_count++;
     }
@@ -165,6 +167,7 @@ bool config_keep_gpus(struct config *c, const struct config *old)
         gpus[i].reserve_bytes = c->gpus[i].reserve_bytes;
         gpus[i].limit_permille = c->gpus[i].limit_permille;
         gpus[i].sample_ns = c->gpus[i].sample_ns;
+        gpus[i].changed_bytes = c->gpus[i].changed_bytes;
     }
     c->gpus = gpus;
     c->gpu_count = old->gpu_count;

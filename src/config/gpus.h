@@ -20,6 +20,7 @@ struct config_gpu {
     uint64_t reserve_bytes;
     uint32_t limit_permille; /* share of the memory that wharf may hand out; 1000 = all */
     uint64_t sample_ns;
+    uint64_t changed_bytes; /* a change of its use by this much is told */
 };
 
 /* One that the machine has; texts are copied, and "" where there is none. */
@@ -38,8 +39,8 @@ bool config_wants_cuda(const struct config *c);
  * usable one. `found` only ever grows at its end, so that each entry keeps its place. */
 void config_place_gpus(struct config *c, const struct config_gpu_found *found, uint32_t count);
 /* A new configuration takes over the GPUs of the old one, which cannot change while models sit on
- * them, with its own reserve, limit and sample where both list them alike. False when they differ.
- */
+ * them, with its own reserve, limit, sample and changed where both list them alike. False when they
+ * differ. */
 bool config_keep_gpus(struct config *c, const struct config *old);
 
 #endif

@@ -20,6 +20,7 @@ void server_apply(struct server *s)
         [TIMEOUT_POOL] = UPSTREAM_IDLE_MS,
     };
     logs_apply(s);
+    roster_tell_unserved(&s->roster);
     memcpy(s->timeouts.length_ms, lengths, sizeof(lengths));
     s->bodies.body_max = s->roster.current->config->body_bytes_max;
     s->bodies.spooled_max = s->roster.current->config->spool_bytes_max;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "mapping/mapping.h"
 #include "server/peers.h"
 
@@ -117,10 +118,40 @@ void roster_configure(const struct roster *r,
                       void (*step)(void *arg, const struct core_config *config), void *arg)
 {
     const struct config *c = r->current->config;
+    struct mapping_devices devices;
     struct mapping m;
-    mapping_init(&m, c, r->current->slots, r->count, roster_fits(c));
+    mapping_find_devices(c, &devices);
+    mapping_init(&m, c, &devices, r->current->slots, r->count, roster_fits(c));
     step(arg, &m.core);
     mapping_fini(&m);
+}
+
+char *roster_unserved(const struct roster *r, uint32_t slot)
+{
+    const struct config_model *m = roster_model(r, slot);
+    if (!m || m->backend == CONFIG_BACKEND_PROCESS)
+        return NULL;
+    return alloc_printf(
+        "backend: %s is configured, but this version of wharf serves processes only",
+        config_backend_words[m->backend]);
+}
+
+void roster_tell_unserved(const struct roster *r)
+{
+    const struct config *c = r->current->config;
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        const struct config_model *m = &c->models[i];
+        const char *engine = config_suspend_words[m->suspend];
+        char *why = roster_unserved(r, r->current->slots[i]);
+        if (why)
+            log_warn(m->id, "%s: requests for it are answered with 501", why);
+        else if (m->placement_count > 1)
+            log_warn(m->id, "devices: a process is loaded on one of them, but cannot be moved yet");
+        if (m->suspend != CONFIG_SUSPEND_NONE && m->suspend != CONFIG_SUSPEND_CUDA)
+            log_warn(m->id, "suspend: %s cannot be carried out yet: it is unloaded instead",
+                     engine);
+        free(why);
+    }
 }
 
 uint32_t roster_find(const struct roster *r, const char *name)

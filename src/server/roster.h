@@ -55,6 +55,10 @@ const char *roster_planner(const struct config *c);
 
 struct config_ref *config_ref_get(struct config_ref *ref);
 void config_ref_put(struct config_ref *ref);
+/* Why the daemon cannot serve the model although it is configured, or NULL. The caller frees it. */
+char *roster_unserved(const struct roster *r, uint32_t slot);
+/* Logs a line for each model of which the configuration says what the daemon cannot do yet. */
+void roster_tell_unserved(const struct roster *r);
 /* Slot by id or alias; CORE_SLOT_NONE when unknown. */
 uint32_t roster_find(const struct roster *r, const char *name);
 /* The model's present definition, or NULL when it is no longer configured. */

@@ -47,7 +47,37 @@ static void do_refuse(struct server *s, const struct effect *e)
 
 static void do_load(struct server *s, const struct effect *e)
 {
-    instance_load(s, e->model, e->op, e->devices);
+    char *why = roster_unserved(&s->roster, e->model);
+    if (!why) {
+        instance_load(s, e->model, e->op, e->devices);
+        return;
+    }
+    free(s->roster.entries[e->model].last_error);
+    s->roster.entries[e->model].last_error = why;
+    runner_event(
+        &s->runner,
+        (struct event){.type = EVENT_MODEL_LOAD_FAILED,
+                       .model = {.model = e->model, .op = e->op, .why = REASON_NOT_POSSIBLE}});
+}
+
+/* No process can be moved or sent to sleep yet: it stays as it is, and the core finds another way.
+ */
+static void stay(struct server *s, const struct effect *e, enum event_type done)
+{
+    runner_event(
+        &s->runner,
+        (struct event){.type = done,
+                       .model = {.model = e->model, .op = e->op, .outcome = OUTCOME_AT_SOURCE}});
+}
+
+static void do_move(struct server *s, const struct effect *e)
+{
+    stay(s, e, EVENT_MODEL_MOVED);
+}
+
+static void do_suspend(struct server *s, const struct effect *e)
+{
+    stay(s, e, EVENT_MODEL_SUSPENDED);
 }
 
 static void do_abort(struct server *s, const struct effect *e)
@@ -101,7 +131,7 @@ static void do_command_done(struct server *s, const struct effect *e)
     exchange_command_done(s, e);
 }
 
-/* The daemon has no leases and no backends that move or suspend yet, so that none of these comes.
+/* The daemon has no leases, nothing that sleeps and no backends yet, so that none of these comes.
  */
 static void do_unexpected(struct server *s, const struct effect *e)
 {
@@ -124,8 +154,8 @@ static void (*const actions[])(struct server *s, const struct effect *e) = {
     [EFFECT_LEASE_GRANT] = do_unexpected,
     [EFFECT_LEASE_REVOKE] = do_unexpected,
     [EFFECT_LEASE_END] = do_unexpected,
-    [EFFECT_MOVE] = do_unexpected,
-    [EFFECT_SUSPEND] = do_unexpected,
+    [EFFECT_MOVE] = do_move,
+    [EFFECT_SUSPEND] = do_suspend,
     [EFFECT_RESUME] = do_unexpected,
     [EFFECT_BACKEND_PROBE] = do_unexpected,
     [EFFECT_TRACE] = do_unexpected,

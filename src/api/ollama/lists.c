@@ -107,7 +107,8 @@ static uint64_t size_of(const struct server *s, const struct entry *e)
         return 0;
     core_view_model(s->runner.core, e->slot, &v);
     uint64_t share = v.learned_bytes ? v.learned_bytes : v.declared_bytes;
-    return (share ? share : v.estimated_bytes) * e->model->gpu_count;
+    const struct config_placement *p = config_model_on_gpu(e->model);
+    return (share ? share : v.estimated_bytes) * (p ? p->gpu_count : 0);
 }
 
 static void put_modified(const struct server *s, struct buf *json)

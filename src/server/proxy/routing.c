@@ -131,6 +131,12 @@ void exchange_admit(struct exchange *ex, const struct naming *who)
         admit_to_peer(ex, who);
         return;
     }
+    char *why = roster_unserved(&ex->server->roster, ex->slot);
+    if (why) {
+        exchange_fail_error(ex, ERR_NOT_POSSIBLE, why);
+        free(why);
+        return;
+    }
     if (who->model->ignore_websockets && is_websocket(ex)) {
         pass_by(ex);
         return;
