@@ -35,6 +35,8 @@ void op_start_demote(struct core *c, uint32_t slot, uint32_t placement, enum rea
 void op_abort_load(struct core *c, uint32_t slot, enum reason why);
 /* The time of any other op is over, or cut short. */
 void op_kill(struct core *c, uint32_t slot);
+/* It is there, and uses more than was known. */
+void op_learn_peak(struct core *c, uint32_t slot);
 void op_on_loaded(struct core *c, const struct event *ev);
 void op_on_load_failed(struct core *c, const struct event *ev);
 void op_on_unloaded(struct core *c, const struct event *ev);
@@ -68,6 +70,7 @@ uint32_t mode_wants_move(const struct core *c, uint32_t model);
 void mode_advance(struct core *c);
 /* The wish could not be carried out: it is left alone for a while. */
 void mode_give_up(struct core *c, uint32_t model);
+void mode_granted(struct core *c, uint32_t model);
 
 /* reload.c */
 void reload_sweep(struct core *c);
