@@ -13,6 +13,8 @@ bool model_resident(const struct model *m);
 bool model_serves(const struct core *c, const struct model *m);
 bool model_busy(const struct model *m); /* with something that keeps it from leaving */
 bool model_pinned(const struct model *m);
+/* Idle time until it is unloaded; UINT64_MAX: never. */
+uint64_t model_ttl_ns(const struct model *m);
 /* Whether the host's memory has room for it. */
 bool model_may_suspend(const struct core *c, const struct model *m);
 void model_refresh(struct core *c, uint32_t slot);
