@@ -110,7 +110,10 @@ struct model {
     bool wish_new;            /* since the mode was set, nothing was loaded on demand */
     bool wish_rests;          /* it left for its ttl: not brought back before somebody uses it */
     struct mono wish_retry;   /* it could not be had: not tried again before then */
+    bool wish_failed;         /* it could not be had, when it was tried last */
     bool cannot_suspend;      /* its engine failed to: unloaded from then on */
+    bool oom_tried;           /* it ran out of memory, was given more, and is tried once again */
+    uint64_t residue_bytes;   /* seen to stay on a device while suspended; 0: not known */
     uint64_t suspended_bytes; /* counted against the host's budget */
     uint32_t failures;
     uint64_t learned_bytes[CORE_PLACEMENTS_MAX], estimated_bytes[CORE_PLACEMENTS_MAX];
