@@ -11,7 +11,6 @@
 #define UNLOADED "unloaded"
 
 /* What the daemon does whatever these keys say. */
-#define BACKEND_RETRY_NS (30 * NS_PER_S)
 #define HOOK_TIMEOUT_NS (60 * NS_PER_S)
 #define CHANGED_BYTES (100 * MIB)
 
@@ -305,10 +304,7 @@ static void warn_of_fixed(struct resolver *r)
     const struct config *c = r->config;
     const struct value *gpus = bound_value(r->root, SET_ROOT_gpus);
     const struct bound *hooks = bound_child(r->root, SET_ROOT_hooks);
-    const struct value *retry = bound_value(r->root, SET_ROOT_backendRetry);
     const struct value *timeout = bound_value(hooks, SET_HOOKS_timeout);
-    if (!retry->broken && c->backend_retry_ns != BACKEND_RETRY_NS)
-        diag_warn(r->diag, retry->at, "backendRetry has no effect yet: it is 30 s so far");
     if (!timeout->broken && c->hook_timeout_ns != HOOK_TIMEOUT_NS)
         diag_warn(r->diag, timeout->at, "hooks.timeout has no effect yet: it is 60 s so far");
     for (uint32_t i = 0; i < c->gpu_count; i++) {

@@ -27,10 +27,10 @@ enum effect_type {
     EFFECT_BACKEND_PROBE, /* see whether it is up again */
     EFFECT_COMMAND_DONE,
     EFFECT_MODEL_RETIRED, /* a removed model has gone; its slot may be reused */
-    EFFECT_LEARNED,       /* worth keeping over restarts: bytes, residue_bytes, duration_ns of a load */
-    EFFECT_NOTICE,        /* a public event */
-    EFFECT_DECISION,      /* a recorded why: victim leaves for target, or where target goes */
-    EFFECT_TRACE,         /* a step at a gate */
+    EFFECT_LEARNED,  /* worth keeping over restarts: bytes, residue_bytes, duration_ns of a load */
+    EFFECT_NOTICE,   /* a public event */
+    EFFECT_DECISION, /* a recorded why: victim leaves for target, or where target goes */
+    EFFECT_TRACE,    /* a step at a gate */
     EFFECT__COUNT
 };
 

@@ -103,8 +103,8 @@ struct event {
         } model;
         struct {
             uint32_t model, placement;
-            uint64_t bytes;   /* on each device; 0: nothing learned */
-            uint64_t load_ns; /* 0: nothing learned */
+            uint64_t bytes;         /* on each device; 0: nothing learned */
+            uint64_t load_ns;       /* 0: nothing learned */
             uint64_t residue_bytes; /* of a suspended one, on each device; 0: nothing learned */
         } learned;                  /* LEARNED, FOOTPRINT */
         struct {

@@ -401,8 +401,7 @@ static void look_for(struct core *c, struct model *m, uint32_t device)
     }
     if (++h->absent_samples[device] < ABSENT_SAMPLES)
         return;
-    struct effect *e =
-        core_notice(c, NOTICE_ELSEWHERE, (uint32_t)(m - c->models), REASON_NONE);
+    struct effect *e = core_notice(c, NOTICE_ELSEWHERE, (uint32_t)(m - c->models), REASON_NONE);
     core_effect_devices(e, 1U << device);
     e->bytes = h->charged[device];
 }
@@ -486,7 +485,8 @@ static void charge_seen(struct core *c, const struct sample_use *use, uint32_t d
 {
     struct model *m = &c->models[use->model];
     if (c->plan != PLAN_FIT || m->state != MODEL_LOADED || m->hold.devices ||
-        use->bytes == SAMPLE_UNMEASURED || !m->policy.placement_count || m->placement >= m->policy.placement_count ||
+        use->bytes == SAMPLE_UNMEASURED || !m->policy.placement_count ||
+        m->placement >= m->policy.placement_count ||
         !(m->policy.placements[m->placement].device_mask & (1U << device)))
         return;
     uint64_t known = known_need(c, use->model, m->placement);

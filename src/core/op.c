@@ -196,10 +196,13 @@ static void average(uint64_t *mean, uint64_t took)
     *mean = *mean ? (*mean * 3 + took) / 4 : took + 1;
 }
 
-/* The model has come in: service begins with those who waited for it. */
+/* The model has come in: service begins with those who waited for it. Plans that did not know it
+ * there count on room beside it, which it has to leave if it gives way. */
 static void open_gate(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
+    if (m->policy.yields && m->hold.devices)
+        transition_outdate_all(c);
     m->gate_seq = c->seq;
     m->last_class = CLASS_BACKGROUND; /* nobody has used it yet */
     m->loaded_at = m->last_used = c->now;
@@ -232,8 +235,7 @@ static uint64_t capacity_there(const struct core *c, const struct model *m, uint
 {
     uint64_t most = 0;
     for (uint32_t d = 0; d < c->device_count; d++)
-        if ((m->policy.placements[placement].device_mask >> d & 1) &&
-            ledger_capacity(c, d) > most)
+        if ((m->policy.placements[placement].device_mask >> d & 1) && ledger_capacity(c, d) > most)
             most = ledger_capacity(c, d);
     return most;
 }
@@ -402,6 +404,8 @@ static void finish_move(struct core *c, uint32_t slot, const struct op *op,
     m->placement = op->placement;
     m->home = op->devices;
     mode_granted(c, slot);
+    if (m->policy.yields && op->devices)
+        transition_outdate_all(c);
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
         ledger_reduce(c, &m->hold, d, there->bytes[d]);
     if (!there->unsized)
@@ -553,8 +557,8 @@ void op_on_broken(struct core *c, const struct event *ev)
 void op_on_adopted(struct core *c, const struct event *ev)
 {
     uint32_t slot = ev->model.model, placement = ev->model.placement;
-    bool absent = slot < c->model_count && (c->models[slot].state == MODEL_UNLOADED ||
-                                            c->models[slot].state == MODEL_ERROR);
+    bool absent = slot < c->model_count &&
+                  (c->models[slot].state == MODEL_UNLOADED || c->models[slot].state == MODEL_ERROR);
     if (!absent) {
         c->stale_ids++;
         return;

@@ -79,9 +79,9 @@ struct core_config {
     enum victim_kind victims;
     struct core_fair_policy fair;
     struct core_matrix_policy matrix;
-    uint64_t suspend_bytes_max;             /* host memory for what is suspended */
-    uint64_t probe_ns;                      /* between two looks at a backend that is down; 0: 30 s */
-    uint64_t settle_ns_max;                 /* what was given back is free at the latest then; 0: 3 s */
+    uint64_t suspend_bytes_max; /* host memory for what is suspended */
+    uint64_t probe_ns;          /* between two looks at a backend that is down; 0: 30 s */
+    uint64_t settle_ns_max;     /* what was given back is free at the latest then; 0: 3 s */
     const struct core_model_policy *models; /* indexed by slot */
     uint32_t model_count;
     const struct core_group_policy *groups;

@@ -249,9 +249,7 @@ static const struct {
                                                                      "B}, c: {m: 0}}\n",
      NULL},
     /* what the daemon does whatever is written */
-    {"backendRetry", "backendRetry: 10s\n",
-     "c:1:15: warning: backendRetry has no effect yet: it is 30 s so far\n"},
-    {"backendRetry, as it is", "backendRetry: 30s\n", NULL},
+    {"backendRetry", "backendRetry: 10s\n", NULL},
     {"backendRetry, too short", "backendRetry: 1ms\n",
      "c:1:15: error: backendRetry must be at least 100ms\n"},
     {"hooks.timeout", "hooks: {timeout: 10s}\n",
