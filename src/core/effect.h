@@ -60,9 +60,7 @@ enum notice {
     NOTICE_LEASE_GRANTED,
     NOTICE_LEASE_REVOKED,
     NOTICE_LEASE_ENDED,
-    NOTICE_ELSEWHERE, /* loaded, and not seen on its device: perhaps it runs on the CPU */
-    NOTICE_DEVICE_FOUND,
-    NOTICE_DEVICE_LOST,
+    NOTICE_ELSEWHERE,    /* loaded, and not seen on its device: perhaps it runs on the CPU */
     NOTICE_MODE_REACHED, /* all wishes that can be granted are */
     NOTICE_DRAINED,      /* after DRAIN: nothing runs, nothing is loaded */
     NOTICE__COUNT

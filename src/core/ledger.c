@@ -56,9 +56,9 @@ static uint64_t known_need(const struct core *c, uint32_t target, uint32_t place
     const struct model *m = &c->models[target];
     uint64_t declared = m->policy.placements[placement].bytes;
     uint64_t learned = m->learned_bytes[placement];
-    if (declared || learned)
-        return declared > learned ? declared : learned;
-    return m->estimated_bytes[placement];
+    uint64_t known = declared > learned ? declared : learned;
+    known = known ? known : m->estimated_bytes[placement];
+    return known ? known + m->oom_bytes : 0;
 }
 
 bool ledger_need_unknown(const struct core *c, uint32_t target, uint32_t placement)
@@ -350,17 +350,11 @@ void ledger_device_found(struct core *c, uint32_t device, uint64_t total_bytes)
     if (total_bytes > d->total_bytes_most)
         d->total_bytes_most = total_bytes;
     c->version++;
-    if (c->booted)
-        core_effect_devices(core_notice(c, NOTICE_DEVICE_FOUND, CORE_SLOT_NONE, REASON_NONE),
-                            1U << device);
 }
 
 void ledger_device_lost(struct core *c, uint32_t device)
 {
     must(device < CORE_DEVICES_MAX);
-    if (c->devices[device].present)
-        core_effect_devices(core_notice(c, NOTICE_DEVICE_LOST, CORE_SLOT_NONE, REASON_NONE),
-                            1U << device);
     c->devices[device].present = false;
     const struct link *n;
     list_each(n, &c->active) {

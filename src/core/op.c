@@ -1,6 +1,7 @@
 /* Ops: loads, unloads, moves, suspends, resumes. A model has at most one open; the effect and its
  * completion carry the same id; a deadline escalates, and only the completion ends it. */
 #include "core/core_priv.h"
+#include "core/plan/plan.h"
 
 /* What each kind of op is, from its order to its escalation. */
 static const struct {
@@ -231,32 +232,45 @@ void op_learn_peak(struct core *c, uint32_t slot)
     emit_learned(c, slot, m->placement);
 }
 
-static uint64_t capacity_there(const struct core *c, const struct model *m, uint32_t placement)
+/* The most that could come free for it on a device, were all gone that may. */
+static uint64_t most_there(const struct core *c, const struct model *m, uint32_t placement)
 {
     uint64_t most = 0;
-    for (uint32_t d = 0; d < c->device_count; d++)
-        if ((m->policy.placements[placement].device_mask >> d & 1) && ledger_capacity(c, d) > most)
-            most = ledger_capacity(c, d);
+    uint32_t by;
+    enum reason why;
+    for (uint32_t d = 0; d < c->device_count; d++) {
+        uint64_t others = victim_fixed_bytes(c, d, &by, &why) + c->devices[d].foreign_bytes;
+        uint64_t free = minus(ledger_capacity(c, d), others);
+        if ((m->policy.placements[placement].device_mask >> d & 1) && free > most)
+            most = free;
+    }
     return most;
 }
 
-/* It ran out of device memory: it needs more than it was given. False: it cannot be given more. */
-static bool learn_oom(struct core *c, uint32_t slot, uint32_t placement)
+/* It ran out of device memory: it needs more than it was given. False: there is no more. */
+static bool raise_need(struct core *c, uint32_t slot, uint32_t placement)
 {
     struct model *m = &c->models[slot];
     struct effect *e = core_notice(c, NOTICE_OOM, slot, REASON_OUT_OF_MEMORY);
     core_effect_devices(e, m->hold.devices);
     e->placement = placement;
+    m->oom_bytes = 0;
     if (placement >= m->policy.placement_count || ledger_need_unknown(c, slot, placement))
         return false;
-    uint64_t had = ledger_need(c, slot, placement, 0), most = capacity_there(c, m, placement);
-    uint64_t need = had + had / OOM_STEP < most ? had + had / OOM_STEP : most;
-    e->bytes = need > had ? need : had;
-    if (need <= had)
-        return false;
-    m->learned_bytes[placement] = need;
-    emit_learned(c, slot, placement);
-    return true;
+    uint64_t had = ledger_need(c, slot, placement, 0), most = most_there(c, m, placement);
+    m->oom_bytes = minus(had + had / OOM_STEP < most ? had + had / OOM_STEP : most, had);
+    e->bytes = had + m->oom_bytes;
+    return m->oom_bytes != 0;
+}
+
+/* With so much it came in. */
+static void keep_need(struct core *c, uint32_t slot)
+{
+    struct model *m = &c->models[slot];
+    if (m->oom_bytes && m->placement < m->policy.placement_count)
+        m->learned_bytes[m->placement] = ledger_need(c, slot, m->placement, 0);
+    m->oom_bytes = 0;
+    m->oom_tried = false;
 }
 
 /* What it used at most is what it will need next time. */
@@ -292,7 +306,7 @@ void op_on_loaded(struct core *c, const struct event *ev)
         return;
     }
     m->failures = 0;
-    m->oom_tried = false;
+    keep_need(c, slot);
     mode_granted(c, slot);
     m->wish_retry.ns = 0;
     uint32_t placement = op.placement < CORE_PLACEMENTS_MAX ? op.placement : 0;
@@ -319,8 +333,11 @@ void op_on_load_failed(struct core *c, const struct event *ev)
         return;
     }
     core_notice(c, NOTICE_LOAD_FAILED, slot, why)->duration_ns = c->now.ns - op.started.ns;
-    bool again = why == REASON_OUT_OF_MEMORY && learn_oom(c, slot, op.placement) && !m->oom_tried;
-    m->oom_tried |= again;
+    bool oom = why == REASON_OUT_OF_MEMORY;
+    bool again = oom && raise_need(c, slot, op.placement) && !m->oom_tried;
+    m->oom_tried = again;
+    if (!again)
+        m->oom_bytes = 0;
     model_set_state(c, slot, again ? MODEL_UNLOADED : MODEL_ERROR, why);
     if (!again) {
         model_pause(c, slot);
@@ -539,7 +556,7 @@ void op_on_exited(struct core *c, const struct event *ev)
     learn_footprint(c, slot);
     bool oom = ev->model.why == REASON_OUT_OF_MEMORY;
     if (oom)
-        learn_oom(c, slot, c->models[slot].placement);
+        raise_need(c, slot, c->models[slot].placement);
     end_gone(c, slot, oom ? REASON_OUT_OF_MEMORY : REASON_EXITED);
 }
 

@@ -34,7 +34,7 @@ static void forget_process(struct model *m)
     memset(m->load_ns_mean, 0, sizeof(m->load_ns_mean));
     memset(m->learned_bytes, 0, sizeof(m->learned_bytes));
     memset(m->estimated_bytes, 0, sizeof(m->estimated_bytes));
-    m->resume_ns_mean = m->residue_bytes = 0;
+    m->resume_ns_mean = m->residue_bytes = m->oom_bytes = 0;
     m->failures = 0;
     m->cannot_suspend = m->oom_tried = false;
 }

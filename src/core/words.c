@@ -106,8 +106,6 @@ static const char *const notice_texts[] = {
     [NOTICE_LEASE_REVOKED] = "lease_revoked",
     [NOTICE_LEASE_ENDED] = "lease_ended",
     [NOTICE_ELSEWHERE] = "running_on_cpu",
-    [NOTICE_DEVICE_FOUND] = "device_found",
-    [NOTICE_DEVICE_LOST] = "device_lost",
     [NOTICE_MODE_REACHED] = "mode_reached",
     [NOTICE_DRAINED] = "drained",
 };

@@ -120,7 +120,8 @@ static void check_spot(struct judge *j, uint32_t slot, const struct spot *s)
     if (!placed_well(j, m, s))
         judge_break(j, RULE_PLACE, "m%u goes to placement %u on devices %x", slot, s->placement,
                     s->devices);
-    else if (j->terms.declared && s->devices && s->bytes != judge_known_bytes(m, s->placement))
+    else if (j->terms.declared && s->devices && s->bytes != judge_known_bytes(m, s->placement) &&
+             s->bytes != judge_known_bytes(m, s->placement) + m->more_bytes)
         judge_break(j, RULE_BYTES, "m%u gets %" PRIu64 " bytes, and is known to take %" PRIu64,
                     slot, s->bytes, judge_known_bytes(m, s->placement));
 }
@@ -448,6 +449,9 @@ void judge_model_effect(struct judge *j, const struct effect *e)
             judge_model_learned(j, e->model, e->placement, e->bytes);
         break;
     case EFFECT_NOTICE:
+        if (e->notice == NOTICE_OOM && e->placement < CORE_PLACEMENTS_MAX)
+            j->models[e->model].more_bytes =
+                e->bytes - judge_known_bytes(&j->models[e->model], e->placement);
         if (e->notice == NOTICE_BLOCKED)
             j->terms.calm = false; /* its clock stands, for how long is not said */
         if (e->notice == NOTICE_SETTLED) {
