@@ -16,6 +16,8 @@ def recorded(wharf, upstream):
         "late": r.server.model(priorityParam="priority", **{"class": "background"}),
         "strict": r.server.model(priorityParam="priority", filters={"stripParams": "priority"}),
         "plain": r.server.model()},
+        # Who is of a lower class need not wait until a model has been idle for a while.
+        "routing": {"scheduler": {"settings": {"fair": {"minResident": "0s"}}}},
         "keys": [{"key": "k", "name": "ci", "class": "background", "maxClass": "normal"},
                  {"key": "any", "name": "any"}]})
     return d, r
