@@ -15,7 +15,7 @@ help:
 	@echo 'make fmt          format the C files;  make fmt-check  only look'
 	@echo 'make cov          what the unit tests cover of src/core: a table, and a page in build-cov/core/'
 	@echo 'make install      PREFIX=/usr/local DESTDIR='
-	@echo 'make clean        remove what was built; the Python packages stay'
+	@echo 'make clean        remove what was built; the packages of the tests stay'
 
 build/build.ninja:
 	@meson setup build
@@ -54,4 +54,4 @@ install: build
 
 clean:
 	@rm -rf build-*
-	@test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +
+	@test ! -d build || find build -mindepth 1 -maxdepth 1 ! -name venv ! -name node -exec rm -rf {} +

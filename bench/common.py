@@ -206,20 +206,20 @@ def ask(port, request, seconds=60):
 class Daemon:
     """wharf with this configuration, on a port and in a folder of its own."""
 
-    def __init__(self, folder, config, core=None):
+    def __init__(self, folder, config, core=None, program=WHARF):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True)
         self.log = self.folder / "wharf.log"
         self.config = self.folder / "wharf.yaml"
         self.config.write_text(json.dumps(
             {"logLevel": "warn", "startPort": random.randrange(20000, 30000, 20), **config}))
-        self.core = core
+        self.core, self.program = core, program
 
     def __enter__(self):
-        if not WHARF.exists():
-            raise Failure(f"{WHARF} is missing; `make` builds it")
+        if not pathlib.Path(self.program).exists():
+            raise Failure(f"{self.program} is missing; `make` builds it")
         listen = self.folder / "state" / "listen"
-        command = [WHARF, "serve", "--config", self.config, "--listen", f"{HOST}:0",
+        command = [self.program, "serve", "--config", self.config, "--listen", f"{HOST}:0",
                    "--state", self.folder / "state"]
         self.stack = contextlib.ExitStack()
         self.process = self.stack.enter_context(running(pinned(self.core, command), self.log))

@@ -51,10 +51,10 @@ def wharf_config(upstream):
             "hooks": {"on_startup": {"preload": ["bench"]}}}
 
 
-def load(core, port, connections, seconds):
+def load(core, port, connections, seconds, model=None):
     """One run of wrk, as chat.lua reports it."""
     command = pinned(core, ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s",
-                            "-s", str(BENCH / "chat.lua"), f"http://{HOST}:{port}"])
+                            "-s", str(BENCH / "chat.lua"), f"http://{HOST}:{port}"] + (["--", model] if model else []))
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60)
     try:
         result = json.loads(done.stdout.splitlines()[-1])

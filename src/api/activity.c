@@ -195,7 +195,7 @@ static void answer_activity(struct exchange *ex, struct store_query *q)
     buf_text(&json, "{\"data\":[");
     for (uint32_t i = 0; i < q->row_count; i++) {
         buf_text(&json, sep);
-        put_row(ex->server, &q->rows[i], &json);
+        put_row(ex->server, q->rows[i], &json);
         sep = ",";
     }
     buf_printf(&json, "],\"page\":%u,\"limit\":%u,\"total\":%lld,\"total_pages\":%lld}", q->page,

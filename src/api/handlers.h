@@ -10,6 +10,8 @@
 
 #define API_NAME_MAX 512
 
+struct config_capabilities;
+
 /* llamaswap.c */
 void api_health(struct server *s, struct exchange *ex);
 void api_root(struct server *s, struct exchange *ex);
@@ -27,6 +29,9 @@ bool api_counts_as_loaded(const struct server *s, uint32_t slot);
 
 /* models_list.c */
 void api_list_models(struct server *s, struct exchange *ex);
+/* Members behind others, each with the comma before it; nothing where there is nothing to say. */
+void api_put_capabilities(const struct config_capabilities *c, struct buf *json);
+void api_put_context(const struct config_capabilities *c, struct buf *json);
 
 /* profiles.c */
 void api_profiles(struct server *s, struct exchange *ex);
@@ -37,6 +42,8 @@ void api_status(struct server *s, struct exchange *ex);
 void api_models(struct server *s, struct exchange *ex);
 void api_model(struct server *s, struct exchange *ex);
 void api_model_op(struct server *s, struct exchange *ex);
+
+/* devices.c */
 void api_devices(struct server *s, struct exchange *ex);
 
 /* queue.c, plan.c, decisions.c, mode.c */

@@ -4,40 +4,15 @@
 
 #include "api/json.h"
 #include "base/pure/errors.h"
+#include "server/inflight.h"
 #include "server/recording.h"
-
-static void put_request(const struct recording *t, struct buf *b)
-{
-    buf_printf(b, "{\"id\":\"%llu\",\"timestamp\":", (unsigned long long)t->id);
-    api_put_time(b, t->started_s);
-    buf_text(b, ",\"model\":");
-    buf_json_text(b, t->model);
-    buf_text(b, ",\"req_path\":");
-    buf_json_text(b, t->path);
-    buf_text(b, ",\"method\":");
-    buf_json_text(b, t->method);
-    buf_printf(b, ",\"req_headers\":%s,\"remote_ip\":", t->request_fields);
-    buf_json_text(b, t->remote);
-    buf_printf(b, ",\"resp_headers\":%s,\"resp_bytes\":%llu,\"elapsed_ms\":%llu",
-               t->answer_fields ? t->answer_fields : "{}", (unsigned long long)t->answer_bytes,
-               (unsigned long long)((uv_hrtime() - t->started_ns) / NS_PER_MS));
-    if (*t->metadata)
-        buf_printf(b, ",\"metadata\":%s", t->metadata);
-    buf_char(b, '}');
-}
 
 void api_inflight(struct server *s, struct exchange *ex)
 {
     struct buf json = {0};
-    struct link *pos;
-    const char *sep = "";
-    buf_text(&json, "{\"requests\":[");
-    list_each(pos, &s->in_flight) {
-        buf_text(&json, sep);
-        put_request(list_entry(pos, struct recording, link), &json);
-        sep = ",";
-    }
-    buf_text(&json, "]}");
+    buf_text(&json, "{\"requests\":");
+    inflight_put_all(s, &json);
+    buf_char(&json, '}');
     api_send_json(ex, 200, &json);
 }
 

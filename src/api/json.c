@@ -3,8 +3,8 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/date.h"
 #include "base/pure/errors.h"
 #include "http/url.h"
 
@@ -34,12 +34,8 @@ void api_put_left(struct buf *b, uint64_t then_ns)
 
 void api_put_time(struct buf *b, int64_t seconds)
 {
-    char text[40];
-    struct tm tm;
-    time_t time = (time_t)seconds;
-    gmtime_r(&time, &tm);
-    strftime(text, sizeof(text), "\"%Y-%m-%dT%H:%M:%SZ\"", &tm);
-    buf_text(b, text);
+    char text[DATE_TEXT_MAX];
+    buf_printf(b, "\"%s\"", date_format_seconds(seconds, text));
 }
 
 void api_put_text(struct buf *b, const char *text)
@@ -48,6 +44,14 @@ void api_put_text(struct buf *b, const char *text)
         buf_json_text(b, text);
     else
         buf_text(b, "null");
+}
+
+void api_put_number(struct buf *b, const char *name, bool known, uint64_t n)
+{
+    if (known)
+        buf_printf(b, ",\"%s\":%llu", name, (unsigned long long)n);
+    else
+        buf_printf(b, ",\"%s\":null", name);
 }
 
 void api_put_model(struct buf *b, const struct server *s, uint32_t slot)

@@ -22,10 +22,14 @@ void api_put_left(struct buf *b, uint64_t then_ns);
 void api_put_time(struct buf *b, int64_t seconds);
 /* null for NULL and "". */
 void api_put_text(struct buf *b, const char *text);
+/* ,"name":n, or null for what is not known. */
+void api_put_number(struct buf *b, const char *name, bool known, uint64_t n);
 /* The id of a model; null for CORE_SLOT_NONE. */
 void api_put_model(struct buf *b, const struct server *s, uint32_t slot);
 /* The names of the devices of a mask, as a list. */
 void api_put_devices(struct buf *b, const struct server *s, uint32_t mask);
+/* "devices":[…], all that is known of each (devices.c). */
+void api_put_device_list(const struct server *s, struct buf *b);
 
 /* The request's body, an object, owned by the caller (json_decref); NULL, and answered, when it is
  * none or too large. */

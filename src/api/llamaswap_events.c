@@ -6,6 +6,7 @@
 #include "api/handlers.h"
 #include "base/alloc.h"
 #include "config/config.h"
+#include "server/inflight.h"
 
 #define KEEPALIVE_MS 15000
 
@@ -75,7 +76,12 @@ static void put_model(struct server *s, const struct config_model *m, uint32_t s
         buf_text(json, i ? "," : ",\"aliases\":[");
         buf_json_text(json, m->aliases.items[i]);
     }
-    buf_text(json, m->aliases.count ? "]}" : "}");
+    buf_text(json, m->aliases.count ? "]" : "");
+    if (m->capabilities.configured) {
+        api_put_capabilities(&m->capabilities, json);
+        api_put_context(&m->capabilities, json);
+    }
+    buf_char(json, '}');
 }
 
 static void put_peer(const struct config_peer *p, const char *name, struct buf *json)
@@ -159,7 +165,7 @@ static bool send_snapshot(struct watch *w)
 {
     return send_made(w, CHANGE_MODELS, put_models) && send_made(w, "uiConfig", put_ui_config) &&
            send_made(w, "profileChanged", put_profile) &&
-           send_frame(w, "inflight", "{\"operation\":\"snapshot\"}");
+           send_made(w, CHANGE_INFLIGHT, inflight_put_snapshot);
 }
 
 /* One change, if there is one. */

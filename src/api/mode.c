@@ -5,6 +5,15 @@
 #include "base/pure/errors.h"
 #include "config/nearest.h"
 
+static const char *wished_place(const struct config *c, const struct config_wish *w)
+{
+    if (w->gpu < c->gpu_count)
+        return c->gpus[w->gpu].name;
+    if (w->placement != CONFIG_PLACEMENT_ANY)
+        return c->models[w->model].placements[w->placement].id;
+    return "loaded";
+}
+
 static void put_wish(const struct config *c, const struct config_wish *w, struct buf *b)
 {
     buf_json_text(b, c->models[w->model].id);
@@ -12,7 +21,7 @@ static void put_wish(const struct config *c, const struct config_wish *w, struct
     if (w->kind == CONFIG_WISH_UNLOADED)
         buf_text(b, "\"unloaded\"");
     else
-        buf_json_text(b, w->gpu < c->gpu_count ? c->gpus[w->gpu].name : "loaded");
+        buf_json_text(b, wished_place(c, w));
 }
 
 static void answer(const struct server *s, struct exchange *ex)

@@ -223,7 +223,7 @@ static void put_architecture(const struct config_capabilities *c, struct buf *js
     buf_fini(&both);
 }
 
-static void put_capabilities(const struct config_capabilities *c, struct buf *json)
+void api_put_capabilities(const struct config_capabilities *c, struct buf *json)
 {
     const struct {
         const char *name;
@@ -243,11 +243,13 @@ static void put_capabilities(const struct config_capabilities *c, struct buf *js
             must(json_path_change(&object, flags[i].name, "true") == 0);
     if (object.len)
         buf_printf(json, ",\"capabilities\":%s", object.data);
-    if (c->tools)
-        buf_text(json, ",\"supported_parameters\":[\"tools\",\"tool_choice\"]");
+    buf_fini(&object);
+}
+
+void api_put_context(const struct config_capabilities *c, struct buf *json)
+{
     if (c->context_tokens)
         buf_printf(json, ",\"context_length\":%llu", (unsigned long long)c->context_tokens);
-    buf_fini(&object);
 }
 
 static void put_row(const struct row *row, struct buf *json)
@@ -267,7 +269,10 @@ static void put_row(const struct row *row, struct buf *json)
     }
     if (c) {
         put_architecture(c, json);
-        put_capabilities(c, json);
+        api_put_capabilities(c, json);
+        if (c->tools)
+            buf_text(json, ",\"supported_parameters\":[\"tools\",\"tool_choice\"]");
+        api_put_context(c, json);
     }
     buf_printf(json, ",\"meta\":{\"llamaswap\":%s", row->meta.data);
     if (c && c->context_tokens)

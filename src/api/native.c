@@ -46,6 +46,15 @@ static void put_policy(const struct config_model *m, const struct core_model_vie
     api_put_text(b, m ? config_class_words[m->class] : NULL);
 }
 
+/* What its processes were seen to use. */
+static void put_measured(struct server *s, uint32_t slot, struct buf *b)
+{
+    uint64_t used, peak = s->roster.entries[slot].vram_peak_bytes;
+    bool known = devices_model_uses(s->devices, slot, &used);
+    api_put_number(b, "used_bytes", known, known ? used : 0);
+    api_put_number(b, "peak_bytes", peak != 0, peak);
+}
+
 static void put_model(struct server *s, uint32_t slot, struct buf *b)
 {
     const struct config_model *m = roster_model(&s->roster, slot);
@@ -56,6 +65,7 @@ static void put_model(struct server *s, uint32_t slot, struct buf *b)
     buf_json_text(b, e->id);
     buf_printf(b, ",\"state\":\"%s\"", model_state_text(v.state));
     put_footprint(s, &v, b);
+    put_measured(s, slot, b);
     put_policy(m, &v, b);
     buf_printf(b, ",\"in_flight\":%u,\"waiting\":%u,\"last_used_s\":", v.running, v.waiting);
     api_put_age(b, v.last_used.ns);
@@ -216,54 +226,13 @@ void api_model_op(struct server *s, struct exchange *ex)
                                                   "suspend, resume, move"});
 }
 
-static void put_device(struct server *s, uint32_t index, struct buf *b)
-{
-    const struct config_gpu *gpu = &s->roster.current->config->gpus[index];
-    struct core_device_view v;
-    core_view_device(s->runner.core, index, &v);
-    buf_text(b, "{\"name\":");
-    buf_json_text(b, gpu->name);
-    buf_printf(b,
-               ",\"present\":%s,\"total_bytes\":%llu,\"used_bytes\":%llu,\"own_bytes\":%llu,"
-               "\"leased_bytes\":%llu,\"settling_bytes\":%llu,\"foreign_bytes\":%llu,"
-               "\"room_bytes\":%llu,\"loading\":",
-               v.present ? "true" : "false", (unsigned long long)v.total_bytes,
-               (unsigned long long)v.used_bytes, (unsigned long long)v.own_bytes,
-               (unsigned long long)v.leased_bytes, (unsigned long long)v.settling_bytes,
-               (unsigned long long)v.foreign_bytes, (unsigned long long)v.room_bytes);
-    api_put_model(b, s, v.loader < s->roster.count ? v.loader : CORE_SLOT_NONE);
-    buf_text(b, ",\"sampled_s\":");
-    api_put_age(b, v.sampled.ns);
-    buf_char(b, '}');
-}
-
-static void put_device_list(struct server *s, struct buf *b)
-{
-    uint32_t count = s->roster.current->config->gpu_count;
-    buf_text(b, "\"devices\":[");
-    for (uint32_t i = 0; i < count && i < CORE_DEVICES_MAX; i++) {
-        buf_text(b, i ? "," : "");
-        put_device(s, i, b);
-    }
-    buf_char(b, ']');
-}
-
-void api_devices(struct server *s, struct exchange *ex)
-{
-    struct buf json = {0};
-    buf_char(&json, '{');
-    put_device_list(s, &json);
-    buf_text(&json, "}\n");
-    api_send_json(ex, 200, &json);
-}
-
 static void put_degradations(const struct server *s, struct buf *b)
 {
     buf_text(b, ",\"degradations\":[");
     for (uint32_t i = 0; i < s->degraded.count; i++) {
         const struct degradation *it = &s->degraded.items[i];
         buf_printf(b, "%s{\"what\":\"%s\",\"name\":", i ? "," : "", degraded_words[it->what]);
-        buf_json_text(b, it->name);
+        api_put_text(b, it->name);
         buf_text(b, ",\"reason\":");
         buf_json_text(b, it->reason);
         buf_text(b, ",\"since_s\":");
@@ -296,7 +265,7 @@ void api_status(struct server *s, struct exchange *ex)
     api_put_text(&json, devices_problem(s->devices));
     put_degradations(s, &json);
     buf_char(&json, ',');
-    put_device_list(s, &json);
+    api_put_device_list(s, &json);
     buf_text(&json, "}\n");
     api_send_json(ex, 200, &json);
 }

@@ -1,5 +1,5 @@
 /* Errors in the shapes that clients parse: OpenAI's, and Anthropic's on its paths, both with
- * llama-swap's members besides; a page or a line of text for people. */
+ * llama-swap's members besides, and Ollama's on its; a page or a line of text for people. */
 #include <string.h>
 #include <strings.h>
 
@@ -90,6 +90,13 @@ static void put_openai(const struct problem *p, const struct error_info *info, c
     buf_text(out, "}}\n");
 }
 
+static void put_ollama(const char *message, struct buf *out)
+{
+    buf_text(out, "{\"error\":");
+    buf_json_text(out, message);
+    buf_text(out, "}\n");
+}
+
 /* llama-swap answers text and pages to whoever names them; wharf only where JSON is not named too,
  * since HTTP libraries write "application/json, text/plain" (axios) and parse what comes. A 429 is
  * always JSON: it is programs that have to understand it. */
@@ -98,6 +105,10 @@ const char *api_format_problem(const struct problem *p, const struct problem_rea
 {
     const struct error_info *info = error_info(p->error);
     const char *message = p->detail ? p->detail : info->text;
+    if (who->face == FACE_OLLAMA) {
+        put_ollama(message, out);
+        return "application/json; charset=utf-8";
+    }
     bool json = info->http_status == 429 || accepts(who, "application/json");
     if (!json && accepts(who, "text/plain")) {
         buf_printf(out, "llama-swap: %s", message);
@@ -124,8 +135,9 @@ void api_fail_reason(struct exchange *ex, uint32_t slot, enum reason why)
     const struct config_model *m = roster_model(&ex->server->roster, slot);
     if (m)
         e.retry_after_s = core_estimate_s(ex->server->runner.core, slot);
-    if (m && m->vram == CONFIG_VRAM_BYTES)
-        e.bytes = m->vram_bytes;
+    const struct config_placement *place = m ? config_model_on_gpu(m) : NULL;
+    if (place && place->vram == CONFIG_VRAM_BYTES)
+        e.bytes = place->vram_bytes;
     exchange_describe(ex->server, &e, &p, &text);
     exchange_fail(ex, &p);
     buf_fini(&text);

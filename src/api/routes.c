@@ -58,8 +58,9 @@ static const struct route *find(const struct server_api *api, const struct route
     return r;
 }
 
-static const struct route_table *const tables[] = {&routes_to_models, &routes_of_llamaswap,
-                                                   &routes_of_wharf, NULL};
+static const struct route_table *const tables[] = {&routes_of_openai,    &routes_to_models,
+                                                   &routes_of_llamaswap, &routes_of_wharf,
+                                                   &routes_of_ollama,    NULL};
 
 static const struct server_api table = {.tables = tables,
                                         .find = find,
@@ -69,4 +70,19 @@ static const struct server_api table = {.tables = tables,
 const struct server_api *api_table(void)
 {
     return &table;
+}
+
+/* Ollama serves OpenAI's paths too. */
+static const struct route_table *const tables_of_ollama[] = {
+    &routes_of_ollama_alone, &routes_of_ollama, &routes_of_openai, NULL};
+
+static const struct server_api ollama = {.tables = tables_of_ollama,
+                                         .face = FACE_OLLAMA,
+                                         .find = find,
+                                         .preflight = api_preflight,
+                                         .format_problem = api_format_problem};
+
+const struct server_api *api_table_ollama(void)
+{
+    return &ollama;
 }

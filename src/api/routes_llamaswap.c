@@ -9,7 +9,6 @@ static const struct route routes[] = {
     OPEN("GET", "/", api_root),
     OPEN("GET", "/favicon.ico", api_favicon),
     OPEN("GET", "/upstream", api_upstream_page),
-    LOCAL("GET", "/v1/models", api_list_models),
     LOCAL("GET", "/models", api_list_models),
     LOCAL("GET", "/running", api_running),
     LOCAL("GET", "/unload", api_unload_all_text),

@@ -1,4 +1,4 @@
-/* Paths that go to a model's server. */
+/* Paths that go to a model's server, but for those of OpenAI's API. */
 #include "api/routes.h"
 
 /* The one model that llama-swap knows by name; its pages stand below /comfyui/. */
@@ -9,14 +9,6 @@
 
 /* clang-format off */
 static const struct route routes[] = {
-    CHAT("/v1/chat/completions"),
-    BODY("/v1/completions"),
-    BODY("/v1/responses"),
-    BODY("/v1/embeddings"),
-    ANTHROPIC("/v1/messages", 0),
-    ANTHROPIC("/v1/messages/count_tokens", 0),
-    BODY("/v1/rerank"),
-    BODY("/v1/reranking"),
     BODY("/rerank"),
     BODY("/reranking"),
     BODY("/infill"),
@@ -24,14 +16,6 @@ static const struct route routes[] = {
     BODY("/tokenize"),
     BODY("/detokenize"),
     BODY("/apply-template"),
-    BODY("/v1/audio/speech"),
-    BODY("/v1/audio/voices"),
-    BODY("/v1/audio/transcriptions"),
-    BODY("/v1/audio/translations"),
-    BODY("/v1/images/generations"),
-    BODY("/v1/images/edits"),
-    BODY("/v1/images/variations"),
-    BODY("/v1/moderations"),
     BODY("/sdapi/v1/txt2img"),
     BODY("/sdapi/v1/img2img"),
     BODY_SKIP("/audioapi/v1/tasks/run", 9),
@@ -44,7 +28,6 @@ static const struct route routes[] = {
     BODY_SKIP("/v/embeddings", 2),
     BODY_SKIP("/v/rerank", 2),
     BODY_SKIP("/v/reranking", 2),
-    QUERY("/v1/audio/voices"),
     QUERY("/sdapi/v1/loras"),
     QUERY("/props"),
 

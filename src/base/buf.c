@@ -71,6 +71,18 @@ void buf_char(struct buf *b, char c)
     buf_append(b, &c, 1);
 }
 
+void buf_whole(struct buf *b, int64_t value)
+{
+    char text[24], *at = text + sizeof(text);
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do
+        *--at = (char)('0' + left % 10);
+    while ((left /= 10));
+    if (value < 0)
+        *--at = '-';
+    buf_append(b, at, (size_t)(text + sizeof(text) - at));
+}
+
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 {
     va_list again;
@@ -156,4 +168,24 @@ void buf_json(struct buf *b, const char *text, size_t n)
 void buf_json_text(struct buf *b, const char *text)
 {
     buf_json(b, text, strlen(text));
+}
+
+void buf_base64(struct buf *b, const void *data, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = data;
+    char *to = buf_reserve(b, (n + 2) / 3 * 4);
+    size_t len = 0;
+    if (!to)
+        return;
+    for (size_t i = 0; i < n; i += 3) {
+        size_t left = n - i;
+        uint32_t bits = (uint32_t)p[i] << 16 | (left > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
+                        (left > 2 ? p[i + 2] : 0);
+        to[len++] = digits[bits >> 18];
+        to[len++] = digits[bits >> 12 & 63];
+        to[len++] = left > 1 ? digits[bits >> 6 & 63] : '=';
+        to[len++] = left > 2 ? digits[bits & 63] : '=';
+    }
+    buf_commit(b, len);
 }

@@ -26,6 +26,8 @@ void buf_clear(struct buf *b);
 void buf_append(struct buf *b, const void *data, size_t n);
 void buf_text(struct buf *b, const char *text);
 void buf_char(struct buf *b, char c);
+/* A whole number in decimal digits: what buf_printf would do, in a fraction of its time. */
+void buf_whole(struct buf *b, int64_t value);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Removes n bytes from the front. */
@@ -38,5 +40,7 @@ char *buf_take(struct buf *b);
 /* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD (RFC 8259, section 7). */
 void buf_json(struct buf *b, const char *text, size_t n);
 void buf_json_text(struct buf *b, const char *text);
+/* base64 with padding (RFC 4648, section 4). */
+void buf_base64(struct buf *b, const void *data, size_t n);
 
 #endif

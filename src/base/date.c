@@ -80,3 +80,12 @@ char *date_format(uint64_t ns, char out[DATE_TEXT_MAX])
     snprintf(out + n, DATE_TEXT_MAX - n, ".%09uZ", (unsigned)(ns % NS));
     return out;
 }
+
+char *date_format_seconds(int64_t seconds, char out[DATE_TEXT_MAX])
+{
+    struct tm tm;
+    time_t time = (time_t)seconds;
+    gmtime_r(&time, &tm);
+    strftime(out, DATE_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return out;
+}

@@ -12,5 +12,7 @@
 bool date_parse(const char *text, uint64_t *ret_ns);
 /* In UTC, with nine digits behind the seconds. Returns out. */
 char *date_format(uint64_t ns, char out[DATE_TEXT_MAX]);
+/* Seconds since 1970, in UTC, without a fraction. Returns out. */
+char *date_format_seconds(int64_t seconds, char out[DATE_TEXT_MAX]);
 
 #endif

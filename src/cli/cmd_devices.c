@@ -1,17 +1,19 @@
 /* cmd_devices.c: `wharf devices`: the memory of each device, and whose it is. */
 #include <jansson.h>
+#include <stdio.h>
 
 #include "cli/commands.h"
 #include "cli/show.h"
 #include "cli/text.h"
 
-static const char *const headings[] = {"DEVICE", "TOTAL",    "USED",    "MODELS",
-                                       "LEASES", "SETTLING", "FOREIGN", "ROOM"};
+static const char *const headings[] = {"DEVICE",   "TOTAL",   "USED",     "MODELS", "LEASES",
+                                       "SETTLING", "FOREIGN", "RESERVED", "ROOM",   "PEAK"};
 
-static void add_device(struct text_table *table, const json_t *d)
+static void add_memory(struct text_table *table, const json_t *d)
 {
     char total[SHOW_CELL_MAX], used[SHOW_CELL_MAX], own[SHOW_CELL_MAX], leased[SHOW_CELL_MAX];
-    char settling[SHOW_CELL_MAX], foreign[SHOW_CELL_MAX], room[SHOW_CELL_MAX];
+    char settling[SHOW_CELL_MAX], foreign[SHOW_CELL_MAX], reserved[SHOW_CELL_MAX];
+    char room[SHOW_CELL_MAX], peak[SHOW_CELL_MAX];
     bool present = json_is_true(json_object_get(d, "present"));
     const char *cells[] = {show_text(d, "name"),
                            present ? show_bytes(d, "total_bytes", total) : "absent",
@@ -20,24 +22,97 @@ static void add_device(struct text_table *table, const json_t *d)
                            show_bytes(d, "leased_bytes", leased),
                            show_bytes(d, "settling_bytes", settling),
                            show_bytes(d, "foreign_bytes", foreign),
-                           show_bytes(d, "room_bytes", room)};
+                           show_bytes(d, "reserved_bytes", reserved),
+                           show_bytes(d, "room_bytes", room),
+                           show_bytes(d, "peak_bytes", peak)};
     _Static_assert(countof(cells) == countof(headings), "a heading a cell");
     text_table_add(table, cells);
+}
+
+static const char *const gauges[] = {"DEVICE", "BUSY", "TEMP", "POWER", "DRIVER", "UUID", "PCI"};
+
+/* "41 C", "-" for what is not known. */
+static const char *show_unit(const json_t *d, const char *name, const char *unit, char *out)
+{
+    const json_t *value = json_object_get(d, name);
+    if (!json_is_number(value))
+        return "-";
+    snprintf(out, SHOW_CELL_MAX, "%.0f%s", json_number_value(value), unit);
+    return out;
+}
+
+static const char *show_driver(const json_t *d, char *out)
+{
+    const char *driver = json_string_value(json_object_get(d, "driver"));
+    const char *version = json_string_value(json_object_get(d, "driver_version"));
+    snprintf(out, SHOW_CELL_MAX, "%.30s%s%.60s", driver ? driver : "-", version ? " " : "",
+             version ? version : "");
+    return out;
+}
+
+static void add_gauges(struct text_table *table, const json_t *d)
+{
+    char busy[SHOW_CELL_MAX], temp[SHOW_CELL_MAX], power[SHOW_CELL_MAX], driver[SHOW_CELL_MAX];
+    const char *cells[] = {show_text(d, "name"),
+                           show_unit(d, "utilisation_percent", "%", busy),
+                           show_unit(d, "temperature_c", " C", temp),
+                           show_unit(d, "power_w", " W", power),
+                           show_driver(d, driver),
+                           show_text(d, "uuid"),
+                           show_text(d, "pci")};
+    _Static_assert(countof(cells) == countof(gauges), "a heading a cell");
+    text_table_add(table, cells);
+}
+
+static void add_table(struct buf *out, const json_t *devices, const char *const *heads,
+                      uint32_t columns, void (*add)(struct text_table *, const json_t *))
+{
+    struct text_table table = {.columns = columns};
+    text_table_add(&table, heads);
+    for (size_t i = 0; i < json_array_size(devices); i++)
+        add(&table, json_array_get(devices, i));
+    text_table_print(&table, out);
+    text_table_fini(&table);
+}
+
+/* "NAME: degraded: why" for what is not well, and why processes are not known. */
+static void write_troubles(struct buf *out, const json_t *devices)
+{
+    static const struct {
+        const char *member, *before;
+    } rows[] = {{"degraded", "degraded: "},
+                {"processes_unknown", "whose memory it is is not known: "}};
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        const json_t *d = json_array_get(devices, i);
+        for (size_t k = 0; k < countof(rows); k++) {
+            const char *text = json_string_value(json_object_get(d, rows[k].member));
+            if (!text)
+                continue;
+            text_escape_all(out, TEXT_LINE, show_text(d, "name"));
+            buf_printf(out, ": %s", rows[k].before);
+            text_escape_all(out, TEXT_LINE, text);
+            buf_char(out, '\n');
+        }
+    }
 }
 
 static void write_devices(struct buf *out, const json_t *answer)
 {
     const json_t *devices = json_object_get(answer, "devices");
-    struct text_table table = {.columns = countof(headings)};
+    const char *degraded = json_string_value(json_object_get(answer, "degraded"));
     if (json_array_size(devices) == 0) {
-        buf_text(out, "no devices are configured\n");
-        return;
+        buf_text(out, "no devices\n");
+    } else {
+        add_table(out, devices, headings, countof(headings), add_memory);
+        buf_char(out, '\n');
+        add_table(out, devices, gauges, countof(gauges), add_gauges);
+        write_troubles(out, devices);
     }
-    text_table_add(&table, headings);
-    for (size_t i = 0; i < json_array_size(devices); i++)
-        add_device(&table, json_array_get(devices, i));
-    text_table_print(&table, out);
-    text_table_fini(&table);
+    if (degraded && json_array_size(devices) == 0) {
+        buf_text(out, "degraded: ");
+        text_escape_all(out, TEXT_LINE, degraded);
+        buf_char(out, '\n');
+    }
 }
 
 static int run(const struct cli_args *args)
@@ -52,8 +127,10 @@ const struct cli_command cmd_devices = {
     .summary = "show each device's memory, and whose it is",
     .description =
         "One line a device: its memory in all, what is used of it, what is counted for models and "
-        "for leases, what models that have gone have not given back yet, what others use, and what "
-        "could be handed out now.",
+        "for leases, what models that have gone have not given back yet, what others use, what the "
+        "driver keeps, what could be handed out now, and the most that was seen in use. Then how "
+        "busy and how warm each is, what it draws, and who it is; and what is wrong with one. What "
+        "is not known is '-'.",
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,
     .examples = {{"wharf devices", "the table"}},
     .run = run,

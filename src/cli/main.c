@@ -10,6 +10,7 @@
 #include "cli/help.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "gpu/probe.h"
 
 /* A descriptor 0, 1 or 2 that is closed would be the next socket or file opened, and messages would
  * go into it. */
@@ -64,6 +65,9 @@ static bool called_as_llama_swap(const char *path)
 
 int main(int argc, char **argv)
 {
+    /* Not a command: the daemon starts it, and stdin is its socket. */
+    if (argc == 2 && strcmp(argv[1], PROBE_COMMAND) == 0)
+        return probe_main();
     open_standard_fds();
     /* Whoever started us may ignore it; `wharf ps | head` ends quietly all the same. */
     signal(SIGPIPE, SIG_DFL);

@@ -138,7 +138,8 @@ int serving_run(const struct serving *serving)
                                 .tls_key_file = cli_args_text(args, "tls-key-file"),
                                 .watches = cli_args_flag(args, "watch-config"),
                                 .logs_to_stdout = serving->logs_to_stdout,
-                                .api = api_table()};
+                                .api = api_table(),
+                                .ollama_api = api_table_ollama()};
     opt.listen_default = opt.tls_cert_file ? serving->tls_listen_default : serving->listen_default;
     if (cli_args_flag(args, "version"))
         return print_version();

@@ -82,6 +82,7 @@ static const char *limit_text(struct binder *b, const struct setting *s, int64_t
 
 static void check_range(struct binder *b, const struct setting *s, struct value *v)
 {
+    v->written = v->number;
     if (s->low == LOW_MINUS_1 && v->number == -1) {
         v->given = false;
     } else if (v->number < s->min && s->low == LOW_RAISED) {
@@ -401,6 +402,10 @@ static bool is_list_of_profile(const struct setting *s, const struct node *value
 static void bind_children(struct binder *b, const struct setting *s, struct value *v,
                           const struct node *n)
 {
+    if (s->words && n->kind == NODE_SCALAR) {
+        bind_choice(b, s, v, n);
+        return;
+    }
     if (n->kind != (s->type == TYPE_LIST ? NODE_LIST : NODE_MAP)) {
         wrong_kind(b, v, n, s->key, s->type == TYPE_LIST ? "a list" : "a mapping");
         return;
@@ -521,17 +526,30 @@ static void bind_default(struct binder *b, const struct setting *s, struct value
     must(!v->broken);
 }
 
+/* A mapping, or a word in its place where the row has some: then the mapping is empty. */
+static void bind_map(struct binder *b, const struct setting *s, struct value *v,
+                     const struct node *n)
+{
+    v->given = !node_is_null(n);
+    if (v->given && n->broken) {
+        v->broken = true;
+    } else if (v->given && s->words && n->kind == NODE_SCALAR) {
+        v->is_word = true;
+        bind_choice(b, s, v, n);
+    } else if (v->given && n->kind != NODE_MAP) {
+        wrong_kind(b, v, n, s->key, s->words ? "a word or a mapping" : "a mapping");
+    }
+    v->children = arena_alloc(b->arena, 1, sizeof(*v->children));
+    v->children[0] = bind_scope(b, s->inner, "", n, v->at);
+    v->count = 1;
+}
+
 static void bind_setting(struct binder *b, const struct setting *s, struct value *v,
                          const struct node *n, struct place at)
 {
     v->at = n ? n->at : at;
     if (s->type == TYPE_MAP) {
-        v->given = !node_is_null(n);
-        if (v->given && n->kind != NODE_MAP && !n->broken)
-            wrong_kind(b, v, n, s->key, "a mapping");
-        v->children = arena_alloc(b->arena, 1, sizeof(*v->children));
-        v->children[0] = bind_scope(b, s->inner, "", n, v->at);
-        v->count = 1;
+        bind_map(b, s, v, n);
         return;
     }
     bind_default(b, s, v);

@@ -21,11 +21,14 @@ struct bound_text {
 };
 
 struct value {
-    bool given;  /* false: the default */
-    bool broken; /* it was given, and an error has been reported */
+    bool given;   /* false: the default */
+    bool broken;  /* it was given, and an error has been reported */
+    bool is_word; /* MAP: a word stands in its place */
     struct place at;
     bool flag;
-    int64_t number;   /* COUNT, SIZE (bytes), DURATION (ns), SHARE (permille), CHOICE, VRAM */
+    int64_t number;   /* COUNT, SIZE (bytes), DURATION (ns), SHARE (permille), CHOICE, VRAM, and
+                         the word in place of a MAP */
+    int64_t written;  /* the number before it was raised to the least that counts */
     const char *text; /* TEXT, TRIMMED */
     struct bound_text *texts; /* of EACH_TEXTS: one for each text, so a name may come repeatedly */
     const struct node *node;  /* of ANY and EACH_ANY: the mapping; NULL where there is none */

@@ -29,6 +29,7 @@ static struct config *resolve(struct arena *scratch, struct diag *d, const struc
     resolve_peers(&r);
     resolve_selector_ids(&r);
     resolve_names(&r);
+    resolve_endpoints(&r);
     resolve_machine(&r);
     resolve_observe(&r);
     resolve_routing(&r);
@@ -99,28 +100,51 @@ void config_report_fini(struct config_report *report)
     buf_fini(&report->text);
 }
 
+static bool is_text(const char *text, const char *name)
+{
+    return text && strcmp(text, name) == 0;
+}
+
 uint32_t config_find_gpu(const struct config *c, const char *name)
 {
     size_t digits = strspn(name, "0123456789");
     if (digits && digits < 10 && name[digits] == '\0' && strtoul(name, NULL, 10) < c->gpu_count)
         return (uint32_t)strtoul(name, NULL, 10);
     for (uint32_t i = 0; i < c->gpu_count; i++)
-        if (*name && strcmp(c->gpus[i].name, name) == 0)
+        if (*name && (strcmp(c->gpus[i].name, name) == 0 || is_text(c->gpus[i].device, name) ||
+                      is_text(c->gpus[i].uuid, name) || is_text(c->gpus[i].pci, name)))
             return i;
     return UINT32_MAX;
 }
 
-bool config_model_may_use(const struct config *c, const struct config_model *m, uint32_t gpu)
+bool config_placement_may_use(const struct config *c, const struct config_placement *p,
+                              uint32_t gpu)
 {
-    bool may = m->gpus.count == 0;
-    for (uint32_t i = 0; i < m->gpus.count; i++)
-        may |= config_find_gpu(c, m->gpus.items[i]) == gpu;
+    bool may = !p->host && p->gpus.count == 0;
+    for (uint32_t i = 0; i < p->gpus.count; i++)
+        may |= config_find_gpu(c, p->gpus.items[i]) == gpu;
     return may;
 }
 
-uint64_t config_model_share_bytes(const struct config_model *m)
+uint64_t config_placement_share_bytes(const struct config_placement *p)
 {
-    return m->vram_bytes / m->gpu_count + (m->vram_bytes % m->gpu_count != 0);
+    return p->vram_bytes / p->gpu_count + (p->vram_bytes % p->gpu_count != 0);
+}
+
+const struct config_placement *config_model_on_gpu(const struct config_model *m)
+{
+    for (uint32_t i = 0; i < m->placement_count; i++)
+        if (!m->placements[i].host)
+            return &m->placements[i];
+    return NULL;
+}
+
+uint32_t config_model_find_placement(const struct config_model *m, const char *id)
+{
+    for (uint32_t i = 0; i < m->placement_count; i++)
+        if (strcmp(m->placements[i].id, id) == 0)
+            return i;
+    return UINT32_MAX;
 }
 
 /* Keeps the best `max` in order by putting each into its place. */

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/pure/check.h"
+#include "config/gpus.h"
 #include "config/key.h"
 #include "config/model.h"
 #include "config/name.h"
@@ -27,18 +28,9 @@
 #define CONFIG_SELECTORS_MAX 4096
 #define CONFIG_PROFILES_MAX 4096
 #define CONFIG_TARGETS_MAX 4096 /* of one selector */
+#define CONFIG_ENDPOINTS_MAX 8  /* of Ollama: CORE_BACKENDS_MAX */
 
 struct arena;
-
-struct config_gpu {
-    bool sim; /* a simulated device; others are found on the machine */
-    char *name;
-    uint64_t memory_bytes; /* sim */
-    char *folder;          /* sim: where engines write their claims; "" = STATE/sim/INDEX */
-    uint64_t reserve_bytes;
-    uint32_t limit_permille; /* share of the memory that wharf may hand out; 1000 = all */
-    uint64_t sample_ns;
-};
 
 /* A command that is to run when something happens. */
 struct config_hook {
@@ -63,11 +55,14 @@ struct config {
     uint32_t model_count;
     struct config_group *groups;
     uint32_t group_count;
-    struct config_gpu *gpus;
+    struct config_gpu *gpus; /* those of the machine are filled in by config_place_gpus */
     uint32_t gpu_count;
+    bool gpus_listed;              /* else gpu_choice says which */
+    enum config_gpus gpu_choice;   /* AUTO where they are listed */
     struct config_listen *listens; /* count 0: the caller's default */
     uint32_t listen_count;
-    struct config_strings api_keys; /* those of `keys` stand last, in the same order */
+    struct config_listen *ollama_listen; /* of Ollama's API alone; NULL: none */
+    struct config_strings api_keys;      /* those of `keys` stand last, in the same order */
     struct config_key *keys;
     uint32_t key_count;
     struct config_peer *peers; /* in ascending byte order of their ids, as the next two */
@@ -85,8 +80,10 @@ struct config {
     uint32_t start_mode; /* index into modes */
     struct config_hook *hooks;
     uint32_t hook_count;
-    char *state;      /* "" when not given */
-    char *models_dir; /* likewise; its models are among the others */
+    uint64_t hook_timeout_ns;  /* then a command is killed */
+    uint64_t backend_retry_ns; /* between two tries to reach a backend that is down */
+    char *state;               /* "" when not given */
+    char *models_dir;          /* likewise; its models are among the others */
     char *log_level;
     enum config_scheduler scheduler;
     enum config_planner planner;
@@ -124,11 +121,12 @@ void config_report_fini(struct config_report *report);
 const struct config_name *config_find_name(const struct config *c, const char *name);
 /* The model of that id or alias, or NULL: config_find_name, without peers and selectors. */
 const struct config_model *config_find_model(const struct config *c, const char *name);
-/* The index of a listed GPU, by its place in the list or its name; UINT32_MAX: there is none. The
- * names of real ones are not known here. */
+/* The index of a GPU, by its place in the list, its name, or what `device` says of it; once it was
+ * found, by UUID and PCI address as well. UINT32_MAX: there is none. */
 uint32_t config_find_gpu(const struct config *c, const char *name);
-/* Whether the model may use that listed GPU. */
-bool config_model_may_use(const struct config *c, const struct config_model *m, uint32_t gpu);
+/* Whether it may use that listed GPU. */
+bool config_placement_may_use(const struct config *c, const struct config_placement *p,
+                              uint32_t gpu);
 /* Up to max ids or aliases that are nearest to name by edit distance, best first, for error
  * messages. Returns how many were written; the texts are borrowed from c. */
 uint32_t config_nearest_models(const struct config *c, const char *name, const char **out,

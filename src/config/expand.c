@@ -9,6 +9,7 @@
 #include "config/settings.h"
 #include "config/text.h"
 
+#define DEVICES "devices"
 #define MACRO_NAME_MAX 63
 #define ENV_PREFIX strlen("${env.")
 
@@ -326,6 +327,13 @@ static void report_same_keys(struct expander *x, const struct node *map, const c
 }
 
 /* filters.setParamsByID, or NULL: the only mapping whose keys may have macros. */
+/* The variants of the model by device. */
+static const struct node *devices_of(const struct node *model)
+{
+    const struct node *devices = node_find(model, DEVICES);
+    return devices && devices->kind == NODE_MAP ? devices : NULL;
+}
+
 static struct node *variants_of(const struct node *model)
 {
     struct node *filters = node_find(model, "filters");
@@ -364,6 +372,9 @@ static void expand_model(struct expander *x, struct node_item *item, const struc
     declare(x, node_remove(model, "macros"), &list);
     strip_comments(x, model, "cmd");
     strip_comments(x, model, "cmdStop");
+    const struct node *devices = devices_of(model);
+    for (uint32_t i = 0; devices && i < devices->count; i++)
+        strip_comments(x, devices->items[i].value, "cmd");
     x->macros = &list;
     walk(x, model, NULL, expand_scalar);
     expand_variants(x, model);
@@ -390,7 +401,7 @@ struct node_item *expand_sorted_models(struct arena *a, const struct node *model
 static bool keeps_port(const char *key)
 {
     return strcmp(key, "cmd") == 0 || strcmp(key, "cmdStop") == 0 || strcmp(key, "env") == 0 ||
-           strcmp(key, "proxy") == 0;
+           strcmp(key, "proxy") == 0 || strcmp(key, DEVICES) == 0;
 }
 
 /* Fields that are fixed at load get the preferred port, which is the one in use unless somebody
@@ -408,6 +419,22 @@ static void expand_port(struct expander *x, struct node *model, uint16_t port)
     x->macros = NULL;
 }
 
+static bool mentions_port(const struct node *commands)
+{
+    const struct node *cmd = node_find(commands, "cmd");
+    return cmd && cmd->kind == NODE_SCALAR && strstr(cmd->text, "${PORT}");
+}
+
+/* Its own command or that of one of its variants. */
+static bool wants_port(const struct node *model)
+{
+    const struct node *devices = devices_of(model);
+    bool wants = mentions_port(model);
+    for (uint32_t i = 0; devices && i < devices->count; i++)
+        wants |= mentions_port(devices->items[i].value);
+    return wants;
+}
+
 static void assign_ports(struct expander *x, const struct node *root, struct expand_ports *ports)
 {
     const struct node *models = node_find(root, "models"), *start = node_find(root, "startPort");
@@ -421,8 +448,7 @@ static void assign_ports(struct expander *x, const struct node *root, struct exp
     ports->numbers = arena_alloc(x->arena, models->count, sizeof(ports->numbers[0]));
     ports->count = models->count;
     for (uint32_t i = 0; i < models->count; i++) {
-        const struct node *cmd = node_find(sorted[i].value, "cmd");
-        if (!cmd || cmd->kind != NODE_SCALAR || !strstr(cmd->text, "${PORT}"))
+        if (!wants_port(sorted[i].value))
             continue;
         if (next > UINT16_MAX)
             diag_error(x->diag, sorted[i].key->at,

@@ -52,15 +52,62 @@ static void add_filters(uint64_t *hash, const struct config_filters *f)
     }
 }
 
+/* Where its processes run, and with which command. */
+static void add_places(uint64_t *hash, const struct config_model *m)
+{
+    add_number(hash, m->placement_count);
+    for (uint32_t i = 0; i < m->placement_count; i++) {
+        const struct config_placement *p = &m->placements[i];
+        add_text(hash, p->id);
+        add_texts(hash, &p->argv);
+        add_texts(hash, &p->gpus);
+        add_number(hash, p->gpu_count);
+    }
+}
+
+/* What is planned with. */
+static void add_sizes(uint64_t *hash, const struct config_model *m)
+{
+    for (uint32_t i = 0; i < m->placement_count; i++) {
+        const struct config_placement *p = &m->placements[i];
+        add_number(hash, (uint64_t)p->vram);
+        add_number(hash, p->vram_bytes);
+        add_number(hash, p->free_bytes_min);
+    }
+}
+
+static void add_call(uint64_t *hash, const struct config_call *call)
+{
+    add_number(hash, (uint64_t)call->method);
+    add_text(hash, call->path);
+    add_text(hash, call->body);
+}
+
+static void add_sleep(uint64_t *hash, const struct config_model *m)
+{
+    const struct config_sleep *s = &m->sleep;
+    add_number(hash, (uint64_t)m->suspend);
+    add_number(hash, s->level);
+    add_text(hash, s->model);
+    add_text(hash, s->admin_key);
+    add_call(hash, &s->suspend);
+    add_call(hash, &s->resume);
+    add_text(hash, s->check_path);
+    add_text(hash, s->check_member);
+    add_text(hash, s->check_value);
+}
+
 /* Not the preferred port: it follows from the other models. */
 static uint64_t hash_process(const struct config_model *m)
 {
     uint64_t hash = FNV_OFFSET;
+    add_number(&hash, (uint64_t)m->backend);
+    add_text(&hash, m->endpoint);
+    add_text(&hash, m->backend_model);
     add_texts(&hash, &m->argv);
     add_texts(&hash, &m->env);
     add_text(&hash, m->proxy);
-    add_texts(&hash, &m->gpus);
-    add_number(&hash, m->gpu_count);
+    add_places(&hash, m);
     return hash;
 }
 
@@ -76,7 +123,7 @@ static uint64_t hash_policy(const struct config *c, const struct config_model *m
                                 (uint64_t)m->class,
                                 m->pin,
                                 m->load_retries_max,
-                                (uint64_t)m->suspend,
+                                (uint64_t)m->yield,
                                 (uint64_t)m->on_abort,
                                 m->ttl_ns,
                                 m->load_timeout_ns,
@@ -92,8 +139,6 @@ static uint64_t hash_policy(const struct config *c, const struct config_model *m
                                 m->capabilities.tools,
                                 m->capabilities.reranker,
                                 m->capabilities.context_tokens,
-                                (uint64_t)m->vram,
-                                m->vram_bytes,
                                 group->swap,
                                 group->exclusive,
                                 group->persistent};
@@ -108,6 +153,8 @@ static uint64_t hash_policy(const struct config *c, const struct config_model *m
     add_texts(&hash, &m->capabilities.in);
     add_texts(&hash, &m->capabilities.out);
     add_filters(&hash, &m->filters);
+    add_sizes(&hash, m);
+    add_sleep(&hash, m);
     for (size_t i = 0; i < countof(numbers); i++)
         add_number(&hash, numbers[i]);
     return hash;

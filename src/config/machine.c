@@ -95,6 +95,19 @@ static void resolve_listens(struct resolver *r)
     }
 }
 
+static void resolve_ollama(struct resolver *r)
+{
+    const struct value *v = bound_value(bound_child(r->root, SET_ROOT_ollama), SET_OLLAMA_listen);
+    struct config_listen *listen = arena_alloc(r->arena, 1, sizeof(*listen));
+    if (!*v->text)
+        return;
+    const char *problem = parse_listen(r->arena, v->text, listen);
+    if (problem)
+        diag_error(r->diag, v->at, "ollama.listen %s: %s", diag_quote(r->diag, v->text), problem);
+    else
+        r->config->ollama_listen = listen;
+}
+
 /* What is wrong with a key, or NULL. Never the key itself in a message. */
 static const char *key_problem(const char *key)
 {
@@ -151,7 +164,7 @@ static void resolve_sim(struct resolver *r, const struct bound *sim, struct conf
     const struct value *name = bound_value(sim, SET_GPU_SIM_name);
     const struct value *memory = bound_value(sim, SET_GPU_SIM_memory);
     bound_project(sim, r->arena, gpu);
-    gpu->sim = true;
+    gpu->sim = gpu->found = true;
     gpu->memory_bytes = (uint64_t)memory->number;
     gpu->name =
         *name->text ? arena_text(r->arena, name->text) : arena_printf(r->arena, "sim%u", index);
@@ -173,6 +186,10 @@ static void resolve_gpus(struct resolver *r)
 {
     struct config *c = r->config;
     const struct value *v = bound_value(r->root, SET_ROOT_gpus);
+    c->gpus_listed = v->count > 0;
+    c->gpu_choice = c->gpus_listed ? CONFIG_GPUS_AUTO : (enum config_gpus)v->number;
+    if (v->given && v->children && !v->count)
+        c->gpu_choice = CONFIG_GPUS_CPU; /* an empty list is none */
     c->gpu_count = v->count <= GPUS_MAX ? v->count : GPUS_MAX;
     c->gpus = arena_alloc(r->arena, c->gpu_count, sizeof(*c->gpus));
     if (v->count > GPUS_MAX)
@@ -181,9 +198,13 @@ static void resolve_gpus(struct resolver *r)
         struct config_gpu *gpu = &c->gpus[i];
         gpu->name = arena_text(r->arena, "");
         gpu->folder = arena_text(r->arena, "");
+        gpu->uuid = gpu->pci = arena_text(r->arena, "");
+        gpu->place = UINT32_MAX;
         bound_project(v->children[i], r->arena, gpu);
         if (bound_value(v->children[i], SET_GPU_sim)->given)
             resolve_sim(r, bound_child(v->children[i], SET_GPU_sim), gpu, i);
+        if (gpu->sim && *gpu->device)
+            diag_error(r->diag, v->children[i]->at, "a GPU is either simulated or a device");
         if (gpu->sim && gpu->memory_bytes && gpu->reserve_bytes >= gpu->memory_bytes)
             diag_error(r->diag, v->children[i]->at,
                        "the reserve leaves nothing of this GPU's memory");
@@ -203,15 +224,41 @@ static void check_gpu_names(struct resolver *r, const struct value *v)
     }
 }
 
-/* How many GPUs a model may use, as far as that is known here. */
-static uint32_t usable_gpus(const struct config *c, const struct config_model *m, bool all_known)
+/* How many GPUs it may use, as far as that is known here. */
+static uint32_t usable_gpus(const struct config *c, const struct config_placement *p,
+                            bool all_known)
 {
     uint32_t usable = 0;
     if (!all_known)
-        return m->gpus.count ? m->gpus.count : GPUS_MAX;
+        return p->gpus.count ? p->gpus.count : GPUS_MAX;
     for (uint32_t g = 0; g < c->gpu_count; g++)
-        usable += config_model_may_use(c, m, g);
+        usable += config_placement_may_use(c, p, g);
     return usable;
+}
+
+static void check_placement_gpus(struct resolver *r, uint32_t model, uint32_t placement,
+                                 bool all_known)
+{
+    const struct config *c = r->config;
+    const struct config_model *m = &c->models[model];
+    const struct config_placement *p = &m->placements[placement];
+    const struct value *count =
+        resolve_placement_value(r, model, placement, SET_MODEL_gpuCount, SET_VARIANT_gpuCount);
+    const struct value *gpus =
+        resolve_placement_value(r, model, placement, SET_MODEL_gpus, SET_VARIANT_gpus);
+    uint32_t usable = usable_gpus(c, p, all_known);
+    bool by_name = p->gpus.count && !gpus->count; /* the device's own name is the GPU's */
+    if (all_known)
+        check_gpu_names(r, gpus);
+    if (all_known && by_name && usable == 0)
+        diag_error(r->diag,
+                   bound_value(r->models[model], SET_MODEL_devices)->children[placement]->at,
+                   "device %s is none of " CONFIG_HOST_ID
+                   ", cuda, rocm and vulkan, nor a GPU that is listed; write that, or its gpus",
+                   diag_quote(r->diag, p->id));
+    else if (p->gpu_count > 1 && p->gpu_count > usable && !count->broken)
+        diag_error(r->diag, count->at, "gpuCount is %u, but model %s may use only %u GPU%s",
+                   p->gpu_count, diag_quote(r->diag, m->id), usable, usable == 1 ? "" : "s");
 }
 
 /* Which GPUs there are is known only where all of them are simulated. */
@@ -221,16 +268,10 @@ static void check_model_gpus(struct resolver *r)
     bool all_known = c->gpu_count > 0;
     for (uint32_t i = 0; i < c->gpu_count; i++)
         all_known &= c->gpus[i].sim;
-    for (uint32_t i = 0; i < c->model_count; i++) {
-        const struct value *wanted = bound_value(r->models[i], SET_MODEL_gpuCount);
-        uint32_t usable = usable_gpus(c, &c->models[i], all_known);
-        if (all_known)
-            check_gpu_names(r, bound_value(r->models[i], SET_MODEL_gpus));
-        if (c->models[i].gpu_count > 1 && c->models[i].gpu_count > usable && !wanted->broken)
-            diag_error(r->diag, wanted->at, "gpuCount is %u, but model %s may use only %u GPU%s",
-                       c->models[i].gpu_count, diag_quote(r->diag, c->models[i].id), usable,
-                       usable == 1 ? "" : "s");
-    }
+    for (uint32_t i = 0; i < c->model_count; i++)
+        for (uint32_t k = 0; k < c->models[i].placement_count; k++)
+            if (!c->models[i].placements[k].host)
+                check_placement_gpus(r, i, k, all_known);
 }
 
 static void resolve_log_level(struct resolver *r)
@@ -253,6 +294,7 @@ static void resolve_log_level(struct resolver *r)
 void resolve_machine(struct resolver *r)
 {
     resolve_listens(r);
+    resolve_ollama(r);
     resolve_keys(r);
     resolve_gpus(r);
     check_model_gpus(r);

@@ -7,9 +7,8 @@
 #include <stdint.h>
 
 #include "config/filters.h"
+#include "config/placement.h"
 #include "config/words.h"
-
-enum config_vram { CONFIG_VRAM_UNSET, CONFIG_VRAM_AUTO, CONFIG_VRAM_BYTES };
 
 /* What lists say about it. */
 struct config_capabilities {
@@ -23,17 +22,23 @@ struct config_capabilities {
 struct config_model {
     char *id;
     char *name, *description; /* "" when not given */
+    enum config_backend backend;
+    char *endpoint;           /* ollama: where it answers, without a slash at its end; else "" */
+    char *backend_model;      /* ollama: the model's name there; else "" */
+    uint32_t endpoint_number; /* ollama: from 1, the same for the same endpoint; else 0 */
     struct config_strings aliases;
     struct config_strings argv; /* cmd, split; may hold "${PORT}"; count 0: no cmd */
     char *cmd;                  /* expanded, comments stripped; may hold "${PORT}" */
     char *cmd_stop;             /* "" when not given; may hold "${PID}" and "${PORT}" */
     struct config_strings stop_argv;
     struct config_strings env; /* "K=V"; may hold "${PORT}" */
-    char *proxy;               /* http://host:port/base; may hold "${PORT}" */
+    char *proxy;               /* http://host:port/base; may hold "${PORT}"; "" for ollama, and for
+                                  a worker that names its own */
     char *check_endpoint;      /* path with leading '/'; "" when the check is switched off */
     char *use_model_name;      /* "" when not given */
     struct config_filters filters;
-    char *metadata; /* a JSON object, "{}" when not given */
+    char *priority_param; /* member of a JSON body that takes its class as a number; "": none */
+    char *metadata;       /* a JSON object, "{}" when not given */
     struct config_capabilities capabilities;
     bool unlisted;
     bool sends_loading_state;
@@ -43,6 +48,8 @@ struct config_model {
     uint16_t port_preferred;     /* tried first; the next free one otherwise */
     enum config_class class;     /* of its requests that name none themselves */
     enum config_suspend suspend; /* how it gives its memory back while it stays */
+    struct config_sleep sleep;
+    enum config_yield yield;
     enum config_abort on_abort;
     uint32_t concurrency_limit;  /* requests served at once */
     uint32_t queue_max;          /* requests waiting, beyond those served */
@@ -58,16 +65,19 @@ struct config_model {
     uint64_t tls_timeout_ns;     /* timeouts.tlsHandshake; 0: none */
     uint64_t keepalive_ns;       /* timeouts.keepalive: between two probes; 0: none are sent */
     uint64_t expect_timeout_ns;  /* timeouts.expectContinue */
-    enum config_vram vram;
-    uint64_t vram_bytes;        /* with CONFIG_VRAM_BYTES: on all of its devices together */
-    struct config_strings gpus; /* names or indices of allowed devices; empty: any */
-    uint32_t gpu_count;         /* devices that it takes at once, >= 1 */
-    uint32_t group;             /* index into groups */
-    uint64_t hash_process;      /* over what needs a new process: cmd, env, proxy, gpus */
-    uint64_t hash_policy;       /* over everything else */
+    /* In order of preference: those of `devices`, or one that the model's own vram, gpus and
+     * gpuCount describe; none for `vram: 0`. */
+    struct config_placement *placements;
+    uint32_t placement_count;
+    bool has_variants;     /* `devices` is given, or goes without saying */
+    uint32_t group;        /* index into groups */
+    uint64_t hash_process; /* over what needs a new process: cmd, env, proxy, gpus, where it is */
+    uint64_t hash_policy;  /* over everything else */
 };
 
-/* What it takes on each of its devices: vram_bytes divided by gpu_count, rounded up. */
-uint64_t config_model_share_bytes(const struct config_model *m);
+/* Its first placement on a GPU, or NULL. */
+const struct config_placement *config_model_on_gpu(const struct config_model *m);
+/* The place of that variant among its placements, or UINT32_MAX. */
+uint32_t config_model_find_placement(const struct config_model *m, const char *id);
 
 #endif

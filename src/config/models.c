@@ -36,33 +36,51 @@ struct config_pairs resolve_pairs(struct resolver *r, const struct value *v)
     return p;
 }
 
-static struct config_strings split(struct resolver *r, const struct bound *b, enum setting_id id)
+struct config_strings resolve_argv(struct resolver *r, const char *key, const struct value *v)
 {
     struct config_strings argv = {0};
-    const struct value *v = bound_value(b, id);
     if (v->broken || v->text[strspn(v->text, " \t\n")] == '\0')
         return argv;
     bool open = false;
     const char *problem = config_split_command(r->arena, v->text, &argv, &open);
     if (problem)
-        diag_error(r->diag, v->at, "%s: %s", settings[id].key, problem);
+        diag_error(r->diag, v->at, "%s: %s", key, problem);
     if (open)
-        diag_warn(r->diag, v->at, "%s: a quote is never closed; it ends with the text",
-                  settings[id].key);
+        diag_warn(r->diag, v->at, "%s: a quote is never closed; it ends with the text", key);
     return argv;
+}
+
+/* Each command has to listen where requests will go. */
+static void check_port_of_variants(struct resolver *r, const struct bound *b,
+                                   const struct config_model *m)
+{
+    const struct value *devices = bound_value(b, SET_MODEL_devices);
+    for (uint32_t i = 0; m->uses_port && i < devices->count && i < m->placement_count; i++) {
+        const struct config_placement *p = &m->placements[i];
+        if (!strstr(*p->cmd ? p->cmd : m->cmd, PORT_REFERENCE))
+            diag_error(r->diag, devices->children[i]->at,
+                       "the command of device %s has no ${PORT}, which the model's proxy has; put "
+                       "it there",
+                       diag_quote(r->diag, p->id));
+    }
 }
 
 static void resolve_proxy(struct resolver *r, const struct bound *b, struct config_model *m)
 {
     const struct value *proxy = bound_value(b, SET_MODEL_proxy);
     const struct value *cmd = bound_value(b, SET_MODEL_cmd);
-    m->proxy = *proxy->text ? proxy_resolve(r, proxy) : arena_text(r->arena, "");
-    if (proxy->broken)
+    bool none = *proxy->text == '\0' || m->backend == CONFIG_BACKEND_OLLAMA ||
+                (m->backend == CONFIG_BACKEND_WORKER && !proxy->given);
+    m->proxy = none ? arena_text(r->arena, "") : proxy_resolve(r, "proxy", proxy);
+    if (proxy->broken || (none && m->backend != CONFIG_BACKEND_PROCESS))
         return;
     if (*m->proxy == '\0' && *m->cmd)
         diag_warn(r->diag, proxy->at, "the proxy of model %s is empty, so it cannot be started",
                   diag_quote(r->diag, m->id));
-    if (m->uses_port || b->broken || cmd->broken || !strstr(m->proxy, PORT_REFERENCE))
+    if (b->broken || cmd->broken || !strstr(m->proxy, PORT_REFERENCE))
+        return;
+    check_port_of_variants(r, b, m);
+    if (m->uses_port)
         return;
     if (proxy->given)
         diag_error(r->diag, proxy->at, "proxy has ${PORT} but cmd has not; put ${PORT} into cmd");
@@ -81,6 +99,15 @@ static void check_port_use(struct resolver *r, const struct value *v, const char
         diag_error(r->diag, v->at, "%s has ${PORT} but cmd has not; put ${PORT} into cmd", key);
 }
 
+/* Its own counts for each placement that has none. */
+static bool lacks_command(const struct config_model *m)
+{
+    bool lacks = m->placement_count == 0;
+    for (uint32_t i = 0; i < m->placement_count; i++)
+        lacks |= *m->placements[i].cmd == '\0';
+    return lacks && m->cmd[strspn(m->cmd, " \t\n")] == '\0';
+}
+
 static void resolve_command(struct resolver *r, const struct bound *b, struct config_model *m,
                             uint16_t port)
 {
@@ -88,13 +115,13 @@ static void resolve_command(struct resolver *r, const struct bound *b, struct co
     const struct value *stop = bound_value(b, SET_MODEL_cmdStop);
     m->cmd = arena_text(r->arena, cmd->text);
     m->cmd_stop = arena_text(r->arena, stop->text);
-    m->argv = split(r, b, SET_MODEL_cmd);
-    m->stop_argv = split(r, b, SET_MODEL_cmdStop);
+    m->argv = resolve_argv(r, "cmd", cmd);
+    m->stop_argv = resolve_argv(r, "cmdStop", stop);
     if (m->stop_argv.count == 0)
         m->cmd_stop = arena_text(r->arena, "");
     m->uses_port = port != 0;
     m->port_preferred = port;
-    if (!b->broken && !cmd->broken && m->cmd[strspn(m->cmd, " \t\n")] == '\0')
+    if (m->backend == CONFIG_BACKEND_PROCESS && !b->broken && !cmd->broken && lacks_command(m))
         diag_warn(r->diag, b->at, "model %s has no cmd, so it cannot be started",
                   diag_quote(r->diag, m->id));
     if (!m->uses_port && !cmd->broken)
@@ -138,29 +165,6 @@ static void resolve_endpoint(struct resolver *r, const struct bound *b, struct c
         break;
     }
     m->check_endpoint = arena_printf(r->arena, "%s%s", *text == '/' ? "" : "/", text);
-}
-
-static void resolve_times(struct resolver *r, const struct bound *b, struct config_model *m)
-{
-    if (!bound_value(b, SET_MODEL_healthCheckTimeout)->given)
-        m->load_timeout_ns = (uint64_t)bound_value(r->root, SET_ROOT_healthCheckTimeout)->number;
-    if (!bound_value(b, SET_MODEL_ttl)->given)
-        m->ttl_ns = (uint64_t)bound_value(r->root, SET_ROOT_globalTTL)->number;
-    if (!bound_value(b, SET_MODEL_unloadTimeout)->given)
-        m->unload_timeout_ns = (uint64_t)bound_value(r->root, SET_ROOT_unloadTimeout)->number;
-}
-
-static void resolve_memory(struct resolver *r, const struct bound *b, struct config_model *m)
-{
-    const struct value *vram = bound_value(b, SET_MODEL_vram);
-    m->gpus = resolve_texts(r, bound_value(b, SET_MODEL_gpus));
-    if (m->gpu_count == 0)
-        m->gpu_count = 1; /* refused already; vram is divided by it all the same */
-    if (vram->given && !vram->broken) {
-        bool is_auto = vram->number == BOUND_VRAM_AUTO;
-        m->vram = is_auto ? CONFIG_VRAM_AUTO : CONFIG_VRAM_BYTES;
-        m->vram_bytes = is_auto ? 0 : (uint64_t)vram->number;
-    }
 }
 
 static int by_text(const void *pa, const void *pb)
@@ -268,12 +272,14 @@ static void resolve_model(struct resolver *r, const struct bound *b, struct conf
     bound_project(bound_child(b, SET_MODEL_timeouts), r->arena, m);
     m->group = UINT32_MAX;
     m->evict_cost = 1;
+    resolve_backend(r, b, m);
+    resolve_placements(r, b, m);
     resolve_command(r, b, m, port);
     resolve_proxy(r, b, m);
     resolve_env(r, b, m);
     resolve_endpoint(r, b, m);
     resolve_times(r, b, m);
-    resolve_memory(r, b, m);
+    resolve_sleep(r, b, m);
     resolve_bodies(r, b, m);
     resolve_capabilities(r, bound_child(b, SET_MODEL_capabilities), m);
     if (strcmp(m->id, COMFYUI_ID) != 0)

@@ -43,7 +43,7 @@ static void resolve_peer(struct resolver *r, const struct bound *b, struct confi
     bound_project(bound_child(b, SET_PEER_timeouts), r->arena, peer);
     peer->proxy = arena_text(r->arena, "");
     if (*proxy->text)
-        peer->proxy = proxy_resolve(r, proxy);
+        peer->proxy = proxy_resolve(r, "proxy", proxy);
     else if (!proxy->broken && !b->broken)
         diag_error(r->diag, proxy->at, "peer %s needs its proxy, the address where it answers",
                    diag_quote(r->diag, b->id));

@@ -1,6 +1,7 @@
 /* Gates, modes and hooks, and what is read but not acted upon yet. */
 #include <string.h>
 
+#include "base/pure/units.h"
 #include "config/command.h"
 #include "config/nearest.h"
 #include "config/resolve.h"
@@ -8,6 +9,10 @@
 #define IDLE "idle"
 #define LOADED "loaded"
 #define UNLOADED "unloaded"
+
+/* What the daemon does whatever these keys say. */
+#define HOOK_TIMEOUT_NS (60 * NS_PER_S)
+#define CHANGED_BYTES (100 * MIB)
 
 static void resolve_gates(struct resolver *r)
 {
@@ -25,6 +30,15 @@ static void resolve_gates(struct resolver *r)
     }
 }
 
+/* "cuda, cpu" */
+static const char *list_variants(struct resolver *r, const struct config_model *m)
+{
+    const char *list = "";
+    for (uint32_t i = 0; i < m->placement_count; i++)
+        list = arena_printf(r->scratch, "%s%s%s", list, i ? ", " : "", m->placements[i].id);
+    return list;
+}
+
 /* A word that is none: what there is, and what was probably meant. */
 static void refuse_wish(struct resolver *r, const struct bound_text *t,
                         const struct config_model *m)
@@ -33,36 +47,77 @@ static void refuse_wish(struct resolver *r, const struct bound_text *t,
     struct nearest near = nearest_to(t->word);
     nearest_offer(&near, LOADED);
     nearest_offer(&near, UNLOADED);
+    for (uint32_t i = 0; m->has_variants && i < m->placement_count; i++)
+        nearest_offer(&near, m->placements[i].id);
     for (uint32_t i = 0; i < c->gpu_count; i++)
         nearest_offer(&near, c->gpus[i].name);
     uint32_t gpu = config_find_gpu(c, t->word);
-    if (gpu != UINT32_MAX && !config_model_may_use(c, m, gpu))
-        diag_error(r->diag, t->word_at, "model %s may not use GPU %s, as its gpus say",
-                   diag_quote(r->diag, m->id), diag_quote(r->diag, t->word));
+    bool may = false;
+    for (uint32_t i = 0; gpu != UINT32_MAX && i < m->placement_count; i++)
+        may |= config_placement_may_use(c, &m->placements[i], gpu);
+    if (gpu != UINT32_MAX && !may)
+        diag_error(r->diag, t->word_at, "model %s may not use GPU %s, as its %s say",
+                   diag_quote(r->diag, m->id), diag_quote(r->diag, t->word),
+                   m->has_variants ? "devices" : "gpus");
     else if (gpu != UINT32_MAX)
         diag_error(r->diag, t->word_at,
                    "model %s takes %u GPUs at once, so a mode can only want it %s or %s",
-                   diag_quote(r->diag, m->id), m->gpu_count, LOADED, UNLOADED);
+                   diag_quote(r->diag, m->id), config_model_on_gpu(m)->gpu_count, LOADED, UNLOADED);
+    else if (m->has_variants)
+        diag_error(r->diag, t->word_at,
+                   "a mode wants model %s %s, %s, on one of its devices (%s), or on a GPU that "
+                   "'gpus' lists, not %s%s",
+                   diag_quote(r->diag, m->id), LOADED, UNLOADED, list_variants(r, m),
+                   diag_quote(r->diag, t->word), diag_hint(r->diag, near.best));
     else
         diag_error(r->diag, t->word_at,
                    "a mode wants a model %s, %s, or on a GPU that 'gpus' lists, not %s%s", LOADED,
                    UNLOADED, diag_quote(r->diag, t->word), diag_hint(r->diag, near.best));
 }
 
+/* Whether it has this GPU and no other, so that a wish for this one says nothing more. */
+static bool is_only_gpu(const struct config *c, const struct config_placement *p, uint32_t gpu)
+{
+    bool only = config_placement_may_use(c, p, gpu);
+    for (uint32_t g = 0; g < c->gpu_count; g++)
+        only &= g == gpu || !config_placement_may_use(c, p, g);
+    return only;
+}
+
+/* The placement that is that GPU, else the first from which the model can be on it alone. */
+static uint32_t placement_with(const struct config *c, const struct config_model *m, uint32_t gpu)
+{
+    uint32_t first = CONFIG_PLACEMENT_ANY;
+    for (uint32_t i = m->placement_count; gpu != UINT32_MAX && i-- > 0;)
+        if (config_placement_may_use(c, &m->placements[i], gpu) && m->placements[i].gpu_count == 1)
+            first = i;
+    for (uint32_t i = 0; first != CONFIG_PLACEMENT_ANY && i < m->placement_count; i++)
+        if (m->placements[i].gpu_count == 1 && is_only_gpu(c, &m->placements[i], gpu))
+            return i;
+    return first;
+}
+
 static struct config_wish read_wish(struct resolver *r, const struct bound_text *t, uint32_t model)
 {
     const struct config *c = r->config;
     const struct config_model *m = &c->models[model];
-    uint32_t gpu = config_find_gpu(c, t->word);
-    struct config_wish wish = {.model = model, .kind = CONFIG_WISH_LOADED, .gpu = CONFIG_GPU_ANY};
-    if (strcmp(t->word, UNLOADED) == 0)
+    uint32_t gpu = config_find_gpu(c, t->word), on_gpu = placement_with(c, m, gpu);
+    uint32_t variant =
+        m->has_variants ? config_model_find_placement(m, t->word) : CONFIG_PLACEMENT_ANY;
+    struct config_wish wish = {.model = model,
+                               .kind = CONFIG_WISH_LOADED,
+                               .placement = CONFIG_PLACEMENT_ANY,
+                               .gpu = CONFIG_GPU_ANY};
+    if (strcmp(t->word, UNLOADED) == 0) {
         wish.kind = CONFIG_WISH_UNLOADED;
-    else if (strcmp(t->word, LOADED) == 0)
-        wish.gpu = CONFIG_GPU_ANY;
-    else if (gpu != UINT32_MAX && config_model_may_use(c, m, gpu) && m->gpu_count == 1)
+    } else if (variant != CONFIG_PLACEMENT_ANY) {
+        wish.placement = variant;
+    } else if (on_gpu != CONFIG_PLACEMENT_ANY) {
+        wish.placement = on_gpu;
         wish.gpu = gpu;
-    else
+    } else if (strcmp(t->word, LOADED) != 0) {
         refuse_wish(r, t, m);
+    }
     return wish;
 }
 
@@ -88,22 +143,30 @@ static void read_wishes(struct resolver *r, const struct bound *b, struct config
     }
 }
 
-/* Each GPU that a mode names for a model is one way in which it may sit; the core has a few. */
+/* Each GPU that a mode names for a model is one more way in which it may sit; the core has a few.
+ */
 static void check_wished_gpus(struct resolver *r, const struct value *modes)
 {
     const struct config *c = r->config;
     uint32_t *wished = arena_alloc(r->scratch, c->model_count, sizeof(*wished));
-    for (uint32_t i = 0; i < c->mode_count; i++)
-        for (uint32_t w = 0; w < c->modes[i].wish_count; w++)
-            if (c->modes[i].wishes[w].gpu != CONFIG_GPU_ANY)
-                wished[c->modes[i].wishes[w].model] |= 1U << c->modes[i].wishes[w].gpu;
+    for (uint32_t i = 0; i < c->mode_count; i++) {
+        for (uint32_t k = 0; k < c->modes[i].wish_count; k++) {
+            const struct config_wish *w = &c->modes[i].wishes[k];
+            const struct config_model *m = &c->models[w->model];
+            if (w->gpu != CONFIG_GPU_ANY && !is_only_gpu(c, &m->placements[w->placement], w->gpu))
+                wished[w->model] |= 1U << w->gpu;
+        }
+    }
     for (uint32_t i = 0; i < c->model_count; i++) {
+        const struct config_model *m = &c->models[i];
         uint32_t count = 0;
         for (uint32_t mask = wished[i]; mask; mask &= mask - 1)
             count++;
-        if (count > CONFIG_WISHED_GPUS_MAX)
-            diag_error(r->diag, modes->at, "modes want model %s on %u GPUs; %d is the most",
-                       diag_quote(r->diag, c->models[i].id), count, CONFIG_WISHED_GPUS_MAX);
+        if (count && count + m->placement_count > CONFIG_PLACEMENTS_MAX)
+            diag_error(r->diag, modes->at, "modes want model %s on %u GPUs; %u is the most%s",
+                       diag_quote(r->diag, m->id), count,
+                       CONFIG_PLACEMENTS_MAX - m->placement_count,
+                       m->has_variants ? ", besides its devices" : "");
     }
 }
 
@@ -198,6 +261,60 @@ static void resolve_hooks(struct resolver *r)
     }
 }
 
+/* What the configuration says elsewhere makes it pointless. */
+static void warn_of_sleep(struct resolver *r, uint32_t model)
+{
+    const struct config *c = r->config;
+    const struct config_model *m = &c->models[model];
+    struct place at = bound_value(r->models[model], SET_MODEL_suspend)->at;
+    const char *word = config_suspend_words[m->suspend];
+    if (m->suspend == CONFIG_SUSPEND_CUDA)
+        diag_warn(r->diag, at,
+                  "suspend: cuda has no effect yet: the driver's checkpoint is not used so far");
+    else if (c->planner != CONFIG_PLAN_FIT)
+        diag_warn(r->diag, at,
+                  "suspend: %s has an effect by command alone: the %s router, in use because %s, "
+                  "sends nobody to sleep",
+                  word, config_planner_words[c->planner], c->planner_why);
+    else if (c->suspend_bytes_max == 0)
+        diag_warn(r->diag, at,
+                  "suspend: %s has no effect, since host.suspendBudget is 0; write such as host: "
+                  "{suspendBudget: 32GiB}",
+                  word);
+}
+
+static void warn_of_yield(struct resolver *r, uint32_t model)
+{
+    const struct config *c = r->config;
+    const struct config_model *m = &c->models[model];
+    const struct value *v = bound_value(r->models[model], SET_MODEL_yield);
+    bool moves =
+        config_model_find_placement(m, CONFIG_HOST_ID) != UINT32_MAX && config_model_on_gpu(m);
+    if (c->planner != CONFIG_PLAN_FIT && m->yield == CONFIG_YIELD_ALWAYS && moves)
+        diag_warn(r->diag, v->at,
+                  "yield: always%s has no effect with the %s router, in use because %s; write "
+                  "routing.router.use: fit",
+                  v->given ? "" : ", as workers do,", config_planner_words[c->planner],
+                  c->planner_why);
+}
+
+/* Read, but what the daemon does is still fixed; a value that is just that is no news. */
+static void warn_of_fixed(struct resolver *r)
+{
+    const struct config *c = r->config;
+    const struct value *gpus = bound_value(r->root, SET_ROOT_gpus);
+    const struct bound *hooks = bound_child(r->root, SET_ROOT_hooks);
+    const struct value *timeout = bound_value(hooks, SET_HOOKS_timeout);
+    if (!timeout->broken && c->hook_timeout_ns != HOOK_TIMEOUT_NS)
+        diag_warn(r->diag, timeout->at, "hooks.timeout has no effect yet: it is 60 s so far");
+    for (uint32_t i = 0; i < c->gpu_count; i++) {
+        const struct value *changed = bound_value(gpus->children[i], SET_GPU_changed);
+        if (!changed->broken && c->gpus[i].changed_bytes != CHANGED_BYTES)
+            diag_warn(r->diag, changed->at,
+                      "gpus[].changed has no effect yet: no event tells of it so far");
+    }
+}
+
 /* Accepted, so that a file can be written for what comes, but never silently. */
 static void warn_of_no_effect(struct resolver *r)
 {
@@ -206,11 +323,13 @@ static void warn_of_no_effect(struct resolver *r)
     if (c->on_exit == CONFIG_EXIT_KEEP)
         diag_warn(d, bound_value(r->root, SET_ROOT_onExit)->at,
                   "onExit: keep has no effect yet: models cannot be adopted so far, so they stop");
-    for (uint32_t i = 0; i < c->model_count; i++)
-        if (c->models[i].suspend != CONFIG_SUSPEND_NONE)
-            diag_warn(d, bound_value(r->models[i], SET_MODEL_suspend)->at,
-                      "suspend: %s has no effect yet: no backend can suspend a model so far",
-                      config_suspend_words[c->models[i].suspend]);
+    warn_of_fixed(r);
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        warn_of_yield(r, i);
+        if (c->models[i].suspend != CONFIG_SUSPEND_NONE &&
+            c->models[i].backend == CONFIG_BACKEND_PROCESS)
+            warn_of_sleep(r, i);
+    }
 }
 
 void resolve_policies(struct resolver *r)
@@ -221,6 +340,7 @@ void resolve_policies(struct resolver *r)
     bound_project(bound_child(classes, SET_CLASSES_normal), r->arena, c);
     bound_project(bound_child(classes, SET_CLASSES_background), r->arena, c);
     bound_project(bound_child(r->root, SET_ROOT_host), r->arena, c);
+    bound_project(bound_child(r->root, SET_ROOT_hooks), r->arena, c);
     resolve_gates(r);
     resolve_modes(r);
     resolve_start_mode(r);

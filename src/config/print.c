@@ -78,8 +78,7 @@ static void print_model_command(struct buf *out, const char *key, const char *te
     print_command(out, text);
 }
 
-/* Exact, unlike units_format_bytes. */
-static void print_bytes(struct buf *out, uint64_t bytes)
+void print_bytes(struct buf *out, uint64_t bytes)
 {
     if (bytes && bytes % GIB == 0)
         buf_printf(out, "%lluGiB", (unsigned long long)(bytes / GIB));
@@ -216,6 +215,14 @@ void print_texts(struct buf *out, int depth, const char *key, const struct confi
     buf_text(out, "]\n");
 }
 
+void print_text(struct buf *out, int depth, const char *key, const char *text)
+{
+    print_indent(out, depth);
+    buf_printf(out, "%s: ", key);
+    buf_json_text(out, text);
+    buf_char(out, '\n');
+}
+
 static void print_env(struct buf *out, int depth, const struct config_strings *env)
 {
     for (uint32_t i = 0; i < env->count; i++) {
@@ -246,46 +253,42 @@ static void print_model(struct buf *out, const struct config_model *m)
     buf_text(out, ":\n");
     print_model_command(out, "cmd", m->cmd);
     print_model_command(out, "cmdStop", m->cmd_stop);
-    print_indent(out, 2);
-    buf_text(out, "proxy: ");
-    buf_json_text(out, m->proxy);
-    buf_text(out, "\n    checkEndpoint: ");
-    buf_json_text(out, *m->check_endpoint ? m->check_endpoint : "none");
-    buf_char(out, '\n');
+    print_where(out, m);
+    if (m->backend == CONFIG_BACKEND_PROCESS)
+        print_text(out, 2, "checkEndpoint", *m->check_endpoint ? m->check_endpoint : "none");
     print_env(out, 2, &m->env);
     print_texts(out, 2, "aliases", &m->aliases);
     print_model_faces(out, m);
-    print_texts(out, 2, "gpus", &m->gpus);
-    if (m->vram != CONFIG_VRAM_UNSET) {
-        print_indent(out, 2);
-        buf_text(out, "vram: ");
-        if (m->vram == CONFIG_VRAM_AUTO)
-            buf_text(out, "auto");
-        else
-            print_bytes(out, m->vram_bytes);
-        buf_char(out, '\n');
-    }
+    print_placements(out, m);
     print_scope(out, 2, SCOPE_MODEL, m);
+    print_sleep(out, m);
     print_indent(out, 2);
     buf_text(out, "timeouts:\n");
     print_scope(out, 3, SCOPE_MODEL_TIMEOUTS, m);
 }
 
+static void print_listen(struct buf *out, const struct config_listen *l)
+{
+    bool brackets = strchr(l->host, ':') != NULL;
+    struct buf item = {0};
+    if (l->is_unix)
+        buf_printf(&item, "unix:%s", l->path);
+    else
+        buf_printf(&item, "%s%s%s:%u", brackets ? "[" : "", l->host, brackets ? "]" : "", l->port);
+    buf_json(out, item.data, item.len);
+    buf_char(out, '\n');
+    buf_fini(&item);
+}
+
 static void print_listens(struct buf *out, const struct config *c)
 {
     for (uint32_t i = 0; i < c->listen_count; i++) {
-        const struct config_listen *l = &c->listens[i];
-        bool brackets = strchr(l->host, ':') != NULL;
-        struct buf item = {0};
-        if (l->is_unix)
-            buf_printf(&item, "unix:%s", l->path);
-        else
-            buf_printf(&item, "%s%s%s:%u", brackets ? "[" : "", l->host, brackets ? "]" : "",
-                       l->port);
         buf_text(out, i ? "  - " : "listen:\n  - ");
-        buf_json(out, item.data, item.len);
-        buf_char(out, '\n');
-        buf_fini(&item);
+        print_listen(out, &c->listens[i]);
+    }
+    if (c->ollama_listen) {
+        buf_text(out, "ollama:\n  listen: ");
+        print_listen(out, c->ollama_listen);
     }
 }
 
@@ -327,8 +330,10 @@ void config_print(const struct config *c, struct buf *out)
             buf_printf(out, "%s\"" PRINT_MASK "\"", i ? ", " : "");
         buf_text(out, "]\n");
     }
-    buf_text(out, c->gpu_count ? "gpus:\n" : "");
-    for (uint32_t i = 0; i < c->gpu_count; i++)
+    if (!c->gpus_listed && c->gpu_choice != CONFIG_GPUS_AUTO)
+        buf_printf(out, "gpus: %s\n", config_gpus_words[c->gpu_choice]);
+    buf_text(out, c->gpus_listed ? "gpus:\n" : "");
+    for (uint32_t i = 0; c->gpus_listed && i < c->gpu_count; i++)
         print_gpu(out, &c->gpus[i]);
     print_observe(out, c);
     print_routing(out, c);

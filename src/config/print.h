@@ -11,7 +11,10 @@ void print_indent(struct buf *out, int depth);
 void print_scope(struct buf *out, int depth, enum scope scope, const void *from);
 /* One line; nothing where there are no texts. */
 void print_texts(struct buf *out, int depth, const char *key, const struct config_strings *texts);
-/* In the largest unit that is exact. */
+/* One line: the text in quotes. */
+void print_text(struct buf *out, int depth, const char *key, const char *text);
+/* In the largest unit that is exact, unlike units_format_bytes. */
+void print_bytes(struct buf *out, uint64_t bytes);
 void print_duration(struct buf *out, uint64_t ns);
 /* Such as "id":, without the end of the line. */
 void print_key(struct buf *out, int depth, const char *key);
@@ -19,6 +22,13 @@ void print_key(struct buf *out, int depth, const char *key);
 void print_json(struct buf *out, int depth, const char *key, const char *json);
 /* In quotes, secrets masked, and the end of the line. */
 void print_command(struct buf *out, const char *text);
+
+/* Of a model: proxy, or endpoint and model. */
+void print_where(struct buf *out, const struct config_model *m);
+/* Of a model: devices, or vram, gpus and gpuCount. */
+void print_placements(struct buf *out, const struct config_model *m);
+/* Of a model: suspend. */
+void print_sleep(struct buf *out, const struct config_model *m);
 
 /* routing: and all below it. */
 void print_routing(struct buf *out, const struct config *c);

@@ -107,17 +107,22 @@ static void print_mode(struct buf *out, const struct config *c, const struct con
     for (uint32_t i = 0; i < mode->wish_count; i++) {
         const struct config_wish *wish = &mode->wishes[i];
         print_key(out, 2, c->models[wish->model].id);
-        if (wish->gpu != CONFIG_GPU_ANY)
+        if (wish->gpu != CONFIG_GPU_ANY) {
             buf_printf(out, " \"%u\"\n", wish->gpu);
-        else
+        } else if (wish->placement != CONFIG_PLACEMENT_ANY) {
+            buf_char(out, ' ');
+            buf_json_text(out, c->models[wish->model].placements[wish->placement].id);
+            buf_char(out, '\n');
+        } else {
             buf_text(out, wish->kind == CONFIG_WISH_LOADED ? " loaded\n" : " unloaded\n");
+        }
     }
 }
 
 static void print_hooks(struct buf *out, const struct config *c)
 {
-    if (c->preload.count || c->hook_count)
-        buf_text(out, "hooks:\n");
+    buf_text(out, "hooks:\n");
+    print_scope(out, 1, SCOPE_HOOKS, c);
     if (c->preload.count)
         buf_text(out, "  on_startup:\n");
     print_texts(out, 2, "preload", &c->preload);

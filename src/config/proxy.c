@@ -43,23 +43,23 @@ static const char *problem_of(const char *text)
     return end == p + authority ? NULL : "its port must be a number from 1 to 65535, or ${PORT}";
 }
 
-char *proxy_resolve(struct resolver *r, const struct value *v)
+char *proxy_resolve(struct resolver *r, const char *key, const struct value *v)
 {
     char *text = arena_text_n(r->arena, v->text, strcspn(v->text, "#"));
     size_t scheme = scheme_length(text);
     char *host = text + scheme;
     size_t authority = strcspn(host, "/?");
     if (strchr(v->text, '#'))
-        diag_warn(r->diag, v->at, "what follows the # of a proxy is ignored");
+        diag_warn(r->diag, v->at, "what follows the # of %s is ignored", key);
     for (size_t i = authority; scheme && i > 0; i--) {
         if (host[i - 1] != '@')
             continue;
-        diag_warn(r->diag, v->at, "user name and password in a proxy are ignored");
+        diag_warn(r->diag, v->at, "user name and password in %s are ignored", key);
         memmove(host, host + i, strlen(host + i) + 1);
         break;
     }
     const char *problem = problem_of(text);
     if (problem && !v->broken)
-        diag_error(r->diag, v->at, "this proxy cannot be used: %s", problem);
+        diag_error(r->diag, v->at, "this %s cannot be used: %s", key, problem);
     return text;
 }

@@ -4,9 +4,10 @@
 
 #include "config/resolve.h"
 
-/* The address at v, without what wharf has no use for (user name, password, fragment), of which a
- * warning tells. Errors: another scheme than http and https, no host, a port that is none.
+/* The address at v, the value of `key`, without what wharf has no use for (user name, password,
+ * fragment), of which a warning tells. Errors: another scheme than http and https, no host, a port
+ * that is none.
  * `${PORT}` may stand where a port does. */
-char *proxy_resolve(struct resolver *r, const struct value *v);
+char *proxy_resolve(struct resolver *r, const char *key, const struct value *v);
 
 #endif

@@ -28,6 +28,7 @@ void resolve_models(struct resolver *r);
 void resolve_peers(struct resolver *r);
 void resolve_selector_ids(struct resolver *r);
 void resolve_names(struct resolver *r);     /* from here on names can be looked up */
+void resolve_endpoints(struct resolver *r); /* which models share one */
 void resolve_machine(struct resolver *r);   /* listen, gpus, apiKeys, keys, logLevel */
 void resolve_observe(struct resolver *r);   /* logs, history, captures, ignorePaths */
 void resolve_routing(struct resolver *r);   /* groups, planner, scheduler, priorities, preload */
@@ -37,6 +38,19 @@ void resolve_hashes(struct resolver *r);
 
 /* Part of resolve_routing: the sets, compiled, and the models' costs. */
 void resolve_matrix(struct resolver *r, const struct bound *matrix);
+
+/* Parts of resolve_models. The backend comes first: what else there is depends on it. */
+void resolve_backend(struct resolver *r, const struct bound *b, struct config_model *m);
+void resolve_times(struct resolver *r, const struct bound *b, struct config_model *m);
+void resolve_placements(struct resolver *r, const struct bound *b, struct config_model *m);
+void resolve_sleep(struct resolver *r, const struct bound *b, struct config_model *m);
+
+/* Where a placement's value stands: below `devices`, or at the model itself. */
+const struct value *resolve_placement_value(const struct resolver *r, uint32_t model,
+                                            uint32_t placement, enum setting_id own,
+                                            enum setting_id variant);
+/* A command's arguments; none where it is empty or broken, of which an error tells. */
+struct config_strings resolve_argv(struct resolver *r, const char *key, const struct value *v);
 
 /* The index of the model with that id or alias, or UINT32_MAX. */
 uint32_t resolve_find(const struct resolver *r, const char *name);

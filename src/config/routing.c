@@ -106,16 +106,29 @@ static bool check_places(struct resolver *r, const struct router *router)
     return r->diag->errors == errors;
 }
 
+/* The key of the model that asks for the fit planner, or NULL. */
+static const char *fit_key(const struct config_model *m)
+{
+    const struct config_placement *p = config_model_on_gpu(m);
+    if (m->has_variants)
+        return p ? "devices" : NULL;
+    if (!p || p->vram != CONFIG_VRAM_UNSET)
+        return "vram";
+    return p->gpus.count ? "gpus" : NULL;
+}
+
 /* What asks for the fit planner, or NULL. */
 static char *fit_reason(struct resolver *r)
 {
     const struct config *c = r->config;
     if (bound_value(r->root, SET_ROOT_gpus)->count)
         return arena_text(r->arena, "gpus are listed");
-    for (uint32_t i = 0; i < c->model_count; i++)
-        if (c->models[i].vram != CONFIG_VRAM_UNSET || c->models[i].gpus.count)
-            return arena_printf(r->arena, "model %s gives %s", c->models[i].id,
-                                c->models[i].vram != CONFIG_VRAM_UNSET ? "vram" : "gpus");
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        const struct config_model *m = &c->models[i];
+        const char *gives = fit_key(m);
+        if (gives)
+            return arena_printf(r->arena, "model %s gives %s", m->id, gives);
+    }
     return NULL;
 }
 
@@ -235,39 +248,49 @@ static uint64_t usable_bytes(const struct config_gpu *gpu)
     return share > gpu->reserve_bytes ? share - gpu->reserve_bytes : 0;
 }
 
+static void warn_of_placement(struct resolver *r, uint32_t model, uint32_t placement)
+{
+    const struct config *c = r->config;
+    const struct config_model *m = &c->models[model];
+    const struct config_placement *p = &m->placements[placement];
+    char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX];
+    struct place at =
+        resolve_placement_value(r, model, placement, SET_MODEL_vram, SET_VARIANT_vram)->at;
+    uint64_t most = 0, share = config_placement_share_bytes(p);
+    uint32_t large = 0;
+    for (uint32_t g = 0; g < c->gpu_count; g++) {
+        uint64_t usable = config_placement_may_use(c, p, g) ? usable_bytes(&c->gpus[g]) : 0;
+        most = usable > most ? usable : most;
+        large += usable >= share;
+    }
+    if (p->vram != CONFIG_VRAM_BYTES || large >= p->gpu_count)
+        return;
+    const char *what = diag_quote(r->diag, m->id);
+    if (m->has_variants)
+        what = arena_printf(r->scratch, "%s on device %s", what, diag_quote(r->diag, p->id));
+    if (p->gpu_count == 1)
+        diag_warn(r->diag, at,
+                  "model %s can never be loaded: it takes %s, and no GPU has more than %s for "
+                  "models",
+                  what, units_format_bytes(p->vram_bytes, need), units_format_bytes(most, have));
+    else
+        diag_warn(r->diag, at,
+                  "model %s can never be loaded: it takes %s on each of %u GPUs, and only %u can "
+                  "give that",
+                  what, units_format_bytes(share, need), p->gpu_count, large);
+}
+
 /* Only where all devices are simulated is it known beforehand what they hold. */
 static void warn_of_no_room(struct resolver *r)
 {
     const struct config *c = r->config;
-    char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX];
     for (uint32_t i = 0; i < c->gpu_count; i++)
         if (!c->gpus[i].sim)
             return;
-    for (uint32_t i = 0; c->gpu_count && i < c->model_count; i++) {
-        const struct config_model *m = &c->models[i];
-        struct place at = bound_value(r->models[i], SET_MODEL_vram)->at;
-        uint64_t most = 0, share = config_model_share_bytes(m);
-        uint32_t large = 0;
-        for (uint32_t g = 0; g < c->gpu_count; g++) {
-            uint64_t usable = config_model_may_use(c, m, g) ? usable_bytes(&c->gpus[g]) : 0;
-            most = usable > most ? usable : most;
-            large += usable >= share;
-        }
-        if (m->vram != CONFIG_VRAM_BYTES || large >= m->gpu_count)
-            continue;
-        if (m->gpu_count == 1)
-            diag_warn(r->diag, at,
-                      "model %s can never be loaded: it takes %s, and no GPU has more than %s for "
-                      "models",
-                      diag_quote(r->diag, m->id), units_format_bytes(m->vram_bytes, need),
-                      units_format_bytes(most, have));
-        else
-            diag_warn(r->diag, at,
-                      "model %s can never be loaded: it takes %s on each of %u GPUs, and only %u "
-                      "can give that",
-                      diag_quote(r->diag, m->id), units_format_bytes(share, need), m->gpu_count,
-                      large);
-    }
+    for (uint32_t i = 0; c->gpu_count && i < c->model_count; i++)
+        for (uint32_t k = 0; k < c->models[i].placement_count; k++)
+            if (!c->models[i].placements[k].host)
+                warn_of_placement(r, i, k);
 }
 
 void resolve_routing(struct resolver *r)

@@ -16,7 +16,7 @@
 
 #define CONFIG_DEFAULT_GROUP "(default)" /* of the models that are in no group */
 #define CONFIG_GPU_ANY UINT32_MAX
-#define CONFIG_WISHED_GPUS_MAX 3 /* that all modes together name for one model */
+#define CONFIG_PLACEMENT_ANY UINT32_MAX
 
 struct config_group {
     char *id;
@@ -63,7 +63,9 @@ enum config_wish_kind { CONFIG_WISH_LOADED, CONFIG_WISH_UNLOADED };
 struct config_wish {
     uint32_t model; /* index */
     enum config_wish_kind kind;
-    uint32_t gpu; /* with LOADED: the index of the one where it should be, or CONFIG_GPU_ANY */
+    /* With LOADED: which of its placements, or CONFIG_PLACEMENT_ANY; and with a placement on
+     * GPUs, the index of the one where it should be, or CONFIG_GPU_ANY. */
+    uint32_t placement, gpu;
 };
 
 struct config_mode {

@@ -81,6 +81,16 @@ static void write_inner(struct buf *out, const struct setting *s)
         buf_char(out, '}');
 }
 
+/* In place of the mappings there may be one word. */
+static void write_nested(struct buf *out, const struct setting *s)
+{
+    if (s->words) {
+        write_choice(out, s);
+        buf_char(out, ',');
+    }
+    write_inner(out, s);
+}
+
 static void write_amount(struct buf *out, const struct setting *s)
 {
     if (s->type == TYPE_COUNTS)
@@ -120,7 +130,7 @@ static void write_forms(struct buf *out, const struct setting *s)
     if (fixed[s->type])
         buf_text(out, fixed[s->type]);
     else if (s->inner != SCOPE_NONE)
-        write_inner(out, s);
+        write_nested(out, s);
     else if (s->type == TYPE_CHOICE)
         write_choice(out, s);
     else if (s->type == TYPE_DURATION || s->type == TYPE_SECONDS || s->type == TYPE_WAIT)

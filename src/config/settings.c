@@ -35,6 +35,8 @@ const struct setting settings[SETTING_COUNT] = {
     ROW(scope, key, type, NONE, NULL, def, min, max, low, unit, field, doc)
 #define NEST(scope, key, type, inner, doc)                                                         \
     ROW(scope, key, type, inner, NULL, "", 0, 0, REFUSED, "", NO_FIELD, doc)
+#define NEST_OR(scope, key, type, inner, list, doc)                                                \
+    ROW(scope, key, type, inner, config_##list##_words, "", 0, 0, REFUSED, "", NO_FIELD, doc)
 #define CHOICE(scope, key, list, def, field, doc)                                                  \
     ROW(scope, key, CHOICE, NONE, config_##list##_words, def, 0, 0, REFUSED, "", field, doc)
 #define LATER(scope, key, doc)                                                                     \

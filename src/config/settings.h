@@ -16,6 +16,7 @@ enum scope {
 enum setting_id {
 #define SETTING(scope, key, ...) SET_##scope##_##key,
 #define NEST(scope, key, ...) SET_##scope##_##key,
+#define NEST_OR(scope, key, ...) SET_##scope##_##key,
 #define CHOICE(scope, key, ...) SET_##scope##_##key,
 #define LATER(scope, key, ...) SET_##scope##_##key,
 #include "config/settings.def"
@@ -57,7 +58,7 @@ struct setting {
     const char *key;
     enum setting_type type;
     enum scope inner;         /* of MAP, MAPS and LIST */
-    const char *const *words; /* of a CHOICE, by its number; NULL follows the last */
+    const char *const *words; /* of a CHOICE or NEST_OR, by their numbers; NULL follows the last */
     const char *def;          /* as it would be written; "" where there is none */
     int64_t min, max;
     enum setting_low low;

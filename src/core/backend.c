@@ -3,7 +3,6 @@
  * until they are measured to be free. */
 #include "core/core_priv.h"
 
-#define PROBE_NS (30 * NS_PER_S)
 /* Within this, what is loaded there is reported; then what is not has gone. */
 #define ADOPT_NS (3 * NS_PER_S)
 
@@ -54,7 +53,7 @@ void backend_down(struct core *c, uint32_t backend)
         return;
     c->backend_down[backend] = true;
     say(c, EFFECT_NOTICE, backend, NOTICE_BACKEND_DOWN);
-    deadline_set(c, deadline_backend(c, backend), (struct mono){c->now.ns + PROBE_NS});
+    deadline_set(c, deadline_backend(c, backend), (struct mono){c->now.ns + c->probe_ns});
     c->version++;
     backend_sweep(c);
 }
@@ -84,5 +83,5 @@ void backend_up(struct core *c, uint32_t backend)
 void backend_probe(struct core *c, uint32_t backend)
 {
     say(c, EFFECT_BACKEND_PROBE, backend, NOTICE_BACKEND_DOWN);
-    deadline_set(c, deadline_backend(c, backend), (struct mono){c->now.ns + PROBE_NS});
+    deadline_set(c, deadline_backend(c, backend), (struct mono){c->now.ns + c->probe_ns});
 }

@@ -100,6 +100,18 @@ static enum reason refusal_of_change(const struct core *c, uint32_t slot)
     return m->state == MODEL_LOADED ? REASON_NONE : REASON_NOT_POSSIBLE;
 }
 
+/* As much as the placement wants to be free before anybody comes there. */
+static bool has_least_room(const struct core *c, uint32_t slot, uint32_t placement)
+{
+    const struct core_placement *p = &c->models[slot].policy.placements[placement];
+    uint32_t enough = 0;
+    for (uint32_t d = 0; d < c->device_count; d++)
+        enough += (p->device_mask >> d & 1) && c->devices[d].present &&
+                  ledger_room(c, d, slot) >= (int64_t)p->free_bytes_min;
+    return !p->device_mask || !p->free_bytes_min ||
+           enough >= (p->device_count ? p->device_count : 1);
+}
+
 static enum reason start_move(struct core *c, const struct event *ev)
 {
     uint32_t slot = ev->command.model, to = ev->command.placement;
@@ -111,6 +123,8 @@ static enum reason start_move(struct core *c, const struct event *ev)
         return why;
     if (m->placement == to)
         return REASON_NONE;
+    if (!has_least_room(c, slot, to))
+        return REASON_NO_ROOM_NOW;
     if (!keep(c, ev))
         return REASON__COUNT;
     m->move_to = to;

@@ -170,6 +170,8 @@ static void learn(struct core *c, const struct event *ev)
     } else {
         m->learned_bytes[placement] = ev->learned.bytes;
         m->load_ns_mean[placement] = ev->learned.load_ns;
+        if (ev->learned.residue_bytes)
+            m->residue_bytes = ev->learned.residue_bytes;
     }
     c->targets[slot].plan.stale = true;
     c->version++;

@@ -27,10 +27,10 @@ enum effect_type {
     EFFECT_BACKEND_PROBE, /* see whether it is up again */
     EFFECT_COMMAND_DONE,
     EFFECT_MODEL_RETIRED, /* a removed model has gone; its slot may be reused */
-    EFFECT_LEARNED,       /* worth keeping over restarts: bytes, duration_ns of a load */
-    EFFECT_NOTICE,        /* a public event */
-    EFFECT_DECISION,      /* a recorded why: victim leaves for target, or where target goes */
-    EFFECT_TRACE,         /* a step at a gate */
+    EFFECT_LEARNED,  /* worth keeping over restarts: bytes, residue_bytes, duration_ns of a load */
+    EFFECT_NOTICE,   /* a public event */
+    EFFECT_DECISION, /* a recorded why: victim leaves for target, or where target goes */
+    EFFECT_TRACE,    /* a step at a gate */
     EFFECT__COUNT
 };
 
@@ -40,6 +40,7 @@ enum notice {
     NOTICE_MODEL_UNLOADING,
     NOTICE_MODEL_UNLOADED,
     NOTICE_LOAD_FAILED,
+    NOTICE_OOM, /* it ran out of device memory; bytes: what it is taken to need now */
     NOTICE_MOVING,
     NOTICE_DEVICE_CHANGED, /* moved: now at placement, on devices */
     NOTICE_SUSPENDING,
@@ -59,6 +60,7 @@ enum notice {
     NOTICE_LEASE_GRANTED,
     NOTICE_LEASE_REVOKED,
     NOTICE_LEASE_ENDED,
+    NOTICE_ELSEWHERE,    /* loaded, and not seen on its device: perhaps it runs on the CPU */
     NOTICE_MODE_REACHED, /* all wishes that can be granted are */
     NOTICE_DRAINED,      /* after DRAIN: nothing runs, nothing is loaded */
     NOTICE__COUNT
@@ -86,6 +88,8 @@ struct effect {
     uint32_t position;      /* WAIT: 1 is next */
     uint32_t retry_after_s; /* REFUSE, WAIT: the estimate */
     uint64_t bytes;         /* footprint, on each of devices */
+    uint64_t residue_bytes; /* LEARNED: of it when suspended; 0: not known */
+    uint64_t hash_process;  /* LEARNED: of what; the configuration may name another by now */
     uint64_t duration_ns;   /* GRANT, TRACE: waited; LOADED: took; DECISION: since its last use */
 };
 

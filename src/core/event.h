@@ -42,11 +42,14 @@ enum event_type {
     EVENT__COUNT
 };
 
+/* It is there, and cannot be measured: taken to use what it is charged. */
+#define SAMPLE_UNMEASURED UINT64_MAX
+
 /* What one model or lease uses on a device, as far as it can be measured. */
 struct sample_use {
     uint32_t model;  /* CORE_SLOT_NONE: a lease */
     struct id lease; /* only then */
-    uint64_t bytes;
+    uint64_t bytes;  /* or SAMPLE_UNMEASURED */
 };
 
 struct event {
@@ -96,13 +99,14 @@ struct event {
             enum outcome outcome;   /* MOVED, SUSPENDED, RESUMED */
             uint32_t placement;     /* ADOPTED */
             uint32_t devices;       /* ADOPTED: mask */
-            uint64_t residue_bytes; /* SUSPENDED: left on each device; 0: as the policy says */
+            uint64_t residue_bytes; /* SUSPENDED: left on each device; 0: not measured */
         } model;
         struct {
             uint32_t model, placement;
-            uint64_t bytes;   /* on each device; 0: nothing learned */
-            uint64_t load_ns; /* 0: nothing learned */
-        } learned;            /* LEARNED, FOOTPRINT */
+            uint64_t bytes;         /* on each device; 0: nothing learned */
+            uint64_t load_ns;       /* 0: nothing learned */
+            uint64_t residue_bytes; /* of a suspended one, on each device; 0: nothing learned */
+        } learned;                  /* LEARNED, FOOTPRINT */
         struct {
             uint32_t backend;
         } backend;

@@ -8,12 +8,14 @@
  * one that is too old or says nothing, the first line alone holds. */
 #include "core/core_priv.h"
 
+#include <string.h>
+
 /* Foreign use rises at once and falls after this many lower samples in a row. */
 #define FOREIGN_LOWER_SAMPLES 3
 /* A process that cannot be measured is taken to use its charge after so many samples. */
 #define BLIND_SAMPLES 2
-/* Bytes given back count as taken until a sample shows otherwise, or this long. */
-#define SETTLE_NS_MAX (3 * NS_PER_S)
+/* One that is not seen where it ought to be, in so many samples in a row, is worth a word. */
+#define ABSENT_SAMPLES 3
 
 static uint32_t holdings(const struct core *c)
 {
@@ -54,9 +56,9 @@ static uint64_t known_need(const struct core *c, uint32_t target, uint32_t place
     const struct model *m = &c->models[target];
     uint64_t declared = m->policy.placements[placement].bytes;
     uint64_t learned = m->learned_bytes[placement];
-    if (declared || learned)
-        return declared > learned ? declared : learned;
-    return m->estimated_bytes[placement];
+    uint64_t known = declared > learned ? declared : learned;
+    known = known ? known : m->estimated_bytes[placement];
+    return known ? known + m->oom_bytes : 0;
 }
 
 bool ledger_need_unknown(const struct core *c, uint32_t target, uint32_t placement)
@@ -73,11 +75,17 @@ uint64_t ledger_need(const struct core *c, uint32_t target, uint32_t placement, 
     return whole ? whole : 1; /* never nothing: with no byte to be had it has to wait */
 }
 
+/* What is taken to stay on each device while the model is suspended. */
+static uint64_t residue_of(const struct model *m)
+{
+    return m->residue_bytes ? m->residue_bytes : m->policy.suspended_bytes;
+}
+
 uint64_t ledger_given(const struct core *c, uint32_t victim, enum core_action how, uint32_t device)
 {
     uint64_t charged = ledger_holding(c, victim)->charged[device];
     if (how == ACTION_SUSPEND)
-        return minus(charged, c->models[victim].policy.suspended_bytes);
+        return minus(charged, residue_of(&c->models[victim]));
     return charged;
 }
 
@@ -249,6 +257,7 @@ void ledger_charge(struct core *c, struct holding *h, uint32_t device, uint64_t 
     if (!h->devices) {
         h->peak_bytes = 0;
         h->blind_samples = h->seen_devices = 0;
+        memset(h->absent_samples, 0, sizeof(h->absent_samples));
     }
     put(c, h, device, h->charged[device] + bytes, h->settling[device], h->measured[device]);
     core_emit(c, EFFECT_SAMPLE_NOW, CORE_SLOT_NONE)->device = device;
@@ -257,7 +266,7 @@ void ledger_charge(struct core *c, struct holding *h, uint32_t device, uint64_t 
 
 static void set_settle_deadline(struct core *c, const struct holding *h)
 {
-    struct mono at = {c->now.ns + SETTLE_NS_MAX};
+    struct mono at = {c->now.ns + c->settle_ns_max};
     const char *p = (const char *)h;
     if (p >= (const char *)c->leases && p < (const char *)(c->leases + c->limits.leases_max)) {
         const struct lease *l = container_of(h, struct lease, hold);
@@ -373,17 +382,38 @@ static void set_foreign(struct device *d, uint64_t bytes)
     }
 }
 
+/* One that ought to have bytes there, and is not seen to have any, may be running on the CPU. */
+static void look_for(struct core *c, struct model *m, uint32_t device)
+{
+    struct holding *h = &m->hold;
+    if (m->state != MODEL_LOADED || c->devices[device].blind || !h->charged[device])
+        return;
+    if (h->measured[device] || h->absent_samples[device] >= ABSENT_SAMPLES) {
+        if (h->measured[device])
+            h->absent_samples[device] = 0;
+        return;
+    }
+    if (++h->absent_samples[device] < ABSENT_SAMPLES)
+        return;
+    struct effect *e = core_notice(c, NOTICE_ELSEWHERE, (uint32_t)(m - c->models), REASON_NONE);
+    core_effect_devices(e, 1U << device);
+    e->bytes = h->charged[device];
+}
+
 /* What is measured of a model that is there: its peak, and, where it was charged the whole device
  * for want of a footprint, its charge. */
 static void follow(struct core *c, struct model *m, uint32_t device)
 {
     struct holding *h = &m->hold;
+    look_for(c, m, device);
     uint64_t measured = h->measured[device];
     bool there = m->state == MODEL_LOADED || (m->state == MODEL_SUSPENDED && !h->settling[device]);
     if (!there || !(h->seen_devices >> device & 1) || !measured || !h->charged[device])
         return;
     if (measured > h->peak_bytes)
         h->peak_bytes = measured;
+    if (m->state == MODEL_LOADED)
+        op_learn_peak(c, (uint32_t)(m - c->models));
     if (measured > h->charged[device])
         h->unsized_devices |= 1U << device; /* it has outgrown what was known of it */
     /* A size may have been declared meanwhile. */
@@ -449,7 +479,8 @@ static void charge_seen(struct core *c, const struct sample_use *use, uint32_t d
 {
     struct model *m = &c->models[use->model];
     if (c->plan != PLAN_FIT || m->state != MODEL_LOADED || m->hold.devices ||
-        !m->policy.placement_count || m->placement >= m->policy.placement_count ||
+        use->bytes == SAMPLE_UNMEASURED || !m->policy.placement_count ||
+        m->placement >= m->policy.placement_count ||
         !(m->policy.placements[m->placement].device_mask & (1U << device)))
         return;
     uint64_t known = known_need(c, use->model, m->placement);
@@ -471,6 +502,19 @@ static struct holding *used_by(struct core *c, const struct sample_use *use, uin
     return h && (h->charged[device] || h->settling[device]) ? h : NULL;
 }
 
+static uint64_t take_use(struct core *c, const struct sample_use *use, uint32_t device)
+{
+    struct holding *h = used_by(c, use, device);
+    if (!h)
+        return 0;
+    bool coming = use->model != CORE_SLOT_NONE && c->models[use->model].op.kind == OP_LOAD;
+    bool unmeasured = use->bytes == SAMPLE_UNMEASURED;
+    uint64_t bytes = unmeasured ? minus(h->charged[device], h->measured[device]) : use->bytes;
+    put(c, h, device, h->charged[device], h->settling[device], h->measured[device] + bytes);
+    h->seen_devices |= coming || unmeasured ? 0 : 1U << device;
+    return bytes;
+}
+
 /* Writes down who was measured to use what. Returns the sum. */
 static uint64_t take_uses(struct core *c, const struct event *ev)
 {
@@ -489,17 +533,8 @@ static uint64_t take_uses(struct core *c, const struct event *ev)
         }
         put(c, h, device, h->charged[device], h->settling[device], measured);
     }
-    for (uint32_t i = 0; i < ev->sample.use_count; i++) {
-        const struct sample_use *use = &ev->sample.uses[i];
-        struct holding *h = used_by(c, use, device);
-        if (!h)
-            continue;
-        put(c, h, device, h->charged[device], h->settling[device],
-            h->measured[device] + use->bytes);
-        bool coming = use->model != CORE_SLOT_NONE && c->models[use->model].op.kind == OP_LOAD;
-        h->seen_devices |= coming ? 0 : 1U << device;
-        own += use->bytes;
-    }
+    for (uint32_t i = 0; i < ev->sample.use_count; i++)
+        own += take_use(c, &ev->sample.uses[i], device);
     return own;
 }
 

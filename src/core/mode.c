@@ -12,9 +12,19 @@ void mode_give_up(struct core *c, uint32_t model)
     if (m->wish != WISH_LOADED)
         return;
     m->wish_retry.ns = c->now.ns + RETRY_NS;
+    m->wish_failed = true;
     deadline_replan(c, m->wish_retry);
     c->version++;
     c->more = true; /* the others may be all that is left of the mode */
+}
+
+/* What could not be had has come: the mode may be reached anew. */
+void mode_granted(struct core *c, uint32_t model)
+{
+    struct model *m = &c->models[model];
+    if (m->wish_failed)
+        c->wishes_reached = false;
+    m->wish_failed = false;
 }
 
 void mode_set(struct core *c, const struct core_wish *wishes, uint32_t count)
@@ -23,7 +33,7 @@ void mode_set(struct core *c, const struct core_wish *wishes, uint32_t count)
         c->models[i].wish = WISH_NONE;
         c->models[i].wish_placement = CORE_SLOT_NONE;
         c->models[i].wish_retry.ns = 0;
-        c->models[i].wish_rests = false;
+        c->models[i].wish_rests = c->models[i].wish_failed = false;
     }
     c->wishes = 0;
     for (uint32_t i = 0; i < count; i++) {

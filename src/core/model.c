@@ -129,8 +129,7 @@ static bool wanted(const struct core *c, uint32_t slot)
     return m->waiting_count || m->loads_wanted || mode_wants_load(c, slot);
 }
 
-/* Idle time until it is unloaded; UINT64_MAX: never. */
-static uint64_t ttl_of(const struct model *m)
+uint64_t model_ttl_ns(const struct model *m)
 {
     if (m->kept)
         return m->keep_ns;
@@ -140,7 +139,7 @@ static uint64_t ttl_of(const struct model *m)
 static void refresh_idle(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
-    uint64_t ttl = ttl_of(m), end = m->last_used.ns + ttl;
+    uint64_t ttl = model_ttl_ns(m), end = m->last_used.ns + ttl;
     bool idle = model_serves(c, m) && m->victim_of == CORE_SLOT_NONE && ttl != UINT64_MAX &&
                 !model_busy(m) && !model_pinned(m) && !c->targets[slot].plan.active;
     uint32_t idle_slot = deadline_model(slot, DEADLINE_IDLE);

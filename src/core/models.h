@@ -13,6 +13,8 @@ bool model_resident(const struct model *m);
 bool model_serves(const struct core *c, const struct model *m);
 bool model_busy(const struct model *m); /* with something that keeps it from leaving */
 bool model_pinned(const struct model *m);
+/* Idle time until it is unloaded; UINT64_MAX: never. */
+uint64_t model_ttl_ns(const struct model *m);
 /* Whether the host's memory has room for it. */
 bool model_may_suspend(const struct core *c, const struct model *m);
 void model_refresh(struct core *c, uint32_t slot);
@@ -35,6 +37,8 @@ void op_start_demote(struct core *c, uint32_t slot, uint32_t placement, enum rea
 void op_abort_load(struct core *c, uint32_t slot, enum reason why);
 /* The time of any other op is over, or cut short. */
 void op_kill(struct core *c, uint32_t slot);
+/* It is there, and uses more than was known. */
+void op_learn_peak(struct core *c, uint32_t slot);
 void op_on_loaded(struct core *c, const struct event *ev);
 void op_on_load_failed(struct core *c, const struct event *ev);
 void op_on_unloaded(struct core *c, const struct event *ev);
@@ -68,6 +72,7 @@ uint32_t mode_wants_move(const struct core *c, uint32_t model);
 void mode_advance(struct core *c);
 /* The wish could not be carried out: it is left alone for a while. */
 void mode_give_up(struct core *c, uint32_t model);
+void mode_granted(struct core *c, uint32_t model);
 
 /* reload.c */
 void reload_sweep(struct core *c);

@@ -88,31 +88,32 @@ struct model {
     struct mono state_since, last_used, loaded_at;
     struct op op;
     struct list waiting[CLASS__COUNT], running, doomed;
-    uint32_t waiting_count, quiet_count;
-    uint32_t running_class[CLASS__COUNT];
+    uint32_t waiting_count, quiet_count, running_class[CLASS__COUNT];
+    uint32_t failures;          /* loads, in a row */
     enum class last_class;      /* of the last one served */
     struct link runnable, doom; /* on the core's lists of the same name */
     struct holding hold;
     uint32_t placement; /* CORE_SLOT_NONE: nowhere */
     uint32_t home;      /* the devices that it was loaded on: a suspended one comes back there */
-    uint32_t victim_of; /* target slot; CORE_SLOT_NONE: of none */
+    uint32_t victim_of, victim_placement; /* of: target slot; CORE_SLOT_NONE: of none */
     enum core_action victim_action;
-    uint32_t victim_placement;
     uint64_t gate_seq;  /* who came before it is served before the model yields */
     enum leave leaving; /* admits nothing more; goes as soon as nothing runs */
     enum reason leaving_why;
-    uint32_t move_to; /* LEAVE_MOVE: placement */
-    bool pinned;      /* by command */
-    bool kept;        /* by command: idle for keep_ns instead of its policy's ttl */
-    uint64_t keep_ns; /* UINT64_MAX: for ever */
+    uint32_t move_to;  /* LEAVE_MOVE: placement */
+    bool pinned, kept; /* by command; kept: idle for keep_ns instead of its policy's ttl */
+    uint64_t keep_ns;  /* UINT64_MAX: for ever */
     enum wish wish;
     uint32_t wish_placement;
     bool wish_new;            /* since the mode was set, nothing was loaded on demand */
     bool wish_rests;          /* it left for its ttl: not brought back before somebody uses it */
     struct mono wish_retry;   /* it could not be had: not tried again before then */
+    bool wish_failed;         /* it could not be had, when it was tried last */
     bool cannot_suspend;      /* its engine failed to: unloaded from then on */
+    bool oom_tried;           /* it ran out of memory, and is tried once again, with */
+    uint64_t oom_bytes;       /* so much more on each device; 0: no more than is known */
+    uint64_t residue_bytes;   /* seen to stay on a device while suspended; 0: not known */
     uint64_t suspended_bytes; /* counted against the host's budget */
-    uint32_t failures;
     uint64_t learned_bytes[CORE_PLACEMENTS_MAX], estimated_bytes[CORE_PLACEMENTS_MAX];
     uint64_t load_ns_mean[CORE_PLACEMENTS_MAX], resume_ns_mean, serve_ns_mean;
     struct reuse_model reuse;

@@ -1,6 +1,7 @@
 /* Ops: loads, unloads, moves, suspends, resumes. A model has at most one open; the effect and its
  * completion carry the same id; a deadline escalates, and only the completion ends it. */
 #include "core/core_priv.h"
+#include "core/plan/plan.h"
 
 /* What each kind of op is, from its order to its escalation. */
 static const struct {
@@ -15,6 +16,11 @@ static const struct {
     [OP_SUSPEND] = {EFFECT_SUSPEND, NOTICE_SUSPENDING, MODEL_SUSPENDING, false},
     [OP_RESUME] = {EFFECT_RESUME, NOTICE_RESUMING, MODEL_RESUMING, true},
 };
+
+/* Growth of a footprint while it serves that is worth keeping: a sixteenth. */
+#define LEARN_STEP 16
+/* What ran out of memory needs a quarter more, until it is seen what it needs. */
+#define OOM_STEP 4
 
 static uint64_t sum_charged(const struct holding *h)
 {
@@ -191,10 +197,13 @@ static void average(uint64_t *mean, uint64_t took)
     *mean = *mean ? (*mean * 3 + took) / 4 : took + 1;
 }
 
-/* The model has come in: service begins with those who waited for it. */
+/* The model has come in: service begins with those who waited for it. Plans that did not know it
+ * there count on room beside it, which it has to leave if it gives way. */
 static void open_gate(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
+    if (m->policy.yields && m->hold.devices)
+        transition_outdate_all(c);
     m->gate_seq = c->seq;
     m->last_class = CLASS_BACKGROUND; /* nobody has used it yet */
     m->loaded_at = m->last_used = c->now;
@@ -206,7 +215,62 @@ static void emit_learned(struct core *c, uint32_t slot, uint32_t placement)
     struct effect *e = core_emit(c, EFFECT_LEARNED, slot);
     e->placement = placement;
     e->bytes = m->learned_bytes[placement];
+    e->residue_bytes = m->residue_bytes;
+    e->hash_process = m->policy.hash_process;
     e->duration_ns = m->load_ns_mean[placement];
+}
+
+void op_learn_peak(struct core *c, uint32_t slot)
+{
+    struct model *m = &c->models[slot];
+    if (m->placement >= CORE_PLACEMENTS_MAX)
+        return;
+    uint64_t *learned = &m->learned_bytes[m->placement];
+    if (m->hold.peak_bytes <= *learned + *learned / LEARN_STEP)
+        return;
+    *learned = m->hold.peak_bytes;
+    emit_learned(c, slot, m->placement);
+}
+
+/* The most that could come free for it on a device, were all gone that may. */
+static uint64_t most_there(const struct core *c, const struct model *m, uint32_t placement)
+{
+    uint64_t most = 0;
+    uint32_t by;
+    enum reason why;
+    for (uint32_t d = 0; d < c->device_count; d++) {
+        uint64_t others = victim_fixed_bytes(c, d, &by, &why) + c->devices[d].foreign_bytes;
+        uint64_t free = minus(ledger_capacity(c, d), others);
+        if ((m->policy.placements[placement].device_mask >> d & 1) && free > most)
+            most = free;
+    }
+    return most;
+}
+
+/* It ran out of device memory: it needs more than it was given. False: there is no more. */
+static bool raise_need(struct core *c, uint32_t slot, uint32_t placement)
+{
+    struct model *m = &c->models[slot];
+    struct effect *e = core_notice(c, NOTICE_OOM, slot, REASON_OUT_OF_MEMORY);
+    core_effect_devices(e, m->hold.devices);
+    e->placement = placement;
+    m->oom_bytes = 0;
+    if (placement >= m->policy.placement_count || ledger_need_unknown(c, slot, placement))
+        return false;
+    uint64_t had = ledger_need(c, slot, placement, 0), most = most_there(c, m, placement);
+    m->oom_bytes = minus(had + had / OOM_STEP < most ? had + had / OOM_STEP : most, had);
+    e->bytes = had + m->oom_bytes;
+    return m->oom_bytes != 0;
+}
+
+/* With so much it came in. */
+static void keep_need(struct core *c, uint32_t slot)
+{
+    struct model *m = &c->models[slot];
+    if (m->oom_bytes && m->placement < m->policy.placement_count)
+        m->learned_bytes[m->placement] = ledger_need(c, slot, m->placement, 0);
+    m->oom_bytes = 0;
+    m->oom_tried = false;
 }
 
 /* What it used at most is what it will need next time. */
@@ -242,6 +306,8 @@ void op_on_loaded(struct core *c, const struct event *ev)
         return;
     }
     m->failures = 0;
+    keep_need(c, slot);
+    mode_granted(c, slot);
     m->wish_retry.ns = 0;
     uint32_t placement = op.placement < CORE_PLACEMENTS_MAX ? op.placement : 0;
     average(&m->load_ns_mean[placement], took);
@@ -259,11 +325,21 @@ void op_on_load_failed(struct core *c, const struct event *ev)
     bool called_off = op.escalated && op.why != REASON_LOAD_TIMEOUT;
     enum reason why = op.escalated ? op.why : ev->model.why;
     transition_end(c, slot);
-    model_set_state(c, slot, called_off ? MODEL_UNLOADED : MODEL_ERROR, why);
     if (called_off) {
+        model_set_state(c, slot, MODEL_UNLOADED, why);
         core_notice(c, NOTICE_MODEL_UNLOADED, slot, why);
-    } else {
-        core_notice(c, NOTICE_LOAD_FAILED, slot, why)->duration_ns = c->now.ns - op.started.ns;
+        model_gone(c, slot);
+        model_refresh(c, slot);
+        return;
+    }
+    core_notice(c, NOTICE_LOAD_FAILED, slot, why)->duration_ns = c->now.ns - op.started.ns;
+    bool oom = why == REASON_OUT_OF_MEMORY;
+    bool again = oom && raise_need(c, slot, op.placement) && !m->oom_tried;
+    m->oom_tried = again;
+    if (!again)
+        m->oom_bytes = 0;
+    model_set_state(c, slot, again ? MODEL_UNLOADED : MODEL_ERROR, why);
+    if (!again) {
         model_pause(c, slot);
         if (m->failures > m->policy.load_retries_max) {
             mode_give_up(c, slot);
@@ -344,6 +420,9 @@ static void finish_move(struct core *c, uint32_t slot, const struct op *op,
     learn_footprint(c, slot);
     m->placement = op->placement;
     m->home = op->devices;
+    mode_granted(c, slot);
+    if (m->policy.yields && op->devices)
+        transition_outdate_all(c);
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
         ledger_reduce(c, &m->hold, d, there->bytes[d]);
     if (!there->unsized)
@@ -388,6 +467,17 @@ void op_on_moved(struct core *c, const struct event *ev)
     model_refresh(c, slot);
 }
 
+static void learn_residue(struct core *c, uint32_t slot, uint64_t bytes)
+{
+    struct model *m = &c->models[slot];
+    uint64_t before = m->residue_bytes;
+    if (!bytes)
+        return;
+    m->residue_bytes = bytes >= before ? bytes : (before * 3 + bytes) / 4;
+    if (m->residue_bytes != before && m->placement < CORE_PLACEMENTS_MAX)
+        emit_learned(c, slot, m->placement);
+}
+
 void op_on_suspended(struct core *c, const struct event *ev)
 {
     struct op op;
@@ -412,6 +502,7 @@ void op_on_suspended(struct core *c, const struct event *ev)
     } else {
         uint64_t residue =
             ev->model.residue_bytes ? ev->model.residue_bytes : m->policy.suspended_bytes;
+        learn_residue(c, slot, ev->model.residue_bytes);
         learn_footprint(c, slot);
         model_set_state(c, slot, MODEL_SUSPENDED, op.why);
         for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
@@ -463,7 +554,10 @@ void op_on_exited(struct core *c, const struct event *ev)
         return;
     }
     learn_footprint(c, slot);
-    end_gone(c, slot, REASON_EXITED);
+    bool oom = ev->model.why == REASON_OUT_OF_MEMORY;
+    if (oom)
+        raise_need(c, slot, c->models[slot].placement);
+    end_gone(c, slot, oom ? REASON_OUT_OF_MEMORY : REASON_EXITED);
 }
 
 void op_on_broken(struct core *c, const struct event *ev)
@@ -480,11 +574,15 @@ void op_on_broken(struct core *c, const struct event *ev)
 void op_on_adopted(struct core *c, const struct event *ev)
 {
     uint32_t slot = ev->model.model, placement = ev->model.placement;
-    if (slot >= c->model_count || c->models[slot].state != MODEL_UNLOADED) {
+    bool absent = slot < c->model_count &&
+                  (c->models[slot].state == MODEL_UNLOADED || c->models[slot].state == MODEL_ERROR);
+    if (!absent) {
         c->stale_ids++;
         return;
     }
     struct model *m = &c->models[slot];
+    if (m->state == MODEL_ERROR)
+        model_end_error(c, slot, REASON_ADOPTED); /* it has come in all the same */
     if (c->targets[slot].plan.active)
         transition_end(c, slot); /* there it is */
     must(placement == CORE_SLOT_NONE || placement < m->policy.placement_count);

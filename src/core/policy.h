@@ -20,7 +20,7 @@ struct core_placement {
     uint32_t device_mask;    /* bit i: may be on device i; 0: takes no device memory */
     uint32_t device_count;   /* devices at once; 0 counts as 1 */
     uint64_t bytes;          /* declared, on each of them; 0: not declared */
-    uint64_t free_bytes_min; /* moved here by a wish only where this much is free */
+    uint64_t free_bytes_min; /* moved here only where this much is free */
 };
 
 struct core_model_policy {
@@ -79,7 +79,9 @@ struct core_config {
     enum victim_kind victims;
     struct core_fair_policy fair;
     struct core_matrix_policy matrix;
-    uint64_t suspend_bytes_max;             /* host memory for what is suspended */
+    uint64_t suspend_bytes_max; /* host memory for what is suspended */
+    uint64_t probe_ns;          /* between two looks at a backend that is down; 0: 30 s */
+    uint64_t settle_ns_max;     /* what was given back is free at the latest then; 0: 3 s */
     const struct core_model_policy *models; /* indexed by slot */
     uint32_t model_count;
     const struct core_group_policy *groups;

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#define PROBE_NS (30 * NS_PER_S)
+#define SETTLE_NS_MAX (3 * NS_PER_S)
+
 /* Whether the new policy has the same devices at a placement of the old one. */
 static bool same_place(const struct model *m, uint32_t placement,
                        const struct core_model_policy *policy)
@@ -25,12 +28,30 @@ static bool may_stay(const struct model *m, const struct core_model_policy *poli
             (m->op.kind != OP_MOVE || same_place(m, m->op.placement, policy)));
 }
 
+/* What was learned of one process says nothing of another. */
+static void forget_process(struct model *m)
+{
+    memset(m->load_ns_mean, 0, sizeof(m->load_ns_mean));
+    memset(m->learned_bytes, 0, sizeof(m->learned_bytes));
+    memset(m->estimated_bytes, 0, sizeof(m->estimated_bytes));
+    m->resume_ns_mean = m->residue_bytes = m->oom_bytes = 0;
+    m->failures = 0;
+    m->cannot_suspend = m->oom_tried = false;
+}
+
+static void take_policy(struct model *m, const struct core_model_policy *policy)
+{
+    if (m->policy.hash_process != policy->hash_process)
+        forget_process(m);
+    m->policy = *policy;
+}
+
 /* A model whose command or place changed must go before the new one can come; what waits, stays. */
 static void change_model(struct core *c, uint32_t slot, const struct core_model_policy *policy)
 {
     struct model *m = &c->models[slot];
     if (may_stay(m, policy)) {
-        m->policy = *policy;
+        take_policy(m, policy);
         c->sweep |= c->backend_down[m->policy.backend];
         /* It may be mended: the pause ends with the next tick, which bounds its effects. */
         if (m->state == MODEL_ERROR)
@@ -76,7 +97,7 @@ void reload_take_next(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
     if (m->next) {
-        m->policy = m->next_policy;
+        take_policy(m, &m->next_policy);
         m->next = false;
         c->sweep |= c->backend_down[m->policy.backend]; /* who waits for it has to be told */
     }
@@ -104,13 +125,10 @@ void reload_sweep(struct core *c)
 /* Another model has the slot now. */
 static void forget(struct model *m)
 {
-    memset(m->load_ns_mean, 0, sizeof(m->load_ns_mean));
-    memset(m->learned_bytes, 0, sizeof(m->learned_bytes));
-    memset(m->estimated_bytes, 0, sizeof(m->estimated_bytes));
-    m->resume_ns_mean = m->serve_ns_mean = 0;
-    m->failures = 0;
+    forget_process(m);
+    m->serve_ns_mean = 0;
     m->reuse = (struct reuse_model){0};
-    m->pinned = m->kept = m->cannot_suspend = false;
+    m->pinned = m->kept = false;
     m->wish = WISH_NONE;
     m->wish_placement = CORE_SLOT_NONE;
 }
@@ -192,6 +210,8 @@ void reload_apply(struct core *c, const struct core_config *config)
     c->victim_kind = config->victims;
     c->fair = config->fair;
     c->suspend_bytes_max = config->suspend_bytes_max;
+    c->probe_ns = config->probe_ns ? config->probe_ns : PROBE_NS;
+    c->settle_ns_max = config->settle_ns_max ? config->settle_ns_max : SETTLE_NS_MAX;
     apply_matrix(c, &config->matrix);
     memcpy(c->groups, config->groups, config->group_count * sizeof(*c->groups));
     c->group_count = config->group_count;

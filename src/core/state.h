@@ -70,6 +70,7 @@ struct core {
     enum victim_kind victim_kind;
     struct core_fair_policy fair;
     uint64_t suspend_bytes_max, suspended_bytes;
+    uint64_t probe_ns, settle_ns_max;
     uint64_t gap_ns; /* in which the daemon stood still, in all */
     uint64_t seq, op_id, version, scanned_version, advanced_version, wished_version;
     uint32_t stale_ids, running_count, ops_open;

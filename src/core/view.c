@@ -35,7 +35,14 @@ void core_view_model(const struct core *c, uint32_t model, struct core_model_vie
                                     .wish = m->wish,
                                     .last_used = core_time(c, m->last_used),
                                     .state_since = core_time(c, m->state_since),
-                                    .load_ns_mean = m->load_ns_mean[shown]};
+                                    .load_ns_mean = m->load_ns_mean[shown],
+                                    .resume_ns_mean = m->resume_ns_mean,
+                                    .peak_bytes = m->hold.peak_bytes,
+                                    .residue_bytes = m->residue_bytes,
+                                    .ttl_ns = model_ttl_ns(m),
+                                    .failures = m->failures,
+                                    .wish_failed = m->wish_failed,
+                                    .wish_rests = m->wish_rests};
     if (idle)
         ret->idle_deadline = core_time(c, (struct mono){idle->key.major});
     ret->device = mask_first(ret->devices);

@@ -20,8 +20,14 @@ struct core_model_view {
     bool pinned;
     enum wish wish;
     struct mono last_used, state_since;
-    struct mono idle_deadline; /* 0: none */
-    uint64_t load_ns_mean;     /* 0: never measured */
+    struct mono idle_deadline;             /* 0: none */
+    uint64_t load_ns_mean, resume_ns_mean; /* 0: never measured */
+    uint64_t peak_bytes;    /* most measured on one device since it came in; 0: never measured */
+    uint64_t residue_bytes; /* stay on each device while it is suspended; 0: not known */
+    uint64_t ttl_ns;        /* as it holds now; UINT64_MAX: never unloaded for being idle */
+    uint32_t failures;      /* loads in a row */
+    bool wish_failed;       /* the mode's wish could not be had; it is tried again */
+    bool wish_rests;        /* somebody unloaded or moved it: the wish waits for its next use */
 };
 
 struct core_device_view {

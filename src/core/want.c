@@ -226,10 +226,22 @@ void want_unpark_all(struct core *c)
     }
 }
 
+/* More than is known that it needs, after it ran out of memory, is asked for once: where that
+ * cannot be had, what is known has to do. */
+static bool ask_for_less(struct core *c, uint32_t target)
+{
+    if (want_is_lease(c, target) || !c->models[target].oom_bytes)
+        return false;
+    c->models[target].oom_bytes = 0;
+    c->version++;
+    c->more = true;
+    return true;
+}
+
 void want_block(struct core *c, uint32_t target, enum reason why, uint32_t by)
 {
     struct target *t = &c->targets[target];
-    if (t->blocked)
+    if (t->blocked || ask_for_less(c, target))
         return;
     t->blocked = true;
     t->blocked_since = c->now;
@@ -275,6 +287,8 @@ void want_refuse(struct core *c, uint32_t target, enum reason why)
         return;
     }
     struct model *m = &c->models[target];
+    if (ask_for_less(c, target))
+        return;
     if (m->state == MODEL_SUSPENDED && (why == REASON_NO_ROOM || why == REASON_NO_DEVICE)) {
         model_leave(c, target, LEAVE_UNLOAD, why); /* not there, but perhaps elsewhere, anew */
         return;

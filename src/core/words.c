@@ -85,6 +85,7 @@ static const char *const notice_texts[] = {
     [NOTICE_MODEL_UNLOADING] = "model_unloading",
     [NOTICE_MODEL_UNLOADED] = "model_unloaded",
     [NOTICE_LOAD_FAILED] = "load_failed",
+    [NOTICE_OOM] = "oom",
     [NOTICE_MOVING] = "moving",
     [NOTICE_DEVICE_CHANGED] = "device_changed",
     [NOTICE_SUSPENDING] = "suspending",
@@ -104,6 +105,7 @@ static const char *const notice_texts[] = {
     [NOTICE_LEASE_GRANTED] = "lease_granted",
     [NOTICE_LEASE_REVOKED] = "lease_revoked",
     [NOTICE_LEASE_ENDED] = "lease_ended",
+    [NOTICE_ELSEWHERE] = "running_on_cpu",
     [NOTICE_MODE_REACHED] = "mode_reached",
     [NOTICE_DRAINED] = "drained",
 };

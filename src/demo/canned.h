@@ -1,5 +1,5 @@
-/* canned.h: endpoints other than text generation. Each answers the request that was read; false:
- * the connection must end. */
+/* canned.h: endpoints with JSON other than text generation. Each answers the request that was read;
+ * false: the connection must end. */
 #ifndef DEMO_CANNED_H
 #define DEMO_CANNED_H
 
@@ -10,8 +10,6 @@ bool canned_embeddings(struct engine *e, struct http_conn *c);
 bool canned_rerank(struct engine *e, struct http_conn *c);
 bool canned_tokenize(struct engine *e, struct http_conn *c);
 bool canned_count_tokens(struct engine *e, struct http_conn *c);
-bool canned_transcription(struct engine *e, struct http_conn *c);
-bool canned_speech(struct engine *e, struct http_conn *c);
-bool canned_image(struct engine *e, struct http_conn *c);
+bool canned_moderation(struct engine *e, struct http_conn *c);
 
 #endif

@@ -1,11 +1,11 @@
-/* OpenAI's wording: chat completions, text completions, responses. */
+/* OpenAI's wording: chat completions and text completions. */
 #include <inttypes.h>
 
 #include "generate.h"
 
 static const char *finish_reason(const struct generation *g)
 {
-    return g->cut ? "length" : "stop";
+    return g->cut ? "length" : g->tools.count > 0 ? "tool_calls" : "stop";
 }
 
 static void put_usage(const struct generation *g, struct buf *out)
@@ -36,11 +36,35 @@ static void put_start(const struct generation *g, const char *id, const char *ob
     buf_char(out, ',');
 }
 
-static void chat_whole(const struct generation *g, const char *text, struct buf *out)
+/* A call, up to its arguments. */
+static void put_call(const struct generation *g, uint32_t index, struct buf *out)
+{
+    buf_printf(out, "\"id\":\"call_%" PRIu64 "_%u\",\"type\":\"function\",\"function\":{\"name\":",
+               g->number, index);
+    buf_json_text(out, g->tools.calls[index].name);
+    buf_text(out, ",\"arguments\":");
+}
+
+static void put_calls(const struct generation *g, struct buf *out)
+{
+    buf_text(out, "null,\"tool_calls\":[");
+    for (uint32_t i = 0; i < g->tools.count && g->tools.calls[i].said.len > 0; i++) {
+        buf_text(out, i ? ",{" : "{");
+        put_call(g, i, out);
+        buf_json_text(out, g->tools.calls[i].said.data);
+        buf_text(out, "}}");
+    }
+    buf_char(out, ']');
+}
+
+static void chat_whole(struct generation *g, const char *text, struct buf *out)
 {
     put_start(g, "chatcmpl", "chat.completion", out);
     buf_text(out, "\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-    buf_json_text(out, text);
+    if (g->tools.count > 0)
+        put_calls(g, out);
+    else
+        buf_json_text(out, text);
     buf_printf(out, "},\"finish_reason\":\"%s\"}],", finish_reason(g));
     put_usage(g, out);
     put_timings(g, out);
@@ -57,17 +81,46 @@ static void chat_chunk(const struct generation *g, const char *role, const char 
     buf_text(out, "},\"finish_reason\":null}]}\n\n");
 }
 
-static void chat_begin(const struct generation *g, struct buf *out)
+static void begin_call_delta(const struct generation *g, uint32_t index, struct buf *out)
+{
+    buf_text(out, "data: ");
+    put_start(g, "chatcmpl", "chat.completion.chunk", out);
+    buf_printf(out, "\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":%u,", index);
+}
+
+static void chat_call_begin(struct generation *g, uint32_t index, struct buf *out)
+{
+    begin_call_delta(g, index, out);
+    put_call(g, index, out);
+    buf_text(out, "\"\"}}]},\"finish_reason\":null}]}\n\n");
+}
+
+static void chat_call_token(struct generation *g, uint32_t index, const char *text, struct buf *out)
+{
+    begin_call_delta(g, index, out);
+    buf_text(out, "\"function\":{\"arguments\":");
+    buf_json_text(out, text);
+    buf_text(out, "}}]},\"finish_reason\":null}]}\n\n");
+}
+
+static void chat_call_end(struct generation *g, uint32_t index, struct buf *out)
+{
+    (void)g;
+    (void)index;
+    (void)out;
+}
+
+static void chat_begin(struct generation *g, struct buf *out)
 {
     chat_chunk(g, "\"role\":\"assistant\",", "", out);
 }
 
-static void chat_token(const struct generation *g, const char *text, struct buf *out)
+static void chat_token(struct generation *g, const char *text, struct buf *out)
 {
     chat_chunk(g, "", text, out);
 }
 
-static void chat_end(const struct generation *g, const char *text, struct buf *out)
+static void chat_end(struct generation *g, const char *text, struct buf *out)
 {
     (void)text;
     buf_text(out, "data: ");
@@ -86,9 +139,17 @@ static void chat_end(const struct generation *g, const char *text, struct buf *o
     buf_text(out, "data: [DONE]\n\n");
 }
 
-const struct dialect dialect_chat = {chat_whole, chat_begin, chat_token, chat_end};
+const struct dialect dialect_chat = {
+    .whole = chat_whole,
+    .begin = chat_begin,
+    .token = chat_token,
+    .end = chat_end,
+    .call_begin = chat_call_begin,
+    .call_token = chat_call_token,
+    .call_end = chat_call_end,
+};
 
-static void text_whole(const struct generation *g, const char *text, struct buf *out)
+static void text_whole(struct generation *g, const char *text, struct buf *out)
 {
     put_start(g, "cmpl", "text_completion", out);
     buf_text(out, "\"choices\":[{\"index\":0,\"logprobs\":null,\"text\":");
@@ -99,13 +160,13 @@ static void text_whole(const struct generation *g, const char *text, struct buf 
     buf_char(out, '}');
 }
 
-static void text_begin(const struct generation *g, struct buf *out)
+static void text_begin(struct generation *g, struct buf *out)
 {
     (void)g;
     (void)out;
 }
 
-static void text_token(const struct generation *g, const char *text, struct buf *out)
+static void text_token(struct generation *g, const char *text, struct buf *out)
 {
     buf_text(out, "data: ");
     put_start(g, "cmpl", "text_completion", out);
@@ -114,7 +175,7 @@ static void text_token(const struct generation *g, const char *text, struct buf 
     buf_text(out, "}]}\n\n");
 }
 
-static void text_end(const struct generation *g, const char *text, struct buf *out)
+static void text_end(struct generation *g, const char *text, struct buf *out)
 {
     (void)text;
     buf_text(out, "data: ");
@@ -130,60 +191,5 @@ static void text_end(const struct generation *g, const char *text, struct buf *o
     buf_text(out, "}\n\ndata: [DONE]\n\n");
 }
 
-const struct dialect dialect_text = {text_whole, text_begin, text_token, text_end};
-
-static void put_response(const struct generation *g, const char *status, const char *text,
-                         struct buf *out)
-{
-    buf_printf(out,
-               "{\"id\":\"resp_%" PRIu64 "\",\"object\":\"response\",\"created_at\":%" PRId64
-               ",\"status\":\"%s\",\"model\":",
-               g->number, g->created_s, status);
-    buf_json_text(out, g->model);
-    buf_text(out, ",\"output\":[");
-    if (text) {
-        buf_printf(out,
-                   "{\"type\":\"message\",\"id\":\"msg_%" PRIu64
-                   "\",\"status\":\"completed\",\"role\":\"assistant\",\"content\":"
-                   "[{\"type\":\"output_text\",\"annotations\":[],\"text\":",
-                   g->number);
-        buf_json_text(out, text);
-        buf_text(out, "}]}");
-    }
-    buf_printf(out, "],\"usage\":{\"input_tokens\":%u,\"output_tokens\":%u,\"total_tokens\":%u}}",
-               g->prompt_tokens, text ? g->token_count : 0,
-               g->prompt_tokens + (text ? g->token_count : 0));
-}
-
-static void responses_whole(const struct generation *g, const char *text, struct buf *out)
-{
-    put_response(g, g->cut ? "incomplete" : "completed", text, out);
-}
-
-static void responses_begin(const struct generation *g, struct buf *out)
-{
-    buf_text(out, "event: response.created\ndata: {\"type\":\"response.created\",\"response\":");
-    put_response(g, "in_progress", NULL, out);
-    buf_text(out, "}\n\n");
-}
-
-static void responses_token(const struct generation *g, const char *text, struct buf *out)
-{
-    buf_printf(out,
-               "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\","
-               "\"item_id\":\"msg_%" PRIu64 "\",\"output_index\":0,\"content_index\":0,\"delta\":",
-               g->number);
-    buf_json_text(out, text);
-    buf_text(out, "}\n\n");
-}
-
-static void responses_end(const struct generation *g, const char *text, struct buf *out)
-{
-    const char *type = g->cut ? "response.incomplete" : "response.completed";
-    buf_printf(out, "event: %s\ndata: {\"type\":\"%s\",\"response\":", type, type);
-    responses_whole(g, text, out);
-    buf_text(out, "}\n\n");
-}
-
-const struct dialect dialect_responses = {responses_whole, responses_begin, responses_token,
-                                          responses_end};
+const struct dialect dialect_text = {
+    .whole = text_whole, .begin = text_begin, .token = text_token, .end = text_end};

@@ -13,7 +13,7 @@
 
 void generate_gather_text(const json_t *value, struct buf *out)
 {
-    static const char *const keys[] = {"content", "text", "parts"};
+    static const char *const keys[] = {"content", "text", "parts", "output"};
     size_t i;
     const json_t *item;
     if (json_is_string(value)) {
@@ -52,13 +52,19 @@ static const json_t *find_conversation(const json_t *request)
     return NULL;
 }
 
-/* The last user message where there are roles, else everything. */
+static bool has_text(const json_t *item, const char *key, const char *wanted)
+{
+    const char *text = json_string_value(json_object_get(item, key));
+    return text && strcmp(text, wanted) == 0;
+}
+
+/* The last message of the user, or of a tool, where there are roles, else everything. */
 static const json_t *find_last_message(const json_t *conversation)
 {
     for (size_t i = json_array_size(conversation); i > 0; i--) {
         const json_t *item = json_array_get(conversation, i - 1);
-        const char *role = json_string_value(json_object_get(item, "role"));
-        if (role && strcmp(role, "user") == 0)
+        if (has_text(item, "role", "user") || has_text(item, "role", "tool") ||
+            has_text(item, "type", "function_call_output"))
             return item;
     }
     return conversation;
@@ -104,7 +110,11 @@ static void plan_tokens(struct generation *g)
 {
     uint64_t wanted = g->engine->flags->tokens;
     uint32_t limit = read_limit(g->request);
-    if (wanted == 0)
+    if (g->dialect->call_begin)
+        tools_plan(g->request, g->words, g->word_count, &g->tools);
+    if (g->tools.count > 0)
+        wanted = tools_count_tokens(&g->tools);
+    else if (wanted == 0)
         wanted = OPENING_TOKENS + (uint64_t)g->word_count;
     if (wanted > TOKENS_MAX)
         wanted = TOKENS_MAX;
@@ -147,12 +157,42 @@ static void crash_after_token(const struct generation *g, uint32_t i)
         engine_crash("crashed in the middle of an answer, as told");
 }
 
-static bool answer_whole(const struct generation *g, struct buf *text, struct buf *out)
+/* Adds token i to the answer's text, or to its tool calls, and to out where that is a stream. */
+static void say_token(struct generation *g, uint32_t i, struct buf *text, struct buf *out)
+{
+    size_t from = text->len;
+    put_token(g, i, text);
+    if (out)
+        g->dialect->token(g, text->data + from, out);
+}
+
+static void say_call_token(struct generation *g, uint32_t i, struct buf *out)
+{
+    uint32_t index = g->tools.now;
+    if (out && g->tools.calls[index].said.len == 0)
+        g->dialect->call_begin(g, index, out);
+    char *token = tools_say_token(&g->tools);
+    if (out)
+        g->dialect->call_token(g, index, token, out);
+    if (out && (g->tools.now > index || i + 1 == g->token_count))
+        g->dialect->call_end(g, index, out);
+    free(token);
+}
+
+static void say(struct generation *g, uint32_t i, struct buf *text, struct buf *out)
+{
+    if (g->tools.count > 0)
+        say_call_token(g, i, out);
+    else
+        say_token(g, i, text, out);
+}
+
+static bool answer_whole(struct generation *g, struct buf *text, struct buf *out)
 {
     for (uint32_t i = 0; i < g->token_count; i++) {
         if (!wait_for_token(g, i))
             return false;
-        put_token(g, i, text);
+        say(g, i, text, NULL);
         crash_after_token(g, i);
     }
     g->dialect->whole(g, text->data ? text->data : "", out);
@@ -172,9 +212,8 @@ static void put_padding(const struct generation *g, struct buf *out)
     buf_text(out, "\n\n");
 }
 
-static bool answer_stream(const struct generation *g, struct buf *text, struct buf *out)
+static bool answer_stream(struct generation *g, struct buf *text, struct buf *out)
 {
-    struct buf token = {0};
     bool ok = true;
     http_stream_begin(g->conn, "text/event-stream");
     g->dialect->begin(g, out);
@@ -182,19 +221,14 @@ static bool answer_stream(const struct generation *g, struct buf *text, struct b
     ok = http_stream_part(g->conn, out->data, out->len) || cancel(g, 0);
     for (uint32_t i = 0; ok && i < g->token_count; i++) {
         ok = wait_for_token(g, i);
-        buf_clear(&token);
         buf_clear(out);
-        put_token(g, i, &token);
-        buf_append(text, token.data, token.len);
-        g->dialect->token(g, token.data, out);
+        say(g, i, text, out);
         ok = ok && (http_stream_part(g->conn, out->data, out->len) || cancel(g, i));
         crash_after_token(g, i);
     }
     buf_clear(out);
     g->dialect->end(g, text->data ? text->data : "", out);
-    ok = ok && http_stream_part(g->conn, out->data, out->len) && http_stream_end(g->conn);
-    buf_fini(&token);
-    return ok;
+    return ok && http_stream_part(g->conn, out->data, out->len) && http_stream_end(g->conn);
 }
 
 static void init_generation(struct generation *g)
@@ -214,6 +248,7 @@ static void fini_generation(struct generation *g)
 {
     buf_fini(&g->prompt);
     free(g->words);
+    tools_fini(&g->tools);
     json_decref(g->request);
 }
 

@@ -1,7 +1,8 @@
 /* generate.h: answers made from a prompt, in the dialect of the endpoint that was asked.
  *
- * The text is a function of the model's name and the last user message: "demo-model NAME says:"
- * and the message's words, one token each. */
+ * The text is a function of the model's name and the last message of the user or of a tool:
+ * "demo-model NAME says:" and the message's words, one token each. Where tools.h says so, tools are
+ * called instead. */
 #ifndef DEMO_GENERATE_H
 #define DEMO_GENERATE_H
 
@@ -12,6 +13,7 @@
 #include "base/buf.h"
 #include "engine.h"
 #include "http.h"
+#include "tools.h"
 
 struct generation {
     struct engine *engine;
@@ -22,21 +24,28 @@ struct generation {
     struct buf prompt;  /* text that the answer repeats, cut into words by NUL bytes */
     const char **words; /* owned; point into prompt */
     uint32_t word_count;
+    struct tool_calls tools;
     uint32_t prompt_tokens; /* words of the whole conversation */
     uint32_t token_count;   /* of the answer */
     bool cut;               /* by the client's limit */
+    uint32_t events;        /* of a stream, so far, where its dialect counts them */
     bool stream, include_usage;
     uint64_t number;   /* of the request, for ids */
     int64_t created_s; /* Unix time */
     struct mono started;
 };
 
-/* How an endpoint words an answer; each function appends to out. Streams are server-sent events. */
+/* How an endpoint words an answer; each function appends to out. Streams are server-sent events. An
+ * answer that calls tools has no text. */
 struct dialect {
-    void (*whole)(const struct generation *g, const char *text, struct buf *out);
-    void (*begin)(const struct generation *g, struct buf *out);
-    void (*token)(const struct generation *g, const char *text, struct buf *out);
-    void (*end)(const struct generation *g, const char *text, struct buf *out);
+    void (*whole)(struct generation *g, const char *text, struct buf *out);
+    void (*begin)(struct generation *g, struct buf *out);
+    void (*token)(struct generation *g, const char *text, struct buf *out);
+    void (*end)(struct generation *g, const char *text, struct buf *out);
+    /* The call of that index; NULL where the dialect knows no tools. */
+    void (*call_begin)(struct generation *g, uint32_t index, struct buf *out);
+    void (*call_token)(struct generation *g, uint32_t index, const char *text, struct buf *out);
+    void (*call_end)(struct generation *g, uint32_t index, struct buf *out);
 };
 
 extern const struct dialect dialect_chat, dialect_text, dialect_responses;

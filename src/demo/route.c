@@ -8,6 +8,8 @@
 #include "base/pure/units.h"
 #include "canned.h"
 #include "generate.h"
+#include "media.h"
+#include "reply.h"
 #include "websocket.h"
 
 #define BODY_KEPT_MAX (64 * MIB)
@@ -32,20 +34,13 @@ static bool answer_health(struct engine *e, struct http_conn *c)
     return http_send_json(c, 503, "{\"status\":\"loading\"}");
 }
 
-static bool send_buf(struct http_conn *c, int status, struct buf *body)
-{
-    bool ok = http_send_whole(c, status, "application/json", body);
-    buf_fini(body);
-    return ok;
-}
-
 static bool answer_models(struct engine *e, struct http_conn *c)
 {
     struct buf out = {0};
     buf_text(&out, "{\"object\":\"list\",\"data\":[{\"id\":");
     buf_json_text(&out, e->flags->name);
     buf_text(&out, ",\"object\":\"model\",\"created\":0,\"owned_by\":\"wharf-demo-model\"}]}");
-    return send_buf(c, 200, &out);
+    return reply_json(c, &out);
 }
 
 static bool answer_props(struct engine *e, struct http_conn *c)
@@ -55,7 +50,7 @@ static bool answer_props(struct engine *e, struct http_conn *c)
                    "\"build_info\":\"wharf-demo-model\",\"model_path\":");
     buf_json_text(&out, e->flags->name);
     buf_char(&out, '}');
-    return send_buf(c, 200, &out);
+    return reply_json(c, &out);
 }
 
 static bool answer_slots(struct engine *e, struct http_conn *c)
@@ -64,7 +59,7 @@ static bool answer_slots(struct engine *e, struct http_conn *c)
     uint32_t busy = engine_in_flight(e);
     buf_printf(&out, "[{\"id\":0,\"n_ctx\":4096,\"is_processing\":%s,\"in_flight\":%u}]",
                busy ? "true" : "false", busy);
-    return send_buf(c, 200, &out);
+    return reply_json(c, &out);
 }
 
 static void put_echo_headers(const struct http_request *r, struct buf *out)
@@ -113,7 +108,10 @@ static bool answer_echo(struct engine *e, struct http_conn *c)
     }
     buf_char(&out, '}');
     uint64_t status = http_query_number(r, "status", 200);
-    return send_buf(c, status >= 200 && status <= 599 ? (int)status : 200, &out);
+    bool ok = http_send_whole(c, status >= 200 && status <= 599 ? (int)status : 200,
+                              "application/json", &out);
+    buf_fini(&out);
+    return ok;
 }
 
 /* Sends the pattern in blocks, each through `part`. */
@@ -167,9 +165,13 @@ static const struct route routes[] = {
     {"POST", "/v1/rerank", canned_rerank, NULL},
     {"POST", "/rerank", canned_rerank, NULL},
     {"POST", "/tokenize", canned_tokenize, NULL},
-    {"POST", "/v1/audio/transcriptions", canned_transcription, NULL},
-    {"POST", "/v1/audio/speech", canned_speech, NULL},
-    {"POST", "/v1/images/generations", canned_image, NULL},
+    {"POST", "/v1/moderations", canned_moderation, NULL},
+    {"POST", "/v1/audio/transcriptions", media_transcription, NULL},
+    {"POST", "/v1/audio/translations", media_transcription, NULL},
+    {"POST", "/v1/audio/speech", media_speech, NULL},
+    {"POST", "/v1/images/generations", media_image, NULL},
+    {"POST", "/v1/images/edits", media_image_edit, NULL},
+    {"POST", "/v1/images/variations", media_image_edit, NULL},
 };
 static const struct route echo = {NULL, NULL, answer_echo, NULL};
 

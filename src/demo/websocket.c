@@ -6,7 +6,6 @@
 #include "sha1.h"
 
 #define KEY_BYTES_MAX 128
-#define ACCEPT_TEXT_MAX 32
 /* RFC 6455, section 1.3. */
 #define HANDSHAKE_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 /* What is forwarded at once of a payload. */
@@ -20,35 +19,20 @@ struct frame {
     uint8_t mask[4];
 };
 
-static void put_base64(const uint8_t *data, size_t n, char *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t group = (uint32_t)data[i] << 16;
-        if (i + 1 < n)
-            group |= (uint32_t)data[i + 1] << 8;
-        if (i + 2 < n)
-            group |= data[i + 2];
-        *out++ = digits[group >> 18];
-        *out++ = digits[group >> 12 & 63];
-        *out++ = i + 1 < n ? digits[group >> 6 & 63] : '=';
-        *out++ = i + 2 < n ? digits[group & 63] : '=';
-    }
-    *out = '\0';
-}
-
 static bool send_handshake(struct http_conn *c, const char *key)
 {
-    char text[KEY_BYTES_MAX + sizeof(HANDSHAKE_GUID)], accept[ACCEPT_TEXT_MAX], head[256];
+    char text[KEY_BYTES_MAX + sizeof(HANDSHAKE_GUID)];
+    struct buf head = {0};
     uint8_t digest[SHA1_BYTES];
     int n = snprintf(text, sizeof(text), "%.*s" HANDSHAKE_GUID, KEY_BYTES_MAX, key);
     sha1(text, (size_t)n, digest);
-    put_base64(digest, sizeof(digest), accept);
-    n = snprintf(head, sizeof(head),
-                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
-                 "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n",
-                 accept);
-    return http_send_raw(c, head, (size_t)n);
+    buf_text(&head, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
+                    "Connection: Upgrade\r\nSec-WebSocket-Accept: ");
+    buf_base64(&head, digest, sizeof(digest));
+    buf_text(&head, "\r\n\r\n");
+    bool ok = http_send_raw(c, head.data, head.len);
+    buf_fini(&head);
+    return ok;
 }
 
 static bool receive_at_least(struct http_conn *c, size_t n)

@@ -137,6 +137,23 @@ int sim_read(const char *folder, struct sim_reading *ret, struct err *err)
     return 0;
 }
 
+int sim_read_device(const char *folder, uint64_t total_bytes, struct gpu_device *ret,
+                    struct err *err)
+{
+    struct sim_reading r;
+    if (sim_read(folder, &r, err) < 0)
+        return -1;
+    *ret = (struct gpu_device){.source = GPU_SIMULATED,
+                               .known = GPU_TOTAL | GPU_USED | GPU_USES,
+                               .driver = "sim",
+                               .total_bytes = total_bytes,
+                               .used_bytes = r.used_bytes};
+    ret->free_bytes = total_bytes > r.used_bytes ? total_bytes - r.used_bytes : 0;
+    for (uint32_t i = 0; i < r.claim_count; i++)
+        (void)gpu_add_use(ret, r.claims[i].pid, r.claims[i].bytes);
+    return 0;
+}
+
 static int make_folders(const char *folder, struct err *err)
 {
     auto_free char *path = alloc_text(folder);

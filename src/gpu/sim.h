@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 #include "base/pure/check.h"
+#include "gpu/gpu.h"
 
 #define SIM_CLAIMS_MAX 256
 
@@ -33,5 +34,8 @@ struct sim_reading {
 int sim_create(const char *folder, uint64_t capacity_bytes, struct err *err) warn_unused;
 /* Blocking file reads; call off the loop. */
 int sim_read(const char *folder, struct sim_reading *ret, struct err *err) warn_unused;
+/* The same as a reading of a device with that memory. */
+int sim_read_device(const char *folder, uint64_t total_bytes, struct gpu_device *ret,
+                    struct err *err) warn_unused;
 
 #endif

@@ -77,7 +77,8 @@ static void emit_name(struct json_scan *s, const char *text, size_t n)
     for (uint64_t left = s->candidates; left;) {
         struct json_want *w = pop_want(s, &left);
         const struct json_step *step = &w->path[s->depth - 1];
-        if (n > step->name_len - s->name_at || memcmp(step->name + s->name_at, text, n) != 0)
+        const char *rest = step->name + s->name_at; /* most names differ in their first byte */
+        if (n > step->name_len - s->name_at || *rest != *text || memcmp(rest, text, n) != 0)
             s->candidates &= ~bit_of(s, w);
     }
     s->name_at += (uint32_t)n; /* while there is a candidate, at most as long as it */

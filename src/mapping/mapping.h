@@ -15,11 +15,30 @@ struct mapping {
     struct core_device_policy devices[CORE_DEVICES_MAX];
 };
 
+/* A device of the core, by its number there. Texts are borrowed, and "" where there is none. */
+struct mapping_device {
+    const char *name, *uuid;
+    bool present; /* false: listed, but not found so far */
+    uint64_t reserve_bytes;
+    uint32_t limit_permille;
+    uint64_t sample_ns;
+};
+
+struct mapping_devices {
+    struct mapping_device items[CORE_DEVICES_MAX];
+    uint32_t count;
+};
+
+/* Those of the configuration. This alone decides which there are: when it would say something else,
+ * the core has to be given the configuration and the mode's wishes anew. */
+void mapping_find_devices(const struct config *c, struct mapping_devices *ret);
+
 /* slots: the slot of each of c's models, all below slot_count; NULL: its index. fits: plan by
  * bytes, whatever the configuration says; else by what it says, and by group where that is fit.
  * ret borrows from c. */
-void mapping_init(struct mapping *ret, const struct config *c, const uint32_t *slots,
-                  uint32_t slot_count, bool fits);
+void mapping_init(struct mapping *ret, const struct config *c,
+                  const struct mapping_devices *devices, const uint32_t *slots, uint32_t slot_count,
+                  bool fits);
 void mapping_fini(struct mapping *m);
 
 /* A mode's wishes, for EVENT_MODE; slots as above. The caller frees them; their number is the
@@ -27,9 +46,14 @@ void mapping_fini(struct mapping *m);
 struct core_wish *mapping_wishes(const struct config *c, const struct config_mode *mode,
                                  const uint32_t *slots);
 
-/* What a model's placement is called; model: its index in c. NULL: it has no such one. */
+/* What a core placement of the model (by its index in c) is called: "cpu", "cuda", the name of a
+ * GPU; "gpu" for a model that has no devices of its own. Borrowed; NULL: there is none. */
 const char *mapping_placement_name(const struct config *c, uint32_t model, uint32_t placement);
-/* The placement of that name; CORE_SLOT_NONE when there is none. */
+/* The core placement that a device's name, or a GPU's name, number or UUID, stands for;
+ * CORE_SLOT_NONE: there is none. */
 uint32_t mapping_placement_find(const struct config *c, uint32_t model, const char *device);
+/* Bit i for each of the model's placements in c that the core was not told of, since no device for
+ * it is present. */
+uint32_t mapping_dropped(const struct config *c, uint32_t model);
 
 #endif

@@ -31,14 +31,30 @@ static int start_parts(struct server *s, struct err *err)
     return 0;
 }
 
+static void give_up(struct server *s)
+{
+    struct boot *b = &s->boot;
+    uint64_t now = uv_hrtime();
+    for (uint32_t i = b->hold_count; i-- > 0;) {
+        if (b->holds[i].until_ns > now)
+            continue;
+        log_warn(NULL, "not waited for any longer at the start: %s", b->holds[i].who);
+        b->holds[i] = b->holds[--b->hold_count];
+    }
+}
+
+static void arm(struct server *s);
+
 static void on_timer(uv_timer_t *timer)
 {
     struct server *s = container_of(timer, struct server, boot.timer);
     struct boot *b = &s->boot;
     struct err err = {0};
-    for (uint32_t i = 0; i < b->hold_count; i++)
-        log_warn(NULL, "not waited for any longer at the start: %s", b->holds[i]);
-    b->hold_count = 0;
+    give_up(s);
+    if (b->hold_count) {
+        arm(s);
+        return;
+    }
     b->waits = false;
     if (b->over || start_parts(s, &err) == 0)
         return;
@@ -48,21 +64,36 @@ static void on_timer(uv_timer_t *timer)
     b->on_failed(s);
 }
 
+/* For the first that is not to be waited for any longer; at once, when nobody is. */
+static void arm(struct server *s)
+{
+    struct boot *b = &s->boot;
+    uint64_t now = uv_hrtime(), wait = b->hold_count ? UINT64_MAX : 0;
+    for (uint32_t i = 0; i < b->hold_count; i++) {
+        uint64_t until = b->holds[i].until_ns, left = until > now ? until - now : 0;
+        wait = left < wait ? left : wait;
+    }
+    uv_update_time(s->loop);
+    uv_timer_start(&b->timer, on_timer, (wait + NS_PER_MS - 1) / NS_PER_MS, 0);
+}
+
 static uint32_t find(const struct boot *b, const char *who)
 {
     uint32_t i = 0;
-    while (i < b->hold_count && strcmp(b->holds[i], who) != 0)
+    while (i < b->hold_count && strcmp(b->holds[i].who, who) != 0)
         i++;
     return i;
 }
 
-void boot_hold(struct server *s, const char *who)
+void boot_hold(struct server *s, const char *who, uint64_t ns_max)
 {
     struct boot *b = &s->boot;
     if (b->over)
         return;
     must(b->hold_count < BOOT_HOLDS_MAX && find(b, who) == b->hold_count);
-    b->holds[b->hold_count++] = who;
+    b->holds[b->hold_count++] = (struct boot_holder){who, uv_hrtime() + ns_max};
+    if (b->waits)
+        arm(s);
 }
 
 void boot_release(struct server *s, const char *who)
@@ -72,8 +103,8 @@ void boot_release(struct server *s, const char *who)
     if (i == b->hold_count)
         return; /* it was not waited for any longer */
     b->holds[i] = b->holds[--b->hold_count];
-    if (b->hold_count == 0 && b->waits)
-        uv_timer_start(&b->timer, on_timer, 0, 0);
+    if (b->waits)
+        arm(s);
 }
 
 int boot_start(struct server *s, const struct part *parts, uint32_t count,
@@ -87,10 +118,8 @@ int boot_start(struct server *s, const struct part *parts, uint32_t count,
         b->over = true;
         return -1;
     }
-    if (b->waits) {
-        uv_update_time(s->loop);
-        uv_timer_start(&b->timer, on_timer, BOOT_NS_MAX / NS_PER_MS, 0);
-    }
+    if (b->waits)
+        arm(s);
     return 0;
 }
 

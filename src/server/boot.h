@@ -2,7 +2,7 @@
  * first decisions depend on is known: which GPUs there are, what is loaded already.
  *
  * Whoever has to find that out holds the boot from his own open or start, and releases it. Nobody
- * is waited for longer than BOOT_NS_MAX: the daemon then begins with what is known. */
+ * is waited for longer than he said: the daemon then begins with what is known. */
 #ifndef SERVER_BOOT_H
 #define SERVER_BOOT_H
 
@@ -13,16 +13,20 @@
 #include "base/err.h"
 #include "base/pure/check.h"
 
-#define BOOT_NS_MAX (2 * NS_PER_S)
 #define BOOT_HOLDS_MAX 8
 
 struct part;
 struct server;
 
+struct boot_holder {
+    const char *who; /* a static text */
+    uint64_t until_ns;
+};
+
 struct boot {
     const struct part *parts;
-    uint32_t count, next;              /* next: to be started */
-    const char *holds[BOOT_HOLDS_MAX]; /* borrowed texts */
+    uint32_t count, next; /* next: to be started */
+    struct boot_holder holds[BOOT_HOLDS_MAX];
     uint32_t hold_count;
     bool waits; /* before the gate */
     bool over;  /* behind it, or not to be started any more */
@@ -31,8 +35,9 @@ struct boot {
 };
 
 void boot_init(struct server *s);
-/* who: a static text, held by one at a time. Nothing happens once the boot is over. */
-void boot_hold(struct server *s, const char *who);
+/* who: a static text, held by one at a time; for ns_max from now at most. Nothing happens once the
+ * boot is over. */
+void boot_hold(struct server *s, const char *who, uint64_t ns_max);
 /* Starts what is behind the gate when this was the last, in the loop's next turn. */
 void boot_release(struct server *s, const char *who);
 /* Starts the parts up to the gate, and those behind it when nobody holds the boot. -1: one of them

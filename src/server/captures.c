@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "base/pure/check.h"
 
-static const struct {
+static const struct mask {
     const char *path;
     bool no_request, no_answer;
 } masks[] = {
@@ -19,20 +19,25 @@ static const struct {
     {.path = "/sdapi/v1/img2img", .no_request = true, .no_answer = true},
 };
 
-bool captures_request_body(const char *path)
+/* NULL: everything is captured. */
+static const struct mask *find_mask(const char *path, size_t n)
 {
     for (size_t i = 0; i < countof(masks); i++)
-        if (strcmp(masks[i].path, path) == 0)
-            return !masks[i].no_request;
-    return true;
+        if (strlen(masks[i].path) == n && memcmp(masks[i].path, path, n) == 0)
+            return &masks[i];
+    return NULL;
 }
 
-bool captures_answer_body(const char *path)
+bool captures_request_body(const char *path, size_t n)
 {
-    for (size_t i = 0; i < countof(masks); i++)
-        if (strcmp(masks[i].path, path) == 0)
-            return !masks[i].no_answer;
-    return true;
+    const struct mask *m = find_mask(path, n);
+    return !m || !m->no_request;
+}
+
+bool captures_answer_body(const char *path, size_t n)
+{
+    const struct mask *m = find_mask(path, n);
+    return !m || !m->no_answer;
 }
 
 void captures_init(struct captures *c, uint64_t bytes_max)
@@ -45,9 +50,8 @@ void captures_drop(struct captures *c, struct capture *one)
     if (!one)
         return;
     c->bytes -= one->bytes;
-    free(one->path);
-    free(one->request_fields);
-    free(one->answer_fields);
+    free(one->request_head);
+    free(one->answer_head);
     buf_fini(&one->request);
     buf_fini(&one->answer);
     free(one);
@@ -80,12 +84,12 @@ static void charge(struct captures *c, struct capture *one, uint64_t bytes)
     c->bytes += bytes;
 }
 
-struct capture *captures_begin(struct captures *c, size_t text_bytes)
+struct capture *captures_begin(struct captures *c, size_t head_bytes)
 {
     if (c->bytes_max == 0)
         return NULL;
     struct capture *one = alloc_zeroed(1, sizeof(*one));
-    charge(c, one, sizeof(*one) + text_bytes);
+    charge(c, one, sizeof(*one) + head_bytes);
     if (make_room(c))
         return one;
     captures_drop(c, one);

@@ -23,15 +23,32 @@ void changes_tell(struct server *s, const char *type, const char *json)
 
 static void on_timer(uv_timer_t *timer)
 {
-    changes_tell(timer->data, CHANGE_MODELS, "");
+    struct changes *c = &((struct server *)timer->data)->changes;
+    if (c->models)
+        feed_put(&c->feed, CHANGE_MODELS, "", 0);
+    c->models = false;
+    feed_tell(&c->feed);
+}
+
+/* False: nobody wants to know. */
+static bool tell_soon(struct changes *c)
+{
+    if (c->feed.followers.count == 0 || uv_is_closing((uv_handle_t *)&c->timer))
+        return false;
+    if (!uv_is_active((uv_handle_t *)&c->timer))
+        uv_timer_start(&c->timer, on_timer, TOGETHER_MS, 0);
+    return true;
+}
+
+void changes_tell_soon(struct server *s, const char *type, const char *json)
+{
+    if (tell_soon(&s->changes))
+        feed_put(&s->changes.feed, type, json, strlen(json));
 }
 
 void changes_models(struct server *s)
 {
-    uv_timer_t *timer = &s->changes.timer;
-    if (s->changes.feed.followers.count && !uv_is_active((uv_handle_t *)timer) &&
-        !uv_is_closing((uv_handle_t *)timer))
-        uv_timer_start(timer, on_timer, TOGETHER_MS, 0);
+    s->changes.models = tell_soon(&s->changes);
 }
 
 void changes_close(struct server *s)

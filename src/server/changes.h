@@ -17,7 +17,8 @@ struct server;
 
 struct changes {
     struct feed feed;
-    uv_timer_t timer; /* runs while a change of models is still to be told */
+    uv_timer_t timer; /* runs while something is still to be told */
+    bool models;      /* a change of models is among that */
 };
 
 void changes_init(struct server *s);
@@ -25,6 +26,9 @@ void changes_init(struct server *s);
 void changes_models(struct server *s);
 /* Something else happened; type: static text. */
 void changes_tell(struct server *s, const char *type, const char *json);
+/* The same from within a request's way through the proxy, where nobody else's connection may be
+ * written to: followers learn of it within 10 ms. */
+void changes_tell_soon(struct server *s, const char *type, const char *json);
 void changes_close(struct server *s);
 void changes_fini(struct server *s);
 

@@ -40,7 +40,10 @@ static void publish(struct server *s, const char *type, const struct degradation
 {
     struct buf details = {0};
     buf_printf(&details, "{\"what\":\"%s\",\"name\":", degraded_words[it->what]);
-    buf_json_text(&details, it->name);
+    if (*it->name)
+        buf_json_text(&details, it->name);
+    else
+        buf_text(&details, "null");
     buf_text(&details, ",\"reason\":");
     buf_json_text(&details, it->reason);
     buf_text(&details, ",\"models\":[");

@@ -11,6 +11,9 @@ struct server;
 enum degraded_what { DEGRADED_GPU, DEGRADED_BACKEND, DEGRADED_STORE, DEGRADED__COUNT };
 extern const char *const degraded_words[DEGRADED__COUNT];
 
+/* In place of a name: all of that kind together; told as null. */
+#define DEGRADED_ALL ""
+
 struct degradation {
     enum degraded_what what;
     char *name, *reason; /* owned */

@@ -7,107 +7,287 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "gpu/sim.h"
+#include "server/devices_priv.h"
 #include "server/residents/residents.h"
 #include "server/server.h"
 
-struct device_reader {
-    struct devices *devices;
-    uint32_t index;
-    char *folder; /* owned; NULL: not a simulated device */
-    uint64_t total_bytes, sample_ns;
-    uv_timer_t timer;
-    uv_work_t work;
-    bool busy, again, failed;
-    bool unreadable;   /* the last reading failed; said once */
-    uint64_t taken_ns; /* when the reading under way began: it proves only what was over before */
-    struct sim_reading reading;
-    struct err err;
-};
+#define READING_OLD_NS_MIN (3 * NS_PER_S)
+#define READING_OLD_PERIODS 5
+/* After so many readings a stranger is looked at again. */
+#define STRANGER_AGE_MAX 10
 
-struct devices {
-    struct server *server;
-    struct device_reader readers[CORE_DEVICES_MAX];
-    uint32_t count;
-    bool closed;
-};
+const char *device_name(const struct device *v)
+{
+    const struct config *c = v->devices->server->roster.current->config;
+    return v->index < c->gpu_count ? c->gpus[v->index].name : "?";
+}
+
+/* ---- what is wrong ---- */
+
+/* The slots of the models that may sit on one of those devices. The caller frees them. */
+static uint32_t *models_on(const struct server *s, uint32_t devices, uint32_t *ret_count)
+{
+    const struct config_ref *ref = s->roster.current;
+    const struct config *c = ref->config;
+    uint32_t *slots = alloc_zeroed(c->model_count + 1, sizeof(*slots)), count = 0;
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        const struct config_model *m = &c->models[i];
+        bool may = false;
+        for (uint32_t p = 0; p < m->placement_count; p++)
+            for (uint32_t g = 0; g < c->gpu_count; g++)
+                may |= (devices >> g & 1) && config_placement_may_use(c, &m->placements[p], g);
+        if (may)
+            slots[count++] = ref->slots[i];
+    }
+    *ret_count = count;
+    return slots;
+}
+
+static void tell_degraded(struct server *s, const char *name, const char *reason, uint32_t devices)
+{
+    uint32_t count, *models = models_on(s, devices, &count);
+    degraded_set(s, DEGRADED_GPU, name, reason, models, count);
+    free(models);
+}
+
+void device_set_trouble(struct device *v, const char *text)
+{
+    struct server *s = v->devices->server;
+    char name[sizeof(v->degraded)];
+    /* One that is listed has no name before it was found. */
+    if (*device_name(v))
+        snprintf(name, sizeof(name), "%s", device_name(v));
+    else
+        snprintf(name, sizeof(name), "gpus[%u]", v->index);
+    snprintf(v->trouble, sizeof(v->trouble), "%s", text);
+    if (*v->degraded && (!*text || strcmp(v->degraded, name) != 0)) {
+        degraded_clear(s, DEGRADED_GPU, v->degraded);
+        v->degraded[0] = '\0';
+    }
+    if (!*text)
+        return;
+    snprintf(v->degraded, sizeof(v->degraded), "%s", name);
+    tell_degraded(s, v->degraded, v->trouble, 1U << v->index);
+}
+
+void devices_set_problem(struct devices *d, const char *text)
+{
+    uint32_t real = 0;
+    for (uint32_t i = 0; i < d->count; i++)
+        real |= d->all[i].folder ? 0 : 1U << i;
+    snprintf(d->problem, sizeof(d->problem), "%s", text);
+    if (*text)
+        tell_degraded(d->server, DEGRADED_ALL, d->problem, real);
+    else
+        degraded_clear(d->server, DEGRADED_GPU, DEGRADED_ALL);
+}
+
+/* ---- whose memory it is ---- */
+
+/* What is known of it already; false where it has to be looked up. A stranger is looked at again
+ * from time to time: its model may not have been known to be running. */
+static bool owner_again(const struct device *v, const struct gpu_use *use, struct device_owner *ret)
+{
+    for (uint32_t i = 0; use->start_ticks && i < v->owner_count; i++) {
+        const struct device_owner *o = &v->owners[i];
+        if (o->pid != use->pid || o->start_ticks != use->start_ticks)
+            continue;
+        *ret = *o;
+        ret->age++;
+        if (o->slot == CORE_SLOT_NONE)
+            return ret->age < STRANGER_AGE_MAX;
+        return resident_at(v->devices->server, o->slot) == o->resident;
+    }
+    return false;
+}
+
+static void attribute(struct device *v)
+{
+    struct server *s = v->devices->server;
+    struct device_owner owners[GPU_USES_MAX];
+    struct resident_claim claims[GPU_USES_MAX];
+    v->use_count = 0;
+    v->uses_known = (v->now.known & GPU_USES) != 0;
+    if (!v->uses_known)
+        return;
+    for (uint32_t i = 0; i < v->now.use_count; i++) {
+        const struct gpu_use *use = &v->now.uses[i];
+        bool known = owner_again(v, use, &owners[i]);
+        claims[i] = (struct resident_claim){.pid = use->pid,
+                                            .bytes = use->bytes,
+                                            .known = known,
+                                            .slot = known ? owners[i].slot : CORE_SLOT_NONE};
+    }
+    v->use_count = resident_uses(s, v->index, claims, v->now.use_count, v->uses, GPU_USES_MAX);
+    for (uint32_t i = 0; i < v->now.use_count; i++)
+        if (!claims[i].known)
+            owners[i] = (struct device_owner){.pid = claims[i].pid,
+                                              .start_ticks = v->now.uses[i].start_ticks,
+                                              .slot = claims[i].slot,
+                                              .resident = resident_at(s, claims[i].slot)};
+    memcpy(v->owners, owners, v->now.use_count * sizeof(owners[0]));
+    v->owner_count = v->now.use_count;
+}
+
+bool devices_model_uses(const struct devices *d, uint32_t slot, uint64_t *ret_bytes)
+{
+    const struct resident *r = resident_at(d->server, slot);
+    uint64_t sum = 0;
+    bool known = false;
+    for (uint32_t i = 0; r && i < d->count; i++) {
+        const struct device *v = &d->all[i];
+        if (!devices_reading(d, i) || !v->uses_known) {
+            /* What it has on a device where nobody can tell is missing from the sum. */
+            if (!r->devices || (r->devices >> i & 1))
+                return false;
+            continue;
+        }
+        known = true;
+        for (uint32_t k = 0; k < v->use_count; k++)
+            sum += v->uses[k].model == slot ? v->uses[k].bytes : 0;
+    }
+    if (known)
+        *ret_bytes = sum;
+    return known;
+}
+
+static void note_peaks(struct device *v)
+{
+    struct devices *d = v->devices;
+    if ((v->now.known & GPU_USED) && v->now.used_bytes > v->peak_bytes)
+        v->peak_bytes = v->now.used_bytes;
+    for (uint32_t k = 0; k < v->use_count; k++) {
+        struct roster_entry *e = &d->server->roster.entries[v->uses[k].model];
+        uint64_t bytes;
+        if (devices_model_uses(d, v->uses[k].model, &bytes) && bytes > e->vram_peak_bytes)
+            e->vram_peak_bytes = bytes;
+    }
+}
+
+/* ---- what the core is told ---- */
+
+/* What wharf may count with: the driver's part is nobody's, ever. */
+static uint64_t countable(const struct gpu_device *r)
+{
+    uint64_t reserved = r->known & GPU_RESERVED ? r->reserved_bytes : 0;
+    return r->total_bytes > reserved ? r->total_bytes - reserved : 0;
+}
+
+static void tell_found(struct device *v)
+{
+    uint64_t bytes = countable(&v->now);
+    if (!(v->now.known & GPU_TOTAL) || !bytes || (v->told && v->told_bytes == bytes))
+        return;
+    v->told = true;
+    v->told_bytes = bytes;
+    runner_event(&v->devices->server->runner,
+                 (struct event){.type = EVENT_DEVICE_FOUND,
+                                .found = {.device = v->index, .total_bytes = bytes}});
+}
+
+static void tell_sample(struct device *v, uint64_t asked_ns)
+{
+    runner_event(&v->devices->server->runner,
+                 (struct event){.type = EVENT_DEVICE_SAMPLE,
+                                .sample = {.device = v->index,
+                                           .taken = {asked_ns},
+                                           .used_unknown = !(v->now.known & GPU_USED),
+                                           .uses_unknown = !v->uses_known,
+                                           .used_bytes = v->now.used_bytes,
+                                           .uses = v->uses,
+                                           .use_count = v->use_count}});
+}
+
+void device_take(struct device *v, const struct gpu_device *reading, uint64_t asked_ns)
+{
+    if (reading) {
+        v->now = *reading;
+        v->read = true;
+        v->read_ns = uv_hrtime();
+    } else {
+        v->read = false;
+        v->now.known = 0;
+        v->now.use_count = 0;
+    }
+    attribute(v);
+    note_peaks(v);
+    if (reading)
+        tell_found(v);
+    if (v->told)
+        tell_sample(v, asked_ns);
+}
+
+void device_lose(struct device *v, const char *why)
+{
+    bool was = v->told;
+    v->told = v->read = v->uses_known = false;
+    v->now.known = 0;
+    v->use_count = 0;
+    device_set_trouble(v, why);
+    if (!was)
+        return;
+    struct server *s = v->devices->server;
+    struct buf details = {0};
+    buf_text(&details, "{\"device\":");
+    buf_json_text(&details, device_name(v));
+    buf_text(&details, ",\"reason\":");
+    buf_json_text(&details, why);
+    buf_char(&details, '}');
+    server_publish(s, "device_lost", details.data);
+    buf_fini(&details);
+    runner_event(&s->runner,
+                 (struct event){.type = EVENT_DEVICE_LOST, .found = {.device = v->index}});
+}
+
+/* ---- simulated devices ---- */
+
+static void start_reading(struct device *v);
 
 static void read_device(uv_work_t *work)
 {
-    struct device_reader *r = container_of(work, struct device_reader, work);
-    r->failed = sim_read(r->folder, &r->reading, &r->err) < 0;
+    struct device *v = container_of(work, struct device, work);
+    v->failed = sim_read_device(v->folder, v->total_bytes, &v->next, &v->err) < 0;
 }
-
-static void report(struct device_reader *r)
-{
-    struct server *s = r->devices->server;
-    struct resident_claim claims[SIM_CLAIMS_MAX];
-    struct sample_use uses[SIM_CLAIMS_MAX];
-    for (uint32_t i = 0; i < r->reading.claim_count; i++)
-        claims[i] = (struct resident_claim){.pid = r->reading.claims[i].pid,
-                                            .bytes = r->reading.claims[i].bytes};
-    uint32_t count =
-        resident_uses(s, r->index, claims, r->reading.claim_count, uses, SIM_CLAIMS_MAX);
-    runner_event(&s->runner, (struct event){.type = EVENT_DEVICE_SAMPLE,
-                                            .sample = {.device = r->index,
-                                                       .taken = {r->taken_ns},
-                                                       .used_bytes = r->reading.used_bytes,
-                                                       .uses = uses,
-                                                       .use_count = count}});
-}
-
-/* Whether it can be read, when that has changed. */
-static void tell(struct device_reader *r)
-{
-    struct server *s = r->devices->server;
-    const struct config_ref *ref = s->roster.current;
-    if (r->failed == r->unreadable)
-        return;
-    r->unreadable = r->failed;
-    const char *name =
-        r->index < ref->config->gpu_count ? ref->config->gpus[r->index].name : r->folder;
-    if (!r->failed) {
-        degraded_clear(s, DEGRADED_GPU, name);
-        return;
-    }
-    uint32_t *slots = alloc_zeroed(ref->config->model_count + 1, sizeof(*slots)), count = 0;
-    for (uint32_t i = 0; i < ref->config->model_count; i++)
-        if (config_model_may_use(ref->config, &ref->config->models[i], r->index))
-            slots[count++] = ref->slots[i];
-    degraded_set(s, DEGRADED_GPU, name, r->err.text, slots, count);
-    free(slots);
-}
-
-static void start_reading(struct device_reader *r);
 
 static void on_read(uv_work_t *work, int status)
 {
-    struct device_reader *r = container_of(work, struct device_reader, work);
-    r->busy = false;
-    if (r->devices->closed || status == UV_ECANCELED)
+    struct device *v = container_of(work, struct device, work);
+    v->busy = false;
+    if (v->devices->closed || status == UV_ECANCELED)
         return;
-    tell(r);
-    if (!r->failed)
-        report(r);
-    if (r->again)
-        start_reading(r);
+    device_set_trouble(v, v->failed ? v->err.text : "");
+    if (!v->failed) {
+        snprintf(v->next.name, sizeof(v->next.name), "%s", device_name(v));
+        device_take(v, &v->next, v->asked_ns);
+    }
+    if (v->again)
+        start_reading(v);
 }
 
-static void start_reading(struct device_reader *r)
+static void start_reading(struct device *v)
 {
-    r->again = r->busy;
-    if (r->busy || r->devices->closed || !r->folder)
+    v->again = v->busy;
+    if (v->busy || v->devices->closed || !v->folder)
         return;
-    r->busy = true;
-    r->taken_ns = uv_hrtime();
-    uv_queue_work(r->devices->server->loop, &r->work, read_device, on_read);
+    v->busy = true;
+    v->asked_ns = uv_hrtime();
+    uv_queue_work(v->devices->server->loop, &v->work, read_device, on_read);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
-    struct device_reader *r = container_of(timer, struct device_reader, timer);
-    if (!r->busy)
-        start_reading(r);
+    struct device *v = container_of(timer, struct device, timer);
+    if (!v->busy)
+        start_reading(v);
 }
+
+static void start_sampling(struct device *v)
+{
+    uint64_t ms = v->sample_ns / NS_PER_MS;
+    uv_timer_start(&v->timer, on_timer, 0, ms ? ms : 1000);
+}
+
+/* ---- the life of all ---- */
 
 struct devices *devices_new(struct server *s)
 {
@@ -115,19 +295,19 @@ struct devices *devices_new(struct server *s)
     struct devices *d = alloc_zeroed(1, sizeof(*d));
     d->server = s;
     d->count = c->gpu_count < CORE_DEVICES_MAX ? c->gpu_count : CORE_DEVICES_MAX;
-    for (uint32_t i = 0; i < d->count; i++) {
-        const struct config_gpu *gpu = &c->gpus[i];
-        struct device_reader *r = &d->readers[i];
-        r->devices = d;
-        r->index = i;
-        uv_timer_init(s->loop, &r->timer);
-        if (!gpu->sim)
+    for (uint32_t i = 0; i < CORE_DEVICES_MAX; i++) {
+        struct device *v = &d->all[i];
+        v->devices = d;
+        v->index = i;
+        uv_timer_init(s->loop, &v->timer);
+        if (i >= d->count || !c->gpus[i].sim)
             continue;
-        r->folder =
-            gpu->folder[0] ? alloc_text(gpu->folder) : alloc_printf("%s/sim/%u", s->state_dir, i);
-        r->total_bytes = gpu->memory_bytes;
-        r->sample_ns = gpu->sample_ns;
+        v->folder = c->gpus[i].folder[0] ? alloc_text(c->gpus[i].folder)
+                                         : alloc_printf("%s/sim/%u", s->state_dir, i);
+        v->total_bytes = c->gpus[i].memory_bytes;
+        v->sample_ns = c->gpus[i].sample_ns;
     }
+    found_init(d);
     return d;
 }
 
@@ -138,8 +318,8 @@ int devices_open(struct devices *d, struct err *err)
     mkdir(sim, 0700);
     free(sim);
     for (uint32_t i = 0; i < d->count; i++) {
-        const struct device_reader *r = &d->readers[i];
-        if (r->folder && sim_create(r->folder, r->total_bytes, err) < 0)
+        const struct device *v = &d->all[i];
+        if (v->folder && sim_create(v->folder, v->total_bytes, err) < 0)
             return err_wrap(err, "simulated GPU %s", c->gpus[i].name);
     }
     return 0;
@@ -147,57 +327,124 @@ int devices_open(struct devices *d, struct err *err)
 
 void devices_start(struct devices *d)
 {
-    struct server *s = d->server;
     for (uint32_t i = 0; i < d->count; i++) {
-        struct device_reader *r = &d->readers[i];
-        if (!r->folder) {
-            log_warn(NULL, "gpus[%u] is no simulated device; real ones are not read yet", i);
+        struct device *v = &d->all[i];
+        if (!v->folder)
             continue;
-        }
-        runner_event(&s->runner,
-                     (struct event){.type = EVENT_DEVICE_FOUND,
-                                    .found = {.device = i, .total_bytes = r->total_bytes}});
-        uint64_t ms = r->sample_ns / NS_PER_MS;
-        uv_timer_start(&r->timer, on_timer, 0, ms ? ms : 1000);
+        v->now.total_bytes = v->total_bytes;
+        v->now.known = GPU_TOTAL;
+        tell_found(v);
+        start_sampling(v);
     }
+}
+
+void devices_adopt(struct devices *d, struct config *next, const struct config *old)
+{
+    if (!config_keep_gpus(next, old))
+        log_warn(NULL, "a change of gpus takes effect at the next start");
+    if (d)
+        found_place(d, next);
+}
+
+void devices_reload(struct devices *d)
+{
+    const struct config *c = d->server->roster.current->config;
+    for (uint32_t i = 0; i < d->count; i++) {
+        struct device *v = &d->all[i];
+        if (!v->folder || v->sample_ns == c->gpus[i].sample_ns)
+            continue;
+        v->sample_ns = c->gpus[i].sample_ns;
+        start_sampling(v);
+    }
+    if (!d->found_count)
+        found_look_again(d);
 }
 
 void devices_sample_now(struct devices *d, uint32_t device)
 {
-    if (device < d->count)
-        start_reading(&d->readers[device]);
+    if (device >= d->count)
+        return;
+    if (d->all[device].folder)
+        start_reading(&d->all[device]);
+    else
+        found_sample_now(d);
 }
 
-char *devices_sim_folders(const struct devices *d, uint32_t mask)
+/* ---- what others ask ---- */
+
+const struct gpu_device *devices_reading(const struct devices *d, uint32_t device)
 {
-    struct buf out = {0};
-    for (uint32_t i = 0; i < d->count; i++) {
-        if (!(mask & 1U << i) || !d->readers[i].folder)
-            continue;
-        buf_text(&out, out.len ? "\n" : "");
-        buf_text(&out, d->readers[i].folder);
-    }
-    return out.len ? buf_take(&out) : NULL;
+    const struct config *c = d->server->roster.current->config;
+    const struct device *v = &d->all[device];
+    if (device >= d->count || !v->read)
+        return NULL;
+    uint64_t old = c->gpus[device].sample_ns * READING_OLD_PERIODS;
+    if (old < READING_OLD_NS_MIN)
+        old = READING_OLD_NS_MIN;
+    return uv_hrtime() - v->read_ns <= old ? &v->now : NULL;
+}
+
+const struct gpu_device *devices_identity(const struct devices *d, uint32_t device)
+{
+    const struct config *c = d->server->roster.current->config;
+    if (device >= d->count)
+        return NULL;
+    if (d->all[device].folder)
+        return d->all[device].read ? &d->all[device].now : NULL;
+    return c->gpus[device].place < d->found_count ? &d->found[c->gpus[device].place].is : NULL;
+}
+
+const struct gpu_device *devices_found(const struct devices *d, uint32_t i)
+{
+    return i < d->found_count ? &d->found[i].is : NULL;
+}
+
+uint32_t devices_owner(const struct devices *d, uint32_t device, uint32_t use)
+{
+    return d->all[device].owners[use].slot;
+}
+
+uint64_t devices_peak(const struct devices *d, uint32_t device)
+{
+    return d->all[device].peak_bytes;
+}
+
+uint64_t devices_read_at(const struct devices *d, uint32_t device)
+{
+    return d->all[device].read_ns;
+}
+
+const char *devices_trouble(const struct devices *d, uint32_t device)
+{
+    const struct device *v = &d->all[device];
+    if (v->trouble[0])
+        return v->trouble;
+    return d->problem[0] && !v->folder ? d->problem : NULL;
 }
 
 const char *devices_problem(const struct devices *d)
 {
+    if (d->problem[0])
+        return d->problem;
     for (uint32_t i = 0; i < d->count; i++)
-        if (d->readers[i].unreadable)
-            return d->readers[i].err.text;
+        if (d->all[i].trouble[0])
+            return d->all[i].trouble;
     return NULL;
 }
 
 void devices_close(struct devices *d)
 {
     d->closed = true;
-    for (uint32_t i = 0; i < d->count; i++)
-        uv_close((uv_handle_t *)&d->readers[i].timer, NULL);
+    found_close(d);
+    for (uint32_t i = 0; i < CORE_DEVICES_MAX; i++)
+        uv_close((uv_handle_t *)&d->all[i].timer, NULL);
 }
 
 void devices_free(struct devices *d)
 {
-    for (uint32_t i = 0; i < d->count; i++)
-        free(d->readers[i].folder);
+    for (uint32_t i = 0; i < CORE_DEVICES_MAX; i++)
+        free(d->all[i].folder);
+    if (d->probe)
+        gpuprobe_free(d->probe);
     free(d);
 }

@@ -26,7 +26,7 @@ void feed_fini(struct feed *f)
 
 /* Whoever is told may be gone afterwards, and so may others. One that adds something is no reason
  * to begin anew inside: those who follow are told once more at the end. */
-static void tell(struct feed *f)
+void feed_tell(struct feed *f)
 {
     f->again = true;
     if (f->telling)
@@ -43,7 +43,7 @@ static void tell(struct feed *f)
     f->telling = NULL;
 }
 
-uint64_t feed_add(struct feed *f, const char *type, const char *text, size_t n)
+uint64_t feed_put(struct feed *f, const char *type, const char *text, size_t n)
 {
     while (f->first < f->next &&
            (f->next - f->first >= FEED_ITEMS_MAX || f->bytes + n > f->bytes_max))
@@ -51,7 +51,13 @@ uint64_t feed_add(struct feed *f, const char *type, const char *text, size_t n)
     uint64_t id = f->next++;
     f->items[id % FEED_ITEMS_MAX] = (struct feed_item){alloc_text_n(text, n), (uint32_t)n, type};
     f->bytes += n;
-    tell(f);
+    return id;
+}
+
+uint64_t feed_add(struct feed *f, const char *type, const char *text, size_t n)
+{
+    uint64_t id = feed_put(f, type, text, n);
+    feed_tell(f);
     return id;
 }
 

@@ -40,6 +40,9 @@ void feed_fini(struct feed *f);
 /* Copies text; tells followers, which may end (and any other follower with them), and add to this
  * feed in turn. Returns the item's id. */
 uint64_t feed_add(struct feed *f, const char *type, const char *text, size_t n);
+/* The two halves of that: items are put, and followers are told of all of them at once. */
+uint64_t feed_put(struct feed *f, const char *type, const char *text, size_t n);
+void feed_tell(struct feed *f);
 /* from: first id wanted; feed->next for only what is new. */
 void feed_follow(struct feed *f, struct feed_follower *w, uint64_t from);
 void feed_unfollow(struct feed *f, struct feed_follower *w);

@@ -1,5 +1,6 @@
 #include "server/history.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -9,10 +10,25 @@
 /* By what it is called where it is said to be degraded. */
 #define STORE_NAME "history"
 
-static void on_answer(void *arg)
+static void on_news(void *arg)
 {
     struct history *h = arg;
     uv_async_send(&h->wake);
+}
+
+/* What is lost is told again when it is twice as much. */
+static void tell_troubles(struct history *h)
+{
+    uint64_t dropped = store_dropped(h->store);
+    bool locked = store_locked(h->store);
+    if (locked && !h->locked_told)
+        log_warn(NULL, "the store is locked by somebody else: the history waits for it");
+    h->locked_told = locked;
+    if (dropped <= h->dropped_told * 2)
+        return;
+    log_warn(NULL, "the history lost rows: the store is too slow or cannot be written rows=%llu",
+             (unsigned long long)dropped);
+    h->dropped_told = dropped;
 }
 
 static void deliver(struct server *s)
@@ -24,6 +40,8 @@ static void deliver(struct server *s)
             container_of(q, struct history_question, query)->answer(ex, q);
         store_query_free(q);
     }
+    if (s->history.store)
+        tell_troubles(&s->history);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -39,11 +57,10 @@ static uint64_t rows_max(const struct config_observe *o)
 static struct store *open_store(struct server *s, struct err *err)
 {
     const struct config_observe *o = &s->roster.current->config->observe;
-    return store_open(&(struct store_options){.path = o->store_path,
-                                              .rows_max = rows_max(o),
-                                              .on_answer = on_answer,
-                                              .arg = &s->history},
-                      err);
+    return store_open(
+        &(struct store_options){
+            .path = o->store_path, .rows_max = rows_max(o), .on_news = on_news, .arg = &s->history},
+        err);
 }
 
 static void use(struct server *s, struct store *store)
@@ -53,6 +70,7 @@ static void use(struct server *s, struct store *store)
     if (store_last_id(store) > h->last_id)
         h->last_id = store_last_id(store);
     h->dropped_told = 0;
+    h->locked_told = false;
 }
 
 int history_open(struct server *s, struct err *err)
@@ -145,27 +163,15 @@ void history_fini(struct server *s)
     must(!s->history.store);
 }
 
-static void tell_dropped(struct history *h)
-{
-    uint64_t dropped = store_dropped(h->store);
-    if (dropped <= h->dropped_told * 2)
-        return;
-    log_warn(NULL, "the history lost rows: the store is too slow or cannot be written rows=%llu",
-             (unsigned long long)dropped);
-    h->dropped_told = dropped;
-}
-
 int64_t history_add(struct server *s, struct store_row *row)
 {
     struct store *store = store_of(s);
     int64_t id = ++s->history.last_id;
     row->id = id;
-    if (!store) {
-        store_row_free(row);
-        return id;
-    }
-    (void)store_put(store, row);
-    tell_dropped(&s->history);
+    if (!store)
+        free(row);
+    else if (!store_put(store, row))
+        tell_troubles(&s->history);
     return id;
 }
 

@@ -21,6 +21,7 @@ struct history {
     bool ready, broken;    /* the handle is there; the store cannot be opened */
     int64_t last_id;       /* given out */
     uint64_t dropped_told; /* rows that were lost, as last logged */
+    bool locked_told;
 };
 
 struct history_question {

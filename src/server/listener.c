@@ -29,7 +29,8 @@ struct listener {
     } uv;
     const struct server_api *api;
     bool is_unix;
-    char *path; /* owned; unix */
+    bool failed; /* and is done without */
+    char *path;  /* owned; unix */
     char text[300];
 };
 
@@ -155,13 +156,29 @@ static int open_option(struct listeners *ls, const char *text, struct err *err)
     return rc;
 }
 
-int listeners_open(struct listeners *ls, struct err *err)
+/* A real Ollama may have its port. */
+static void go_without(struct listener *l, const char *why)
+{
+    l->failed = true;
+    log_warn(NULL, "ollama.listen: %s; going on without it", why);
+}
+
+static void open_ollama(struct listeners *ls, const struct config_listen *want)
+{
+    uint32_t before = ls->count;
+    struct err err = {0};
+    if (open_one(ls, want, ls->server->options.ollama_api, &err) == 0)
+        return;
+    if (ls->count > before)
+        go_without(&ls->items[before], err.text);
+    else
+        log_warn(NULL, "ollama.listen: %s", err.text);
+}
+
+static int open_all(struct listeners *ls, struct err *err)
 {
     const struct serve_options *options = &ls->server->options;
     const struct config *c = ls->server->roster.current->config;
-    if (options->tls_cert_file &&
-        !(ls->tls = tls_context_server(options->tls_cert_file, options->tls_key_file, err)))
-        return -1;
     for (uint32_t i = 0; i < options->listen_count; i++)
         if (open_option(ls, options->listens[i], err) < 0)
             return -1;
@@ -171,6 +188,20 @@ int listeners_open(struct listeners *ls, struct err *err)
         if (open_one(ls, &c->listens[i], options->api, err) < 0)
             return -1;
     return c->listen_count == 0 ? open_option(ls, options->listen_default, err) : 0;
+}
+
+int listeners_open(struct listeners *ls, struct err *err)
+{
+    const struct serve_options *options = &ls->server->options;
+    const struct config *c = ls->server->roster.current->config;
+    if (options->tls_cert_file &&
+        !(ls->tls = tls_context_server(options->tls_cert_file, options->tls_key_file, err)))
+        return -1;
+    if (open_all(ls, err) < 0)
+        return -1;
+    if (c->ollama_listen)
+        open_ollama(ls, c->ollama_listen);
+    return 0;
 }
 
 /* Written whole under another name first: whoever waits for the file reads all of it. */
@@ -191,11 +222,16 @@ static int write_address(struct listeners *ls, struct err *err)
 int listeners_start(struct listeners *ls, struct err *err)
 {
     for (uint32_t i = 0; i < ls->count; i++) {
-        int rc = uv_listen(&ls->items[i].uv.stream, BACKLOG, on_connection);
+        struct listener *l = &ls->items[i];
+        bool ollama = l->api == ls->server->options.ollama_api, tls = ls->tls && !l->is_unix;
+        int rc = l->failed ? 0 : uv_listen(&l->uv.stream, BACKLOG, on_connection);
+        if (rc < 0 && !ollama)
+            return err_set(err, "cannot listen on %s: %s", l->text, uv_strerror(rc));
         if (rc < 0)
-            return err_set(err, "cannot listen on %s: %s", ls->items[i].text, uv_strerror(rc));
-        bool tls = ls->tls && !ls->items[i].is_unix;
-        log_info(NULL, "listening on %s%s", ls->items[i].text, tls ? " with TLS" : "");
+            go_without(l, uv_strerror(rc));
+        if (!l->failed)
+            log_info(NULL, "listening on %s%s%s", l->text, tls ? " with TLS" : "",
+                     ollama ? ", Ollama's API alone" : "");
     }
     return write_address(ls, err);
 }

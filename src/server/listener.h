@@ -10,8 +10,9 @@ struct server;
 
 /* None is open yet. */
 struct listeners *listeners_new(struct server *s);
-/* Opens what the options or the configuration name; 127.0.0.1:8080 when neither does. Nothing is
- * accepted before listeners_start. After a failure of either, listeners_close still is to come. */
+/* Opens what the options or the configuration name; 127.0.0.1:8080 when neither does; and the
+ * configuration's ollama.listen, which it can do without. Nothing is accepted before
+ * listeners_start. After a failure of either, listeners_close still is to come. */
 int listeners_open(struct listeners *l, struct err *err) warn_unused;
 /* Starts accepting, and writes the first address to STATE/listen. */
 int listeners_start(struct listeners *l, struct err *err) warn_unused;

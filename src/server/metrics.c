@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "gpu/gpu.h"
 #include "gpu/host.h"
+#include "server/devices.h"
 #include "server/monitor.h"
 #include "server/server.h"
 
@@ -113,33 +115,46 @@ static void put_network(struct samples *s)
     }
 }
 
-/* ---- its devices: llama-swap's other gauges of GPUs have no samples while nothing reads them ----
- */
+/* ---- its devices ---- */
 
-static void put_devices(struct samples *s, bool total)
+/* A gauge of each device that knows it, all of one reading. */
+static void put_devices(struct samples *s, uint32_t bit,
+                        uint64_t (*value)(const struct gpu_device *))
 {
     const struct config *c = s->server->roster.current->config;
     for (uint32_t i = 0; i < c->gpu_count && i < CORE_DEVICES_MAX; i++) {
-        struct core_device_view v;
-        core_view_device(s->server->runner.core, i, &v);
-        if (!v.present || v.sampled.ns == 0)
+        const struct gpu_device *r = devices_reading(s->server->devices, i);
+        if (!r || !(r->known & bit))
             continue;
         begin_sample(s);
         buf_printf(s->out, "{id=\"%u\"", i);
-        put_label(s, "name", c->gpus[i].name);
-        put_number(s, "}", total ? v.total_bytes : v.used_bytes);
+        put_label(s, "name", r->name);
+        if (r->uuid[0])
+            put_label(s, "uuid", r->uuid);
+        if (bit == GPU_POWER)
+            put_hundredths(s, r->power_mw / 10);
+        else
+            put_number(s, "}", value(r));
     }
 }
 
-static void put_devices_used(struct samples *s)
-{
-    put_devices(s, false);
-}
-
-static void put_devices_total(struct samples *s)
-{
-    put_devices(s, true);
-}
+#define DEVICE(function, bit, member)                                                              \
+    static uint64_t value_of_##function(const struct gpu_device *r)                                \
+    {                                                                                              \
+        return (uint64_t)r->member;                                                                \
+    }                                                                                              \
+    static void function(struct samples *s)                                                        \
+    {                                                                                              \
+        put_devices(s, bit, value_of_##function);                                                  \
+    }
+DEVICE(put_device_temperature, GPU_TEMPERATURE, temperature_c)
+DEVICE(put_device_memory_temperature, GPU_MEMORY_TEMPERATURE, memory_temperature_c)
+DEVICE(put_device_utilisation, GPU_UTILISATION, utilisation_percent)
+DEVICE(put_device_memory_utilisation, GPU_MEMORY_UTILISATION, memory_utilisation_percent)
+DEVICE(put_device_used, GPU_USED, used_bytes)
+DEVICE(put_device_total, GPU_TOTAL, total_bytes)
+DEVICE(put_device_fan, GPU_FAN, fan_percent)
+DEVICE(put_device_power, GPU_POWER, power_mw)
 
 static const struct metric metrics[] = {
     {"llamaswap_cpu_util_percent", "gauge", "How busy each core was, in percent.", put_cores},
@@ -152,8 +167,19 @@ static const struct metric metrics[] = {
     {"llamaswap_load_average", "gauge", "Mean load over the interval.", put_loads},
     {"llamaswap_network_bytes_total", "counter", "Bytes through each network interface.",
      put_network},
-    {"llamaswap_gpu_memory_used_bytes", "gauge", "Device memory in use.", put_devices_used},
-    {"llamaswap_gpu_memory_total_bytes", "gauge", "Device memory.", put_devices_total},
+    {"llamaswap_gpu_temperature_celsius", "gauge", "Temperature of the device.",
+     put_device_temperature},
+    {"llamaswap_gpu_vram_temperature_celsius", "gauge", "Temperature of the device's memory.",
+     put_device_memory_temperature},
+    {"llamaswap_gpu_util_percent", "gauge", "How busy the device was, in percent.",
+     put_device_utilisation},
+    {"llamaswap_gpu_memory_util_percent", "gauge", "How busy its memory was, in percent.",
+     put_device_memory_utilisation},
+    {"llamaswap_gpu_memory_used_bytes", "gauge", "Device memory in use.", put_device_used},
+    {"llamaswap_gpu_memory_total_bytes", "gauge", "Device memory.", put_device_total},
+    {"llamaswap_gpu_fan_speed_percent", "gauge", "Speed of the device's fan, in percent.",
+     put_device_fan},
+    {"llamaswap_gpu_power_draw_watts", "gauge", "What the device draws.", put_device_power},
 };
 
 void metrics_write(const struct server *s, struct buf *out)

@@ -5,8 +5,10 @@
 
 #include "base/alloc.h"
 #include "base/date.h"
+#include "gpu/gpu.h"
 #include "gpu/host.h"
 #include "gpu/machine.h"
+#include "server/devices.h"
 #include "server/server.h"
 
 #define KEPT_NS (3600 * NS_PER_S)
@@ -106,21 +108,37 @@ static char *write_system(const struct monitor *m, const char *time)
     return buf_take(&json);
 }
 
-/* Of a device its memory is known and nothing else. */
+static void put_number(struct buf *json, const char *name, bool known, int64_t value)
+{
+    if (known)
+        buf_printf(json, ",\"%s\":%lld", name, (long long)value);
+    else
+        buf_printf(json, ",\"%s\":null", name);
+}
+
+/* Everything of one reading; of what is not known, null. */
 static void put_device(const struct server *s, uint32_t device, const char *time, struct buf *json)
 {
-    struct core_device_view v;
-    core_view_device(s->runner.core, device, &v);
-    if (!v.present || v.sampled.ns == 0)
+    const struct gpu_device *r = devices_reading(s->devices, device);
+    if (!r)
         return;
+    uint32_t known = r->known;
     buf_printf(json, "%s{\"timestamp\":\"%s\",\"id\":%u,\"name\":", json->len ? "," : "", time,
                device);
-    buf_json_text(json, s->roster.current->config->gpus[device].name);
-    buf_printf(json,
-               ",\"uuid\":\"\",\"temp_c\":null,\"vram_temp_c\":null,\"gpu_util_pct\":null,"
-               "\"mem_util_pct\":null,\"mem_used_mb\":%llu,\"mem_total_mb\":%llu,"
-               "\"fan_speed_pct\":null,\"power_draw_w\":null}",
-               (unsigned long long)(v.used_bytes / MIB), (unsigned long long)(v.total_bytes / MIB));
+    buf_json_text(json, r->name);
+    buf_text(json, ",\"uuid\":");
+    buf_json_text(json, r->uuid);
+    put_number(json, "temp_c", known & GPU_TEMPERATURE, r->temperature_c);
+    put_number(json, "vram_temp_c", known & GPU_MEMORY_TEMPERATURE, r->memory_temperature_c);
+    put_number(json, "gpu_util_pct", known & GPU_UTILISATION, r->utilisation_percent);
+    put_number(json, "mem_util_pct", known & GPU_MEMORY_UTILISATION, r->memory_utilisation_percent);
+    put_number(json, "mem_used_mb", known & GPU_USED, (int64_t)(r->used_bytes / MIB));
+    put_number(json, "mem_total_mb", known & GPU_TOTAL, (int64_t)(r->total_bytes / MIB));
+    put_number(json, "fan_speed_pct", known & GPU_FAN, r->fan_percent);
+    if (known & GPU_POWER)
+        buf_printf(json, ",\"power_draw_w\":%u.%02u}", r->power_mw / 1000, r->power_mw % 1000 / 10);
+    else
+        buf_text(json, ",\"power_draw_w\":null}");
 }
 
 static char *write_devices(const struct server *s, const char *time)

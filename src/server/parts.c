@@ -42,10 +42,11 @@ static int start_roster(struct server *s, struct err *err)
     const struct config *c = s->roster.current->config;
     (void)err;
     log_info(NULL, "scheduler=%s (%s) planner=%s (%s) models=%u",
-             config_scheduler_words[c->scheduler], c->scheduler_why, roster_planner(c),
+             config_scheduler_words[c->scheduler], c->scheduler_why,
+             config_wants_gpus(c) ? config_planner_words[c->planner] : roster_planner(c),
              c->planner_why, c->model_count);
-    if (c->planner == CONFIG_PLAN_FIT && !roster_fits(c))
-        log_warn(NULL, "real GPUs cannot be read yet and none is simulated: planner=group holds");
+    if (c->planner == CONFIG_PLAN_FIT && !roster_fits(c) && !config_wants_gpus(c))
+        log_warn(NULL, "no GPU is to be used: planner=%s holds", roster_planner(c));
     roster_configure(&s->roster, step_config, s);
     return 0;
 }
@@ -102,6 +103,7 @@ static void reload_captures(struct server *s, const struct config_ref *old)
 static void fini_captures(struct server *s)
 {
     captures_fini(&s->captures);
+    tap_spare_fini(&s->tap_spare);
 }
 
 /* ---- the core, and those who ask it for something ---- */
@@ -182,6 +184,19 @@ static int start_devices(struct server *s, struct err *err)
 {
     (void)err;
     devices_start(s->devices);
+    return 0;
+}
+
+static void reload_devices(struct server *s, const struct config_ref *old)
+{
+    (void)old;
+    devices_reload(s->devices);
+}
+
+static int find_devices(struct server *s, struct err *err)
+{
+    (void)err;
+    devices_find(s->devices);
     return 0;
 }
 
@@ -297,12 +312,11 @@ const struct part server_parts[] = {
     {.name = "devices",
      .open = open_devices,
      .start = start_devices,
+     .reload = reload_devices,
      .close = close_devices,
      .fini = fini_devices},
     {.name = "modes", .start = start_modes, .reload = modes_reload, .fini = fini_modes},
     {.name = "profiles", .reload = profiles_reload, .fini = profiles_fini},
-    {.name = "boot", .gate = true, .init = boot_init, .close = boot_close},
-    {.name = "deciding", .start = start_deciding},
     {.name = "listeners",
      .open = open_listeners,
      .start = start_listeners,
@@ -321,6 +335,11 @@ const struct part server_parts[] = {
      .reload = monitor_reload,
      .close = monitor_close,
      .fini = monitor_fini},
+    /* Nothing that may fail comes behind a process that was started. */
+    {.name = "probe", .start = find_devices},
+    /* Clients may come meanwhile, and wait. */
+    {.name = "boot", .gate = true, .init = boot_init, .close = boot_close},
+    {.name = "deciding", .start = start_deciding},
     {.name = "preload", .start = start_preload},
 };
 const uint32_t server_part_count = countof(server_parts);

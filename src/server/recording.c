@@ -6,15 +6,17 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "server/inflight.h"
 #include "server/proxy/client.h"
 #include "server/proxy/exchange.h"
+#include "server/proxy/head_copy.h"
 #include "server/proxy/tap.h"
 #include "server/redact.h"
 #include "server/server.h"
 
 /* ---- what is recorded ---- */
 
-/* The path as the model's server sees it. */
+/* The path as the model's server sees it, unless it was translated. */
 static struct http_span path_of(const struct exchange *ex)
 {
     struct http_span path = ex->head->path;
@@ -43,26 +45,6 @@ static bool is_recorded(const struct exchange *ex)
            http_span_equal(ex->bytes, ex->head->method, "POST") && is_inference(ex);
 }
 
-/* Cut to fit. */
-static void copy(char *to, size_t size, const char *text, size_t n)
-{
-    n = n < size ? n : size - 1;
-    memcpy(to, text, n);
-    to[n] = '\0';
-}
-
-/* Whom a proxy in front of wharf says that it comes from, else the connection's other end. */
-static void note_remote(const struct exchange *ex, struct recording *t)
-{
-    const struct http_field *f = http_head_find(ex->head, HTTP_FIELD_X_FORWARDED_FOR);
-    if (!f)
-        f = http_head_find_text(ex->head, ex->bytes, "x-real-ip");
-    const char *text = f ? ex->bytes + f->value.off : ex->client->peer;
-    size_t n = f ? f->value.len : strlen(text);
-    const char *comma = memchr(text, ',', n);
-    copy(t->remote, sizeof(t->remote), text, comma ? (size_t)(comma - text) : n);
-}
-
 static const char *model_of(const struct exchange *ex)
 {
     if (ex->peer)
@@ -70,45 +52,29 @@ static const char *model_of(const struct exchange *ex)
     return ex->slot == CORE_SLOT_NONE ? "" : roster_id(&ex->server->roster, ex->slot);
 }
 
-/* What llama-swap notes of a request: a JSON object, or "" for none. */
-static char *metadata_of(const struct exchange *ex)
-{
-    const struct config_model *m = roster_model(&ex->server->roster, ex->slot);
-    struct buf json = {0};
-    if (!m && !ex->ask.selector)
-        return alloc_text("");
-    buf_char(&json, '{');
-    if (m)
-        buf_printf(&json, "\"fifo_priority\":\"%d\"", (int)m->priority);
-    if (ex->ask.selector) {
-        buf_text(&json, m ? ",\"selector\":" : "\"selector\":");
-        buf_json_text(&json, ex->ask.selector);
-    }
-    buf_char(&json, '}');
-    return buf_take(&json);
-}
-
 static struct recording *record(struct exchange *ex)
 {
     struct server *s = ex->server;
-    struct recording *t = alloc_zeroed(1, sizeof(*t));
-    struct http_span path = path_of(ex), method = ex->head->method;
-    struct buf fields = {0};
+    const struct config_model *m = roster_model(&s->roster, ex->slot);
+    const char *model = model_of(ex);
+    size_t model_bytes = strlen(model) + 1;
+    struct recording *t = alloc_zeroed(1, sizeof(*t) + model_bytes);
     t->id = ++s->in_flight_id;
     t->ex = ex;
     t->started_s = time(NULL);
     t->started_ns = uv_hrtime();
     t->waited_ms = -1;
-    t->model = alloc_text(model_of(ex));
-    t->path = alloc_text_n(ex->bytes + path.off,
-                           path.len < RECORDING_PATH_MAX ? path.len : RECORDING_PATH_MAX);
-    copy(t->method, sizeof(t->method), ex->bytes + method.off, method.len);
-    note_remote(ex, t);
-    redact_fields(ex->head, ex->bytes, &fields);
-    t->request_fields = buf_take(&fields);
-    t->metadata = metadata_of(ex);
+    t->path = path_of(ex);
+    if (t->path.len > RECORDING_PATH_MAX)
+        t->path.len = RECORDING_PATH_MAX;
+    t->translated = ex->ask.path;
+    t->has_priority = m != NULL;
+    t->priority = m ? m->priority : 0;
+    memcpy(t->peer, ex->client->peer, sizeof(t->peer));
+    memcpy(t->model, model, model_bytes);
     list_push(&s->in_flight, &t->link);
     ex->recording = t;
+    inflight_changed(t);
     return t;
 }
 
@@ -118,10 +84,58 @@ void recording_begin(struct exchange *ex)
         record(ex);
 }
 
+/* By the loop's clock, which stands while it works: most are granted at once. */
+static void note_granted(struct recording *t)
+{
+    uint64_t now_ns = uv_now(t->ex->server->loop) * NS_PER_MS;
+    t->waited_ms = now_ns > t->started_ns ? (int64_t)((now_ns - t->started_ns) / NS_PER_MS) : 0;
+}
+
 void recording_granted(struct exchange *ex)
 {
     if (ex->recording)
-        ex->recording->waited_ms = (int64_t)((uv_hrtime() - ex->recording->started_ns) / NS_PER_MS);
+        note_granted(ex->recording);
+}
+
+void recording_head_done(struct exchange *ex)
+{
+    if (!ex->recording || ex->recording->request)
+        return;
+    ex->recording->request = ex->head;
+    ex->head = NULL;
+}
+
+const struct http_head *recording_request(const struct recording *t, const char **ret_bytes)
+{
+    struct http_head *head = t->request ? t->request : t->ex->head;
+    *ret_bytes = head_copy_bytes(head);
+    return head;
+}
+
+void recording_put_metadata(const struct recording *t, struct buf *out)
+{
+    const char *selector = t->ex->ask.selector;
+    if (!t->has_priority && !selector)
+        return;
+    buf_char(out, '{');
+    if (t->has_priority) {
+        buf_text(out, "\"fifo_priority\":\"");
+        buf_whole(out, t->priority);
+        buf_char(out, '"');
+    }
+    if (selector) {
+        buf_text(out, t->has_priority ? ",\"selector\":" : "\"selector\":");
+        buf_json_text(out, selector);
+    }
+    buf_char(out, '}');
+}
+
+const char *recording_path(const struct recording *t, size_t *ret_len)
+{
+    const char *bytes;
+    (void)recording_request(t, &bytes);
+    *ret_len = t->translated ? strlen(t->translated) : t->path.len;
+    return t->translated ? t->translated : bytes + t->path.off;
 }
 
 /* ---- captures ---- */
@@ -130,7 +144,9 @@ static void capture_request(struct exchange *ex, struct recording *t)
 {
     struct server *s = ex->server;
     uint64_t size = body_size(&ex->body), at = 0;
-    if (!captures_request_body(t->path))
+    size_t path_len;
+    const char *path = recording_path(t, &path_len);
+    if (!captures_request_body(path, path_len))
         return;
     if (size > s->captures.bytes_max) {
         captures_drop(&s->captures, t->capture);
@@ -150,7 +166,9 @@ static void capture_request(struct exchange *ex, struct recording *t)
 
 static void capture_answer(struct recording *t, const char *data, size_t n)
 {
-    if (!t->capture || t->status != 200 || !captures_answer_body(t->path))
+    size_t path_len;
+    const char *path = recording_path(t, &path_len);
+    if (!t->capture || t->status != 200 || !captures_answer_body(path, path_len))
         return;
     if (!captures_add(&t->ex->server->captures, t->capture, &t->capture->answer, data, n))
         t->capture = NULL;
@@ -170,32 +188,27 @@ static void begin_tap(struct recording *t, const struct http_head *head, const c
     }
     a.encoded = encoding && encoding->value.len &&
                 !http_span_equal_case(bytes, encoding->value, "identity");
-    t->content_type = head ? alloc_text_n(a.type, a.type_len) : alloc_text("application/json");
-    t->tap = tap_new(&a);
+    t->tap = tap_new(&a, &t->ex->server->tap_spare);
 }
 
 void recording_head(struct exchange *ex, unsigned status, const struct http_head *head,
                     const char *bytes)
 {
     struct recording *t = ex->recording;
-    struct buf fields = {0};
     /* What fails before its model is known is recorded too, but not who has no key. */
     if (!t && !head && status != 401 && is_recorded(ex))
         t = record(ex);
     if (!t || t->tap)
         return;
     t->status = status;
-    t->own = !head;
     begin_tap(t, head, bytes);
-    if (head)
-        redact_fields(head, bytes, &fields);
-    else
-        buf_text(&fields, "{}");
-    t->answer_fields = buf_take(&fields);
-    t->capture = captures_begin(&ex->server->captures, strlen(t->path) + strlen(t->request_fields) +
-                                                           strlen(t->answer_fields));
+    t->answer = head ? head_copy(head, bytes) : NULL;
+    t->capture =
+        captures_begin(&ex->server->captures, head_copy_size(t->request ? t->request : ex->head) +
+                                                  (t->answer ? head_copy_size(t->answer) : 0));
     if (t->capture)
         capture_request(ex, t);
+    inflight_changed(t);
 }
 
 void recording_bytes(struct exchange *ex, const char *data, size_t n)
@@ -206,6 +219,7 @@ void recording_bytes(struct exchange *ex, const char *data, size_t n)
     t->answer_bytes += n;
     tap_feed(t->tap, data, n);
     capture_answer(t, data, n);
+    inflight_grown(t);
 }
 
 /* ---- the end ---- */
@@ -214,26 +228,51 @@ static const char *word_for(const struct recording *t, enum ended how)
 {
     if (how == ENDED_GONE)
         return "gone";
-    return how == ENDED_DONE || t->own ? "done" : "cut";
+    return how == ENDED_DONE || (t->tap && !t->answer) ? "done" : "cut";
+}
+
+static void copy(char *to, size_t size, const char *text, size_t n)
+{
+    n = n < size ? n : size - 1;
+    memcpy(to, text, n);
+    to[n] = '\0';
+}
+
+/* Cut to fit. Of an answer of wharf's own, what it always is. */
+static void copy_type(const struct recording *t, char *to, size_t size)
+{
+    static const char own[] = "application/json";
+    const struct http_field *f =
+        t->answer ? http_head_find(t->answer, HTTP_FIELD_CONTENT_TYPE) : NULL;
+    if (f)
+        copy(to, size, head_copy_bytes(t->answer) + f->value.off, f->value.len);
+    else
+        copy(to, size, own, t->tap && !t->answer ? sizeof(own) - 1 : 0);
 }
 
 /* Who leaves before there is an answer stands as 200 with nothing, as in llama-swap; how it ended
  * says the rest. */
-static struct store_row *row_of(struct recording *t, enum ended how)
+static struct store_row *row_of(const struct recording *t, enum ended how)
 {
-    struct store_row *r = alloc_zeroed(1, sizeof(*r));
     struct tap_counts c = {0};
-    struct buf error = {0};
+    struct buf error = {0}, metadata = {0};
+    char path[RECORDING_PATH_MAX + 1], type[256];
     if (t->tap)
         tap_end(t->tap, &c, &error);
+    recording_put_metadata(t, &metadata);
+    size_t path_len;
+    const char *seen = recording_path(t, &path_len);
+    copy(path, sizeof(path), seen, path_len);
+    copy_type(t, type, sizeof(type));
     uint64_t took_ms = (uv_hrtime() - t->started_ns) / NS_PER_MS;
-    *r = (struct store_row){
+    struct store_row r = {
         .created_s = t->started_s,
         .model = t->model,
-        .path = t->path,
-        .content_type = t->content_type ? t->content_type : alloc_text(""),
-        .error = buf_take(&error),
-        .metadata = t->metadata,
+        .path = path,
+        .content_type = type,
+        .error = error.data,
+        .metadata = metadata.data,
+        .ended = word_for(t, how),
         .status = t->status ? (int64_t)t->status : 200,
         .cached = c.cached,
         .drafted = c.drafted,
@@ -245,22 +284,26 @@ static struct store_row *row_of(struct recording *t, enum ended how)
         .duration_ms = (int64_t)(took_ms > c.measured_ms ? took_ms : c.measured_ms),
         .waited_ms = t->waited_ms,
     };
-    const char *word = word_for(t, how);
-    copy(r->ended, sizeof(r->ended), word, strlen(word));
-    t->model = t->path = t->content_type = t->metadata = NULL;
-    return r;
+    struct store_row *row = store_row_new(&r);
+    buf_fini(&error);
+    buf_fini(&metadata);
+    return row;
 }
 
-static void release(struct recording *t)
+/* The heads are the capture's from here on. */
+static void keep_capture(struct server *s, struct recording *t, int64_t id)
 {
-    free(t->model);
-    free(t->path);
-    free(t->metadata);
-    free(t->content_type);
-    free(t->request_fields);
-    free(t->answer_fields);
-    tap_free(t->tap);
-    free(t);
+    struct capture *c = t->capture;
+    recording_head_done(t->ex);
+    c->path = t->path;
+    c->translated = t->translated;
+    c->request_head = t->request;
+    c->answer_head = t->answer;
+    t->request = t->answer = NULL;
+    redact_erase(c->request_head, head_copy_bytes(c->request_head));
+    if (c->answer_head)
+        redact_erase(c->answer_head, head_copy_bytes(c->answer_head));
+    captures_keep(&s->captures, c, id);
 }
 
 /* At the end of the daemon nobody is told: its followers are being let go. */
@@ -270,7 +313,7 @@ static void tell_over(struct server *s, int64_t id)
     if (s->stopping || s->changes.feed.followers.count == 0)
         return;
     snprintf(json, sizeof(json), "{\"id\":%lld}", (long long)id);
-    changes_tell(s, "activity", json);
+    changes_tell_soon(s, "activity", json);
 }
 
 void recording_over(struct exchange *ex, enum ended how)
@@ -279,17 +322,15 @@ void recording_over(struct exchange *ex, enum ended how)
     struct recording *t = ex->recording;
     if (!t)
         return;
-    ex->recording = NULL;
     list_remove(&s->in_flight, &t->link);
-    if (t->capture) {
-        t->capture->path = alloc_text(t->path);
-        t->capture->request_fields = t->request_fields;
-        t->capture->answer_fields = t->answer_fields;
-        t->request_fields = t->answer_fields = NULL;
-    }
+    inflight_gone(s, t->id);
     int64_t id = history_add(s, row_of(t, how));
     if (t->capture)
-        captures_keep(&s->captures, t->capture, id);
-    release(t);
+        keep_capture(s, t, id);
+    ex->recording = NULL;
+    tap_free(t->tap);
+    free(t->request);
+    free(t->answer);
+    free(t);
     tell_over(s, id);
 }

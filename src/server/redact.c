@@ -6,15 +6,13 @@
 #include "base/buf.h"
 #include "http/head.h"
 
-static const char *const secrets[] = {"authorization", "proxy-authorization", "cookie",
-                                      "set-cookie", "x-api-key"};
-
-static bool is_secret(const char *bytes, struct http_span name)
+static bool is_secret(const char *bytes, const struct http_field *f)
 {
-    for (size_t i = 0; i < countof(secrets); i++)
-        if (http_span_equal_case(bytes, name, secrets[i]))
-            return true;
-    return false;
+    if (f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_PROXY_AUTHORIZATION ||
+        f->known == HTTP_FIELD_X_API_KEY)
+        return true;
+    return f->known == HTTP_FIELD_OTHER && (http_span_equal_case(bytes, f->name, "cookie") ||
+                                            http_span_equal_case(bytes, f->name, "set-cookie"));
 }
 
 static bool was_there(const struct http_head *h, const char *bytes, uint32_t index)
@@ -54,11 +52,18 @@ void redact_fields(const struct http_head *h, const char *bytes, struct buf *out
             continue;
         buf_text(out, sep);
         put_name(bytes + f->name.off, f->name.len, out);
-        if (is_secret(bytes, f->name))
+        if (is_secret(bytes, f))
             buf_text(out, "\"[REDACTED]\"");
         else
             buf_json(out, bytes + f->value.off, f->value.len);
         sep = ",";
     }
     buf_char(out, '}');
+}
+
+void redact_erase(const struct http_head *h, char *bytes)
+{
+    for (uint32_t i = 0; i < h->field_count; i++)
+        if (is_secret(bytes, &h->fields[i]))
+            memset(bytes + h->fields[i].value.off, '*', h->fields[i].value.len);
 }

@@ -9,4 +9,7 @@ struct http_head;
  * that are secrets are "[REDACTED]". */
 void redact_fields(const struct http_head *h, const char *bytes, struct buf *out);
 
+/* Overwrites the values that are secrets, for a head that is kept. */
+void redact_erase(const struct http_head *h, char *bytes);
+
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "server/devices.h"
 #include "server/parts.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
@@ -19,6 +20,7 @@ void server_apply(struct server *s)
         [TIMEOUT_POOL] = UPSTREAM_IDLE_MS,
     };
     logs_apply(s);
+    residents_tell_unserved(s);
     memcpy(s->timeouts.length_ms, lengths, sizeof(lengths));
     s->bodies.body_max = s->roster.current->config->body_bytes_max;
     s->bodies.spooled_max = s->roster.current->config->spool_bytes_max;
@@ -27,18 +29,11 @@ void server_apply(struct server *s)
 /* What was opened at the start stays as it is until the next one. */
 static void warn_of_fixed(const struct config *old, const struct config *new)
 {
-    bool gpus = old->gpu_count != new->gpu_count, listens = old->listen_count != new->listen_count;
-    for (uint32_t i = 0; !gpus && i < new->gpu_count; i++)
-        gpus = strcmp(old->gpus[i].name, new->gpus[i].name) != 0 ||
-               strcmp(old->gpus[i].folder, new->gpus[i].folder) != 0 ||
-               old->gpus[i].sim != new->gpus[i].sim ||
-               old->gpus[i].memory_bytes != new->gpus[i].memory_bytes;
+    bool listens = old->listen_count != new->listen_count;
     for (uint32_t i = 0; !listens && i < new->listen_count; i++)
         listens = strcmp(old->listens[i].host, new->listens[i].host) != 0 ||
                   strcmp(old->listens[i].path, new->listens[i].path) != 0 ||
                   old->listens[i].port != new->listens[i].port;
-    if (gpus)
-        log_warn(NULL, "a change of gpus takes effect at the next start");
     if (old->connections_max != new->connections_max)
         log_warn(NULL, "a change of maxConnections takes effect at the next start");
     if (strcmp(old->state, new->state) != 0)
@@ -67,6 +62,7 @@ bool server_reload(struct server *s)
         return false;
     }
     warn_of_fixed(old->config, config);
+    devices_adopt(s->devices, config, old->config);
     server_apply(s);
     for (uint32_t i = 0; i < server_part_count; i++)
         if (server_parts[i].reload)

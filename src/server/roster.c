@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "mapping/mapping.h"
 #include "server/peers.h"
 
@@ -103,7 +104,7 @@ bool roster_fits(const struct config *c)
 {
     bool known = false;
     for (uint32_t i = 0; i < c->gpu_count; i++)
-        known |= c->gpus[i].sim;
+        known |= c->gpus[i].found;
     return c->planner == CONFIG_PLAN_FIT && known;
 }
 
@@ -117,8 +118,10 @@ void roster_configure(const struct roster *r,
                       void (*step)(void *arg, const struct core_config *config), void *arg)
 {
     const struct config *c = r->current->config;
+    struct mapping_devices devices;
     struct mapping m;
-    mapping_init(&m, c, r->current->slots, r->count, roster_fits(c));
+    mapping_find_devices(c, &devices);
+    mapping_init(&m, c, &devices, r->current->slots, r->count, roster_fits(c));
     step(arg, &m.core);
     mapping_fini(&m);
 }

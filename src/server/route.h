@@ -20,7 +20,7 @@ enum route_kind {
 };
 
 /* Whose error shape clients of the path parse. */
-enum route_face { FACE_OPENAI, FACE_ANTHROPIC };
+enum route_face { FACE_OPENAI, FACE_ANTHROPIC, FACE_OLLAMA };
 
 struct route {
     const char *method; /* NULL: any */
@@ -33,6 +33,9 @@ struct route {
                                see; for ROUTE_MODEL_PATH the length of the prefix */
     const char *model;      /* ROUTE_MODEL_FIXED */
     void (*handle)(struct server *s, struct exchange *ex); /* ROUTE_LOCAL */
+    /* ROUTE_MODEL_BODY in the words of another API: called with the body whole, in place of looking
+     * for the model. Answers, or calls exchange_translated, at once or later. NULL: as it is. */
+    void (*translate)(struct server *s, struct exchange *ex);
 };
 
 struct route_table {
@@ -64,6 +67,7 @@ struct problem_reader {
 /* What is answered on a listener; static. */
 struct server_api {
     const struct route_table *const *tables; /* in the order of search; the last is NULL */
+    enum route_face face;                    /* of what has no route */
     /* The route for a request, or NULL; then *ret_allow names the methods that the path has (valid
      * until the next search), or is NULL for an unknown path. */
     const struct route *(*find)(const struct server_api *api, const struct route_request *want,

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "server/devices.h"
 #include "server/listener.h"
 #include "server/parts.h"
 #include "server/proxy/answer.h"
@@ -98,6 +99,7 @@ static void leave(struct server *s)
 {
     s->leaving = true;
     hooks_stop(s);
+    devices_stop(s->devices);
     uv_timer_start(&s->last_resort, on_last_resort, LAST_RESORT_MS, 0);
 }
 

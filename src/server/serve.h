@@ -20,8 +20,9 @@ struct serve_options {
     const char *listen_default; /* where neither of them says it */
     const char *tls_cert_file;  /* both or neither: TCP listeners speak TLS */
     const char *tls_key_file;
-    const char *state_dir;        /* exists */
-    const struct server_api *api; /* on all listeners */
+    const char *state_dir;               /* exists */
+    const struct server_api *api;        /* on all listeners but one: */
+    const struct server_api *ollama_api; /* on the one of ollama.listen */
 };
 
 /* Returns the exit status: 0 after an orderly stop, 1 when it could not begin. */

@@ -22,6 +22,7 @@
 #include "server/process/children.h"
 #include "server/profiles.h"
 #include "server/proxy/body.h"
+#include "server/proxy/tap.h"
 #include "server/residents/residents.h"
 #include "server/resolver.h"
 #include "server/roster.h"
@@ -76,6 +77,7 @@ struct server {
     struct captures captures;
     struct list in_flight; /* struct recording, oldest first */
     uint64_t in_flight_id; /* of the newest */
+    struct tap_spare tap_spare;
     struct hooks hooks;
     struct modes modes;
     struct peers peers;

@@ -26,6 +26,11 @@ void traffic_head(struct exchange *ex, unsigned status, const struct http_head *
     recording_head(ex, status, head, bytes);
 }
 
+void traffic_head_done(struct exchange *ex)
+{
+    recording_head_done(ex);
+}
+
 void traffic_bytes(struct exchange *ex, const char *data, size_t n)
 {
     access_bytes(ex->access, n);

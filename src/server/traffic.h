@@ -2,10 +2,11 @@
  * counts, lists, keeps or logs requests, so that the proxy itself knows none of that.
  *
  * Of one exchange come, in this order: traffic_arrived, always, traffic_begin, traffic_granted
- * each time that it may go to its model's server, traffic_head and traffic_bytes, the last any
- * number of times, and traffic_over, always. What fails before it has a model or a handler (an
- * unknown path, a missing key, a malformed body) has no traffic_begin. Nothing here ends an
- * exchange or writes to its client, and pointers are valid during the call only. */
+ * each time that it may go to its model's server, traffic_head, traffic_head_done where the answer
+ * is not wharf's own, traffic_bytes, any number of times, and traffic_over, always. What fails
+ * before it has a model or a handler (an unknown path, a missing key, a malformed body) has no
+ * traffic_begin. Nothing here ends an exchange or writes to its client, and pointers are valid
+ * during the call only. */
 #ifndef SERVER_TRAFFIC_H
 #define SERVER_TRAFFIC_H
 
@@ -27,6 +28,8 @@ void traffic_granted(struct exchange *ex);
  * wharf's own. A tunnel is an answer of status 101, whose bytes are not told. */
 void traffic_head(struct exchange *ex, unsigned status, const struct http_head *head,
                   const char *bytes);
+/* Nobody else needs the request's head any more: may take exchange->head, and leaves NULL then. */
+void traffic_head_done(struct exchange *ex);
 /* Content of the answer, free of its framing; of a model's server: as that sent it, also when the
  * client has left. */
 void traffic_bytes(struct exchange *ex, const char *data, size_t n);

@@ -26,23 +26,29 @@ bool simulate_has_matrix(const struct config *c)
 
 const char *simulate_own_policy(const struct config *c)
 {
+    struct mapping_devices devices;
     struct mapping m;
-    mapping_init(&m, c, NULL, c->model_count, c->planner == CONFIG_PLAN_FIT && simulate_fits(c));
+    mapping_find_devices(c, &devices);
+    mapping_init(&m, c, &devices, NULL, c->model_count,
+                 c->planner == CONFIG_PLAN_FIT && simulate_fits(c));
     const char *name = policies_name(m.core.sched, m.core.plan);
     mapping_fini(&m);
     return name;
 }
 
-/* On all devices together. */
+/* On all devices together; on the host, a model is not weighed. */
 static uint64_t size_of(const struct sim_options *opt, uint32_t model)
 {
-    const struct config_model *m = &opt->config->models[model];
-    return m->vram == CONFIG_VRAM_BYTES ? m->vram_bytes : opt->costs.unknown_bytes;
+    const struct config_placement *p = config_model_on_gpu(&opt->config->models[model]);
+    if (!p)
+        return 0;
+    return p->vram == CONFIG_VRAM_BYTES ? p->vram_bytes : opt->costs.unknown_bytes;
 }
 
 static uint64_t share_of(const struct sim_options *opt, uint32_t model)
 {
-    uint32_t devices = opt->config->models[model].gpu_count;
+    const struct config_placement *p = config_model_on_gpu(&opt->config->models[model]);
+    uint32_t devices = p ? p->gpu_count : 1;
     return (size_of(opt, model) + devices - 1) / devices;
 }
 
@@ -50,7 +56,10 @@ static uint64_t share_of(const struct sim_options *opt, uint32_t model)
 static void prepare_config(const struct sim_options *opt, const struct sim_policy *policy,
                            struct mapping *m)
 {
-    mapping_init(m, opt->config, NULL, opt->config->model_count, policy->plan == PLAN_FIT);
+    struct mapping_devices devices;
+    mapping_find_devices(opt->config, &devices);
+    mapping_init(m, opt->config, &devices, NULL, opt->config->model_count,
+                 policy->plan == PLAN_FIT);
     m->core.sched = policy->sched;
     m->core.plan = policy->plan;
     m->core.victims = policy->victims;

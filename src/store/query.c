@@ -53,15 +53,14 @@ static sqlite3_stmt *prepare(sqlite3 *db, const struct store_query *q, const str
     return st;
 }
 
-static char *text_of(sqlite3_stmt *st, int column)
+static const char *text_of(sqlite3_stmt *st, int column)
 {
-    const char *text = (const char *)sqlite3_column_text(st, column);
-    return alloc_text(text ? text : "");
+    return (const char *)sqlite3_column_text(st, column);
 }
 
-static void read_row(sqlite3_stmt *st, struct store_row *r)
+static struct store_row *read_row(sqlite3_stmt *st)
 {
-    *r = (struct store_row){
+    struct store_row r = {
         .id = sqlite3_column_int64(st, 0),
         .created_s = sqlite3_column_int64(st, 1),
         .model = text_of(st, 2),
@@ -79,9 +78,9 @@ static void read_row(sqlite3_stmt *st, struct store_row *r)
         .error = text_of(st, 14),
         .metadata = text_of(st, 15),
         .waited_ms = sqlite3_column_type(st, 16) == SQLITE_NULL ? -1 : sqlite3_column_int64(st, 16),
+        .ended = text_of(st, 17),
     };
-    const char *ended = (const char *)sqlite3_column_text(st, 17);
-    sqlite3_snprintf(sizeof(r->ended), r->ended, "%s", ended ? ended : "");
+    return store_row_new(&r);
 }
 
 static void put_range(const struct store_query *q, struct buf *sql)
@@ -122,10 +121,10 @@ static bool list_rows(sqlite3 *db, struct store_query *q)
     buf_fini(&sql);
     if (!st)
         return false;
-    q->rows = alloc_zeroed(q->limit, sizeof(*q->rows));
+    q->rows = alloc_zeroed(q->limit, sizeof(struct store_row *));
     int rc;
     while ((rc = sqlite3_step(st)) == SQLITE_ROW && q->row_count < q->limit)
-        read_row(st, &q->rows[q->row_count++]);
+        q->rows[q->row_count++] = read_row(st);
     sqlite3_finalize(st);
     return rc == SQLITE_DONE;
 }
@@ -185,19 +184,24 @@ void store_answer(sqlite3 *db, struct store_query *q)
                     !spread(db, q, "tokens_per_second", &q->stats.output_speed);
 }
 
-static void clear_row(struct store_row *row)
+struct store_row *store_row_new(const struct store_row *from)
 {
-    free(row->model);
-    free(row->path);
-    free(row->content_type);
-    free(row->error);
-    free(row->metadata);
-}
-
-void store_row_free(struct store_row *row)
-{
-    clear_row(row);
-    free(row);
+    const char *const texts[] = {from->model, from->path,     from->content_type,
+                                 from->error, from->metadata, from->ended};
+    size_t sizes[countof(texts)], size = sizeof(*from);
+    for (size_t i = 0; i < countof(texts); i++)
+        size += sizes[i] = texts[i] ? strlen(texts[i]) + 1 : 1;
+    struct store_row *row = alloc_grow(NULL, size, 1);
+    *row = *from;
+    const char **const to[] = {&row->model, &row->path,     &row->content_type,
+                               &row->error, &row->metadata, &row->ended};
+    char *at = (char *)(row + 1);
+    for (size_t i = 0; i < countof(texts); i++) {
+        memcpy(at, texts[i] ? texts[i] : "", sizes[i]);
+        *to[i] = at;
+        at += sizes[i];
+    }
+    return row;
 }
 
 void store_query_free(struct store_query *q)
@@ -207,7 +211,7 @@ void store_query_free(struct store_query *q)
     for (uint32_t i = 0; i < q->model_count; i++)
         free(q->models[i]);
     for (uint32_t i = 0; i < q->row_count; i++)
-        clear_row(&q->rows[i]);
+        free(q->rows[i]);
     free(q->rows);
     free(q);
 }

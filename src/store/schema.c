@@ -4,9 +4,8 @@
 
 #include "store_priv.h"
 
-/* While a file is being opened, and while rows are written. */
+/* While a file is being opened, which nothing else may be held up by. */
 #define BUSY_OPEN_MS 250
-#define BUSY_WRITE_MS 5000
 
 static const char tables[] =
     "create table if not exists goose_db_version ("
@@ -69,7 +68,6 @@ static int prepare(sqlite3 *db, bool in_memory, int64_t *ret_last_id, struct err
     if (rc == SQLITE_OK)
         rc = read_one(db, "select seq from sqlite_sequence where name = 'activity'", ret_last_id,
                       NULL, 0);
-    sqlite3_busy_timeout(db, BUSY_WRITE_MS);
     return rc == SQLITE_OK ? 0 : err_set(err, "%s", sqlite3_errmsg(db));
 }
 

@@ -8,24 +8,32 @@
 
 /* Rows are written together: a thread that is woken for each costs more than the row. */
 #define BATCH_MS 100
+/* A file that is locked is waited for so long, and tried again after a while; at the end of the
+ * daemon, for the last time. */
+#define BUSY_MS 250
+#define BUSY_LAST_MS 5000
+#define LOCKED_MS 250
 #define BATCH_ROWS (STORE_ROWS_QUEUED_MAX / 8)
-/* Old rows deleted with one batch of new ones: a file that holds many more than it may is worn
- * down, rather than holding up what is new. */
+/* In memory they are only written where more are kept than the queue holds. */
+#define MEMORY_ROWS (STORE_ROWS_QUEUED_MAX / 2)
+/* Old rows deleted with one batch of new ones, beyond as many as are new: a file that holds many
+ * more than it may is worn down, rather than holding up what is new. */
 #define PRUNED_AT_ONCE 2000
 
 struct store {
     sqlite3 *db; /* the thread's */
     sqlite3_stmt *insert, *insert_own, *prune, *prune_own;
     int64_t last_id;
-    void (*on_answer)(void *arg);
+    void (*on_news)(void *arg);
     void *arg;
     pthread_t thread;
-    bool running;
+    bool running, in_memory;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t news;
     struct list rows, asked, answered;
     uint64_t dropped, rows_max;
     bool stopping;
+    bool locked;    /* somebody else has the file: rows stay where they are */
     bool gathering; /* the thread has been told of rows, and waits for more */
 };
 
@@ -68,12 +76,12 @@ static bool insert(struct store *st, const struct store_row *r)
     return run(st->insert_own);
 }
 
-static void prune(struct store *st, int64_t newest, uint64_t rows_max)
+static void prune(struct store *st, int64_t newest, uint64_t rows_max, uint64_t written)
 {
     sqlite3_stmt *both[] = {st->prune_own, st->prune};
     for (size_t i = 0; i < countof(both); i++) {
         sqlite3_bind_int64(both[i], 1, newest - (int64_t)rows_max);
-        sqlite3_bind_int64(both[i], 2, PRUNED_AT_ONCE);
+        sqlite3_bind_int64(both[i], 2, PRUNED_AT_ONCE + (int64_t)written);
         (void)run(both[i]);
     }
 }
@@ -84,18 +92,17 @@ static uint64_t write_rows(struct store *st, struct list *rows, uint64_t rows_ma
     uint64_t failed = 0, all = rows->count;
     int64_t newest = 0;
     struct link *pos;
-    bool begun = store_exec(st->db, "begin immediate") == SQLITE_OK;
     while ((pos = list_pop(rows))) {
         struct store_row *row = list_entry(pos, struct store_row, link);
-        if (begun && insert(st, row))
+        if (insert(st, row))
             newest = row->id;
         else
             failed++;
-        store_row_free(row);
+        free(row);
     }
     if (newest)
-        prune(st, newest, rows_max);
-    if (begun && store_exec(st->db, "commit") == SQLITE_OK)
+        prune(st, newest, rows_max, all);
+    if (store_exec(st->db, "commit") == SQLITE_OK)
         return failed;
     store_exec(st->db, "rollback");
     return all;
@@ -104,19 +111,26 @@ static uint64_t write_rows(struct store *st, struct list *rows, uint64_t rows_ma
 /* Whether there is something that cannot wait. */
 static bool is_urgent(const struct store *st)
 {
-    return st->stopping || st->asked.count || st->rows.count >= BATCH_ROWS;
+    uint64_t enough = st->in_memory ? MEMORY_ROWS : BATCH_ROWS;
+    return st->stopping || st->asked.count || (st->rows.count >= enough && !st->locked);
+}
+
+static struct timespec after_ms(uint32_t ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_nsec += ms % 1000 * 1000000L;
+    t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000L;
+    t.tv_nsec %= 1000000000L;
+    return t;
 }
 
 /* Waits for something to do, and where that is but a few rows, for more of them. With the lock. */
 static void wait_for_work(struct store *st)
 {
-    struct timespec until;
-    while (!is_urgent(st) && st->rows.count == 0)
+    while (!is_urgent(st) && (st->rows.count == 0 || st->in_memory))
         pthread_cond_wait(&st->news, &st->lock);
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += BATCH_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
+    struct timespec until = after_ms(st->locked ? LOCKED_MS : BATCH_MS);
     st->gathering = true;
     while (!is_urgent(st))
         if (pthread_cond_timedwait(&st->news, &st->lock, &until) != 0)
@@ -124,28 +138,68 @@ static void wait_for_work(struct store *st)
     st->gathering = false;
 }
 
+/* The oldest leave, until so many are there. With the lock. */
+static uint64_t drop_oldest(struct store *st, uint64_t max)
+{
+    uint64_t dropped = 0;
+    for (; st->rows.count > max; dropped++)
+        free(list_entry(list_pop(&st->rows), struct store_row, link));
+    return dropped;
+}
+
+/* Writes what is queued. Those that wait for whoever has locked the file go back to the head of the
+ * queue; at the end of the daemon there is nothing left to wait for. With the lock, which it lets
+ * go of meanwhile. */
+static void flush(struct store *st)
+{
+    struct list rows;
+    uint64_t rows_max = st->rows_max, failed = 0;
+    bool last = st->stopping;
+    list_init(&rows);
+    list_splice(&rows, &st->rows);
+    if (rows.count == 0)
+        return;
+    pthread_mutex_unlock(&st->lock);
+    sqlite3_busy_timeout(st->db, last ? BUSY_LAST_MS : BUSY_MS);
+    int rc = store_exec(st->db, "begin immediate");
+    if (rc == SQLITE_OK)
+        failed = write_rows(st, &rows, rows_max);
+    pthread_mutex_lock(&st->lock);
+    bool was_locked = st->locked;
+    st->locked = rc == SQLITE_BUSY && !last;
+    list_splice(&rows, &st->rows);
+    list_splice(&st->rows, &rows);
+    if (rc != SQLITE_OK && !st->locked)
+        failed += drop_oldest(st, 0);
+    failed += drop_oldest(st, STORE_ROWS_QUEUED_MAX);
+    st->dropped += failed;
+    if (failed || st->locked != was_locked)
+        st->on_news(st->arg);
+}
+
+/* With the lock, which it lets go of meanwhile. */
+static void answer(struct store *st, struct store_query *q)
+{
+    pthread_mutex_unlock(&st->lock);
+    store_answer(st->db, q);
+    pthread_mutex_lock(&st->lock);
+    list_push(&st->answered, &q->link);
+    st->on_news(st->arg);
+}
+
 static void *work(void *arg)
 {
     struct store *st = arg;
     pthread_mutex_lock(&st->lock);
     while (!st->stopping || st->rows.count || st->asked.count) {
-        struct list rows;
         wait_for_work(st);
-        list_init(&rows);
-        list_splice(&rows, &st->rows);
-        struct link *pos = list_pop(&st->asked);
-        uint64_t rows_max = st->rows_max;
-        pthread_mutex_unlock(&st->lock);
-        uint64_t failed = rows.count ? write_rows(st, &rows, rows_max) : 0;
-        struct store_query *q = pos ? list_entry(pos, struct store_query, link) : NULL;
-        if (q)
-            store_answer(st->db, q);
-        pthread_mutex_lock(&st->lock);
-        st->dropped += failed;
-        if (!q)
-            continue;
-        list_push(&st->answered, &q->link);
-        st->on_answer(st->arg);
+        if (st->stopping && st->in_memory && st->asked.count == 0)
+            (void)drop_oldest(st, 0); /* they would go with the memory */
+        /* Before what is queued is written: a question is about all rows put before it. */
+        struct link *asked = list_pop(&st->asked);
+        flush(st);
+        if (asked)
+            answer(st, list_entry(asked, struct store_query, link));
     }
     pthread_mutex_unlock(&st->lock);
     return NULL;
@@ -188,7 +242,8 @@ struct store *store_open(const struct store_options *opt, struct err *err)
 {
     struct store *st = alloc_zeroed(1, sizeof(*st));
     st->rows_max = opt->rows_max;
-    st->on_answer = opt->on_answer;
+    st->in_memory = *opt->path == '\0';
+    st->on_news = opt->on_news;
     st->arg = opt->arg;
     pthread_mutex_init(&st->lock, NULL);
     pthread_cond_init(&st->news, NULL);
@@ -220,14 +275,17 @@ bool store_put(struct store *st, struct store_row *row)
     bool fits = st->rows.count < STORE_ROWS_QUEUED_MAX && !st->stopping;
     if (fits) {
         list_push(&st->rows, &row->link);
-        if (st->rows.count == BATCH_ROWS || (st->rows.count == 1 && !st->gathering))
+        if (st->in_memory) /* what will not be kept need not be written first */
+            (void)drop_oldest(st, st->rows_max);
+        if (st->rows.count == (st->in_memory ? MEMORY_ROWS : BATCH_ROWS) ||
+            (st->rows.count == 1 && !st->gathering && !st->in_memory))
             pthread_cond_signal(&st->news);
     } else {
         st->dropped++;
     }
     pthread_mutex_unlock(&st->lock);
     if (!fits)
-        store_row_free(row);
+        free(row);
     return fits;
 }
 
@@ -257,6 +315,14 @@ uint64_t store_dropped(struct store *st)
     uint64_t dropped = st->dropped;
     pthread_mutex_unlock(&st->lock);
     return dropped;
+}
+
+bool store_locked(struct store *st)
+{
+    pthread_mutex_lock(&st->lock);
+    bool locked = st->locked;
+    pthread_mutex_unlock(&st->lock);
+    return locked;
 }
 
 void store_stop(struct store *st)

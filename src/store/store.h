@@ -1,10 +1,12 @@
 /* store.h: the history of requests, in SQLite, on a thread of its own.
  *
  * Rows and questions go into a bounded queue, which never makes the caller wait: a row that does
- * not fit is dropped and counted. The file is one that llama-swap's own versions can go on with:
- * its table `activity`, its indexes, and the marks of its migrations. What wharf knows besides
- * stands in a table of its own, `activity_wharf`, with the same ids. Ids are the caller's and
- * ascend. */
+ * not fit is dropped and counted. Rows of a file are written many at a time, and wait in the queue
+ * while somebody else has it locked. Rows in memory stay in the queue until somebody asks, so that
+ * those that leave again before that cost next to nothing. The file is one that llama-swap's own
+ * versions can go on with: its table `activity`, its indexes, and the marks of its migrations. What
+ * wharf knows besides stands in a table of its own, `activity_wharf`, with the same ids. Ids are
+ * the caller's and ascend. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -22,19 +24,18 @@
 
 struct store;
 
-/* One request that is over. -1 in a count or a speed: not known. Texts are owned, and never NULL
- * once the row is in the store. */
+/* One request that is over. -1 in a count or a speed: not known. */
 struct store_row {
     struct link link; /* the queue's */
     int64_t id, created_s;
-    char *model, *path, *content_type, *error;
-    char *metadata; /* a JSON object, or "" */
+    const char *model, *path, *content_type, *error;
+    const char *metadata; /* a JSON object, or "" */
     int64_t status;
     int64_t cached, drafted, draft_accepted, input, output, duration_ms;
     double prompt_per_second, output_per_second;
     /* wharf's own */
     int64_t waited_ms; /* before its model's server got it; -1: not known */
-    char ended[8];     /* done, cut or gone; "": not known */
+    const char *ended; /* done, cut or gone; "": not known */
 };
 
 /* Of values above 0. */
@@ -64,7 +65,7 @@ struct store_query {
     bool ascending;
     /* the answer */
     bool failed;
-    struct store_row *rows; /* owned */
+    struct store_row **rows; /* owned */
     uint32_t row_count;
     int64_t total; /* on all pages */
     struct store_stats stats;
@@ -72,9 +73,11 @@ struct store_query {
 };
 
 struct store_options {
-    const char *path;             /* "": in memory; borrowed during store_open */
-    uint64_t rows_max;            /* older ones are deleted */
-    void (*on_answer)(void *arg); /* on the store's thread: store_answered has something */
+    const char *path;  /* "": in memory; borrowed during store_open */
+    uint64_t rows_max; /* older ones are deleted */
+    /* On the store's thread: store_answered has something, store_dropped has grown, or store_locked
+     * is another. */
+    void (*on_news)(void *arg);
     void *arg;
 };
 
@@ -84,7 +87,9 @@ struct store *store_open(const struct store_options *opt, struct err *err);
 int64_t store_last_id(const struct store *st);
 /* From the next row on, so many are kept. */
 void store_limit(struct store *st, uint64_t rows_max);
-/* Takes row, which came from calloc; false: it was dropped. */
+/* A copy with its texts, where NULL becomes "", in one piece of memory: freed with free(). */
+struct store_row *store_row_new(const struct store_row *from) __attribute__((malloc));
+/* Takes row, which came from store_row_new; false: it was dropped. */
 bool store_put(struct store *st, struct store_row *row);
 /* Takes q when true; false: too many are asked already. */
 bool store_ask(struct store *st, struct store_query *q);
@@ -92,11 +97,12 @@ bool store_ask(struct store *st, struct store_query *q);
 struct store_query *store_answered(struct store *st);
 /* Rows that did not fit or could not be written. */
 uint64_t store_dropped(struct store *st);
+/* Somebody else has the file locked: rows wait for it in the queue. */
+bool store_locked(struct store *st);
 /* Finishes what is queued and ends the thread. store_answered may be called after it. */
 void store_stop(struct store *st);
 void store_free(struct store *st);
 
-void store_row_free(struct store_row *row);
 /* NULL is legal. */
 void store_query_free(struct store_query *q);
 /* What to sort by, in llama-swap's word; -1 for none. */

@@ -33,6 +33,18 @@ def test_unknown_model(target, asked, nearest):
         assert nearest in answer.message and asked in answer.message, answer.message
 
 
+def test_a_try_again_is_offered_or_declined(target):
+    def said(answer):
+        return answer.header("Retry-After"), answer.header("X-Should-Retry")
+    assert said(target.chat("nobody")) == (None, "false")
+    assert said(target.get("/nowhere")) == (None, "false")
+    with target.connect() as c:
+        assert said(c.send("no HTTP\r\n\r\n").answer()) == (None, "false")
+    later, declined = said(target.chat("whisper", headers={"X-Wharf-Wait": "0"}))
+    assert int(later) >= 1 and declined is None
+    assert said(target.chat("whisper")) == (None, None)
+
+
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens", "/v/messages"])
 @pytest.mark.parametrize("body, status, kind", [
     (b'{"model":"nobody"}', 404, "not_found_error"), (b"{}", 400, "invalid_request_error"),

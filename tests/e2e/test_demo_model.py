@@ -11,9 +11,11 @@ import queue
 import re
 import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
+import zlib
 
 import pytest
 
@@ -289,6 +291,84 @@ def test_chat_stream_with_usage(model):
     assert last["choices"] == [] and last["usage"]["completion_tokens"] == 4
 
 
+WEATHER = {"type": "object", "properties": {
+    "city": {"type": "string"}, "unit": {"enum": ["C", "F"]}, "days": {"type": "integer"},
+    "alerts": {"type": ["boolean", "null"]}, "hours": {"type": "array", "items": {"type": "number"}}}}
+TIME = {"type": "object", "properties": {}}
+ARGUMENTS = {"city": "Rome", "unit": "C", "days": 2, "alerts": True, "hours": [2]}
+SHAPES = {
+    "/v1/chat/completions": lambda name, schema: {
+        "type": "function", "function": {"name": name, "parameters": schema}},
+    "/v1/responses": lambda name, schema: {"type": "function", "name": name, "parameters": schema},
+    "/v1/messages": lambda name, schema: {"name": name, "input_schema": schema},
+}
+
+
+def calls_of(path, body):
+    """[(tool, arguments)] of an answer, and why it ended."""
+    if path == "/v1/messages":
+        return ([(c["name"], c["input"]) for c in body["content"] if c["type"] == "tool_use"],
+                body["stop_reason"])
+    if path == "/v1/responses":
+        return ([(c["name"], json.loads(c["arguments"])) for c in body["output"]
+                 if c["type"] == "function_call"], body["status"])
+    choice = body["choices"][0]
+    return ([(c["function"]["name"], json.loads(c["function"]["arguments"]))
+             for c in choice["message"].get("tool_calls", [])], choice["finish_reason"])
+
+
+def ask_tools(model, path, text, **keys):
+    key = "input" if path == "/v1/responses" else "messages"
+    tools = [SHAPES[path]("weather", WEATHER), SHAPES[path]("time", TIME)]
+    return calls_of(path, model.post(path, {
+        "model": "m", key: [{"role": "user", "content": text}], "tools": tools, **keys}))
+
+
+@pytest.mark.parametrize("path", SHAPES)
+def test_tools(model, path):
+    ended, ended_by_call = {"/v1/messages": ("end_turn", "tool_use"),
+                            "/v1/responses": ("completed", "completed"),
+                            "/v1/chat/completions": ("stop", "tool_calls")}[path]
+    weather, hour = ("weather", ARGUMENTS), ("time", {})
+    named = {"/v1/messages": {"type": "tool", "name": "time"},
+             "/v1/responses": {"type": "function", "name": "time"},
+             "/v1/chat/completions": {"type": "function", "function": {"name": "time"}}}[path]
+    anything = {"type": "any"} if path == "/v1/messages" else "required"
+    nothing = {"type": "none"} if path == "/v1/messages" else "none"
+    assert ask_tools(model, path, "whether in Rome") == ([], ended)
+    assert ask_tools(model, path, "weather_map Rome") == ([], ended)
+    assert ask_tools(model, path, "weather Rome") == ([weather], ended_by_call)
+    assert ask_tools(model, path, "weather Rome", tool_choice=nothing) == ([], ended)
+    both = [("weather", ARGUMENTS | {"days": 3, "hours": [3]}), hour]
+    assert ask_tools(model, path, "time, weather Rome") == (both, ended_by_call)
+    assert ask_tools(model, path, "hi Rome", tool_choice=anything) == ([weather], ended_by_call)
+    assert ask_tools(model, path, "hi Rome", tool_choice=named) == ([hour], ended_by_call)
+
+
+def test_tools_end_at_the_limit(model):
+    text = json.dumps(ARGUMENTS)
+    for limit in range(1, text.count(" ") + 1):
+        body = model.post("/v1/chat/completions", {
+            "model": "m", "messages": [{"role": "user", "content": "weather Rome"}],
+            "tools": [SHAPES["/v1/chat/completions"]("weather", WEATHER)], "max_tokens": limit})
+        choice = body["choices"][0]
+        said = choice["message"]["tool_calls"][0]["function"]["arguments"]
+        assert text.startswith(said) and said.count(" ") == limit
+        assert (choice["finish_reason"], body["usage"]["completion_tokens"]) == ("length", limit)
+
+
+def test_what_a_tool_said_is_repeated(model):
+    messages = [{"role": "user", "content": "weather Rome"},
+                {"role": "assistant", "tool_calls": []},
+                {"role": "tool", "tool_call_id": "c", "content": "sunny all day"}]
+    body = model.post("/v1/chat/completions", {
+        "messages": messages, "tools": [SHAPES["/v1/chat/completions"]("weather", WEATHER)]})
+    assert body["choices"][0]["message"]["content"] == "demo-model tug says: sunny all day"
+    items = [messages[0], {"type": "function_call_output", "call_id": "c", "output": "sunny"}]
+    body = model.post("/v1/responses", {"input": items})
+    assert body["output"][0]["content"][0]["text"] == "demo-model tug says: sunny"
+
+
 def test_completions(model):
     body = model.post("/v1/completions", {"prompt": "heave ho"})
     assert body["choices"][0]["text"] == "demo-model tug says: heave ho"
@@ -316,10 +396,12 @@ def test_responses(model):
     assert body["status"] == "completed"
     assert body["output"][0]["content"][0]["text"] == "demo-model tug says: aye"
     events = model.stream("/v1/responses", {"input": [{"role": "user", "content": "aye"}]})
-    assert [name for name, _ in events] == (["response.created"] +
-                                            ["response.output_text.delta"] * 4 +
-                                            ["response.completed"])
-    text = "".join(json.loads(data)["delta"] for _, data in events[1:-1])
+    assert [name.removeprefix("response.") for name, _ in events] == (
+        ["created", "in_progress", "output_item.added", "content_part.added"] +
+        ["output_text.delta"] * 4 +
+        ["output_text.done", "content_part.done", "output_item.done", "completed"])
+    assert [json.loads(data)["sequence_number"] for _, data in events] == list(range(12))
+    text = "".join(json.loads(data).get("delta", "") for _, data in events)
     assert text == "demo-model tug says: aye"
 
 
@@ -369,6 +451,21 @@ def test_embeddings(model):
     assert model.post("/v1/embeddings", {"input": "one"})["data"][0]["embedding"] == vectors[0]
 
 
+def test_embeddings_as_bytes(model):
+    ask = {"input": "one", "dimensions": 5}
+    floats = model.post("/v1/embeddings", ask)["data"][0]["embedding"]
+    text = model.post("/v1/embeddings", ask | {"encoding_format": "base64"})["data"][0]["embedding"]
+    values = struct.unpack("<5f", base64.b64decode(text))
+    assert [round(v, 4) for v in values] == floats
+
+
+def test_moderations(model):
+    body = model.post("/v1/moderations", {"input": ["a calm sea", "violence and hate"]})
+    assert [r["flagged"] for r in body["results"]] == [False, True]
+    assert body["results"][1]["categories"]["hate"] and body["results"][1]["category_scores"]["hate"]
+    assert not body["results"][1]["categories"]["sexual"]
+
+
 @pytest.mark.parametrize("path", ["/rerank", "/v1/rerank"])
 def test_rerank(model, path):
     body = model.post(path, {"query": "red sails", "documents": ["blue", "red sails", "red"]})
@@ -392,12 +489,40 @@ def test_transcription(model):
     assert (parsed["model"], parsed["body_bytes"]) == ("whisper", len(body))
 
 
+def test_transcription_as_text(model):
+    body = (b'--xyz\r\nContent-Disposition: form-data; name="response_format"\r\n\r\ntext\r\n'
+            b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n'
+            b"12345\r\n--xyz--\r\n")
+    kind = {"Content-Type": "multipart/form-data; boundary=xyz"}
+    answer, data = model.request("POST", "/v1/audio/translations", body, kind)
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert data == b"demo-model tug heard a.wav of 5 bytes\n"
+    answer, _ = model.request("POST", "/v1/audio/translations", body.replace(b"file", b"tile"), kind)
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize("path", ["/v1/images/edits", "/v1/images/variations"])
+@pytest.mark.parametrize("name", [b"image", b"image[]"])
+def test_an_edited_image_is_the_one_that_was_sent(model, path, name):
+    picture = bytes(range(256)) * 300
+    body = (b'--xyz\r\nContent-Disposition: form-data; name="n"\r\n\r\n2\r\n'
+            b'--xyz\r\nContent-Disposition: form-data; name="%b"; filename="a.png"\r\n\r\n%b\r\n'
+            b"--xyz--\r\n" % (name, picture))
+    answer, data = model.request("POST", path, body,
+                                 {"Content-Type": "multipart/form-data; boundary=xyz"})
+    assert answer.status == 200
+    images = [base64.b64decode(i["b64_json"]) for i in json.loads(data)["data"]]
+    assert images == [picture, picture]
+
+
 def test_speech_and_image(model):
     answer, data = model.request("POST", "/v1/audio/speech", {"input": "hi"})
     assert answer.headers["Content-Type"] == "audio/wav"
     assert data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") == len(data) - 8
     image = model.post("/v1/images/generations", {"prompt": "hi"})["data"][0]["b64_json"]
-    assert base64.b64decode(image).startswith(b"\x89PNG")
+    png = base64.b64decode(image)
+    assert png.startswith(b"\x89PNG") and png.endswith(b"IEND" + zlib.crc32(b"IEND").to_bytes(4))
+    assert len(model.post("/v1/images/generations", {"prompt": "hi", "n": 3})["data"]) == 3
 
 
 def test_models_props_slots(model):

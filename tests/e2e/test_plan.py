@@ -224,7 +224,7 @@ def test_commands(wharf):
     for wrong in ((), ("a", "--vram", "1GiB")):
         assert d.cli("plan", *wrong, check=2).stderr.startswith("wharf: plan: ")
     table = d.cli("devices", check=0).stdout.splitlines()
-    assert table[1].split() == ["sim", "10GiB", "6GiB", "6GiB", "0B", "0B", "0B", "4GiB"]
+    assert table[1].split()[:9] == ["sim", "10GiB", "6GiB", "6GiB", "0B", "0B", "0B", "-", "4GiB"]
     assert d.cli("mode", check=0).stdout == "mode idle\n  idle\n  work: a loaded\n"
     assert d.cli("mode", "work", check=0).stdout == "mode work\n"
     assert 'the nearest name is work' in d.cli("mode", "wrok", check=1).stderr

@@ -226,7 +226,7 @@ def test_a_multipart_upload_of_100_mb_is_spooled(wharf):
     with d.connect(seconds=3 * SECONDS) as c:
         answer = c.ask("POST", "/upstream/m/count", body)
         assert answer.json()["body_bytes"] == len(body)
-        answer = c.ask("POST", "/v1/images/edits", body, {
+        answer = c.ask("POST", "/v1/audio/voices", body, {
             "Content-Type": f"multipart/form-data; boundary={boundary.decode()}"})
         assert answer.status == 200 and answer.json()["body_bytes"] == len(body), answer
     assert rss_kib(d.pid, "VmHWM") - before < 64 * 1024 + GROWTH_KIB_MAX

@@ -177,7 +177,7 @@ def test_a_slow_client_holds_the_server_up(near, tls_upstream):
             peer.send(bytes([i % 251]) * 65536)
             sent.append(i)
 
-    d = near(tls_upstream(script).port)
+    d = near(tls_upstream(script).port, config={"captureBuffer": 0})
     c = d.connect(receive_buffer=16384).request("POST", CHAT, chat_body("r"))
     answer = c.head()
     pieces = c.pieces(answer)
@@ -409,7 +409,7 @@ def test_a_client_that_takes_nothing(secured, upstream):
             peer.send(bytes(65536))
             sent.append(i)
 
-    s = secured({"models": {"m": upstream(script).model()}})
+    s = secured({"captureBuffer": 0, "models": {"m": upstream(script).model()}})
     c = s.connect().request("POST", CHAT, chat_body("m"))
     answer = c.head()
     before = rss_kib(s.daemon.pid)

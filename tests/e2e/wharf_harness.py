@@ -421,7 +421,11 @@ class Daemon:
         self.stderr_path = self.folder / "stderr.txt"
         self.test_id = uuid.uuid4().hex
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("WHARF_")}
-        self.env.update({"WHARF_TEST_ID": self.test_id, "WHARF_CGROUP": str(cgroup), **(env or {})})
+        # A machine without GPUs, whatever there is.
+        (self.folder / "machine").mkdir(exist_ok=True)
+        self.env.update({"WHARF_NVML": "no-such-library.so", "WHARF_GPU_ROOT": str(self.folder / "machine"),
+                         "WHARF_TEST_ID": self.test_id, "WHARF_CGROUP": str(cgroup), **(env or {})})
+        self.env = {k: v for k, v in self.env.items() if v is not None}
         self.listen, self.args, self.wrap = listen, list(args), WRAP if wrap else []
         # The program and its arguments up to the configuration, where that is not `wharf serve`.
         self.command = command or [str(WHARF), "serve", "--config", str(self.config_path)]
@@ -480,10 +484,29 @@ class Daemon:
     def stderr(self):
         return self.stderr_path.read_text(errors="replace")
 
-    def tree(self):
+    def everything(self):
         """Living processes below the daemon."""
         return [p for p in processes_with(f"WHARF_TEST_ID={self.test_id}")
                 if p not in (self.pid, os.getpid())]
+
+    def probes(self):
+        """Its GPU probe, which on a machine without GPUs lives for a moment only."""
+        found = []
+        for pid in self.everything():
+            with contextlib.suppress(OSError):
+                if command_line(pid)[1:] == ["gpu-probe"]:
+                    found.append(pid)
+        return found
+
+    def tree(self):
+        """Those that it has started for models: a copy of itself is to become its probe."""
+        def own(pid):
+            with contextlib.suppress(OSError):
+                words = command_line(pid)
+                return words[1:2] == ["gpu-probe"] or \
+                    (words == command_line(self.pid) if is_alive(self.pid) else False)
+            return False
+        return [p for p in self.everything() if not own(p)]
 
     def engines(self, name=None):
         """The main processes of running demo models."""
@@ -511,7 +534,7 @@ class Daemon:
         status = self.wait(seconds)
         self.stopped_on_purpose = True
         assert status == 0, f"exit {status}: {self.stderr[-3000:]}"
-        assert not self.tree(), self.describe_tree()
+        assert not self.everything(), self.describe_tree()
         return self
 
     def kill(self):
@@ -522,7 +545,7 @@ class Daemon:
 
     def describe_tree(self):
         lines = []
-        for pid in self.tree():
+        for pid in self.everything():
             with contextlib.suppress(OSError):
                 lines.append(f"{pid}: {' '.join(command_line(pid))}")
         return "left behind: " + "; ".join(lines)
@@ -545,9 +568,9 @@ class Daemon:
                     self.process.wait()
             if self.process.returncode != 0:
                 problems.append(f"exit status {self.process.returncode}")
-        if self.tree():
+        if self.everything():
             problems.append(self.describe_tree())
-            for pid in self.tree():
+            for pid in self.everything():
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
         self.ports.close()

@@ -9,6 +9,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void check_wish(const struct config *c, const struct config_wish *w)
+{
+    must(w->model < c->model_count);
+    must(w->gpu == CONFIG_GPU_ANY || w->gpu < c->gpu_count);
+    must(w->placement == CONFIG_PLACEMENT_ANY ||
+         w->placement < c->models[w->model].placement_count);
+    must(w->gpu == CONFIG_GPU_ANY || w->placement != CONFIG_PLACEMENT_ANY);
+}
+
 /* Whatever was read, the numbers in it are within the bounds that config.h names. */
 static void check_policies(const struct config *c)
 {
@@ -25,14 +34,24 @@ static void check_policies(const struct config *c)
     must(c->start_mode < c->mode_count && c->mode_count <= CONFIG_MODES_MAX + 1);
     for (uint32_t i = 0; i < c->mode_count; i++)
         for (uint32_t k = 0; k < c->modes[i].wish_count; k++)
-            must(c->modes[i].wishes[k].model < c->model_count &&
-                 (c->modes[i].wishes[k].gpu == CONFIG_GPU_ANY ||
-                  c->modes[i].wishes[k].gpu < c->gpu_count));
+            check_wish(c, &c->modes[i].wishes[k]);
     must(c->gate_count <= CONFIG_GATES_MAX);
     for (uint32_t i = 0; i < c->gate_count; i++)
         must(c->gates[i].limit >= 1);
     for (uint32_t i = 0; i < c->hook_count; i++)
         must(c->hooks[i].argv.count >= 1);
+}
+
+static void check_placements(const struct config *c, const struct config_model *m)
+{
+    must(m->placement_count <= CONFIG_PLACEMENTS_MAX);
+    for (uint32_t i = 0; i < m->placement_count; i++) {
+        const struct config_placement *p = &m->placements[i];
+        must(p->gpu_count >= 1 && config_model_find_placement(m, p->id) == i);
+        must(p->host == (strcmp(p->id, CONFIG_HOST_ID) == 0));
+    }
+    must((m->backend == CONFIG_BACKEND_OLLAMA) == (m->endpoint_number > 0));
+    must(m->endpoint_number <= CONFIG_ENDPOINTS_MAX && c->model_count > 0);
 }
 
 static void check_names(const struct config *c)
@@ -68,7 +87,8 @@ static void use(const struct config *c)
     const char *near[3];
     for (uint32_t i = 0; i < c->model_count; i++) {
         must(c->models[i].group < c->group_count);
-        must(c->models[i].gpu_count >= 1 && c->models[i].evict_cost >= 1);
+        must(c->models[i].evict_cost >= 1);
+        check_placements(c, &c->models[i]);
         must(c->models[i].class < CONFIG_CLASS__COUNT);
         must(config_find_model(c, c->models[i].id) == &c->models[i]);
         must(config_nearest_models(c, c->models[i].id, near, countof(near)) <= countof(near));

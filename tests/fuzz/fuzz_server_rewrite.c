@@ -157,7 +157,7 @@ static int rewrite(struct body *b, const struct op *const *chosen, size_t count)
         else
             strip[f.strip.count++] = text_of(chosen[i]->path);
     }
-    int rc = rewrite_body(b, &f, "x", scratch, &why);
+    int rc = rewrite_body(b, &f, "x", NULL, scratch, &why);
     must((rc < 0) == (why.len > 0));
     buf_fini(&why);
     return rc;

@@ -18,13 +18,17 @@ static void taste(uint8_t kind, const char *body, size_t n, size_t piece, struct
 {
     static const char *const types[] = {"application/json", "text/event-stream"};
     const char *type = types[kind & 1];
-    struct tap *t = tap_new(&(struct tap_answer){
-        .status = kind & 2 ? 500 : 200, .type = type, .type_len = strlen(type)});
+    struct tap_spare spare = {0};
+    struct tap *t = tap_new(&(struct tap_answer){.status = kind & 2 ? 500 : 200,
+                                                 .type = type,
+                                                 .type_len = strlen(type)},
+                            &spare);
     for (size_t at = 0; at < n; at += piece)
         tap_feed(t, body + at, piece < n - at ? piece : n - at);
     *ret = (struct outcome){0};
     tap_end(t, &ret->counts, &ret->error);
     tap_free(t);
+    tap_spare_fini(&spare);
 }
 
 static bool is_same(double a, double b)

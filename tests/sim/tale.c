@@ -308,7 +308,11 @@ static void put_sample(struct tale *t, const struct tape_item *item)
         const struct sample_use *u = &ev->sample.uses[i];
         if (item->use_tags[i])
             fprintf(t->out, " #%u=%" PRIu64, tag_number(t, item->use_tags[i]), u->bytes);
-        else if (u->model < t->config->model_count && t->config->models[u->model].present)
+        else if (u->model >= t->config->model_count || !t->config->models[u->model].present)
+            continue;
+        else if (u->bytes == SAMPLE_UNMEASURED)
+            fprintf(t->out, " m%u=?", u->model);
+        else
             fprintf(t->out, " m%u=%" PRIu64, u->model, u->bytes);
     }
     put_flag(t, ev->sample.uses_unknown, "blind");

@@ -192,7 +192,7 @@ static void do_model(struct story *s, char **words, uint32_t count)
     story_step(s, &ev, "");
 }
 
-/* sample DEVICE used=BYTES [taken=TIME] [MODEL=BYTES...] */
+/* sample DEVICE used=BYTES [taken=TIME] [MODEL=BYTES...]; ? for bytes: it cannot be measured */
 static void do_sample(struct story *s, char **words, uint32_t count)
 {
     struct sample_use uses[MODELS_MAX];
@@ -214,8 +214,9 @@ static void do_sample(struct story *s, char **words, uint32_t count)
         } else if ((v = strchr(words[i], '=')) && ev.sample.use_count < MODELS_MAX) {
             struct sample_use *use = &uses[ev.sample.use_count++];
             words[i][v - words[i]] = '\0';
-            *use =
-                (struct sample_use){.model = CORE_SLOT_NONE, .bytes = story_parse_bytes(s, v + 1)};
+            *use = (struct sample_use){
+                .model = CORE_SLOT_NONE,
+                .bytes = strcmp(v + 1, "?") == 0 ? SAMPLE_UNMEASURED : story_parse_bytes(s, v + 1)};
             if (words[i][0] == '#')
                 use->lease = s->waiters[story_parse_tag(s, words[i], '#')];
             else

@@ -189,6 +189,50 @@ static void test_json_is_read_by_another(void **state)
     }
 }
 
+/* RFC 4648, section 10, and bytes above 0x7f. */
+static void test_base64(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *data;
+        const char *text;
+    } cases[] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"\xff\xfe", "//4="},
+        {"\xfb\xef\xbe", "++++"},
+    };
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct buf b = {0};
+        buf_base64(&b, cases[i].data, strlen(cases[i].data));
+        assert_string_equal(b.data, cases[i].text);
+        buf_fini(&b);
+    }
+    struct buf small;
+    buf_init(&small, 3);
+    buf_base64(&small, "f", 1);
+    assert_true(small.overflow);
+    buf_fini(&small);
+}
+
+static void test_whole_numbers(void **state)
+{
+    static const int64_t values[] = {0, 7, -1, 10, -90, 1234567890123, INT64_MAX, INT64_MIN};
+    (void)state;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        struct buf ours = {0}, theirs = {0};
+        buf_whole(&ours, values[i]);
+        buf_printf(&theirs, "%lld", (long long)values[i]);
+        assert_string_equal(ours.data, theirs.data);
+        buf_fini(&ours);
+        buf_fini(&theirs);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +243,8 @@ int main(void)
         cmocka_unit_test(test_take),
         cmocka_unit_test(test_json_strings),
         cmocka_unit_test(test_json_is_read_by_another),
+        cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_whole_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -107,15 +107,16 @@ static const struct {
      ""},
     {"not supported yet, said once",
      TEXT("models:\n"
-          "  a: {cmd: x, proxy: \"http://h\", yield: need}\n"
-          "  b: {cmd: x, proxy: \"http://h\", yield: need, backend: process}\n"),
-     "c:2:34: warning: models.ID.yield is not supported yet, ignored\n"
-     "c:3:47: warning: models.ID.backend is not supported yet, ignored\n"},
+          "  a: {cmd: x, proxy: \"http://h\"}\n"
+          "keys: [{key: a, models: [x]}, {key: b, models: [y], admin: true}]\n"),
+     "c:3:17: warning: keys[].models is not supported yet, ignored\n"
+     "c:3:53: warning: keys[].admin is not supported yet, ignored\n"},
     {"no effect yet",
-     TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, suspend: vllm, onAbort: drain}}\n"
+     TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, suspend: cuda, onAbort: drain}}\n"
           "onExit: keep\n"
           "hooks: {on: {evicted: x}}\n"),
-     "c:1:52: warning: suspend: vllm has no effect yet: no backend can suspend a model so far\n"
+     "c:1:52: warning: suspend: cuda has no effect yet: the driver's checkpoint is not used so "
+     "far\n"
      "c:2:9: warning: onExit: keep has no effect yet: models cannot be adopted so far, so they "
      "stop\n"},
     /* types */
@@ -331,7 +332,7 @@ static const struct {
      "c:1:29: error: this proxy cannot be used: its port must be a number from 1 to 65535, or "
      "${PORT}\n"},
     {"proxy with user", TEXT("models: {a: {cmd: x, proxy: \"http://u:p@h\"}}\n"),
-     "c:1:29: warning: user name and password in a proxy are ignored\n"},
+     "c:1:29: warning: user name and password in proxy are ignored\n"},
     {"proxy with query", TEXT("models: {a: {cmd: x, proxy: \"http://h/?a\"}}\n"), ""},
     {"proxy with blank", TEXT("models: {a: {cmd: x, proxy: \"http://h /\"}}\n"),
      "c:1:29: error: this proxy cannot be used: it holds a character that no URL may have\n"},
@@ -446,7 +447,8 @@ static const struct {
           "onExit: drop\n"),
      "c:1:50: error: class must be foreground, normal or background, not 'forground'; did you mean "
      "'foreground'?\n"
-     "c:1:70: error: suspend must be none, vllm, sglang, comfyui or cuda, not 'vlm'; did you mean "
+     "c:1:70: error: suspend must be none, vllm, sglang, comfyui, a1111, tabby, http or cuda, not "
+     "'vlm'; did you mean "
      "'vllm'?\n"
      "c:1:84: error: onAbort must be cancel or drain, not 'stop'\n"
      "c:1:95: error: pin must be true or false, not a number\n"

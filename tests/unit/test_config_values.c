@@ -165,6 +165,7 @@ static const struct {
     {"secrets in hooks are hidden", "hooks: {on: {oom: \"x --token abc\"}}", "- \"x --token ***\""},
     {"class, default", MODEL(""), "class: normal"},
     {"class", MODEL(", class: background"), "class: background"},
+    {"priorityParam", MODEL(", priorityParam: \" priority \""), "priorityParam: \"priority\""},
     {"pin", MODEL(", pin: true"), "pin: true"},
     {"maxLoadRetries, default", MODEL(""), "maxLoadRetries: 0"},
     {"maxLoadRetries", MODEL(", maxLoadRetries: 100"), "maxLoadRetries: 100"},
@@ -315,7 +316,8 @@ static void test_models(void **state)
     assert_int_equal(a->port_preferred, 0);
     assert_int_equal(a->argv.count, 2);
     assert_string_equal(a->argv.items[1], "x y");
-    assert_int_equal(a->vram, CONFIG_VRAM_UNSET);
+    assert_int_equal(a->placement_count, 1);
+    assert_int_equal(a->placements[0].vram, CONFIG_VRAM_UNSET);
     assert_string_equal(b->id, "b");
     assert_true(b->uses_port);
     assert_int_equal(b->port_preferred, 6000);
@@ -444,9 +446,9 @@ static void test_policies(void **state)
     assert_int_equal(c->gpus[0].limit_permille, 500);
     assert_int_equal(c->gpus[2].reserve_bytes, GIB);
     assert_int_equal(c->gpus[2].sample_ns, 5 * NS_PER_S);
-    assert_true(config_model_may_use(c, &c->models[1], 0) &&
-                config_model_may_use(c, &c->models[0], 2));
-    assert_false(config_model_may_use(c, &c->models[1], 2));
+    assert_true(config_placement_may_use(c, &c->models[1].placements[0], 0) &&
+                config_placement_may_use(c, &c->models[0].placements[0], 2));
+    assert_false(config_placement_may_use(c, &c->models[1].placements[0], 2));
     config_free(c);
 }
 
@@ -466,8 +468,8 @@ static void test_shares(void **state)
                  {INT64_MAX, 2, UINT64_C(1) << 62},
                  {GIB, 3, 357913942}};
     for (size_t i = 0; i < countof(cases); i++) {
-        struct config_model m = {.vram_bytes = cases[i].bytes, .gpu_count = cases[i].gpus};
-        assert_int_equal(config_model_share_bytes(&m), cases[i].share);
+        struct config_placement p = {.vram_bytes = cases[i].bytes, .gpu_count = cases[i].gpus};
+        assert_int_equal(config_placement_share_bytes(&p), cases[i].share);
     }
 }
 

@@ -116,12 +116,11 @@ static void test_blocked_and_never(void **state)
     box_step(b, (struct event){.type = EVENT_MODEL_EXITED, .model = {.model = 0}});
     sample(b, 0);
     box_command(b, COMMAND_LOAD, 1, 8);
-    box_step(b,
-             (struct event){.type = EVENT_MODEL_LOAD_FAILED,
-                            .model = {.op = b->ops[1], .model = 1, .why = REASON_OUT_OF_MEMORY}});
+    box_step(b, (struct event){.type = EVENT_MODEL_LOAD_FAILED,
+                               .model = {.op = b->ops[1], .model = 1, .why = REASON_LOAD_FAILED}});
     v = plan(b, 1);
     assert_int_equal(v.verdict, VERDICT_BLOCKED);
-    assert_int_equal(v.why, REASON_OUT_OF_MEMORY);
+    assert_int_equal(v.why, REASON_LOAD_FAILED);
     box_free(b);
 }
 

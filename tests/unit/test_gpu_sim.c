@@ -179,6 +179,25 @@ static void test_the_lock_names_the_holder_not_the_file(void **state)
     end_holder(pid);
 }
 
+static void test_as_a_reading_of_a_device(void **state)
+{
+    (void)state;
+    struct gpu_device d;
+    struct err err = {0};
+    pid_t pid = start_holder(3 * GIB);
+    assert_int_equal(sim_read_device(folder, 24 * GIB, &d, &err), 0);
+    assert_int_equal(d.known, GPU_TOTAL | GPU_USED | GPU_USES);
+    assert_int_equal(d.free_bytes, 21 * GIB);
+    assert_int_equal(d.use_count, 1);
+    assert_int_equal(d.uses[0].pid, pid);
+    assert_int_equal(d.uses[0].bytes, 3 * GIB);
+    /* More than there is: its capacity was lowered since. */
+    assert_int_equal(sim_read_device(folder, 2 * GIB, &d, &err), 0);
+    assert_int_equal(d.free_bytes, 0);
+    end_holder(pid);
+    assert_int_equal(sim_read_device("/nonexistent", GIB, &d, &err), -1);
+}
+
 static void test_dead_claims_count_for_nothing_whatever_they_hold(void **state)
 {
     (void)state;
@@ -315,6 +334,7 @@ int main(void)
         cmocka_unit_test_setup(test_create_again_removes_dead_claims_only, fresh_folder),
         cmocka_unit_test_setup(test_create_does_not_wait_for_the_lock, fresh_folder),
         cmocka_unit_test_setup(test_missing_folder, fresh_folder),
+        cmocka_unit_test_setup(test_as_a_reading_of_a_device, fresh_folder),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }

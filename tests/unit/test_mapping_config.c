@@ -21,6 +21,8 @@ static struct config *load(const char *text)
     return c;
 }
 
+#define GPUS "gpus: [{sim: {name: x, memory: 8GiB}}, {sim: {name: y, memory: 8GiB}}]\n"
+
 static const char policies[] =
     "gpus: [{sim: {name: x, memory: 8GiB}, reserve: 1GiB, limit: 0.5, sample: 2s},"
     "  {sim: {name: y, memory: 8GiB}}]\n"
@@ -38,9 +40,11 @@ static void maps_policies(void **state)
 {
     struct config *c = load(policies);
     const uint32_t slots[] = {4, 1, 2};
+    struct mapping_devices devices;
     struct mapping m;
     (void)state;
-    mapping_init(&m, c, slots, 5, true);
+    mapping_find_devices(c, &devices);
+    mapping_init(&m, c, &devices, slots, 5, true);
     assert_int_equal(m.core.sched, SCHEDULER_FAIR);
     assert_int_equal(m.core.plan, PLAN_FIT);
     assert_int_equal(m.core.fair.wait_ns_max[CLASS_FOREGROUND], 1 * NS_PER_S);
@@ -103,6 +107,183 @@ static void maps_wishes(void **state)
     config_free(c);
 }
 
+static const struct core_model_policy *map_model(struct mapping *m, const struct config *c,
+                                                 uint32_t model)
+{
+    struct mapping_devices devices;
+    mapping_find_devices(c, &devices);
+    mapping_init(m, c, &devices, NULL, c->model_count, true);
+    return &m->models[model];
+}
+
+/* "device_mask/device_count/MiB of bytes/GiB of free_bytes_min=name", for each placement. */
+static const struct {
+    const char *rule, *text;
+    const char *placements;
+    bool movable, yields, suspends;
+    uint32_t backend;
+} residents[] = {
+    {"a process", GPUS "models: {m: {cmd: 'x ${PORT}', vram: 1GiB}}", "3/1/1024/0=gpu ", false,
+     false, false, 0},
+    {"a worker",
+     GPUS "models: {m: {backend: worker, devices: {cuda: {vram: 500MiB, minFree: 2GiB}, cpu: {}}}}",
+     "3/1/500/2=cuda 0/0/0/0=cpu ", true, true, false, 0},
+    {"one that stays where there is room",
+     GPUS "models: {m: {backend: worker, yield: need, devices: {cpu: {}, cuda: {}}}}",
+     "0/0/0/0=cpu 3/1/0/1=cuda ", true, false, false, 0},
+    {"one on the host", GPUS "models: {m: {backend: worker}}", "0/0/0/0=cpu ", false, false, false,
+     0},
+    {"a process with variants",
+     GPUS "models: {m: {cmd: 'x ${PORT}', devices: {y: {vram: 3GiB}, rocm: {vram: 3GiB, gpuCount: "
+          "2}}}}",
+     "2/1/3072/0=y 3/2/1536/0=rocm ", true, false, false, 0},
+    {"wished GPUs",
+     GPUS
+     "models: {m: {backend: worker, devices: {cpu: {}, y: {vram: 1GiB}, cuda: {vram: 2GiB}}}}\n"
+     "modes: {a: {m: x}, b: {m: y}, c: {m: 1}, d: {m: 0}}",
+     "0/0/0/0=cpu 2/1/1024/1=y 3/1/2048/1=cuda 1/1/2048/1=x ", true, true, false, 0},
+    {"GPUs that were not found are dropped",
+     "gpus: [{}, {sim: {name: y, memory: 8GiB}}]\n"
+     "models: {m: {backend: worker, devices: {left: {gpus: [0]}, y: {}, other: {}, cpu: {}}}}",
+     "2/1/0/1=y 0/0/0/0=cpu ", true, true, false, 0},
+    {"no GPU at all", "models: {m: {backend: worker, devices: {cuda: {vram: 1GiB}, cpu: {}}}}",
+     "0/0/0/0=cpu ", false, false, false, 0},
+    {"nowhere to go", "gpus: [{}]\nmodels: {m: {backend: worker, devices: {left: {vram: 1GiB}}}}",
+     "255/9/1024/1=left ", false, false, false, 0},
+    {"nowhere to go yet", "gpus: [{}]\nmodels: {m: {cmd: 'x ${PORT}', vram: 1GiB}}",
+     "1/1/1024/0=gpu ", false, false, false, 0},
+    {"sleep", GPUS "models: {m: {cmd: 'x ${PORT}', vram: 1GiB, suspend: vllm}}", "3/1/1024/0=gpu ",
+     false, false, true, 0},
+    {"sleep that does not work yet",
+     GPUS "models: {m: {cmd: 'x ${PORT}', vram: 1GiB, suspend: cuda}}", "3/1/1024/0=gpu ", false,
+     false, false, 0},
+    {"endpoints",
+     GPUS
+     "models: {a: {backend: ollama}, m: {backend: ollama, endpoint: 'http://h:1', vram: 1GiB}}",
+     "3/1/1024/0=gpu ", false, false, false, 2},
+};
+
+/* The model m is the last one. */
+static void maps_residents(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < countof(residents); i++) {
+        struct config *c = load(residents[i].text);
+        struct mapping m;
+        struct buf text = {0};
+        uint32_t model = c->model_count - 1;
+        const struct core_model_policy *p = map_model(&m, c, model);
+        buf_text(&text, "");
+        for (uint32_t k = 0; k < p->placement_count; k++) {
+            const struct core_placement *place = &p->placements[k];
+            const char *name = mapping_placement_name(c, model, k);
+            buf_printf(&text, "%u/%u/%llu/%llu=%s ", place->device_mask, place->device_count,
+                       (unsigned long long)(place->bytes / MIB),
+                       (unsigned long long)(place->free_bytes_min / GIB), name);
+            assert_int_equal(mapping_placement_find(c, model, name), k);
+        }
+        if (strcmp(text.data, residents[i].placements) != 0)
+            fail_msg("%s: %s instead of %s", residents[i].rule, text.data, residents[i].placements);
+        assert_null(mapping_placement_name(c, model, p->placement_count));
+        if (p->movable != residents[i].movable || p->yields != residents[i].yields ||
+            p->suspends != residents[i].suspends || p->backend != residents[i].backend)
+            fail_msg("%s: movable %d yields %d suspends %d backend %u", residents[i].rule,
+                     p->movable, p->yields, p->suspends, p->backend);
+        buf_fini(&text);
+        mapping_fini(&m);
+        config_free(c);
+    }
+}
+
+/* Nothing can be moved where nothing is planned by bytes; but all can sleep. */
+static void maps_residents_without_fit(void **state)
+{
+    struct config *c =
+        load("models: {m: {cmd: 'x ${PORT}', suspend: vllm, devices: {cuda: {}, cpu: "
+             "{}}, yield: always}}\n" GPUS);
+    struct mapping_devices devices;
+    struct mapping m;
+    (void)state;
+    mapping_find_devices(c, &devices);
+    mapping_init(&m, c, &devices, NULL, 1, false);
+    assert_int_equal(m.models[0].placement_count, 0);
+    assert_false(m.models[0].movable || m.models[0].yields);
+    assert_true(m.models[0].suspends);
+    mapping_fini(&m);
+    config_free(c);
+}
+
+static void finds_placements(void **state)
+{
+    static const struct {
+        const char *device;
+        uint32_t placement;
+    } cases[] = {{"cpu", 0},
+                 {"y", 1},
+                 {"1", 1},
+                 {"cuda", 2},
+                 {"x", 3},
+                 {"0", 3},
+                 {"2", CORE_SLOT_NONE},
+                 {"z", CORE_SLOT_NONE},
+                 {"", CORE_SLOT_NONE}};
+    struct config *c =
+        load(GPUS "models: {m: {backend: worker, devices: {cpu: {}, y: {}, cuda: {}}}}\n"
+                  "modes: {a: {m: x}}");
+    (void)state;
+    for (size_t i = 0; i < countof(cases); i++)
+        assert_int_equal(mapping_placement_find(c, 0, cases[i].device), cases[i].placement);
+    config_free(c);
+}
+
+/* The devices are what the caller says, by whatever name. */
+static void maps_by_the_devices_given(void **state)
+{
+    struct config *c = load("gpus: [{}, {}]\nmodels: {m: {backend: worker, devices: {a: {gpus: "
+                            "[GPU-1234]}, b: {gpus: [RTX]}, cpu: {}}}}\n");
+    struct mapping_devices devices = {
+        .items = {{.name = "RTX", .uuid = "GPU-1", .present = true, .limit_permille = 900},
+                  {.name = "GTX", .uuid = "GPU-1234", .present = true, .reserve_bytes = 7}},
+        .count = 2};
+    struct mapping m;
+    (void)state;
+    mapping_init(&m, c, &devices, NULL, 1, true);
+    assert_int_equal(m.core.device_count, 2);
+    assert_int_equal(m.devices[0].limit_permille, 900);
+    assert_int_equal(m.devices[1].reserve_bytes, 7);
+    assert_int_equal(m.models[0].placement_count, 3);
+    assert_int_equal(m.models[0].placements[0].device_mask, 2);
+    assert_int_equal(m.models[0].placements[1].device_mask, 1);
+    mapping_fini(&m);
+    devices.items[1].present = false;
+    mapping_init(&m, c, &devices, NULL, 1, true);
+    assert_int_equal(m.models[0].placement_count, 2);
+    assert_int_equal(m.models[0].placements[0].device_mask, 1);
+    mapping_fini(&m);
+    /* Without that table none of them has been found. */
+    assert_int_equal(mapping_dropped(c, 0), 3);
+    config_free(c);
+}
+
+/* A wish for what is not there means any place. */
+static void maps_wishes_for_variants(void **state)
+{
+    static const uint32_t placements[] = {0, 1, 2, CORE_SLOT_NONE, 0, 1};
+    struct config *c = load(
+        "gpus: [{}, {sim: {name: y, memory: 8GiB}}, {sim: {name: z, memory: 8GiB}}]\n"
+        "models: {m: {backend: worker, devices: {left: {gpus: [0]}, y: {}, cpu: {}, cuda: {}}}}\n"
+        "modes: {a: {m: y}, b: {m: cpu}, c: {m: cuda}, d: {m: left}, e: {m: 1}, f: {m: cpu}}");
+    (void)state;
+    assert_int_equal(mapping_dropped(c, 0), 1);
+    for (size_t i = 0; i < countof(placements); i++) {
+        struct core_wish *w = mapping_wishes(c, &c->modes[i], NULL);
+        assert_int_equal(w[0].what, WISH_LOADED);
+        assert_int_equal(w[0].placement, placements[i]);
+        free(w);
+    }
+    config_free(c);
+}
+
 static void maps_a_matrix(void **state)
 {
     struct config *c = load("matrix: {evict_costs: {b: 9}, sets: {s: 'a & (b | c)'}}\n"
@@ -110,9 +291,11 @@ static void maps_a_matrix(void **state)
                             "models: {a: {cmd: 'x ${PORT}'}, b: {cmd: 'x ${PORT}'},"
                             "  c: {cmd: 'x ${PORT}'}}\n");
     const uint32_t slots[] = {2, 1, 0};
+    struct mapping_devices devices;
     struct mapping m;
     (void)state;
-    mapping_init(&m, c, slots, 3, false);
+    mapping_find_devices(c, &devices);
+    mapping_init(&m, c, &devices, slots, 3, false);
     assert_int_equal(m.core.sched, SCHEDULER_SERIAL);
     assert_int_equal(m.core.plan, PLAN_MATRIX);
     assert_int_equal(m.core.matrix.set_count, 2);
@@ -126,34 +309,16 @@ static void maps_a_matrix(void **state)
     config_free(c);
 }
 
-/* Each placement that the core gets has a name, in its order, and is found by it. */
-static void names_placements(void **state)
-{
-    static const char *const wanted[][CORE_PLACEMENTS_MAX] = {{"gpu"}, {"gpu", "x", "y"}, {NULL}};
-    struct config *c = load(policies);
-    struct mapping m;
-    (void)state;
-    mapping_init(&m, c, NULL, c->model_count, true);
-    for (uint32_t i = 0; i < countof(wanted); i++) {
-        uint32_t count = 0;
-        for (; wanted[i][count]; count++) {
-            assert_string_equal(mapping_placement_name(c, i, count), wanted[i][count]);
-            assert_int_equal(mapping_placement_find(c, i, wanted[i][count]), count);
-        }
-        assert_int_equal(m.models[i].placement_count, count);
-        assert_null(mapping_placement_name(c, i, count));
-        assert_int_equal(mapping_placement_find(c, i, "nowhere"), CORE_SLOT_NONE);
-    }
-    mapping_fini(&m);
-    config_free(c);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps_policies),
         cmocka_unit_test(maps_wishes),
-        cmocka_unit_test(names_placements),
+        cmocka_unit_test(maps_residents),
+        cmocka_unit_test(maps_residents_without_fit),
+        cmocka_unit_test(finds_placements),
+        cmocka_unit_test(maps_by_the_devices_given),
+        cmocka_unit_test(maps_wishes_for_variants),
         cmocka_unit_test(maps_a_matrix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

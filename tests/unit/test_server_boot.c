@@ -8,6 +8,7 @@
 #include "server_world.h"
 
 static char started[64];
+static uint64_t one_ns, two_ns; /* for how long they hold it */
 
 static void note(const char *what)
 {
@@ -26,7 +27,7 @@ static int start_a(struct server *s, struct err *err)
 static int hold_one(struct server *s, struct err *err)
 {
     (void)err;
-    boot_hold(s, "one");
+    boot_hold(s, "one", one_ns);
     note("1");
     return 0;
 }
@@ -34,8 +35,8 @@ static int hold_one(struct server *s, struct err *err)
 static int hold_two(struct server *s, struct err *err)
 {
     (void)err;
-    boot_hold(s, "two");
-    boot_hold(s, "three");
+    boot_hold(s, "two", two_ns);
+    boot_hold(s, "three", NS_PER_MS);
     boot_release(s, "three");
     note("2");
     return 0;
@@ -44,7 +45,7 @@ static int hold_two(struct server *s, struct err *err)
 static int start_z(struct server *s, struct err *err)
 {
     (void)err;
-    boot_hold(s, "too late");
+    boot_hold(s, "too late", NS_PER_S);
     note("z");
     return 0;
 }
@@ -78,6 +79,7 @@ static const struct part early[] = {{.name = "f", .start = fail_start},
 static struct server *world(void)
 {
     started[0] = '\0';
+    one_ns = two_ns = 3600 * NS_PER_S;
     return server_world_new("models: {m: {cmd: 'x ${PORT}'}}");
 }
 
@@ -125,19 +127,71 @@ static void test_the_last_opens_it(void **state)
     server_world_free(s);
 }
 
+/* Each for as long as he said, whatever the others said. */
 static void test_nobody_is_waited_for_for_long(void **state)
+{
+    static const struct {
+        uint64_t one_ms, two_ms, wanted_ms;
+        bool released; /* the first */
+    } cases[] = {{3600000, 60, 60, true}, {60, 20, 60, false}, {20, 60, 60, false}};
+    (void)state;
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct server *s = world();
+        one_ns = cases[i].one_ms * NS_PER_MS;
+        two_ns = cases[i].two_ms * NS_PER_MS;
+        uint64_t from = uv_hrtime();
+        assert_int_equal(begin(s, held, countof(held)), 0);
+        if (cases[i].released)
+            boot_release(s, "one");
+        run_until(s, "a12z");
+        assert_true(uv_hrtime() - from >= cases[i].wanted_ms * NS_PER_MS);
+        boot_release(s, "two");
+        uv_run(s->loop, UV_RUN_NOWAIT);
+        assert_string_equal(started, "a12z");
+        server_world_free(s);
+    }
+}
+
+/* Somebody finds, while others are waited for, that he has something to find out as well. */
+static void test_held_meanwhile(void **state)
 {
     (void)state;
     struct server *s = world();
-    uint64_t from = uv_hrtime();
     assert_int_equal(begin(s, held, countof(held)), 0);
     boot_release(s, "one");
-    run_until(s, "a12z");
-    assert_true(uv_hrtime() - from >= BOOT_NS_MAX - 10 * NS_PER_MS);
+    boot_hold(s, "four", 20 * NS_PER_MS);
     boot_release(s, "two");
-    uv_run(s->loop, UV_RUN_NOWAIT);
-    assert_string_equal(started, "a12z");
+    uint64_t from = uv_hrtime();
+    run_until(s, "a12z");
+    assert_true(uv_hrtime() - from >= 10 * NS_PER_MS);
     server_world_free(s);
+    s = world(); /* after the last has let go, but before anything has started */
+    assert_int_equal(begin(s, held, countof(held)), 0);
+    boot_release(s, "one");
+    boot_release(s, "two");
+    boot_hold(s, "four", 3600 * NS_PER_S);
+    uv_run(s->loop, UV_RUN_NOWAIT);
+    assert_string_equal(started, "a12");
+    boot_release(s, "four");
+    run_until(s, "a12z");
+    server_world_free(s);
+}
+
+/* What comes in before the gate waits behind it. */
+static void test_the_daemons_own_gate(void **state)
+{
+    const char *const before[] = {"devices", "listeners", "probe"}, *const behind[] = {"preload"};
+    uint32_t gate = server_part_count, found = 0;
+    (void)state;
+    for (uint32_t i = 0; i < server_part_count; i++) {
+        if (server_parts[i].gate)
+            gate = i;
+        for (size_t k = 0; k < countof(before); k++)
+            found += gate == server_part_count && strcmp(server_parts[i].name, before[k]) == 0;
+        for (size_t k = 0; k < countof(behind); k++)
+            found += gate < i && strcmp(server_parts[i].name, behind[k]) == 0;
+    }
+    assert_int_equal(found, countof(before) + countof(behind));
 }
 
 static void test_a_part_that_fails(void **state)
@@ -174,6 +228,8 @@ int main(void)
         cmocka_unit_test(test_nobody_holds_it),
         cmocka_unit_test(test_the_last_opens_it),
         cmocka_unit_test(test_nobody_is_waited_for_for_long),
+        cmocka_unit_test(test_held_meanwhile),
+        cmocka_unit_test(test_the_daemons_own_gate),
         cmocka_unit_test(test_a_part_that_fails),
         cmocka_unit_test(test_stopped_meanwhile),
     };

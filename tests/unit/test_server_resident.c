@@ -65,12 +65,15 @@ static void on_refused(struct resident *r)
     resident_complete(r, RESIDENT_BROKEN, REASON_NONE, 0);
 }
 
-static uint64_t no_claims(struct resident *r, uint32_t device, struct resident_claim *claims,
-                          uint32_t count)
+static bool no_claims(struct resident *r, uint32_t device, struct resident_claim *claims,
+                      uint32_t count, uint64_t *ret_bytes)
 {
     (void)claims;
     (void)count;
-    return device == 0 && r->devices ? GIB : 0;
+    if (device != 0 || !r->devices)
+        return false;
+    *ret_bytes = GIB;
+    return true;
 }
 
 static void describe(const struct resident *r, struct resident_view *ret)
@@ -492,27 +495,71 @@ static void test_a_gap_is_not_overdue(void **state)
     end(s);
 }
 
-/* What the main process uses is the model's before anybody looks for descendants. */
+/* What the main process uses is the model's before anybody looks for descendants. What is seen to
+ * use nothing is seen all the same. */
 static void test_uses(void **state)
 {
     (void)state;
     struct server *s = begin(false);
-    struct resident_claim claims[] = {{1, 10, 0}, {4711, 20, 0}, {4711, 5, 0}};
+    struct resident_claim claims[] = {{.pid = 1, .bytes = 10, .slot = CORE_SLOT_NONE},
+                                      {.pid = 4711, .bytes = 20, .slot = CORE_SLOT_NONE},
+                                      {.pid = 4711, .bytes = 5, .slot = CORE_SLOT_NONE}};
     struct sample_use uses[3];
     assert_int_equal(resident_uses(s, 0, claims, 3, uses, 3), 0);
     assert_int_equal(claims[1].slot, CORE_SLOT_NONE);
     order(s, COMMAND_LOAD);
+    assert_int_equal(resident_uses(s, 0, claims, 1, uses, 3), 0);
     assert_int_equal(resident_uses(s, 0, claims, 3, uses, 3), 1);
     assert_int_equal(uses[0].model, 0);
     assert_int_equal(uses[0].bytes, 25);
     assert_int_equal(claims[0].slot, CORE_SLOT_NONE);
     assert_int_equal(claims[2].slot, 0);
+    claims[1].bytes = claims[2].bytes = 0;
+    assert_int_equal(resident_uses(s, 0, claims, 3, uses, 3), 1);
+    assert_int_equal(uses[0].bytes, 0);
     end(s);
     s = begin(true); /* a kind that knows better */
     order(s, COMMAND_LOAD);
     assert_int_equal(resident_uses(s, 0, claims, 1, uses, 3), 1);
     assert_int_equal(uses[0].bytes, GIB);
     assert_int_equal(resident_uses(s, 1, claims, 1, uses, 3), 0);
+    end(s);
+}
+
+/* What was looked up before is not looked up again. */
+static void test_known_claims(void **state)
+{
+    (void)state;
+    struct server *s = begin(false);
+    struct resident_claim claims[] = {
+        {.pid = 7, .bytes = 10, .slot = 0, .known = true},
+        {.pid = 4711, .bytes = 20, .slot = CORE_SLOT_NONE, .known = true},
+        {.pid = 4711, .bytes = 5, .slot = CORE_SLOT_NONE}};
+    struct sample_use uses[3];
+    order(s, COMMAND_LOAD);
+    assert_int_equal(resident_uses(s, 0, claims, 3, uses, 3), 1);
+    assert_int_equal(uses[0].bytes, 15);
+    assert_int_equal(claims[0].slot, 0);
+    assert_int_equal(claims[1].slot, CORE_SLOT_NONE);
+    assert_int_equal(claims[2].slot, 0);
+    end(s);
+}
+
+/* A model whose backend has no kind yet is refused, whatever else is asked of it. */
+static void test_no_kind(void **state)
+{
+    (void)state;
+    struct server *s = begin(true);
+    struct core_model_view v;
+    s->residents.kinds = (const struct resident_ops *const[]){NULL};
+    order(s, COMMAND_LOAD);
+    assert_string_equal(calls, "");
+    core_view_model(s->runner.core, 0, &v);
+    assert_int_equal(v.state, MODEL_ERROR);
+    assert_non_null(strstr(s->roster.entries[0].last_error, "backend: process"));
+    resident_probe(s, &(struct effect){.type = EFFECT_BACKEND_PROBE, .backend = 3});
+    runner_event(&s->runner, (struct event){.type = EVENT_BACKEND_DOWN, .backend = {.backend = 3}});
+    assert_true(server_world_told(s, "degraded", "\"name\":\"3\""));
     end(s);
 }
 
@@ -528,6 +575,8 @@ int main(void)
         cmocka_unit_test(test_overdue),
         cmocka_unit_test(test_a_gap_is_not_overdue),
         cmocka_unit_test(test_uses),
+        cmocka_unit_test(test_known_claims),
+        cmocka_unit_test(test_no_kind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

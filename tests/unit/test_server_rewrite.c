@@ -299,7 +299,7 @@ static void test_rows(void **state)
         make(&made, r);
         body_init(&b, &shared);
         assert_int_equal(body_append(&b, r->body, strlen(r->body), 0), 0);
-        int rc = rewrite_body(&b, &made.f, "v", scratch, &why);
+        int rc = rewrite_body(&b, &made.f, "v", NULL, scratch, &why);
         read_all(&b, &got);
         if (rc != (r->want ? 0 : -ERR_BODY_INVALID) || (rc < 0) != (why.len > 0))
             fail_msg("%s: %d, %s", r->name, rc, why.data);
@@ -319,6 +319,39 @@ static void test_another_name(void **state)
     make(&made, &(struct row){.by_id = {{"a", "1"}}});
     assert_true(rewrite_is_needed(&made.f, "v"));
     assert_false(rewrite_is_needed(&made.f, "w"));
+}
+
+/* Behind what the filters do: what they take out is not there any more. */
+static void test_fallback(void **state)
+{
+    static const struct {
+        struct row filters;
+        const char *body, *want;
+    } cases[] = {
+        {{0}, "{\"a\":1}", "{\"a\":1,\"p\":50}"},
+        {{0}, "{ }", "{ \"p\":50}"},
+        {{0}, "{\"p\":7}", "{\"p\":7}"},
+        {{0}, "{\"\\u0070\":null}", "{\"\\u0070\":null}"},
+        {{0}, "{\"o\":{\"p\":7}}", "{\"o\":{\"p\":7},\"p\":50}"},
+        {{.set = {{"p", "1"}}}, "{}", "{\"p\":1}"},
+        {{.strip = {"p"}}, "{\"p\":7}", "{\"p\":50}"},
+    };
+    const struct rewrite_fallback fallback = {"p", "50"};
+    (void)state;
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct body_budget shared = budget();
+        struct body b;
+        struct filters made;
+        struct buf why = {0}, got = {0};
+        make(&made, &cases[i].filters);
+        body_init(&b, &shared);
+        assert_int_equal(body_append(&b, cases[i].body, strlen(cases[i].body), 0), 0);
+        assert_int_equal(rewrite_body(&b, &made.f, "v", &fallback, scratch, &why), 0);
+        read_all(&b, &got);
+        assert_string_equal(got.data, cases[i].want);
+        buf_fini(&got);
+        body_fini(&b);
+    }
 }
 
 /* More members than the scanner looks for at once, in a body that does not fit into memory. */
@@ -351,7 +384,7 @@ static void test_many_in_a_large_body(void **state)
     body_init(&b, &shared);
     assert_int_equal(body_append(&b, body.data, body.len, 0), 0);
     struct config_filters f = {.set = {.items = set, .count = MANY}};
-    assert_int_equal(rewrite_body(&b, &f, "x", scratch, &why), 0);
+    assert_int_equal(rewrite_body(&b, &f, "x", NULL, scratch, &why), 0);
     read_all(&b, &got);
     assert_int_equal(got.len, want.len);
     assert_memory_equal(got.data, want.data, want.len);
@@ -376,7 +409,7 @@ static void test_a_large_value(void **state)
     buf_text(&body, "\"]}");
     body_init(&b, &shared);
     assert_int_equal(body_append(&b, body.data, body.len, 0), 0);
-    assert_int_equal(rewrite_body(&b, &made.f, "x", scratch, &why), -ERR_BODY_TOO_LARGE);
+    assert_int_equal(rewrite_body(&b, &made.f, "x", NULL, scratch, &why), -ERR_BODY_TOO_LARGE);
     assert_int_equal(b.edit_count, 0);
     assert_non_null(strstr(why.data, "too large"));
     body_fini(&b);
@@ -387,9 +420,8 @@ static void test_a_large_value(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_another_name),
-        cmocka_unit_test(test_many_in_a_large_body),
+        cmocka_unit_test(test_rows),          cmocka_unit_test(test_another_name),
+        cmocka_unit_test(test_fallback),      cmocka_unit_test(test_many_in_a_large_body),
         cmocka_unit_test(test_a_large_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

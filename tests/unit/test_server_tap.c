@@ -92,6 +92,18 @@ static const struct row rows[] = {
      "{\"usage\":"
      "{\"prompt_tokens\":5}}\ndata: x\n",
      "2 0 -1 -1 -1 -1 -1 0"},
+    {"stream, escaped names behind other events", 200, SSE,
+     "data: {\"x\":{}}\n\ndata: {\"c\":\"\\n\"}\n\ndata: "
+     "{\"us\\u0061ge\":{\"prompt_tokens\":2}}\n\n",
+     "2 0 -1 -1 -1 -1 -1 0"},
+    {"stream, blanks around the colon", 200, SSE,
+     "data: {\"y\":{}}\ndata: {\"usage\" \t: \t{\"prompt_tokens\":2}}\n", "2 0 -1 -1 -1 -1 -1 0"},
+    {"stream, lines that end in carriage returns", 200, SSE,
+     "data: {\"x\":{}}\rdata: {\"usage\":{\"prompt_tokens\":2}}\rdata: {}\r",
+     "2 0 -1 -1 -1 -1 -1 0"},
+    {"stream, names that only end so", 200, SSE,
+     "data: {\"my_usage\":{\"prompt_tokens\":9}}\ndata: {\"a\":\"usage\\\":{\"}\n",
+     "0 0 0 0 0 0 0 0"},
     {"stream without counts", 200, SSE, "data: {\"x\":1}\n\ndata: [DONE]\n\n", "0 0 0 0 0 0 0 0"},
     {"stream that ends in a line", 200, SSE, "data: {\"usage\":{\"prompt_tokens\":2}}",
      "2 0 -1 -1 -1 -1 -1 0"},
@@ -114,8 +126,10 @@ static const char *taste(const struct row *r, size_t cut, size_t then)
     size_t n = strlen(r->body);
     struct tap_counts c;
     struct buf error = {0};
+    struct tap_spare spare = {0};
     struct tap *t = tap_new(
-        &(struct tap_answer){.status = r->status, .type = r->type, .type_len = strlen(r->type)});
+        &(struct tap_answer){.status = r->status, .type = r->type, .type_len = strlen(r->type)},
+        &spare);
     tap_feed(t, input_put(INPUT_AT_END, r->body, cut), cut);
     tap_feed(t, input_put(INPUT_AT_START, r->body + cut, then - cut), then - cut);
     tap_feed(t, input_put(INPUT_AT_END, r->body + then, n - then), n - then);
@@ -126,6 +140,7 @@ static const char *taste(const struct row *r, size_t cut, size_t then)
              (unsigned long long)c.measured_ms, error.len ? "|" : "", error.len ? error.data : "");
     buf_fini(&error);
     tap_free(t);
+    tap_spare_fini(&spare);
     return out;
 }
 
@@ -154,8 +169,10 @@ static void test_byte_by_byte(void **state)
         const struct row *r = &rows[i];
         struct tap_counts c;
         struct buf error = {0};
-        struct tap *t = tap_new(&(struct tap_answer){
-            .status = r->status, .type = r->type, .type_len = strlen(r->type)});
+        struct tap_spare spare = {0};
+        struct tap *t = tap_new(
+            &(struct tap_answer){.status = r->status, .type = r->type, .type_len = strlen(r->type)},
+            &spare);
         for (size_t k = 0; r->body[k]; k++)
             tap_feed(t, input_put(INPUT_AT_END, r->body + k, 1), 1);
         tap_end(t, &c, &error);
@@ -165,6 +182,7 @@ static void test_byte_by_byte(void **state)
             fail_msg("%s: got %lld, want %lld", r->what, (long long)c.input, want);
         buf_fini(&error);
         tap_free(t);
+        tap_spare_fini(&spare);
     }
 }
 
@@ -178,13 +196,15 @@ static void test_bounds(void **state)
     for (int i = 0; i < TAP_OBJECT_MAX; i++)
         buf_char(&body, 'x');
     buf_text(&body, "\",\"prompt_tokens\":5},\"timings\":{\"predicted_n\":6}}");
-    struct tap *t =
-        tap_new(&(struct tap_answer){.status = 200, .type = JSON, .type_len = strlen(JSON)});
+    struct tap_spare spare = {0};
+    struct tap *t = tap_new(
+        &(struct tap_answer){.status = 200, .type = JSON, .type_len = strlen(JSON)}, &spare);
     tap_feed(t, body.data, body.len);
     tap_end(t, &c, &error);
     assert_int_equal(c.input, 0);
     assert_int_equal(c.output, 6);
     tap_free(t);
+    tap_spare_fini(&spare);
     buf_fini(&body);
 }
 
@@ -197,12 +217,14 @@ static void test_long_errors_are_cut(void **state)
     for (int i = 0; i < TAP_MESSAGE_MAX - 1; i++)
         buf_char(&body, 'x');
     buf_text(&body, "\xc3\xa9\"}");
-    struct tap *t = tap_new(&(struct tap_answer){.status = 500});
+    struct tap_spare spare = {0};
+    struct tap *t = tap_new(&(struct tap_answer){.status = 500}, &spare);
     tap_feed(t, body.data, body.len);
     tap_end(t, &c, &error);
     assert_int_equal(error.len, TAP_MESSAGE_MAX - 1 + 3);
     assert_string_equal(error.data + TAP_MESSAGE_MAX - 2, "x...");
     tap_free(t);
+    tap_spare_fini(&spare);
     buf_fini(&body);
     buf_fini(&error);
 }
@@ -212,12 +234,14 @@ static void test_encoded(void **state)
     (void)state;
     struct tap_counts c;
     struct buf error = {0};
-    struct tap *t = tap_new(&(struct tap_answer){.status = 200, .encoded = true});
+    struct tap_spare spare = {0};
+    struct tap *t = tap_new(&(struct tap_answer){.status = 200, .encoded = true}, &spare);
     tap_feed(t, "\x1f\x8b", 2);
     tap_end(t, &c, &error);
     assert_int_equal(c.cached, 0);
     assert_string_equal(error.data, "the answer is encoded, so it was not read");
     tap_free(t);
+    tap_spare_fini(&spare);
     buf_fini(&error);
 }
 

@@ -16,20 +16,20 @@
 #include "base/pure/check.h"
 #include "store/store.h"
 
-static sem_t answered;
+static sem_t news;
 static char folder[] = "/tmp/wharf-store-XXXXXX";
 
-static void on_answer(void *arg)
+static void on_news(void *arg)
 {
     (void)arg;
-    sem_post(&answered);
+    sem_post(&news);
 }
 
 static struct store *open_or_fail(const char *path, uint64_t rows_max)
 {
     struct err err = {0};
     struct store *st = store_open(
-        &(struct store_options){.path = path, .rows_max = rows_max, .on_answer = on_answer}, &err);
+        &(struct store_options){.path = path, .rows_max = rows_max, .on_news = on_news}, &err);
     if (!st)
         fail_msg("not opened: %s", err.text);
     return st;
@@ -44,26 +44,25 @@ static const char *path_of(const char *name)
 
 static void put(struct store *st, int64_t id, const char *model, int64_t input, double speed)
 {
-    struct store_row *r = alloc_zeroed(1, sizeof(*r));
-    *r = (struct store_row){.id = id,
-                            .created_s = 1000 + id,
-                            .model = alloc_text(model),
-                            .path = alloc_text("/v1/x"),
-                            .content_type = alloc_text("application/json"),
-                            .error = alloc_text(""),
-                            .metadata = alloc_text("{\"a\":1}"),
-                            .ended = "done",
-                            .status = 200,
-                            .cached = -1,
-                            .drafted = 2,
-                            .draft_accepted = 1,
-                            .input = input,
-                            .output = 7,
-                            .duration_ms = 12,
-                            .prompt_per_second = -1,
-                            .output_per_second = speed,
-                            .waited_ms = 3};
-    assert_true(store_put(st, r));
+    struct store_row r = {.id = id,
+                          .created_s = 1000 + id,
+                          .model = model,
+                          .path = "/v1/x",
+                          .content_type = "application/json",
+                          .error = "",
+                          .metadata = "{\"a\":1}",
+                          .ended = "done",
+                          .status = 200,
+                          .cached = -1,
+                          .drafted = 2,
+                          .draft_accepted = 1,
+                          .input = input,
+                          .output = 7,
+                          .duration_ms = 12,
+                          .prompt_per_second = -1,
+                          .output_per_second = speed,
+                          .waited_ms = 3};
+    assert_true(store_put(st, store_row_new(&r)));
 }
 
 static struct store_query *question(enum store_question what)
@@ -79,8 +78,9 @@ static struct store_query *question(enum store_question what)
 static struct store_query *ask(struct store *st, struct store_query *q)
 {
     assert_true(store_ask(st, q));
-    sem_wait(&answered);
-    struct store_query *a = store_answered(st);
+    struct store_query *a;
+    while (!(a = store_answered(st)))
+        sem_wait(&news);
     assert_ptr_equal(a, q);
     assert_false(a->failed);
     return a;
@@ -93,7 +93,7 @@ static const char *ids(struct store *st, struct store_query *q)
     ask(st, q);
     out[0] = '\0';
     for (uint32_t i = 0; i < q->row_count; i++)
-        n += (size_t)snprintf(out + n, sizeof(out) - n, "%lld ", (long long)q->rows[i].id);
+        n += (size_t)snprintf(out + n, sizeof(out) - n, "%lld ", (long long)q->rows[i]->id);
     snprintf(out + n, sizeof(out) - n, "of %lld", (long long)q->total);
     store_query_free(q);
     return out;
@@ -167,7 +167,7 @@ static void test_rows_come_back(void **state)
     struct store *st = open_or_fail("", 100);
     put(st, 1, "a", 30, 1.5);
     struct store_query *q = ask(st, question(STORE_ACTIVITY));
-    const struct store_row *r = &q->rows[0];
+    const struct store_row *r = q->rows[0];
     assert_int_equal(q->row_count, 1);
     assert_string_equal(r->model, "a");
     assert_string_equal(r->metadata, "{\"a\":1}");
@@ -270,12 +270,12 @@ static void test_what_cannot_be_opened(void **state)
           "bytes than that",
           f);
     fclose(f);
-    const struct store_options noise = {.path = path, .rows_max = 1, .on_answer = on_answer};
+    const struct store_options noise = {.path = path, .rows_max = 1, .on_news = on_news};
     assert_null(store_open(&noise, &err));
     assert_non_null(strstr(err.text, "not a database"));
     err = (struct err){0};
     const struct store_options nowhere = {
-        .path = "/nonexistent/x.db", .rows_max = 1, .on_answer = on_answer};
+        .path = "/nonexistent/x.db", .rows_max = 1, .on_news = on_news};
     assert_null(store_open(&nowhere, &err));
     assert_non_null(strstr(err.text, "/nonexistent/x.db: unable to open"));
 }
@@ -290,10 +290,90 @@ static void test_locked_file(void **state)
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "begin exclusive; create table t (x)", NULL, NULL, NULL),
                      SQLITE_OK);
-    const struct store_options locked = {.path = path, .rows_max = 1, .on_answer = on_answer};
+    const struct store_options locked = {.path = path, .rows_max = 1, .on_news = on_news};
     assert_null(store_open(&locked, &err));
     assert_non_null(strstr(err.text, "locked"));
     sqlite3_close(db);
+}
+
+/* Until the store's thread has said so, one way or the other. */
+static void wait_locked(struct store *st, bool locked)
+{
+    while (store_locked(st) != locked)
+        sem_wait(&news);
+}
+
+static void test_rows_wait_for_a_locked_file(void **state)
+{
+    (void)state;
+    sqlite3 *db;
+    struct store *st = open_or_fail(path_of("busy.db"), 100);
+    assert_int_equal(sqlite3_open(path_of("busy.db"), &db), SQLITE_OK);
+    put(st, 1, "a", 1, 1);
+    assert_string_equal(ids(st, question(STORE_ACTIVITY)), "1 of 1");
+    assert_int_equal(sqlite3_exec(db, "begin immediate", NULL, NULL, NULL), SQLITE_OK);
+    put(st, 2, "a", 1, 1);
+    wait_locked(st, true);
+    put(st, 3, "a", 1, 1);
+    assert_string_equal(ids(st, question(STORE_ACTIVITY)), "1 of 1");
+    assert_int_equal(sqlite3_exec(db, "commit", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    wait_locked(st, false);
+    assert_string_equal(ids(st, question(STORE_ACTIVITY)), "3 2 1 of 3");
+    assert_int_equal(store_dropped(st), 0);
+    store_free(st);
+}
+
+/* Whoever puts rows is never held up, and what is queued stays within its bound. */
+static void test_a_locked_file_has_a_bound(void **state)
+{
+    (void)state;
+    enum { ROWS = 3 * STORE_ROWS_QUEUED_MAX };
+    sqlite3 *db;
+    struct store *st = open_or_fail(path_of("full.db"), 10 * ROWS);
+    struct store_row row = {.id = 1};
+    int64_t taken = 0;
+    assert_int_equal(sqlite3_open(path_of("full.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "begin immediate", NULL, NULL, NULL), SQLITE_OK);
+    for (; row.id <= ROWS; row.id++)
+        taken += store_put(st, store_row_new(&row));
+    assert_true(taken < ROWS);
+    wait_locked(st, true);
+    assert_true(store_dropped(st) >= ROWS - 2 * STORE_ROWS_QUEUED_MAX);
+    assert_int_equal(sqlite3_exec(db, "commit", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    wait_locked(st, false);
+    struct store_query *q = ask(st, question(STORE_ACTIVITY));
+    assert_true(q->total >= STORE_ROWS_QUEUED_MAX && q->total <= taken);
+    assert_int_equal((uint64_t)q->total + store_dropped(st), ROWS);
+    store_query_free(q);
+    store_free(st);
+}
+
+static void test_rows_are_written_at_the_end(void **state)
+{
+    (void)state;
+    struct store *st = open_or_fail(path_of("end.db"), 10000);
+    for (int64_t id = 1; id <= 1000; id++)
+        put(st, id, "a", 1, 1);
+    store_free(st);
+    assert_string_equal(one(path_of("end.db"), "select count(*) from activity"), "1000");
+}
+
+/* More are kept than the queue holds. */
+static void test_many_rows_in_memory(void **state)
+{
+    (void)state;
+    struct store *st = open_or_fail("", 2 * STORE_ROWS_QUEUED_MAX);
+    struct store_row row = {.id = 1};
+    for (; row.id <= 3 * STORE_ROWS_QUEUED_MAX; row.id++)
+        while (!store_put(st, store_row_new(&row)))
+            store_query_free(ask(st, question(STORE_STATS)));
+    struct store_query *q = ask(st, question(STORE_ACTIVITY));
+    assert_int_equal(q->total, 2 * STORE_ROWS_QUEUED_MAX);
+    assert_int_equal(q->rows[0]->id, 3 * STORE_ROWS_QUEUED_MAX);
+    store_query_free(q);
+    store_free(st);
 }
 
 static void test_histogram(void **state)
@@ -325,7 +405,7 @@ static void test_histogram(void **state)
 static int set_up(void **state)
 {
     (void)state;
-    sem_init(&answered, 0, 0);
+    sem_init(&news, 0, 0);
     return mkdtemp(folder) ? 0 : -1;
 }
 
@@ -348,6 +428,10 @@ int main(void)
                                        cmocka_unit_test(test_rows_that_cannot_be_written),
                                        cmocka_unit_test(test_what_cannot_be_opened),
                                        cmocka_unit_test(test_locked_file),
+                                       cmocka_unit_test(test_rows_wait_for_a_locked_file),
+                                       cmocka_unit_test(test_a_locked_file_has_a_bound),
+                                       cmocka_unit_test(test_rows_are_written_at_the_end),
+                                       cmocka_unit_test(test_many_rows_in_memory),
                                        cmocka_unit_test(test_histogram)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

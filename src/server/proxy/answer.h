@@ -1,5 +1,5 @@
-/* answer.h: what a handler does with its exchange: answers of wharf's own, and commands to the
- * core. */
+/* answer.h: what a handler does with its exchange: answers of wharf's own, commands to the core,
+ * and another request in place of the one that came. */
 #ifndef SERVER_PROXY_ANSWER_H
 #define SERVER_PROXY_ANSWER_H
 
@@ -41,6 +41,19 @@ static inline struct http_span exchange_path(const struct exchange *ex)
 /* exchange.c: the model or peer that it goes to, for messages. */
 const char *exchange_target(const struct exchange *ex);
 
+/* request.c: for a route's translate */
+/* The same request in words that the model's server understands: a JSON object, posted to a path of
+ * its own. */
+struct exchange_words {
+    const char *path;  /* static */
+    const char *model; /* as naming.h knows it; valid during the call */
+    const char *body;  /* names a model, in whose name's place `model` comes */
+    size_t body_len;
+};
+/* Goes on with it as if it had come so: the model's filters, the queue, the proxy. exchange->filter
+ * should see to the answer. May end the exchange. */
+void exchange_translated(struct exchange *ex, const struct exchange_words *words);
+
 /* exchange.c: commands */
 /* Starts a command in the core. on_done is called when all that were started are done, possibly
  * from inside this call; a handler that starts several sets commands_held, clears it after the
@@ -56,5 +69,9 @@ void exchange_move(struct exchange *ex, uint32_t slot, uint32_t placement,
 /* What a refusal tells the client: fills *ret, with its detail in text. */
 void exchange_describe(struct server *s, const struct effect *e, struct problem *ret,
                        struct buf *text);
+
+/* The header of errors that are not worth a retry. OpenAI's and Anthropic's clients go by the
+ * status alone, and try again after any 409 and 5xx, unless they are told otherwise in this way. */
+#define ANSWER_NO_RETRY "X-Should-Retry: false\r\n"
 
 #endif

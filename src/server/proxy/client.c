@@ -87,13 +87,14 @@ static void reject(struct client *c, int error)
 {
     struct problem p = {.error = -error};
     struct buf body = {0}, head = {0};
-    const char *type = c->api->format_problem(&p, &(struct problem_reader){0}, &body);
+    const char *type =
+        c->api->format_problem(&p, &(struct problem_reader){.face = c->api->face}, &body);
     int status = error_info(error)->http_status;
     buf_printf(&head,
                "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n%s"
                "Connection: close\r\n\r\n",
                status, http_reason(status), type, body.len,
-               error_info(error)->retryable ? "Retry-After: 1\r\n" : "");
+               error_info(error)->retryable ? "Retry-After: 1\r\n" : ANSWER_NO_RETRY);
     uv_buf_t out[] = {uv_buf_init(head.data, (unsigned)head.len),
                       uv_buf_init(body.data, (unsigned)body.len)};
     if (client_write(c, out, 2))

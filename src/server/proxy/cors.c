@@ -14,7 +14,8 @@ void cors_put_fields(const struct exchange *ex, struct buf *out)
         return;
     buf_printf(out,
                "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\n"
-               "Access-Control-Expose-Headers: Retry-After, X-Wharf-Queued, X-Wharf-Position, "
+               "Access-Control-Expose-Headers: Retry-After, X-Should-Retry, X-Wharf-Queued, "
+               "X-Wharf-Position, "
                "X-Wharf-Estimate\r\n",
                (int)origin->value.len, ex->bytes + origin->value.off);
 }

@@ -9,6 +9,7 @@
 #include "server/origin.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/head_copy.h"
 #include "server/proxy/relay.h"
 #include "server/proxy/scanner.h"
 #include "server/proxy/upstream.h"
@@ -55,19 +56,6 @@ struct exchange *exchange_find(struct server *s, uint64_t tag)
     return pool_alive(&s->exchanges->pool, id) ? s->exchanges->items[id.slot] : NULL;
 }
 
-/* The used part of the head and its bytes, in one piece of memory. */
-static struct http_head *copy_head(const struct http_head *head, const char *bytes,
-                                   const char **ret_bytes)
-{
-    size_t fixed =
-        offsetof(struct http_head, fields) + head->field_count * sizeof(struct http_field);
-    char *copy = alloc_grow(NULL, fixed + head->bytes, 1);
-    memcpy(copy, head, fixed);
-    memcpy(copy + fixed, bytes, head->bytes);
-    *ret_bytes = copy + fixed;
-    return (struct http_head *)(void *)copy;
-}
-
 struct exchange *exchange_new(struct server *s, struct client *c, const struct http_head *head,
                               const char *bytes)
 {
@@ -83,7 +71,8 @@ struct exchange *exchange_new(struct server *s, struct client *c, const struct h
     ex->ask.class = CLASS__COUNT;
     ex->ask.wait_ns_max = UINT64_MAX;
     ex->config = config_ref_get(s->roster.current);
-    ex->head = copy_head(head, bytes, &ex->bytes);
+    ex->head = head_copy(head, bytes);
+    ex->bytes = head_copy_bytes(ex->head);
     ex->client_keep_alive = head->keep_alive;
     ex->client_http10 = head->minor == 0;
     ex->expects_continue = head->expect_continue;

@@ -9,8 +9,7 @@
  * come. RELAYING: the answer goes to the client. Each exchange that the core was told of ends with
  * exactly one REQUEST_ENDED, unless the core refused it. A route with the model in its path goes to
  * WAITING while the body is still coming; one to a peer goes past WAITING and the core. A client
- * that is told of its wait in a stream (waiting.h) has had the head of its answer from WAITING on:
- * answer_begun. */
+ * that is told of its wait in a stream (waiting.h) has had its answer's head: answer_begun. */
 #ifndef SERVER_PROXY_EXCHANGE_H
 #define SERVER_PROXY_EXCHANGE_H
 
@@ -55,6 +54,7 @@ struct exchange_ask {
     struct auth auth;       /* the API key that it came with */
     enum class class;       /* X-Wharf-Class; CLASS__COUNT: not given */
     uint32_t path_skip;     /* characters of the path that the model's server does not see */
+    const char *path;       /* static; in place of path and query (answer.h); NULL: those */
     bool stream;            /* a JSON body says "stream": true */
     const char *selector;   /* the one that chose its model, of the configuration; NULL: none */
     char *query;            /* owned; goes upstream in place of the client's; NULL: that does */

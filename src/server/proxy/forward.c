@@ -72,9 +72,12 @@ static bool withheld_from_peer(const struct exchange *ex, const struct http_fiel
 /* Fields that wharf sets itself, or keeps to itself. */
 static bool withheld(const struct exchange *ex, const struct http_field *f)
 {
-    /* What is measured must be readable. */
-    if (ex->recording && f->known == HTTP_FIELD_OTHER &&
+    /* What is measured or translated must be readable. */
+    if ((ex->recording || ex->filter) && f->known == HTTP_FIELD_OTHER &&
         http_span_equal_case(ex->bytes, f->name, "accept-encoding"))
+        return true;
+    /* Of the body as it came. */
+    if (ex->ask.path && f->known == HTTP_FIELD_CONTENT_TYPE)
         return true;
     if (f->known == HTTP_FIELD_CONTENT_LENGTH || f->known == HTTP_FIELD_EXPECT ||
         f->known == HTTP_FIELD_X_FORWARDED_FOR)
@@ -82,9 +85,6 @@ static bool withheld(const struct exchange *ex, const struct http_field *f)
     /* Said to wharf, and to nobody behind it. */
     if (f->known == HTTP_FIELD_OTHER && f->name.len > strlen(OWN_PREFIX) &&
         strncasecmp(ex->bytes + f->name.off, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
-        return true;
-    /* An answer that has begun says nothing of an encoding. */
-    if (ex->answer_begun && http_span_equal_case(ex->bytes, f->name, "accept-encoding"))
         return true;
     /* A key of wharf's never goes upstream; without keys of its own, it may be the model's. */
     if (f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_X_API_KEY)
@@ -150,29 +150,38 @@ static void put_framing(struct writer *w, struct exchange *ex)
     }
 }
 
+static void put_target(struct writer *w, const struct exchange *ex, const struct origin *o)
+{
+    struct http_span path = ex->head->path, query = ex->head->query;
+    path.off += ex->ask.path_skip;
+    path.len -= ex->ask.path_skip;
+    put_text(w, o->base_path);
+    if (ex->ask.path)
+        put_text(w, ex->ask.path);
+    else
+        put_span(w, ex, path);
+    if (o->base_query[0]) {
+        put(w, "?", 1);
+        put_text(w, o->base_query);
+    }
+    if (ex->ask.path || query.len == 0)
+        return;
+    put(w, o->base_query[0] ? "&" : "?", 1);
+    if (ex->ask.query)
+        put_text(w, ex->ask.query);
+    else
+        put_span(w, ex, query);
+}
+
 /* Builds the head in scratch; its length, or 0 when it does not fit. */
 static size_t format_head(struct exchange *ex, const struct origin *o)
 {
     char *scratch = ex->server->scratch;
     struct writer w = {scratch, scratch + SERVER_SCRATCH_BYTES, false};
     const struct http_head *h = ex->head;
-    struct http_span path = h->path;
-    path.off += ex->ask.path_skip;
-    path.len -= ex->ask.path_skip;
     put_span(&w, ex, h->method);
     put(&w, " ", 1);
-    put_text(&w, o->base_path);
-    put_span(&w, ex, path);
-    if (o->base_query[0]) {
-        put(&w, "?", 1);
-        put_text(&w, o->base_query);
-    }
-    if (h->query.len)
-        put(&w, o->base_query[0] ? "&" : "?", 1);
-    if (ex->ask.query)
-        put_text(&w, ex->ask.query);
-    else
-        put_span(&w, ex, h->query);
+    put_target(&w, ex, o);
     put_text(&w, " HTTP/1.1\r\n");
     if (ex->peer || !http_head_find(h, HTTP_FIELD_HOST)) {
         put_text(&w, "Host: ");
@@ -180,8 +189,10 @@ static size_t format_head(struct exchange *ex, const struct origin *o)
         put(&w, "\r\n", 2);
     }
     put_fields(&w, ex);
-    if (ex->recording)
+    if (ex->recording || ex->filter)
         put_text(&w, "Accept-Encoding: identity\r\n");
+    if (ex->ask.path)
+        put_text(&w, "Content-Type: application/json\r\n");
     put_framing(&w, ex);
     put(&w, "\r\n", 2);
     return w.overflow ? 0 : (size_t)(w.at - scratch);

@@ -285,6 +285,7 @@ static void relay(struct exchange *ex, size_t head, const char *data, size_t n)
 /* The request is not needed any more, except for what of its body is still to be sent. */
 static void drop_request(struct exchange *ex)
 {
+    traffic_head_done(ex);
     free(ex->head);
     ex->head = NULL;
     ex->bytes = NULL;

@@ -91,13 +91,15 @@ static void refuse(struct exchange *ex, const struct problem *p)
 {
     struct buf fields = {0}, body = {0};
     const struct http_field *accept = http_head_find(ex->head, HTTP_FIELD_ACCEPT);
-    struct problem_reader who = {.face = ex->route ? ex->route->face : FACE_OPENAI};
+    struct problem_reader who = {.face = ex->route ? ex->route->face : ex->client->api->face};
     if (accept) {
         who.accept = ex->bytes + accept->value.off;
         who.accept_len = accept->value.len;
     }
     if (p->retry_after_s)
         buf_printf(&fields, "Retry-After: %u\r\n", p->retry_after_s);
+    else if (!error_info(p->error)->retryable)
+        buf_text(&fields, ANSWER_NO_RETRY);
     if (p->allow)
         buf_printf(&fields, "Allow: %s\r\n", p->allow);
     if (p->error == ERR_UNAUTHORIZED)

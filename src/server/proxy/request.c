@@ -71,19 +71,37 @@ static void rename_model(struct exchange *ex, const struct scanner_result *found
     buf_fini(&text);
 }
 
+/* For engines that order their own work: they serve what has a lower number first. */
+static const struct rewrite_fallback *priority_of(struct exchange *ex, const struct naming *who,
+                                                  struct rewrite_fallback *ret)
+{
+    static const char *const ranks[CLASS__COUNT] = {
+        [CLASS_FOREGROUND] = "0", [CLASS_NORMAL] = "50", [CLASS_BACKGROUND] = "100"};
+    if (!who->model || !*who->model->priority_param)
+        return NULL;
+    exchange_settle(ex, who->model);
+    *ret = (struct rewrite_fallback){who->model->priority_param, ranks[ex->ask.class]};
+    return ret;
+}
+
 bool exchange_filter(struct exchange *ex, const struct naming *who)
 {
     struct buf why = {0};
-    if (!scanner_is_json(ex->scanner) || !rewrite_is_needed(who->filters, who->asked))
+    struct rewrite_fallback space;
+    const struct rewrite_fallback *priority = priority_of(ex, who, &space);
+    if (!scanner_is_json(ex->scanner) ||
+        (!priority && !rewrite_is_needed(who->filters, who->asked)))
         return true;
-    int rc = rewrite_body(&ex->body, who->filters, who->asked, ex->server->spool_scratch, &why);
+    int rc = rewrite_body(&ex->body, who->filters, who->asked, priority, ex->server->spool_scratch,
+                          &why);
     if (rc < 0)
         exchange_fail_error(ex, rc, why.data);
     buf_fini(&why);
     return rc == 0;
 }
 
-static void finish_scan(struct exchange *ex)
+/* name: what is asked for, where that is not what the body says. */
+static void finish_scan(struct exchange *ex, const char *name)
 {
     struct scanner_result found = {0};
     struct naming who;
@@ -96,13 +114,33 @@ static void finish_scan(struct exchange *ex)
         fail_scan(ex, rc);
         return;
     }
-    if (!exchange_name(ex, found.model, &who))
+    if (!exchange_name(ex, name ? name : found.model, &who))
         return;
     ex->ask.stream = found.stream;
     if (!exchange_filter(ex, &who))
         return;
     rename_model(ex, &found, &who);
     exchange_admit(ex, &who);
+}
+
+void exchange_translated(struct exchange *ex, const struct exchange_words *words)
+{
+    must(ex->body_complete);
+    body_fini(&ex->body);
+    body_init(&ex->body, &ex->server->bodies);
+    ex->ask.path = words->path;
+    ex->state = EXCHANGE_READING;
+    ex->scanner = scanner_new(NULL, 0);
+    int rc = body_append(&ex->body, words->body, words->body_len, words->body_len);
+    if (rc < 0) {
+        exchange_fail_error(ex, rc, NULL);
+        return;
+    }
+    rc = scanner_feed(ex->scanner, words->body, words->body_len);
+    if (rc < 0)
+        fail_scan(ex, rc);
+    else
+        finish_scan(ex, words->model);
 }
 
 void exchange_body_end(struct exchange *ex)
@@ -112,8 +150,10 @@ void exchange_body_end(struct exchange *ex)
         ex->state = EXCHANGE_LOCAL;
         traffic_begin(ex);
         ex->route->handle(ex->server, ex);
+    } else if (ex->state == EXCHANGE_READING && ex->route->translate) {
+        ex->route->translate(ex->server, ex);
     } else if (ex->scanner) {
-        finish_scan(ex);
+        finish_scan(ex, NULL);
     } else if (ex->upstream && ex->upstream->connected && ex->state != EXCHANGE_WAITING) {
         exchange_send_body(ex);
     }

@@ -59,20 +59,26 @@ static struct member *member_of(struct rewrite *r, const struct buf *name)
     return NULL;
 }
 
-static int note_member(struct rewrite *r, const char *path, const char *json)
+/* Takes the name. */
+static void note_name(struct rewrite *r, struct buf *name)
 {
-    struct buf name = {0};
-    (void)json;
-    json_path_first(path, &name);
-    if (member_of(r, &name)) {
-        buf_fini(&name);
-        return 0;
+    if (member_of(r, name)) {
+        buf_fini(name);
+        return;
     }
     if (r->count == r->cap) {
         r->cap = r->cap ? 2 * r->cap : 8;
         r->members = alloc_grow(r->members, r->cap, sizeof(*r->members));
     }
-    r->members[r->count++] = (struct member){.name = name};
+    r->members[r->count++] = (struct member){.name = *name};
+}
+
+static int note_member(struct rewrite *r, const char *path, const char *json)
+{
+    struct buf name = {0};
+    (void)json;
+    json_path_first(path, &name);
+    note_name(r, &name);
     return 0;
 }
 
@@ -198,6 +204,18 @@ static int change_member(struct rewrite *r, const char *path, const char *json)
     return rc;
 }
 
+static void fall_back(struct rewrite *r, const struct rewrite_fallback *fallback)
+{
+    struct buf name = {0};
+    buf_text(&name, fallback->name);
+    struct member *m = member_of(r, &name);
+    buf_fini(&name);
+    if (m->kept || m->order)
+        return;
+    buf_text(&m->value, fallback->json);
+    put_there(r, m);
+}
+
 /* ---- splicing ---- */
 
 static int by_place(const void *pa, const void *pb)
@@ -267,15 +285,22 @@ bool rewrite_is_needed(const struct config_filters *f, const char *name)
     return f->strip.count || f->set.count || config_find_variant(f, name);
 }
 
-int rewrite_body(struct body *b, const struct config_filters *f, const char *name, char *scratch,
-                 struct buf *why)
+int rewrite_body(struct body *b, const struct config_filters *f, const char *name,
+                 const struct rewrite_fallback *fallback, char *scratch, struct buf *why)
 {
     struct rewrite r = {.body = b, .scratch = scratch, .why = why};
+    struct buf fallback_name = {0};
     int rc = each_change(&r, f, name, note_member);
+    if (fallback) {
+        buf_text(&fallback_name, fallback->name);
+        note_name(&r, &fallback_name);
+    }
     if (rc == 0)
         rc = look(&r);
     if (rc == 0)
         rc = each_change(&r, f, name, change_member);
+    if (rc == 0 && fallback)
+        fall_back(&r, fallback);
     if (rc == 0 && r.count)
         edit(&r);
     for (uint32_t i = 0; i < r.count; i++) {

@@ -13,14 +13,20 @@ struct body;
  * memory; no larger one. */
 #define REWRITE_VALUE_MAX (4 * 1024 * 1024)
 
-/* Whether there is anything to do. */
+/* A member that is set where the body has none of that name, once the filters have been through. */
+struct rewrite_fallback {
+    const char *name, *json; /* no path; one JSON text */
+};
+
+/* Whether the filters have anything to do. */
 bool rewrite_is_needed(const struct config_filters *f, const char *name);
-/* Strips, then sets, then sets what the filters say of `name`, each in its order. b: the whole of
- * one valid JSON object, without edits yet; the outcome stands in its edits. scratch: of
- * SERVER_SCRATCH_BYTES. 0 or, without an edit made, a negative error with a sentence in why:
- * BODY_INVALID when a member to be changed stands there twice, or where a list would need a member;
- * BODY_TOO_LARGE; BODY_NO_ROOM. */
-int rewrite_body(struct body *b, const struct config_filters *f, const char *name, char *scratch,
+/* Strips, then sets, then sets what the filters say of `name`, each in its order; then the
+ * fallback, which may be NULL. b: the whole of one valid JSON object, without edits yet; the
+ * outcome stands in its edits. scratch: of SERVER_SCRATCH_BYTES. 0 or, without an edit made, a
+ * negative error with a sentence in why: BODY_INVALID when a member to be changed stands there
+ * twice, or where a list would need a member; BODY_TOO_LARGE; BODY_NO_ROOM. */
+int rewrite_body(struct body *b, const struct config_filters *f, const char *name,
+                 const struct rewrite_fallback *fallback, char *scratch,
                  struct buf *why) warn_unused;
 
 #endif

@@ -74,9 +74,7 @@ bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who
     return result == NAMING_FOUND;
 }
 
-/* Class and patience: the request's own word, else its key's, else the model's; in the bounds that
- * the key sets. */
-static void settle_wishes(struct exchange *ex, const struct config_model *m)
+void exchange_settle(struct exchange *ex, const struct config_model *m)
 {
     const struct config_key *key = ex->ask.auth.key;
     if (ex->ask.class == CLASS__COUNT)
@@ -133,11 +131,17 @@ void exchange_admit(struct exchange *ex, const struct naming *who)
         admit_to_peer(ex, who);
         return;
     }
+    char *why = residents_unserved(ex->server, ex->slot);
+    if (why) {
+        exchange_fail_error(ex, ERR_NOT_POSSIBLE, why);
+        free(why);
+        return;
+    }
     if (who->model->ignore_websockets && is_websocket(ex)) {
         pass_by(ex);
         return;
     }
-    settle_wishes(ex, who->model);
+    exchange_settle(ex, who->model);
     ex->state = EXCHANGE_WAITING;
     traffic_begin(ex);
     runner_event(&ex->server->runner, (struct event){.type = EVENT_REQUEST_ARRIVED,
@@ -202,8 +206,9 @@ static void route_body(struct exchange *ex)
         return;
     }
     ex->ask.path_skip = ex->route->upstream_skip;
-    ex->scanner =
-        scanner_new(type ? ex->bytes + type->value.off : NULL, type ? type->value.len : 0);
+    if (!ex->route->translate)
+        ex->scanner =
+            scanner_new(type ? ex->bytes + type->value.off : NULL, type ? type->value.len : 0);
     send_continue(ex);
 }
 

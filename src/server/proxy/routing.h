@@ -6,6 +6,7 @@
 
 #include "server/naming.h"
 
+struct config_model;
 struct exchange;
 
 void exchange_route(struct exchange *ex);
@@ -15,6 +16,9 @@ void exchange_route_query(struct exchange *ex);
 bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who);
 void exchange_fail_name(struct exchange *ex, enum naming_result result, const char *name,
                         const struct naming *who);
+/* Class and patience: the request's own word, else its key's, else the model's; in the bounds that
+ * the key sets. A second time changes nothing. */
+void exchange_settle(struct exchange *ex, const struct config_model *m);
 /* Into the queue of what its name stands for, or to the peer. */
 void exchange_admit(struct exchange *ex, const struct naming *who);
 /* Whether the request carries one of the configured keys (or none is configured); notes which. */

@@ -122,6 +122,7 @@ struct tap {
     enum line line;
     uint32_t named; /* characters of "data:" that a line has begun with */
     struct buf error;
+    struct tap_spare *spare;
     struct text *text; /* owned; of a stream only within a line: most of its life is between two */
     struct numbers found;
     bool has_timings, has_metrics, understood;
@@ -148,13 +149,18 @@ static void scan_piece(struct text *t, const char *data, size_t n)
     }
 }
 
-static struct text *text_new(uint32_t wanted)
+/* The spare one keeps the memory of what it read before. */
+static struct text *text_new(struct tap_spare *spare, uint32_t wanted)
 {
-    struct text *t = alloc_zeroed(1, sizeof(*t));
+    struct text *t = spare->text ? spare->text : alloc_zeroed(1, sizeof(*t));
+    spare->text = NULL;
     t->wanted = wanted;
+    t->broken = false;
     for (uint32_t i = 0; i < wanted; i++) {
         t->wants[i] = (struct json_want){.path = objects[i].path, .steps = objects[i].steps};
-        buf_init(&t->bytes[i], TAP_OBJECT_MAX);
+        t->bytes[i].max = TAP_OBJECT_MAX;
+        t->at[i] = 0;
+        buf_clear(&t->bytes[i]);
     }
     json_scan_init(&t->scan, t->wants, wanted);
     scan_piece(t, WRAP, sizeof(WRAP) - 1);
@@ -163,9 +169,23 @@ static struct text *text_new(uint32_t wanted)
 
 static void text_free(struct text *t)
 {
-    for (uint32_t i = 0; t && i < t->wanted; i++)
+    for (uint32_t i = 0; t && i < OBJECT__COUNT; i++)
         buf_fini(&t->bytes[i]);
     free(t);
+}
+
+static void text_put(struct tap_spare *spare, struct text *t)
+{
+    if (spare->text)
+        text_free(t);
+    else
+        spare->text = t;
+}
+
+void tap_spare_fini(struct tap_spare *spare)
+{
+    text_free(spare->text);
+    spare->text = NULL;
 }
 
 /* Whether it was JSON. */
@@ -249,7 +269,7 @@ static void note_text(struct tap *t)
             note_object(t, (enum object)i);
         t->understood |= t->whole;
     }
-    text_free(t->text);
+    text_put(t->spare, t->text);
     t->text = NULL;
 }
 
@@ -257,7 +277,7 @@ static void note_text(struct tap *t)
 
 static void end_line(struct tap *t)
 {
-    if (t->line == LINE_DATA)
+    if (t->line == LINE_DATA && t->text)
         note_text(t);
     t->line = LINE_NAME;
     t->named = 0;
@@ -268,16 +288,72 @@ static void begin_line(struct tap *t, char c)
     static const char name[] = "data:";
     if (c != name[t->named])
         t->line = LINE_SKIPPED;
-    else if (++t->named == sizeof(name) - 1) {
+    else if (++t->named == sizeof(name) - 1)
         t->line = LINE_DATA;
-        t->text = text_new(OBJECT__COUNT);
+}
+
+/* The first byte of a line feed or a carriage return, or the end. */
+static const char *find_line_end(const char *data, const char *end)
+{
+    const char *stop = memchr(data, '\n', (size_t)(end - data));
+    const char *cr = memchr(data, '\r', (size_t)((stop ? stop : end) - data));
+    return cr ? cr : stop ? stop : end;
+}
+
+/* Whether the value that begins behind end, within a line that begins at from or later, has the
+ * name of an object that is looked for. */
+static bool is_named(const char *from, const char *end)
+{
+    static const char *const names[] = {"usage", "timings", "metrics"};
+    while (end > from && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == ':'))
+        end--;
+    if (end == from || end[-1] != '"')
+        return false;
+    for (size_t i = 0; i < countof(names); i++) {
+        size_t n = strlen(names[i]);
+        if ((size_t)(end - 1 - from) > n && memcmp(end - 1 - n, names[i], n) == 0)
+            return true;
     }
+    return false;
+}
+
+/* The first place at which an object that is looked for may begin, or its name, which may be
+ * spelled with escapes; or end. Most events of a stream have none. */
+static const char *find_object(const char *data, const char *end)
+{
+    const char *stop = data, *escape = data;
+    while ((escape = memchr(escape, '\\', (size_t)(end - escape)))) {
+        if (++escape < end && *escape == 'u')
+            break;
+    }
+    if (!escape)
+        escape = end;
+    while ((stop = memchr(stop, '{', (size_t)(escape - stop)))) {
+        if (is_named(data, stop))
+            return stop;
+        stop++;
+    }
+    return escape;
+}
+
+/* Passes over the whole lines from a line's beginning that have no such place. */
+static const char *skip_lines(const char *data, const char *object)
+{
+    const char *last = memrchr(data, '\n', (size_t)(object - data));
+    return last ? last + 1 : data;
 }
 
 static void feed_lines(struct tap *t, const char *data, size_t n)
 {
-    const char *end = data + n;
+    const char *end = data + n, *object = NULL;
     while (data < end) {
+        if (t->line == LINE_NAME && t->named == 0) {
+            if (!object || object < data)
+                object = find_object(data, end);
+            data = skip_lines(data, object);
+            if (data == end)
+                break;
+        }
         if (*data == '\n' || *data == '\r') {
             end_line(t);
             data++;
@@ -287,9 +363,9 @@ static void feed_lines(struct tap *t, const char *data, size_t n)
             begin_line(t, *data++);
             continue;
         }
-        const char *stop = memchr(data, '\n', (size_t)(end - data));
-        const char *cr = memchr(data, '\r', (size_t)((stop ? stop : end) - data));
-        stop = cr ? cr : stop ? stop : end;
+        const char *stop = find_line_end(data, end);
+        if (t->line == LINE_DATA && !t->text)
+            t->text = text_new(t->spare, OBJECT__COUNT);
         if (t->line == LINE_DATA)
             scan_piece(t->text, data, (size_t)(stop - data));
         data = stop;
@@ -307,9 +383,10 @@ static bool has_word(const struct tap_answer *a, const char *word)
     return false;
 }
 
-struct tap *tap_new(const struct tap_answer *answer)
+struct tap *tap_new(const struct tap_answer *answer, struct tap_spare *spare)
 {
     struct tap *t = alloc_zeroed(1, sizeof(*t));
+    t->spare = spare;
     t->status = answer->status;
     t->failed = answer->status != 200;
     t->encoded = answer->encoded;
@@ -317,7 +394,7 @@ struct tap *tap_new(const struct tap_answer *answer)
     t->whole = !t->failed && !t->encoded && !t->stream;
     t->found = no_numbers;
     buf_init(&t->error, TAP_ERROR_MAX);
-    t->text = t->whole ? text_new(OBJECTS_IN_JSON) : NULL;
+    t->text = t->whole ? text_new(spare, OBJECTS_IN_JSON) : NULL;
     return t;
 }
 
@@ -325,7 +402,8 @@ void tap_free(struct tap *t)
 {
     if (!t)
         return;
-    text_free(t->text);
+    if (t->text)
+        text_put(t->spare, t->text);
     buf_fini(&t->error);
     free(t);
 }

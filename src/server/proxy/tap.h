@@ -19,6 +19,7 @@
 #define TAP_MESSAGE_MAX 500
 
 struct tap;
+struct text;
 
 struct tap_answer {
     unsigned status;
@@ -35,8 +36,16 @@ struct tap_counts {
     uint64_t measured_ms; /* what the engine says that it worked; 0: it does not say */
 };
 
-/* Owned by the caller. */
-struct tap *tap_new(const struct tap_answer *answer);
+/* What it takes to read a text, between two that are read: most are read in one go, so that one
+ * does for all. Begins all zero. */
+struct tap_spare {
+    struct text *text; /* owned; or NULL */
+};
+
+void tap_spare_fini(struct tap_spare *spare);
+
+/* Owned by the caller; the spare lives longer. */
+struct tap *tap_new(const struct tap_answer *answer, struct tap_spare *spare);
 void tap_feed(struct tap *t, const char *data, size_t n);
 /* The answer is over. Appends to error why it failed, if its status says so. */
 void tap_end(struct tap *t, struct tap_counts *ret, struct buf *error);

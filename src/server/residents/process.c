@@ -360,18 +360,16 @@ static void describe(const struct resident *r, struct resident_view *ret)
 }
 
 /* What its whole tree uses. */
-static uint64_t uses(struct resident *r, uint32_t device, struct resident_claim *claims,
-                     uint32_t count)
+static bool uses(struct resident *r, uint32_t device, struct resident_claim *claims, uint32_t count,
+                 uint64_t *ret_bytes)
 {
     struct instance *in = instance_of(r);
-    uint64_t sum = 0;
     (void)device;
-    for (uint32_t i = 0; i < count; i++) {
-        if (claims[i].slot == CORE_SLOT_NONE && in->child && child_owns(in->child, claims[i].pid))
+    for (uint32_t i = 0; i < count; i++)
+        if (claims[i].slot == CORE_SLOT_NONE && !claims[i].known && in->child &&
+            child_owns(in->child, claims[i].pid))
             claims[i].slot = r->slot;
-        sum += claims[i].slot == r->slot ? claims[i].bytes : 0;
-    }
-    return sum;
+    return resident_claimed(r, claims, count, ret_bytes);
 }
 
 const struct resident_ops resident_process = {.word = "process",

@@ -25,13 +25,13 @@ static char *replace(const char *text, const char *name, const char *value)
     return buf_take(&out);
 }
 
-/* A NULL-terminated copy with ${PORT} and ${PID} filled in, and room for extra more. */
-static char **expand(const struct config_strings *list, const struct instance *in, size_t extra)
+/* A NULL-terminated copy with ${PORT} and ${PID} filled in. */
+static char **expand(const struct config_strings *list, const struct instance *in)
 {
     char port[8], pid[16];
     snprintf(port, sizeof(port), "%u", in->port);
     snprintf(pid, sizeof(pid), "%d", instance_pid(in));
-    char **out = alloc_zeroed(list->count + extra + 1, sizeof(*out));
+    char **out = alloc_zeroed(list->count + 1, sizeof(*out));
     for (uint32_t i = 0; i < list->count; i++) {
         char *with_port = replace(list->items[i], "${PORT}", port);
         out[i] = replace(with_port, "${PID}", pid);
@@ -72,6 +72,22 @@ static char *safe_name(const char *id)
     return name;
 }
 
+/* The devices first: what the model's own env says of them wins. */
+static char **placed_env(const struct instance *in)
+{
+    const struct resident *r = &in->resident;
+    char **own = expand(&r->model->env, in);
+    char **env = alloc_zeroed(r->model->env.count + DEVICES_ENV_MAX + 1, sizeof(*env));
+    devices_put_env(r->server->devices, r->devices, env);
+    size_t count = 0;
+    while (env[count])
+        count++;
+    for (size_t i = 0; own[i]; i++)
+        env[count + i] = own[i];
+    free(own);
+    return env;
+}
+
 void instance_spawn(struct instance *in)
 {
     struct server *s = in->resident.server;
@@ -86,12 +102,8 @@ void instance_spawn(struct instance *in)
     }
     if (!find_address(in))
         return;
-    char **argv = expand(&m->argv, in, 0), **env = expand(&m->env, in, 1);
+    char **argv = expand(&m->argv, in), **env = placed_env(in);
     char *name = safe_name(m->id);
-    char *folders = devices_sim_folders(s->devices, in->resident.devices);
-    if (folders)
-        env[m->env.count] = alloc_printf("WHARF_SIM_FOLDER=%s", folders);
-    free(folders);
     struct child_spec spec = {.argv = (const char *const *)argv,
                               .env = (const char *const *)env,
                               .name = name,
@@ -137,8 +149,8 @@ void instance_run_stop(struct instance *in)
 {
     static const struct child_ops ops = {on_stop_spawned, on_stop_failed, on_stop_exited,
                                          on_stop_gone};
-    char **argv = expand(&in->resident.model->stop_argv, in, 0),
-         **env = expand(&in->resident.model->env, in, 0);
+    char **argv = expand(&in->resident.model->stop_argv, in),
+         **env = expand(&in->resident.model->env, in);
     char *id = safe_name(in->resident.model->id), *name = alloc_printf("%s-stop", id);
     struct child_spec spec = {.argv = (const char *const *)argv,
                               .env = (const char *const *)env,

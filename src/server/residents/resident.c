@@ -1,5 +1,7 @@
 #include "server/residents/resident.h"
 
+#include <stdlib.h>
+
 #include "base/log.h"
 #include "server/residents/residents.h"
 #include "server/server.h"
@@ -139,11 +141,9 @@ void resident_fini(struct resident *r)
 
 /* ---- orders ---- */
 
-/* The only place that decides of which kind a model is. */
-static const struct resident_ops *kind_of(const struct server *s, const struct config_model *m)
+const struct resident_ops *resident_kind_of(const struct server *s, const struct config_model *m)
 {
-    (void)m;
-    return s->residents.kinds[0];
+    return m->backend < s->residents.kind_count ? s->residents.kinds[m->backend] : NULL;
 }
 
 static struct resident_order order_of(const struct effect *e)
@@ -157,7 +157,17 @@ void resident_load(struct server *s, const struct effect *e)
     const struct resident_order order = order_of(e);
     const struct config_model *m = roster_model(&s->roster, e->model);
     must(m != NULL);
-    kind_of(s, m)->load(s, e->model, &order);
+    const struct resident_ops *kind = resident_kind_of(s, m);
+    if (kind) {
+        kind->load(s, e->model, &order);
+        return;
+    }
+    free(s->roster.entries[e->model].last_error);
+    s->roster.entries[e->model].last_error = residents_unserved(s, e->model);
+    runner_event(
+        &s->runner,
+        (struct event){.type = EVENT_MODEL_LOAD_FAILED,
+                       .model = {.model = e->model, .op = e->op, .why = REASON_NOT_POSSIBLE}});
 }
 
 /* Opens the op; NULL: nobody is there, and the core is told so. */
@@ -244,6 +254,6 @@ void resident_kill(struct server *s, const struct effect *e)
 void resident_probe(struct server *s, const struct effect *e)
 {
     for (uint32_t i = 0; i < s->residents.kind_count; i++)
-        if (s->residents.kinds[i]->probe)
+        if (s->residents.kinds[i] && s->residents.kinds[i]->probe)
             s->residents.kinds[i]->probe(s, e->backend);
 }

@@ -56,6 +56,7 @@ struct resident_claim {
     pid_t pid;
     uint64_t bytes;
     uint32_t slot; /* whose it is; CORE_SLOT_NONE: nobody's so far */
+    bool known;    /* it was looked up before, which may be costly; a stranger's is one */
 };
 
 /* What there is to see of it. */
@@ -86,10 +87,11 @@ struct resident_ops {
     struct origin *(*origin)(struct resident *r);
     /* A request found nobody there. */
     void (*refused)(struct resident *r);
-    /* Marks the claims that are its own, nobody's before, and returns what it uses in all on that
-     * device. NULL: what its main process was seen to use is all. */
-    uint64_t (*uses)(struct resident *r, uint32_t device, struct resident_claim *claims,
-                     uint32_t count);
+    /* Marks the claims that are its own, out of those that are not known and nobody's so far, and
+     * says what it uses in all on that device; false: it is not seen there. NULL: what its main
+     * process was seen to use is all. */
+    bool (*uses)(struct resident *r, uint32_t device, struct resident_claim *claims, uint32_t count,
+                 uint64_t *ret_bytes);
     void (*describe)(const struct resident *r, struct resident_view *ret);
     /* Looks whether that backend is up again, if it is one of its kind. NULL: the kind has none. */
     void (*probe)(struct server *s, uint32_t backend);
@@ -112,6 +114,9 @@ struct resident {
 
 extern const struct resident_ops resident_process;
 
+/* Of which kind a model is, which is decided here alone; NULL: of one that cannot be served yet. */
+const struct resident_ops *resident_kind_of(const struct server *s, const struct config_model *m);
+
 /* Puts it into its model's place, which is free, with the LOAD open; order NULL: with nothing open,
  * since it is there already. */
 void resident_begin(struct resident *r, const struct resident_ops *ops, struct server *s,
@@ -125,5 +130,8 @@ void resident_complete(struct resident *r, enum resident_end end, enum reason wh
                        uint64_t residue_bytes);
 /* Its place is free, and its configuration is let go. */
 void resident_fini(struct resident *r);
+/* For a kind's uses: the sum of the claims that are marked as its own; false: none is. */
+bool resident_claimed(const struct resident *r, const struct resident_claim *claims, uint32_t count,
+                      uint64_t *ret_bytes);
 
 #endif

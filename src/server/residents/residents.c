@@ -1,13 +1,16 @@
 #include "server/residents/residents.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "server/server.h"
 
 #define WATCH_NS (5 * NS_PER_S)
 
-static const struct resident_ops *const kinds[] = {&resident_process};
+static const struct resident_ops *const kinds[CONFIG_BACKEND__COUNT] = {[CONFIG_BACKEND_PROCESS] =
+                                                                            &resident_process};
 
 static const char *const op_words[RESIDENT_OPEN__COUNT] = {
     [RESIDENT_LOAD] = "load",       [RESIDENT_UNLOAD] = "unload", [RESIDENT_MOVE] = "move",
@@ -36,6 +39,36 @@ int residents_start(struct server *s, struct err *err)
 void residents_close(struct server *s)
 {
     uv_close((uv_handle_t *)&s->residents.watch, NULL);
+}
+
+char *residents_unserved(const struct server *s, uint32_t slot)
+{
+    const struct config_model *m = roster_model(&s->roster, slot);
+    if (!m || resident_kind_of(s, m))
+        return NULL;
+    return alloc_printf(
+        "backend: %s is configured, but this version of wharf serves processes only",
+        config_backend_words[m->backend]);
+}
+
+void residents_tell_unserved(const struct server *s)
+{
+    const struct config_ref *ref = s->roster.current;
+    for (uint32_t i = 0; i < ref->config->model_count; i++) {
+        const struct config_model *m = &ref->config->models[i];
+        const struct resident_ops *kind = resident_kind_of(s, m);
+        char *why = residents_unserved(s, ref->slots[i]);
+        if (why)
+            log_warn(m->id, "%s: requests for it are answered with 501", why);
+        else if (m->placement_count > 1 && !kind->move)
+            log_warn(m->id, "devices: a %s is loaded on one of them, but cannot be moved yet",
+                     kind->word);
+        if (m->suspend != CONFIG_SUSPEND_NONE && m->suspend != CONFIG_SUSPEND_CUDA &&
+            !(kind && kind->suspend))
+            log_warn(m->id, "suspend: %s cannot be carried out yet: it is unloaded instead",
+                     config_suspend_words[m->suspend]);
+        free(why);
+    }
 }
 
 /* What the core gives it. The configuration may have changed since it was loaded. */
@@ -92,7 +125,7 @@ static struct resident_backend backend_of(struct server *s, uint32_t backend,
     snprintf(name, BACKEND_NAME_MAX, "%u", backend);
     for (uint32_t i = 0; i < s->residents.kind_count; i++) {
         const struct resident_ops *ops = s->residents.kinds[i];
-        if (ops->backend && ops->backend(s, backend, &is))
+        if (ops && ops->backend && ops->backend(s, backend, &is))
             break;
     }
     return is;
@@ -138,36 +171,45 @@ void resident_describe(const struct server *s, uint32_t slot, struct resident_vi
 }
 
 /* What its main process uses is a model's own; to look for descendants costs far more. */
-static uint64_t take_own(const struct resident *r, struct resident_claim *claims, uint32_t count)
+static void take_own(const struct resident *r, struct resident_claim *claims, uint32_t count)
 {
     struct resident_view view = {0};
-    uint64_t sum = 0;
     r->ops->describe(r, &view);
-    for (uint32_t i = 0; i < count && view.pid; i++) {
-        if (claims[i].pid != view.pid)
+    for (uint32_t i = 0; i < count && view.pid; i++)
+        if (claims[i].pid == view.pid && !claims[i].known)
+            claims[i].slot = r->slot;
+}
+
+bool resident_claimed(const struct resident *r, const struct resident_claim *claims, uint32_t count,
+                      uint64_t *ret_bytes)
+{
+    uint64_t sum = 0;
+    bool any = false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (claims[i].slot != r->slot)
             continue;
-        claims[i].slot = r->slot;
+        any = true;
         sum += claims[i].bytes;
     }
-    return sum;
+    if (any)
+        *ret_bytes = sum;
+    return any;
 }
 
 uint32_t resident_uses(struct server *s, uint32_t device, struct resident_claim *claims,
                        uint32_t claim_count, struct sample_use *ret, uint32_t ret_max)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < claim_count; i++)
-        claims[i].slot = CORE_SLOT_NONE;
     for (uint32_t i = 0; i < s->roster.count; i++)
         if (s->roster.entries[i].resident)
             take_own(s->roster.entries[i].resident, claims, claim_count);
     for (uint32_t i = 0; i < s->roster.count && count < ret_max; i++) {
         struct resident *r = s->roster.entries[i].resident;
+        uint64_t bytes;
         if (!r)
             continue;
-        uint64_t bytes = r->ops->uses ? r->ops->uses(r, device, claims, claim_count)
-                                      : take_own(r, claims, claim_count);
-        if (bytes)
+        if (r->ops->uses ? r->ops->uses(r, device, claims, claim_count, &bytes)
+                         : resident_claimed(r, claims, claim_count, &bytes))
             ret[count++] = (struct sample_use){.model = i, .bytes = bytes};
     }
     return count;

@@ -11,7 +11,7 @@
 #include "server/residents/resident.h"
 
 struct residents {
-    const struct resident_ops *const *kinds; /* each kind once */
+    const struct resident_ops *const *kinds; /* by enum config_backend; NULL: not served yet */
     uint32_t kind_count;
     uv_timer_t watch;
     uint64_t watched_ns; /* when it looked last */
@@ -27,6 +27,11 @@ int residents_start(struct server *s, struct err *err) warn_unused;
 void residents_close(struct server *s);
 /* Once each few seconds, with the time: reports ops that are overdue (the event no_progress). */
 void residents_watch(struct server *s, uint64_t now_ns);
+
+/* Why the daemon cannot serve the model although it is configured, or NULL. The caller frees it. */
+char *residents_unserved(const struct server *s, uint32_t slot);
+/* Logs a line for each model of which the configuration says what the daemon cannot do yet. */
+void residents_tell_unserved(const struct server *s);
 
 /* The core has noted that a backend cannot be reached, or that it can: told as degraded. */
 void residents_backend_down(struct server *s, uint32_t backend);
@@ -51,8 +56,9 @@ struct origin *resident_origin(const struct server *s, uint32_t slot);
 void resident_refused(struct server *s, uint32_t slot);
 /* All zero when there is none. */
 void resident_describe(const struct server *s, uint32_t slot, struct resident_view *ret);
-/* Who uses what on the device, out of what its processes were seen to use: a row for each model
- * that uses some of it, in the order of slots, at most ret_max. Sets the claims' slots. */
+/* Who uses what on the device, out of what processes were seen to use there: a row for each model
+ * that is seen there, in the order of slots, at most ret_max. Sets the slots of the claims that are
+ * not known, which come with CORE_SLOT_NONE. */
 uint32_t resident_uses(struct server *s, uint32_t device, struct resident_claim *claims,
                        uint32_t claim_count, struct sample_use *ret, uint32_t ret_max);
 

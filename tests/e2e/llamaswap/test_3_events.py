@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from wharf_harness import Connection, demo
+from wharf_harness import Connection, Later, demo, held, until
 
 CONFIG = {
     "models": {
-        "b": demo("b", "--load-time", "300ms", name="Bee", description="hums", aliases=["bb", "org/b"]),
+        "b": demo("b", "--load-time", "300ms", name="Bee", description="hums", aliases=["bb", "org/b"],
+                  capabilities={"in": ["text", "image"], "out": ["text"], "tools": True, "context": 4096}),
         "a": {**demo("a"), "cmd": "/bin/sh -c 'echo one; printf \"\\\\303\\\\251\\\\n\"; exec %s'" % demo("a")["cmd"],
               "unlisted": True},
     },
@@ -79,7 +80,8 @@ def test_at_first(wharf):
     assert models == [
         {"id": "a", "name": "", "description": "", "state": "ready", "unlisted": True, "peerID": ""},
         {"id": "b", "name": "Bee", "description": "hums", "state": "stopped", "unlisted": False, "peerID": "",
-         "aliases": ["bb", "org/b"]},
+         "aliases": ["bb", "org/b"], "capabilities": {"vision": True, "function_calling": True},
+         "context_length": 4096},
         {"id": "p/r", "name": "", "description": "", "state": "", "unlisted": False, "peerID": "p"}]
     assert ui == {"activity": {"session_id": ["X-Mine"]}}
     assert profile == {"active": None}
@@ -171,3 +173,80 @@ def test_activity(wharf):
             d.ok(d.chat("b"))
             assert s.until(lambda kind, _: kind == "activity") == {"id": number}
         assert d.ok(d.get("/api/metrics/activity")).json()["data"][0]["id"] == 2
+
+
+def inflight(stream):
+    return stream.until(lambda kind, _: kind == "inflight")
+
+
+@pytest.fixture
+def waiting(wharf, tmp_path):
+    """A daemon, a request that waits for its model, and the file that lets the model begin."""
+    flag = tmp_path / "go"
+    d = wharf({"models": {"m": held(demo("m", "--token-delay", "100ms"), flag)},
+               "selectors": {"any": {"strategy": "pin", "targets": ["m"]}}})
+    later = Later(d.chat, "any", headers={"Cookie": "secret", "X-Forwarded-For": "10.0.0.9, 10.0.0.1"},
+                  stream=True, max_tokens=10)
+    until(lambda: d.ok(d.get("/api/inflight")).json()["requests"], "the request in flight")
+    return d, later, flag
+
+
+@pytest.mark.slice
+def test_inflight(waiting):
+    d, later, flag = waiting
+    with Stream(d) as s:
+        first = inflight(s)
+        assert first["operation"] == "snapshot"
+        [request] = first["requests"]
+        assert set(request) == {"id", "timestamp", "model", "req_path", "method", "req_headers", "remote_ip",
+                                "resp_headers", "resp_bytes", "elapsed_ms", "metadata"}
+        assert (request["id"], request["model"], request["remote_ip"]) == ("1", "m", "10.0.0.9")
+        assert request["req_headers"]["Cookie"] == "[REDACTED]" and request["resp_headers"] == {}
+        assert request["metadata"] == {"fifo_priority": "0", "selector": "any"}
+        flag.touch()
+        answered = inflight(s)
+        assert (answered["operation"], answered["request"]["id"]) == ("upsert", "1")
+        assert answered["request"]["resp_headers"]["Content-Type"] == "text/event-stream"
+        grown = inflight(s)  # a second of tokens: told again at least once
+        assert grown["operation"] == "upsert" and grown["request"]["resp_bytes"] > 0
+        assert grown["request"]["elapsed_ms"] - answered["request"]["elapsed_ms"] >= 240
+        while grown["operation"] == "upsert":
+            grown = inflight(s)
+        assert grown == {"operation": "remove", "id": "1"}
+        assert s.until(lambda kind, _: kind == "activity") == {"id": 1}
+    d.ok(later.result())
+    assert d.ok(d.get("/api/metrics/activity")).json()["data"][0]["metadata"]["selector"] == "any"
+
+
+def test_inflight_of_what_begins_later(wharf):
+    d = wharf(CONFIG)
+    with Stream(d) as s:
+        assert inflight(s) == {"operation": "snapshot"}
+        d.ok(d.chat("b"))
+        begun, answered, gone = inflight(s), inflight(s), inflight(s)
+    assert [e["operation"] for e in (begun, answered, gone)] == ["upsert", "upsert", "remove"]
+    assert begun["request"]["resp_headers"] == {} and answered["request"]["resp_headers"]
+    assert begun["request"]["id"] == answered["request"]["id"] == gone["id"] == "1"
+
+
+def test_inflight_of_who_lags_begins_anew(wharf):
+    """More requests than the daemon remembers while nobody reads: a snapshot, and then what is new."""
+    d = wharf({"models": {"m": demo("m")}})
+    d.load("m")
+    with Connection(d.address, receive_buffer=4096) as c:
+        head = c.request("GET", "/api/events").head()
+        with d.connect() as client:
+            for _ in range(400):
+                d.ok(client.ask("POST", "/v1/chat/completions", b'{"model":"m"}',
+                                {"Content-Type": "application/json", "X-Long": "x" * 4000}))
+        text, last, snapshots = b"", None, 0
+        for piece in c.pieces(head):
+            text += piece
+            *frames, text = text.split(b"\n\n")
+            for frame in frames:
+                if b'"type":"inflight"' in frame:
+                    last = json.loads(json.loads(frame.split(b"data:", 1)[1])["data"])
+                    snapshots += last["operation"] == "snapshot"
+            if last and last.get("id") == "400":
+                break
+        assert last == {"operation": "remove", "id": "400"} and snapshots > 1

@@ -1,11 +1,12 @@
 """What llama-swap records of each request (6.1, 6.2) and where it keeps that (6.4)."""
 
 import json
+import signal
 import sqlite3
 
 import pytest
 
-from wharf_harness import demo, held, models, serve_requests, until
+from wharf_harness import demo, held, models, serve_requests, together, until
 
 TIMINGS = {"prompt_n": 11, "predicted_n": 3, "prompt_per_second": 5.5, "predicted_per_second": 7.25,
            "cache_n": 2, "prompt_ms": 40000, "predicted_ms": 50000}
@@ -199,6 +200,59 @@ def test_a_store_that_moves(wharf, tmp_path):
     assert [r["id"] for r in rows(d)] == [2]
     d.reload({**config, "store": {"path": str(tmp_path / "a.db")}})
     assert [r["id"] for r in rows(d)] == [1]
+
+
+def test_no_row_is_lost_at_the_end(wharf, tmp_path):
+    path = tmp_path / "activity.db"
+    d = wharf({**models("m"), "store": {"path": str(path)}})
+    d.load("m")
+    together(50, lambda i: [d.ok(d.chat("m")) for _ in range(10)])
+    d.stop()
+    with sqlite3.connect(path) as db:
+        assert db.execute("select count(*), count(distinct id), max(id) from activity").fetchone() == (500, 500, 500)
+
+
+@pytest.mark.slice
+def test_a_store_that_is_locked_holds_nothing_up(wharf, tmp_path):
+    """Nor does it cost a row, as long as there is room for those that wait."""
+    path = tmp_path / "activity.db"
+    d = wharf({**models("m"), "store": {"path": str(path)}})
+    d.ok(d.chat("m"))
+    assert len(rows(d)) == 1
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("begin immediate")
+    d.ok(d.chat("m"))
+    until(lambda: "the store is locked by somebody else" in d.stderr, "the warning")
+    d.ok(d.chat("m"))
+    assert len(rows(d)) == 1, "what was there can be read meanwhile"
+    assert d.ok(d.get("/api/metrics/stats")).json()["total_requests"] == 1
+    db.execute("commit")
+    until(lambda: [r["id"] for r in rows(d)] == [1, 2, 3], "the rows that waited")
+    assert "lost rows" not in d.stderr
+    db.execute("begin immediate")
+    d.ok(d.chat("m"))
+    d.signal(signal.SIGTERM)
+    until(lambda: d.stderr.count("stopping"), "the end's beginning")
+    db.execute("commit")
+    assert d.wait() == 0
+    assert db.execute("select count(*) from activity").fetchone() == (4,)
+    db.close()
+
+
+def test_a_store_that_cannot_be_written_is_told(wharf, tmp_path):
+    """As when the disk is full: rows are lost, requests are not."""
+    path = tmp_path / "activity.db"
+    d = wharf({**models("m"), "store": {"path": str(path)}})
+    d.ok(d.chat("m"))
+    assert len(rows(d)) == 1
+    with sqlite3.connect(path) as db:
+        db.execute("create trigger full before insert on activity begin select raise(abort, 'full'); end")
+    d.ok(d.chat("m"))
+    until(lambda: "the history lost rows" in d.stderr and "rows=1" in d.stderr, "the warning")
+    with sqlite3.connect(path) as db:
+        db.execute("drop trigger full")
+    d.ok(d.chat("m"))
+    assert [r["id"] for r in rows(d)] == [1, 3]
 
 
 def test_a_store_that_cannot_be_opened(wharf, tmp_path):

@@ -52,7 +52,7 @@ def headings():
 
 
 def keys_of_the_table():
-    found = GEN.rows("src/config/settings.def", "SCOPE", "SETTING", "CHOICE", "NEST", "LATER")
+    found = GEN.rows("src/config/settings.def", "SCOPE", "SETTING", "CHOICE", "NEST", "NEST_OR", "LATER")
     scopes = {a[0]: a[1] for macro, a in found if macro == "SCOPE"}
     return {".".join(x for x in (scopes[a[0]], a[1]) if x) for macro, a in found if macro != "SCOPE"}
 
@@ -73,7 +73,7 @@ def test_every_flag_has_its_row():
 
 def routes():
     """METHOD PATH of what goes to models and of llama-swap's own, as tables and document have them."""
-    files = ["src/api/routes_models.c", "src/api/routes_llamaswap.c"]
+    files = ["src/api/routes_openai.c", "src/api/routes_models.c", "src/api/routes_llamaswap.c"]
     methods = {"BODY": "POST", "CHAT": "POST", "BODY_SKIP": "POST", "ANTHROPIC": "POST", "QUERY": "GET", "COMFYUI": "ANY"}
     found = {f"{methods[macro]} {a[0]}" for macro, a in GEN.rows_of(files, *methods)}
     found |= {f"{a[0]} {a[1]}" for _, a in GEN.rows_of(files, "LOCAL", "OPEN")}
@@ -133,25 +133,22 @@ def test_every_test_that_is_named_exists():
 
 
 def headings_meant_by(source):
-    """Those of llama-swap.md#NAME in a text, of heading="NAME" in a call, of keys of a dict DIFFERENCES."""
+    """Those of llama-swap.md#NAME in a text, and those of Known("NAME", …)."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             names |= set(re.findall(r"llama-swap\.md#([\w-]+)", node.value))
-        elif isinstance(node, ast.keyword) and node.arg == "heading":
-            names.add(ast.literal_eval(node.value))
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and \
-                getattr(node.targets[0], "id", "") == "DIFFERENCES":
-            names |= {ast.literal_eval(key) for key in node.value.keys}
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Known":
+            names.add(ast.literal_eval(node.args[0]))
     return names
 
 
 def test_headings_that_are_meant():
     source = """
-DIFFERENCES = {"one": 1, "two-words": Row(2, heading="three")}
-say("see docs/llama-swap.md#four", other="five")
+KNOWN = [Known("one", ["five"], ""), Known("two-words", [], "six")]
+say("see docs/llama-swap.md#three", other="four")
 """
-    assert headings_meant_by(source) == {"one", "two-words", "three", "four"}
+    assert headings_meant_by(source) == {"one", "two-words", "three"}
 
 
 def test_differences_of_the_differential_suite_have_headings():

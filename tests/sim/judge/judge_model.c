@@ -67,6 +67,16 @@ static void loaders(struct judge *j, uint32_t devices, bool takes)
     }
 }
 
+/* What was learned of one process says nothing of another. */
+static void enforce(struct judge_model *m)
+{
+    if (m->in_force.hash_process != m->policy.hash_process) {
+        m->learned = 0;
+        memset(m->learned_bytes, 0, sizeof(m->learned_bytes));
+    }
+    m->in_force = m->policy;
+}
+
 /* Orders */
 
 /* Nobody has said what it takes there. */
@@ -110,7 +120,8 @@ static void check_spot(struct judge *j, uint32_t slot, const struct spot *s)
     if (!placed_well(j, m, s))
         judge_break(j, RULE_PLACE, "m%u goes to placement %u on devices %x", slot, s->placement,
                     s->devices);
-    else if (j->terms.declared && s->devices && s->bytes != judge_known_bytes(m, s->placement))
+    else if (j->terms.declared && s->devices && s->bytes != judge_known_bytes(m, s->placement) &&
+             s->bytes != judge_known_bytes(m, s->placement) + m->more_bytes)
         judge_break(j, RULE_BYTES, "m%u gets %" PRIu64 " bytes, and is known to take %" PRIu64,
                     slot, s->bytes, judge_known_bytes(m, s->placement));
 }
@@ -209,7 +220,7 @@ static void load(struct judge *j, const struct effect *e)
                     m->policy.present ? "there" : "not configured");
         return;
     }
-    m->in_force = m->policy;
+    enforce(m);
     may_come(j, e);
     if (m->ghost && m->at.devices)
         judge_break(j, RULE_OP, "LOAD of m%u before what it had is free", e->model);
@@ -434,9 +445,13 @@ void judge_model_effect(struct judge *j, const struct effect *e)
         retired(j, e);
         break;
     case EFFECT_LEARNED:
-        judge_model_learned(j, e->model, e->placement, e->bytes);
+        if (e->hash_process == j->models[e->model].in_force.hash_process)
+            judge_model_learned(j, e->model, e->placement, e->bytes);
         break;
     case EFFECT_NOTICE:
+        if (e->notice == NOTICE_OOM && e->placement < CORE_PLACEMENTS_MAX)
+            j->models[e->model].more_bytes =
+                e->bytes - judge_known_bytes(&j->models[e->model], e->placement);
         if (e->notice == NOTICE_BLOCKED)
             j->terms.calm = false; /* its clock stands, for how long is not said */
         if (e->notice == NOTICE_SETTLED) {
@@ -474,7 +489,7 @@ static void gone(struct judge *j, struct judge_model *m)
     m->at = m->to = (struct spot){CORE_SLOT_NONE, 0, 0};
     m->life++;
     m->busy = 0;
-    m->in_force = m->policy;
+    enforce(m);
     m->seat = SEAT_GONE;
     m->ordered = m->forced = false;
 }
@@ -631,7 +646,7 @@ static void backend_event(struct judge *j, const struct event *ev)
         m->life++;
         m->busy = 0;
         leave_alone(j, i, m->at.devices);
-        m->in_force = m->policy; /* a new configuration need not name the backend */
+        enforce(m); /* a new configuration need not name the backend */
         m->seat = SEAT_GONE;
     }
 }
@@ -671,7 +686,7 @@ void judge_model_config(struct judge *j, const struct core_config *config)
         m->known |= m->policy.present;
         if (m->policy.present &&
             (m->seat == SEAT_GONE || m->hash_running == m->policy.hash_process))
-            m->in_force = m->policy;
+            enforce(m);
         m->in_force.group = m->policy.group;
     }
     if (config->model_count > j->model_count)

@@ -34,6 +34,12 @@ static uint32_t take_uses(struct world *w)
     return CORE_SLOT_NONE;
 }
 
+/* For its whole life, and drawn from nothing: as if it were somebody else's container. */
+static bool is_unmeasured(const struct world *w, uint32_t model)
+{
+    return model * 263 % 1000 < w->swarm.odds[ODDS_UNMEASURED];
+}
+
 static void list_uses(struct world *w, uint32_t device, struct sample_use *uses, uint32_t *count)
 {
     for (uint32_t i = 0; i < w->config.model_count; i++) {
@@ -41,7 +47,8 @@ static void list_uses(struct world *w, uint32_t device, struct sample_use *uses,
         if (w->engines[i].linger_seen && engine_lingers(w, i, device))
             bytes += w->engines[i].linger_bytes;
         if (bytes)
-            uses[(*count)++] = (struct sample_use){.model = i, .bytes = bytes};
+            uses[(*count)++] = (struct sample_use){
+                .model = i, .bytes = is_unmeasured(w, i) ? SAMPLE_UNMEASURED : bytes};
     }
     for (uint32_t k = 0; k < w->swarm.clients && w->run.judge->leases_inside; k++) {
         const struct client *c = &w->clients[k];
