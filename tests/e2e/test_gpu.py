@@ -41,6 +41,10 @@ def degraded(d):
     return d.ok(d.get("/wharf/status")).json()["degraded"]
 
 
+def degradations(d):
+    return [(x["what"], x["name"], x["models"]) for x in d.get("/wharf/status").json()["degradations"]]
+
+
 def loaded(d):
     return "".join(sorted(m["id"] for m in d.get("/wharf/models").json()["models"]
                           if m["state"] == "loaded"))
@@ -387,16 +391,21 @@ def test_a_driver_that_hangs_stops_nobody(wharf, gpus, call):
     d.ok(d.chat("a"))
     old = until(d.probes, "the probe")[0]
     fake.set(hang=call)
-    reason = events.wait_for("degraded")["details"]["reason"]
+    told = events.wait_for("degraded")["details"]
+    reason = told["reason"]
     assert "has not answered" in reason and reason in degraded(d)
+    # Once, and of all GPUs of the machine.
+    assert (told["what"], told["name"], told["models"]) == ("gpu", None, ["a"])
+    assert degradations(d) == [("gpu", None, ["a"])]
     for member in ("used_bytes", "free_bytes", "foreign_bytes", "utilisation_percent", "processes"):
         assert devices(d)[0][member] is None, member
     assert devices(d)[0]["total_bytes"] == 23.5 * GIB and devices(d)[0]["degraded"] == degraded(d)
     d.ok(d.chat("a"))
     wait_exit(old)
     fake.set(hang=None, _0_temp=77)
-    events.wait_for("recovered")
+    assert events.wait_for("recovered")["details"]["name"] is None
     assert device(d, temperature_c=77)["used_bytes"] == GIB // 2 and degraded(d) is None
+    assert degradations(d) == []
     assert "llamaswap_gpu_memory_used" in d.get("/metrics").text
 
 
@@ -486,7 +495,7 @@ def test_a_gpu_that_is_lost(wharf, gpus):
     first, second = devices(d)
     assert first["present"] and first["degraded"] is None and first["used_bytes"] is not None
     assert not second["present"] and "lost" in second["degraded"] and second["used_bytes"] is None
-    assert "lost" in degraded(d)
+    assert "lost" in degraded(d) and degradations(d) == [("gpu", "NVIDIA Fake #2", ["a", "b"])]
     fake.set(_1_lost=None)
     events.wait_for("recovered", name="NVIDIA Fake #2")
     assert devices(d)[1]["present"] and degraded(d) is None
@@ -513,6 +522,24 @@ def test_a_gpu_that_comes_later(wharf, gpus):
     d.ok(d.chat("a"))
     d.ok(d.chat("b"))
     assert loaded(d) == "ab"
+
+
+def test_a_listed_gpu_that_comes_later(wharf, gpus):
+    """It has no name before, and is told by its place in the list; then all is well with that."""
+    fake = gpus(2)
+    fake.set(count=1)
+    c = config({"a": 1, "b": 1}, gpus=[{"device": "0"}, {"device": UUIDS[1]}])
+    c["models"]["a"]["gpus"] = ["0"]
+    d = wharf(c, env=fake.env())
+    events = d.events()
+    d.ok(d.chat("a"))
+    assert degradations(d) == [("gpu", "gpus[1]", ["b"])] and degraded(d) == "no such GPU was found"
+    fake.set(count=2)
+    os.kill(until(d.probes, "the probe")[0], signal.SIGKILL)
+    events.wait_for("recovered", name="gpus[1]")
+    until(lambda: degradations(d) == [], "all to be well")
+    d.ok(d.chat("b"))
+    assert d.model("b")["device"] in ("NVIDIA Fake", "NVIDIA Fake #2")
 
 
 def test_critical_errors_are_told(wharf, gpus):
