@@ -462,7 +462,8 @@ static void on_reopen(uv_handle_t *handle)
 
 void stream_reopen(struct stream *s)
 {
-    must(!s->closing && !s->reopening && !s->reading);
+    must(!s->closing && !s->reopening);
+    stream_read_stop(s); /* a handshake may have been under way */
     s->reopening = true;
     drop_due(s);
     tls_free(s->tls);
