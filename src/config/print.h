@@ -19,6 +19,8 @@ void print_key(struct buf *out, int depth, const char *key);
 void print_json(struct buf *out, int depth, const char *key, const char *json);
 /* In quotes, secrets masked, and the end of the line. */
 void print_command(struct buf *out, const char *text);
+/* Same of an address, whose query may hold a key. */
+void print_url(struct buf *out, const char *url);
 
 /* routing: and all below it. */
 void print_routing(struct buf *out, const struct config *c);
