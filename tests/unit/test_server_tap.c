@@ -60,6 +60,10 @@ static const struct row rows[] = {
      "{\"cached_tokens\":10}},\"metrics\":{\"time_to_first_token_ms\":500,\"mean_itl_ms\":20,"
      "\"speculative_decoding\":{\"num_draft_tokens\":6,\"num_accepted_draft_tokens\":5}}}",
      "110 5 10 6 5 200 50 0"},
+    {"vLLM, no time at all", 200, JSON,
+     "{\"usage\":{\"prompt_tokens\":110,\"completion_tokens\":5},"
+     "\"metrics\":{\"time_to_first_token_ms\":1e-320,\"mean_itl_ms\":1e-320}}",
+     "110 5 -1 -1 -1 -1 -1 0"},
     {"escaped names", 200, JSON, "{\"us\\u0061ge\":{\"prompt_t\\u006fkens\":3}}",
      "3 0 -1 -1 -1 -1 -1 0"},
     {"no counts", 200, JSON, "{\"data\":[]}", "0 0 -1 -1 -1 -1 -1 0"},

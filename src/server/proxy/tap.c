@@ -459,15 +459,22 @@ static void take_timings(const struct numbers *n, struct tap_counts *c)
     c->measured_ms = (uint64_t)ms;
 }
 
+/* No speed is beyond all numbers, which JSON cannot say. */
+static void take_speed(double count, double ms, double *ret)
+{
+    double speed = ms > 0 ? count * 1000 / ms : -1;
+    if (speed >= 0 && speed <= COUNT_MAX)
+        *ret = speed;
+}
+
 static void take_metrics(const struct numbers *n, struct tap_counts *c)
 {
     double first = n->value[NUMBER_FIRST_TOKEN_MS], between = n->value[NUMBER_BETWEEN_TOKENS_MS];
     double fresh = (double)(c->input - at_least_0(c->cached));
     take_draft(n, NUMBER_SPECULATED, NUMBER_SPECULATED_ACCEPTED, c);
-    if (first > 0 && fresh > 0)
-        c->prompt_per_second = fresh * 1000 / first;
-    if (between > 0)
-        c->output_per_second = 1000 / between;
+    if (fresh > 0)
+        take_speed(fresh, first, &c->prompt_per_second);
+    take_speed(1, between, &c->output_per_second);
 }
 
 static void sum_up(const struct tap *t, struct tap_counts *c)
