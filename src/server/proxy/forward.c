@@ -289,7 +289,7 @@ void exchange_upstream_connected(struct exchange *ex, int error)
                                error == UV_ECONNREFUSED ? ERR_UPSTREAM_REFUSED
                                : error == UV_ETIMEDOUT  ? ERR_UPSTREAM_TIMEOUT
                                                         : ERR_UPSTREAM_ERROR,
-                               stream_why(&ex->upstream->stream, error));
+                               dial_why(&ex->upstream->dial, error));
 }
 
 static int send_piece(struct exchange *ex, const char *data, size_t n)
