@@ -426,7 +426,7 @@ def test_who_waits_for_its_handshake_is_not_read(secured):
             clients[-1].send(flood)
     s.daemon.signal(signal.SIGCONT)
     s.connect().ask("GET", "/health")
-    assert rss_kib(pid, "VmHWM") - before < 200 * 128 * SLOWNESS
+    assert rss_kib(pid, "VmHWM") - before < 200 * 256 * SLOWNESS
     for c in clients:
         c.close()
 
