@@ -69,9 +69,31 @@ static void read_object(struct ollama_ask *ask, const json_t *in)
     json_decref(out);
 }
 
+/* At least as many values as it has, if it is JSON. */
+static size_t count_values(const char *text, size_t n)
+{
+    size_t count = 1;
+    bool quoted = false;
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i];
+        if (c == '"')
+            quoted = !quoted;
+        else if (quoted)
+            i += c == '\\';
+        else
+            count += c == ',' || c == '[' || c == '{';
+    }
+    return count;
+}
+
 void ollama_ask_read(struct ollama_ask *ask, const char *text, size_t n)
 {
     json_error_t where;
+    if (count_values(text, n) > OLLAMA_VALUES_MAX) {
+        ask->error = ERR_BODY_TOO_LARGE;
+        buf_printf(&ask->why, "requests that are translated may have %d values", OLLAMA_VALUES_MAX);
+        return;
+    }
     json_t *in = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
     if (json_is_object(in)) {
         read_object(ask, in);

@@ -16,6 +16,8 @@ struct json_t; /* <jansson.h> */
 enum ollama_call { OLLAMA_CHAT, OLLAMA_GENERATE, OLLAMA_EMBED, OLLAMA_EMBEDDINGS };
 
 #define OLLAMA_FOREVER UINT64_MAX
+/* Values that a body may have: each takes some 200 bytes while it is read, but 3 in the body. */
+#define OLLAMA_VALUES_MAX 250000
 
 struct ollama_ask {
     enum ollama_call call;

@@ -212,6 +212,17 @@ def test_a_body_can_be_too_large(scripted):
     assert not s.requests
 
 
+@pytest.mark.parametrize("value", ["{}", "[]", "0", '{"a":[0]}'])
+def test_a_body_can_have_too_many_values(scripted, value):
+    """Each takes a hundred times its bytes while it is read: a few such bodies would be a machine's memory."""
+    d, s = scripted
+    answer = d.post("/api/chat", ('{"model":"m","messages":[' + ",".join([value] * 3_000_000) + "]}").encode(), seconds=3 * SECONDS)
+    assert (answer.status, answer.json()) == (413, {"error": "requests that are translated may have 250000 values"})
+    assert not s.requests
+    # What texts hold are no values.
+    d.ok(d.post("/api/chat", chat(user('[{,"\\' * 300_000)), seconds=3 * SECONDS))
+
+
 def test_a_client_that_leaves_during_the_translation_costs_nothing(scripted):
     d, s = scripted
     body = json.dumps(chat({**USER, "images": [PNG + "A" * (8 << 20)]})).encode()
