@@ -44,6 +44,8 @@ def test_unknown_model(wharf):
     d = wharf(models("alpha"))
     run = d.cli("load", "alpah")
     assert run.returncode not in (0, 2) and "alpha" in run.stderr, run
+    run = d.cli("logs", "alpah")
+    assert run.stderr == 'wharf: cannot read the logs: no model is called "alpah"; the nearest names are alpha\n', run
 
 
 def test_unload_waits_and_force_does_not(wharf):
