@@ -295,7 +295,7 @@ def test_a_server_that_breaks_off(wharf, upstream):
     d = wharf({"models": {"m": upstream(script).model()}})
     got = lines(ask(d))
     assert without_times(got[0]) == said("a")
-    assert got[1:] == [{"error": "model m: the model's server closed the connection before answering: the connection was closed"}]
+    assert got[1:] == [{"error": "model m: the model's server closed the connection before the end of its answer"}]
     assert not ask(d, stream=False).complete
 
 
