@@ -169,7 +169,7 @@ def test_load_timeout(wharf):
     for call in calls:
         answer = call.result(4 * SECONDS)
         assert (answer.status, answer.error["code"]) == (503, "load_timeout"), answer
-        assert "GET /health at localhost:" in answer.error["message"], answer
+        assert "GET /health at 127.0.0.1:" in answer.error["message"], answer
         assert "was never answered with 200" in answer.error["message"], answer
     assert not d.engines()
 
