@@ -33,8 +33,8 @@ struct ollama_ask {
     struct buf why;
 };
 
-/* call is set, all else is zero. */
-void ollama_ask_read(struct ollama_ask *ask, const char *text, size_t n);
+/* call is set, all else is zero. What text has of half surrogate pairs is changed in place. */
+void ollama_ask_read(struct ollama_ask *ask, char *text, size_t n);
 void ollama_ask_fini(struct ollama_ask *ask);
 
 /* ---- for the files that translate one call each ---- */
