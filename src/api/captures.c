@@ -7,15 +7,15 @@
 #include "server/proxy/head_copy.h"
 #include "server/redact.h"
 
-static void put_body(struct buf *out, const char *name, const struct buf *body)
+static void put_body(struct buf *out, const char *name, const char *body, size_t n)
 {
     buf_printf(out, ",\"%s\":", name);
-    if (body->len == 0) {
+    if (n == 0) {
         buf_text(out, "null");
         return;
     }
     buf_char(out, '"');
-    buf_base64(out, body->data, body->len);
+    buf_base64(out, body, n);
     buf_char(out, '"');
 }
 
@@ -49,9 +49,9 @@ void api_capture(struct server *s, struct exchange *ex)
     else
         buf_json(&json, head_copy_bytes(c->request_head) + c->path.off, c->path.len);
     put_head(&json, "req_headers", c->request_head);
-    put_body(&json, "req_body", &c->request);
+    put_body(&json, "req_body", c->request, c->request_bytes);
     put_head(&json, "resp_headers", c->answer_head);
-    put_body(&json, "resp_body", &c->answer);
+    put_body(&json, "resp_body", c->answer, c->answer_bytes);
     buf_char(&json, '}');
     api_send_json(ex, 200, &json);
 }

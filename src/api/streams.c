@@ -22,6 +22,7 @@ struct follow {
     struct exchange *exchange;
     struct feed *feed; /* NULL: a file */
     int fd;            /* of a file; -1 otherwise */
+    char *path;        /* of it; owned */
     off_t at;
     bool sse, tails; /* tails: it wants what models print */
     uv_timer_t timer;
@@ -29,7 +30,9 @@ struct follow {
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    free(container_of(handle, struct follow, timer));
+    struct follow *f = container_of(handle, struct follow, timer);
+    free(f->path);
+    free(f);
 }
 
 static void on_local_end(struct exchange *ex)
@@ -84,12 +87,29 @@ static void pump_feed(struct follow *f)
     }
 }
 
+/* At the end of a file that was put aside, because another of its name has begun: goes over to
+ * that. False: there is none. */
+static bool follow_next_file(struct follow *f)
+{
+    struct stat here, now;
+    if (fstat(f->fd, &here) < 0 || stat(f->path, &now) < 0 ||
+        (here.st_dev == now.st_dev && here.st_ino == now.st_ino))
+        return false;
+    int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    close(f->fd);
+    f->fd = fd;
+    f->at = 0;
+    return true;
+}
+
 static void pump_file(struct follow *f)
 {
     char *data = f->exchange->server->scratch;
     while (!exchange_stream_full(f->exchange)) {
         ssize_t n = pread(f->fd, data, SERVER_SCRATCH_BYTES / 4, f->at);
-        if (n < 0 && errno == EINTR)
+        if ((n < 0 && errno == EINTR) || (n == 0 && follow_next_file(f)))
             continue;
         if (n <= 0)
             return;
@@ -247,10 +267,10 @@ void api_model_log_stream(struct server *s, struct exchange *ex)
     bool skip = asks_for(ex, "no-history"), once = asks_for(ex, "no-follow");
     char *path = server_log_path(s, roster_id(&s->roster, slot));
     int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
-    free(path);
     if (fd < 0 || fstat(fd, &st) < 0) {
         if (fd >= 0)
             close(fd);
+        free(path);
         exchange_fail(ex, &(struct problem){.error = ERR_INTERNAL,
                                             .detail = "the model's log cannot be read"});
         return;
@@ -258,14 +278,17 @@ void api_model_log_stream(struct server *s, struct exchange *ex)
     off_t from = skip ? st.st_size : st.st_size > HISTORY_BYTES ? st.st_size - HISTORY_BYTES : 0;
     if (once) {
         send_file(ex, fd, from, st.st_size);
+        free(path);
         return;
     }
     struct follow *f = begin(ex, LOG_TYPE);
     if (!f) {
         close(fd);
+        free(path);
         return;
     }
     f->fd = fd;
+    f->path = path;
     f->at = from;
     uv_timer_start(&f->timer, on_tail, 0, TAIL_MS);
 }

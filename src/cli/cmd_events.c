@@ -145,7 +145,7 @@ static const struct cli_option options[] = {
      .value = "N",
      .help = "End after N events."},
     {.name = "since",
-     .kind = CLI_TEXT,
+     .kind = CLI_NUMBER,
      .value = "ID",
      .help = "Begin behind the event of this id, where the daemon still has it."},
 };

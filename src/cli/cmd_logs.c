@@ -57,7 +57,7 @@ static int run(const struct cli_args *args)
     write_path(&path, model, follows);
     const struct client_request rq = {.method = "GET",
                                       .path = path.data,
-                                      .accept = "text/plain",
+                                      .accept = "text/plain, application/json", /* an error */
                                       .silence_ms_max = SESSION_SILENCE_MS_MAX};
     int rc = client_open(&s.options, &rq, &a, &e);
     buf_fini(&path);

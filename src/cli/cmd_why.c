@@ -12,7 +12,7 @@ static const char *verb_of(const char *type)
         const char *type, *verb;
     } verbs[] = {{"evict", "left"},
                  {"refused", "was refused"},
-                 {"model_loading", "was loaded"},
+                 {"model_loading", "began to load"},
                  {"model_unloading", "was unloaded"},
                  {"idle_unload", "was unloaded"},
                  {"load_failed", "failed to load"},
@@ -24,14 +24,18 @@ static const char *verb_of(const char *type)
     return type;
 }
 
-/* The first line of it: behind that may come a model's log. */
+/* Behind the first line may come a model's log: it belongs to the failure, and those who were
+ * refused for it need not repeat it. */
 static void write_detail(struct buf *out, const json_t *d)
 {
-    const char *detail = json_string_value(json_object_get(d, "detail"));
-    if (!detail)
-        return;
-    buf_text(out, "\n    ");
-    text_escape(out, TEXT_LINE, detail, strcspn(detail, "\n"), false);
+    const char *line = json_string_value(json_object_get(d, "detail"));
+    bool whole = strcmp(show_text(d, "type"), "load_failed") == 0;
+    while (line) {
+        size_t n = strcspn(line, "\n");
+        buf_text(out, "\n    ");
+        text_escape(out, TEXT_LINE, line, n, false);
+        line = whole && line[n] ? line + n + 1 : NULL;
+    }
 }
 
 static void write_decision(struct buf *out, const json_t *d)

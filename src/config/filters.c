@@ -37,9 +37,23 @@ static bool is_path(const char *name)
     return *name != '\0';
 }
 
+/* Whether the path leads to the body's `model`, or into it, however its first name is spelled: a
+ * colon says that it is a name, and any character of it may have a backslash before it. */
+static bool is_models(const char *name)
+{
+    const char *member = MODEL_MEMBER;
+    name += *name == ':';
+    for (; *name && *name != '.'; name++, member++) {
+        name += *name == '\\' && name[1];
+        if (*name != *member)
+            return false;
+    }
+    return *member == '\0';
+}
+
 static bool is_usable(struct resolver *r, const char *key, const char *name, struct place at)
 {
-    if (strcmp(name, MODEL_MEMBER) == 0)
+    if (is_models(name))
         diag_warn(r->diag, at, "%s: 'model' is ignored; write useModelName to change it", key);
     else if (!is_path(name))
         diag_warn(r->diag, at, "%s: %s is no path in a request body, ignored", key,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "config/text.h"
 
@@ -44,6 +45,15 @@ static size_t id_length(const char *name)
     return first ? n : 0;
 }
 
+/* The folder is looked through often: only what readdir does not know is asked of the disk. */
+static bool is_folder(const struct dirent *entry, const char *path)
+{
+    struct stat st;
+    if (entry->d_type != DT_LNK && entry->d_type != DT_UNKNOWN)
+        return entry->d_type == DT_DIR;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static int by_id(const void *pa, const void *pb)
 {
     const struct model_file *a = pa, *b = pb;
@@ -62,7 +72,8 @@ int models_dir_list(struct arena *a, const char *dir, struct model_file **ret_fi
     const struct dirent *entry;
     while (n < FILES_MAX && (entry = readdir(d)) != NULL) {
         size_t len = id_length(entry->d_name);
-        if (len == 0)
+        const char *path = len ? arena_printf(a, "%s/%s", dir, entry->d_name) : NULL;
+        if (!path || is_folder(entry, path))
             continue;
         if (n == room) {
             room = room ? room * 2 : 16;
@@ -71,8 +82,7 @@ int models_dir_list(struct arena *a, const char *dir, struct model_file **ret_fi
                 memcpy(grown, files, n * sizeof(*files));
             files = grown;
         }
-        files[n++] = (struct model_file){.id = arena_text_n(a, entry->d_name, len),
-                                         .path = arena_printf(a, "%s/%s", dir, entry->d_name)};
+        files[n++] = (struct model_file){.id = arena_text_n(a, entry->d_name, len), .path = path};
     }
     closedir(d);
     if (n)

@@ -5,9 +5,9 @@
 #include "base/pure/units.h"
 #include "config/print.h"
 
-/* Options of well-known servers whose value is a secret. */
-static const char *const secret_options[] = {"--api-key", "--hf-token", "-hft",
-                                             "--token",   "--password", "--secret"};
+/* What the last word of an option, or of a variable that a command sets, says of its value. */
+static const char *const secret_ends[] = {"key",      "apikey", "token",      "secret",
+                                          "password", "passwd", "credential", "credentials"};
 static const char *const secret_words[] = {"KEY", "TOKEN", "SECRET", "PASS", "CREDENTIAL"};
 
 void print_indent(struct buf *out, int depth)
@@ -36,6 +36,21 @@ static const char *word_end(const char *p)
     return p + strcspn(p, " \t\n");
 }
 
+/* --api-key, --admin-api-key, HF_TOKEN= and the like; -hft is llama-server's --hf-token. */
+static bool is_secret_option(const char *word, size_t n)
+{
+    if (n == 4 && memcmp(word, "-hft", 4) == 0)
+        return true;
+    size_t from = n;
+    while (from > 0 && word[from - 1] != '-' && word[from - 1] != '_')
+        from--;
+    for (size_t i = 0; i < countof(secret_ends); i++)
+        if ((*word == '-' || word[n] == '=') && strlen(secret_ends[i]) == n - from &&
+            strncasecmp(word + from, secret_ends[i], n - from) == 0)
+            return true;
+    return false;
+}
+
 /* A command with the values of secret options masked. */
 static void mask_command(struct buf *out, const char *text)
 {
@@ -43,10 +58,7 @@ static void mask_command(struct buf *out, const char *text)
     while (*p) {
         size_t blanks = strspn(p, " \t\n"), len = strcspn(p + blanks, " \t\n=");
         const char *option = p + blanks, *value = option + len;
-        bool secret = false;
-        for (size_t i = 0; i < countof(secret_options); i++)
-            secret |=
-                strlen(secret_options[i]) == len && strncmp(secret_options[i], option, len) == 0;
+        bool secret = is_secret_option(option, len);
         if (*value == '=')
             value++;
         else if (secret)
@@ -58,6 +70,23 @@ static void mask_command(struct buf *out, const char *text)
             p = word_end(p);
         }
     }
+}
+
+void print_url(struct buf *out, const char *url)
+{
+    struct buf masked = {0};
+    size_t n = strcspn(url, "?");
+    buf_append(&masked, url, n);
+    for (const char *p = url + n; *p; p += n) { /* at what begins a parameter */
+        size_t name = strcspn(p + 1, "=&") + 1;
+        n = strcspn(p + 1, "&") + 1;
+        bool secret = name < n && print_is_secret(p + 1, name - 1);
+        buf_append(&masked, p, secret ? name + 1 : n);
+        buf_text(&masked, secret ? PRINT_MASK : "");
+    }
+    buf_json(out, masked.data, masked.len);
+    buf_char(out, '\n');
+    buf_fini(&masked);
 }
 
 void print_command(struct buf *out, const char *text)

@@ -22,6 +22,8 @@ void print_key(struct buf *out, int depth, const char *key);
 void print_json(struct buf *out, int depth, const char *key, const char *json);
 /* In quotes, secrets masked, and the end of the line. */
 void print_command(struct buf *out, const char *text);
+/* Same of an address, whose query may hold a key. */
+void print_url(struct buf *out, const char *url);
 
 /* Of a model: proxy, or endpoint and model. */
 void print_where(struct buf *out, const struct config_model *m);

@@ -111,8 +111,7 @@ static void print_peer(struct buf *out, const struct config_peer *peer)
 {
     print_key(out, 1, peer->id);
     buf_text(out, "\n    proxy: ");
-    buf_json_text(out, peer->proxy);
-    buf_char(out, '\n');
+    print_url(out, peer->proxy);
     if (*peer->api_key)
         buf_text(out, "    apiKey: \"" PRINT_MASK "\"\n");
     print_texts(out, 2, "models", &peer->models);

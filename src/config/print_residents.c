@@ -1,13 +1,20 @@
 /* Who serves a model, where it sits and how it sleeps, as YAML. */
 #include "config/print.h"
 
+static void print_address(struct buf *out, const char *key, const char *url)
+{
+    print_indent(out, 2);
+    buf_printf(out, "%s: ", key);
+    print_url(out, url);
+}
+
 void print_where(struct buf *out, const struct config_model *m)
 {
     if (m->backend == CONFIG_BACKEND_OLLAMA) {
-        print_text(out, 2, "endpoint", m->endpoint);
+        print_address(out, "endpoint", m->endpoint);
         print_text(out, 2, "model", m->backend_model);
     } else if (m->backend == CONFIG_BACKEND_PROCESS || *m->proxy) {
-        print_text(out, 2, "proxy", m->proxy);
+        print_address(out, "proxy", m->proxy);
     }
 }
 

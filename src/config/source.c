@@ -34,8 +34,9 @@ struct builder {
     struct node *root;
     struct place last; /* of the last event that had a place */
     uint32_t node_count, documents;
-    bool failed; /* no use in reading on */
-    bool done;   /* what follows is another document */
+    size_t copied_bytes; /* of text, by aliases */
+    bool failed;         /* no use in reading on */
+    bool done;           /* what follows is another document */
 };
 
 const char *source_read(struct arena *a, struct diag *d, const char *path, size_t *ret_n)
@@ -97,6 +98,15 @@ static bool count_node(struct builder *b, struct place at)
     return false;
 }
 
+/* Copies share their text here, but not in what is made of them later. */
+static bool count_text(struct builder *b, const struct node *from, struct place alias_at)
+{
+    b->copied_bytes += from->kind == NODE_SCALAR ? strlen(from->text) : 0;
+    if (b->copied_bytes > SOURCE_BYTES_MAX)
+        fail(b, alias_at, "the file grows too large here (more than 4 MiB, aliases expanded)");
+    return !b->failed;
+}
+
 static const char *token_text(struct builder *b, struct fy_token *token)
 {
     size_t n = 0;
@@ -117,7 +127,7 @@ static struct node *copy_node(struct builder *b, const struct node *from, uint32
 {
     if (depth >= SOURCE_DEPTH_MAX && !b->failed)
         fail(b, alias_at, "nested too deeply");
-    if (b->failed || !count_node(b, alias_at))
+    if (b->failed || !count_node(b, alias_at) || !count_text(b, from, alias_at))
         return NULL;
     struct node *copy = node_new(b->arena, from->kind, from->at);
     copy->plain = from->plain;

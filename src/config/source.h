@@ -9,8 +9,8 @@
 #include "config/diag.h"
 #include "config/node.h"
 
-#define SOURCE_BYTES_MAX (4u << 20)
-#define SOURCE_NODES_MAX 100000u /* with aliases expanded */
+#define SOURCE_BYTES_MAX (4u << 20) /* and of text that aliases repeat */
+#define SOURCE_NODES_MAX 100000u    /* with aliases expanded */
 #define SOURCE_DEPTH_MAX 64u
 
 /* Reads the file into the arena. NULL when it cannot; the reason is in d. */

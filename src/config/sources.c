@@ -16,11 +16,18 @@
 #define FNV_PRIME 1099511628211u
 
 /* Names that end in .yml or .yaml. Editors mark files that they have open by links named .#FILE. */
-static bool is_source(const char *name)
+static bool is_source_name(const char *name)
 {
     const char *dot = strrchr(name, '.');
     return dot && (strcmp(dot, ".yml") == 0 || strcmp(dot, ".yaml") == 0) &&
            strncmp(name, ".#", 2) != 0;
+}
+
+/* Who opens a FIFO waits for its writer. What leads nowhere is told when it is opened. */
+static bool is_source(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) < 0 || S_ISREG(st.st_mode);
 }
 
 static int by_text(const void *a, const void *b)
@@ -31,17 +38,16 @@ static int by_text(const void *a, const void *b)
 int sources_list(struct arena *a, const char *dir, const char *const **ret_paths, uint32_t *ret_n)
 {
     uint32_t n = 0;
-    struct stat st;
     DIR *d = opendir(dir);
     if (!d)
         return errno;
     const char **paths = arena_alloc(a, SOURCES_MAX, sizeof(*paths));
     const struct dirent *entry;
     while (n < SOURCES_MAX && (entry = readdir(d)) != NULL) {
-        if (!is_source(entry->d_name))
+        if (!is_source_name(entry->d_name))
             continue;
         const char *path = arena_printf(a, "%s/%s", dir, entry->d_name);
-        if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+        if (is_source(path))
             paths[n++] = path;
     }
     closedir(d);

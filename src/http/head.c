@@ -482,6 +482,10 @@ bool http_head_is_hop(const struct http_head *h, const char *data, const struct 
     };
     if (hop[f->known])
         return true;
+    /* For whoever gets the message in the end, whatever Connection says (RFC 9110, section 7.6.1):
+     * without them it would be another message. */
+    if (f->known == HTTP_FIELD_HOST || f->known == HTTP_FIELD_CONTENT_LENGTH)
+        return false;
     for (uint32_t i = 0; i < h->field_count; i++) {
         const struct http_field *c = &h->fields[i];
         if (c->known != HTTP_FIELD_CONNECTION)

@@ -1,5 +1,6 @@
 #include "server/captures.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,87 +46,119 @@ void captures_init(struct captures *c, uint64_t bytes_max)
     *c = (struct captures){.bytes_max = bytes_max};
 }
 
-void captures_drop(struct captures *c, struct capture *one)
+static void forget(struct captures *c)
 {
-    if (!one)
-        return;
-    c->bytes -= one->bytes;
-    free(one->request_head);
-    free(one->answer_head);
-    buf_fini(&one->request);
-    buf_fini(&one->answer);
-    free(one);
-}
-
-/* The oldest leave until the bound holds. False: it does not even without them. */
-static bool make_room(struct captures *c)
-{
-    while (c->bytes > c->bytes_max && c->first < c->end)
-        captures_drop(c, c->items[c->first++]);
-    return c->bytes <= c->bytes_max;
+    free(c->ring);
+    free(c->items);
+    c->ring = NULL;
+    c->items = NULL;
+    c->at = 0;
+    c->first = c->end = c->room = 0;
 }
 
 void captures_resize(struct captures *c, uint64_t bytes_max)
 {
+    if (bytes_max != c->bytes_max || bytes_max == 0)
+        forget(c);
     c->bytes_max = bytes_max;
-    (void)make_room(c);
 }
 
 void captures_fini(struct captures *c)
 {
-    captures_resize(c, 0);
-    must(c->bytes == 0);
-    free(c->items);
+    must(c->pending == 0);
+    forget(c);
 }
 
-static void charge(struct captures *c, struct capture *one, uint64_t bytes)
+bool captures_charge(struct captures *c, uint64_t bytes)
 {
-    one->bytes += bytes;
-    c->bytes += bytes;
+    if (bytes > c->bytes_max || c->pending > c->bytes_max - bytes)
+        return false;
+    c->pending += bytes;
+    return true;
 }
 
-struct capture *captures_begin(struct captures *c, size_t head_bytes)
+void captures_discharge(struct captures *c, uint64_t bytes)
 {
-    if (c->bytes_max == 0)
-        return NULL;
-    struct capture *one = alloc_zeroed(1, sizeof(*one));
-    charge(c, one, sizeof(*one) + head_bytes);
-    if (make_room(c))
-        return one;
-    captures_drop(c, one);
-    return NULL;
+    must(c->pending >= bytes);
+    c->pending -= bytes;
 }
 
-bool captures_add(struct captures *c, struct capture *one, struct buf *body, const char *data,
-                  size_t n)
+bool captures_hold(struct captures *c, struct buf *body, const char *data, size_t n)
 {
     size_t before = body->cap;
-    bool fits = one->bytes + n <= c->bytes_max;
-    if (fits) {
-        buf_append(body, data, n);
-        charge(c, one, body->cap - before);
-        fits = one->bytes <= c->bytes_max && make_room(c);
-    }
-    if (!fits)
-        captures_drop(c, one);
-    return fits;
+    if (c->pending + n > c->bytes_max)
+        return false;
+    buf_append(body, data, n);
+    c->pending += body->cap - before;
+    return true;
 }
 
-void captures_keep(struct captures *c, struct capture *one, int64_t id)
+void captures_let_go(struct captures *c, struct buf *body)
 {
-    must(c->first == c->end || c->items[c->end - 1]->id < id);
+    captures_discharge(c, body->cap);
+    buf_fini(body);
+}
+
+/* So that whatever is written at the beginning of a part is aligned. */
+static size_t aligned(size_t n)
+{
+    return (n + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
+}
+
+/* Room for n bytes in one piece. What stands there are the oldest: they leave. */
+static size_t make_place(struct captures *c, size_t n)
+{
+    if (c->at + n > c->bytes_max) {
+        while (c->first < c->end && c->items[c->first].at >= c->at)
+            c->first++;
+        c->at = 0;
+    }
+    while (c->first < c->end && c->items[c->first].at >= c->at && c->items[c->first].at < c->at + n)
+        c->first++;
+    size_t place = c->at;
+    c->at += n;
+    return place;
+}
+
+static void add_item(struct captures *c, int64_t id, size_t at)
+{
+    must(c->first == c->end || c->items[c->end - 1].id < id);
     if (c->end == c->room && c->first > c->room / 2) {
-        memmove(c->items, c->items + c->first, (c->end - c->first) * sizeof(struct capture *));
+        memmove(c->items, c->items + c->first, (c->end - c->first) * sizeof(*c->items));
         c->end -= c->first;
         c->first = 0;
     }
     if (c->end == c->room) {
         c->room = c->room ? c->room * 2 : 64;
-        c->items = alloc_grow(c->items, c->room, sizeof(struct capture *));
+        c->items = alloc_grow(c->items, c->room, sizeof(*c->items));
     }
-    one->id = id;
-    c->items[c->end++] = one;
-    (void)make_room(c); /* the bound may be another by now */
+    c->items[c->end++] = (struct capture_item){.id = id, .at = at};
+}
+
+struct capture *captures_make(struct captures *c, int64_t id, const struct capture_sizes *sizes)
+{
+    size_t request_head = aligned(sizeof(struct capture));
+    size_t answer_head = request_head + aligned(sizes->request_head);
+    size_t request = answer_head + aligned(sizes->answer_head);
+    size_t answer = request + sizes->request, n = aligned(answer + sizes->answer);
+    if (n > c->bytes_max)
+        return NULL;
+    if (!c->ring) /* its pages are touched only as far as it fills */
+        c->ring = alloc_grow(NULL, c->bytes_max, 1);
+    size_t at = make_place(c, n);
+    struct capture *one = (struct capture *)(void *)(c->ring + at);
+    *one = (struct capture){
+        .id = id,
+        .request_head = (struct http_head *)(void *)(c->ring + at + request_head),
+        .request = c->ring + at + request,
+        .request_bytes = sizes->request,
+        .answer = c->ring + at + answer,
+        .answer_bytes = sizes->answer,
+    };
+    if (sizes->answer_head)
+        one->answer_head = (struct http_head *)(void *)(c->ring + at + answer_head);
+    add_item(c, id, at);
+    return one;
 }
 
 const struct capture *captures_find(const struct captures *c, int64_t id)
@@ -133,10 +166,11 @@ const struct capture *captures_find(const struct captures *c, int64_t id)
     uint32_t low = c->first, high = c->end;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (c->items[middle]->id < id)
+        if (c->items[middle].id < id)
             low = middle + 1;
         else
             high = middle;
     }
-    return low < c->end && c->items[low]->id == id ? c->items[low] : NULL;
+    bool found = low < c->end && c->items[low].id == id;
+    return found ? (const struct capture *)(const void *)(c->ring + c->items[low].at) : NULL;
 }

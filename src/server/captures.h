@@ -1,6 +1,6 @@
-/* captures.h: requests and answers as they went, for looking into them later: the last ones, in
- * memory. What is being captured and what is kept count together; the oldest leave first, and one
- * that cannot fit beside nothing is given up. */
+/* captures.h: requests and answers as they went, for looking into them later: the last ones, one
+ * behind the other in a ring of memory, whose oldest give way. What is on its way is bounded by as
+ * much again. */
 #ifndef SERVER_CAPTURES_H
 #define SERVER_CAPTURES_H
 
@@ -10,36 +10,48 @@
 #include "base/buf.h"
 #include "http/head.h"
 
+/* In the ring, as all that it points to. */
 struct capture {
-    int64_t id; /* of its row in the history; 0 while it is captured */
-    /* Owned copies (proxy/head_copy.h) without secrets; NULL while it is captured, and of an answer
-     * of wharf's own. */
-    struct http_head *request_head, *answer_head;
-    struct http_span path;      /* of the request's head */
-    const char *translated;     /* static; instead of path; NULL: that */
-    struct buf request, answer; /* bodies */
-    uint64_t bytes;             /* that it counts for */
+    int64_t id;                     /* of its row in the history */
+    struct http_head *request_head; /* copies (proxy/head_copy.h), without secrets */
+    struct http_head *answer_head;  /* NULL: an answer of wharf's own */
+    struct http_span path;          /* of the request's head */
+    const char *translated;         /* static; instead of path; NULL: that */
+    char *request, *answer;         /* bodies */
+    size_t request_bytes, answer_bytes;
+};
+
+struct capture_sizes {
+    size_t request_head, answer_head, request, answer; /* in bytes */
+};
+
+struct capture_item {
+    int64_t id;
+    size_t at; /* in the ring */
 };
 
 struct captures {
-    struct capture **items; /* owned; those kept, ids ascending, from first to end */
+    char *ring;                 /* owned, of bytes_max; NULL: nothing was captured yet */
+    size_t at;                  /* where the next one goes */
+    struct capture_item *items; /* owned; those kept, ids ascending, from first to end */
     uint32_t first, end, room;
-    uint64_t bytes, bytes_max;
+    uint64_t bytes_max, pending; /* pending: of those on their way */
 };
 
 void captures_init(struct captures *c, uint64_t bytes_max);
 void captures_fini(struct captures *c);
+/* Forgets those kept, unless the bound is the same as before. */
 void captures_resize(struct captures *c, uint64_t bytes_max);
-/* Begins one, whose heads come to so many bytes; NULL: nothing is captured. */
-struct capture *captures_begin(struct captures *c, size_t head_bytes);
-/* Adds to one of its bodies. False: it was given up, and is freed. */
-bool captures_add(struct captures *c, struct capture *one, struct buf *body, const char *data,
-                  size_t n);
-/* It is whole, with its heads: keeps it under the id, larger than any before. */
-void captures_keep(struct captures *c, struct capture *one, int64_t id);
-/* NULL is legal. */
-void captures_drop(struct captures *c, struct capture *one);
-/* NULL: there is none, or no more. */
+/* Adds to an answer on its way. False: it cannot be captured; let go of it. */
+bool captures_hold(struct captures *c, struct buf *body, const char *data, size_t n);
+void captures_let_go(struct captures *c, struct buf *body);
+/* The same for bytes that the caller holds itself. */
+bool captures_charge(struct captures *c, uint64_t bytes);
+void captures_discharge(struct captures *c, uint64_t bytes);
+/* Room for one of these sizes, under an id larger than any before: the caller fills it in at once,
+ * all but its sizes and places. NULL: it is too large. */
+struct capture *captures_make(struct captures *c, int64_t id, const struct capture_sizes *sizes);
+/* NULL: there is none, or no more. Valid until the next is made. */
 const struct capture *captures_find(const struct captures *c, int64_t id);
 
 /* What of requests to the path is not captured: sounds and pictures. */

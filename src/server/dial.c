@@ -1,5 +1,8 @@
 #include "server/dial.h"
 
+#include <stdlib.h>
+
+#include "base/alloc.h"
 #include "base/log.h"
 #include "base/pure/units.h"
 #include "server/server.h"
@@ -13,9 +16,13 @@ static uint32_t place(const struct dial *d)
 /* The next address, if there is one. */
 static bool advance(struct dial *d, int error)
 {
-    if (d->error == 0)
+    bool last = d->attempt + 1 >= d->origin->addr_count;
+    if (d->error == 0) {
         d->error = error;
-    if (d->attempt + 1 >= d->origin->addr_count)
+        if (error == UV_EPROTO && !last) /* else its TLS is still there to be asked */
+            d->why = alloc_text(stream_why(d->stream, error));
+    }
+    if (last)
         return false;
     d->attempt++;
     stream_reopen(d->stream);
@@ -85,6 +92,17 @@ bool dial_next(struct dial *d, int *error)
     return false;
 }
 
+const char *dial_why(const struct dial *d, int error)
+{
+    return d->why && error == d->error ? d->why : stream_why(d->stream, error);
+}
+
+static void forget_why(struct dial *d)
+{
+    free(d->why);
+    d->why = NULL;
+}
+
 void dial_reopened(struct dial *d)
 {
     /* Its addresses may have been looked up anew, and be fewer. */
@@ -95,6 +113,7 @@ void dial_done(struct dial *d)
 {
     struct origin *o = d->origin;
     o->addr_first = place(d);
+    forget_why(d);
     if (o->keepalive_ns && !o->is_unix)
         uv_tcp_keepalive(&d->stream->uv.tcp, 1,
                          (unsigned)((o->keepalive_ns + NS_PER_S - 1) / NS_PER_S));
@@ -102,6 +121,7 @@ void dial_done(struct dial *d)
 
 void dial_stop(struct dial *d)
 {
+    forget_why(d);
     if (link_linked(&d->wait.link))
         list_remove(&d->origin->waiting, &d->wait.link);
 }

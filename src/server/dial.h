@@ -14,6 +14,7 @@ struct dial {
     uv_connect_t connect;
     uint32_t first, attempt; /* where it began among the addresses, and how many it has left */
     int error;               /* of the first attempt that failed */
+    char *why;               /* owned; of the same, where TLS knew more; or NULL */
 };
 
 /* The stream has been made by stream_init for the origin's kind of socket. 0: on_connected follows.
@@ -22,6 +23,8 @@ int dial_start(struct dial *d, struct stream *s, struct origin *o) warn_unused;
 /* For on_connected with its error, or after a timeout: true when another address is tried, and
  * on_connected will be called again; else *error is what is to be told, and the owner closes. */
 bool dial_next(struct dial *d, int *error);
+/* What that error was, as a clause, valid until dial_stop. */
+const char *dial_why(const struct dial *d, int error);
 /* For on_reopened. */
 void dial_reopened(struct dial *d);
 /* For on_connected without an error. */

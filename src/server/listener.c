@@ -97,10 +97,14 @@ static int open_tcp(struct listener *l, const struct config_listen *want, struct
     return 0;
 }
 
-/* A socket file that nobody listens on is left over from a daemon that was killed. */
+/* A socket file that nobody listens on is left over from a daemon that was killed. A connection to
+ * a file that is no socket is refused too (unix(7)), and that file is somebody's. */
 static void remove_stale(const char *path)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    struct stat st;
+    if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return;
     snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)

@@ -97,14 +97,6 @@ void recording_granted(struct exchange *ex)
         note_granted(ex->recording);
 }
 
-void recording_head_done(struct exchange *ex)
-{
-    if (!ex->recording || ex->recording->request)
-        return;
-    ex->recording->request = ex->head;
-    ex->head = NULL;
-}
-
 const struct http_head *recording_request(const struct recording *t, const char **ret_bytes)
 {
     struct http_head *head = t->request ? t->request : t->ex->head;
@@ -140,38 +132,103 @@ const char *recording_path(const struct recording *t, size_t *ret_len)
 
 /* ---- captures ---- */
 
-static void capture_request(struct exchange *ex, struct recording *t)
+static void give_up_capture(struct recording *t)
 {
-    struct server *s = ex->server;
-    uint64_t size = body_size(&ex->body), at = 0;
-    size_t path_len;
-    const char *path = recording_path(t, &path_len);
-    if (!captures_request_body(path, path_len))
-        return;
-    if (size > s->captures.bytes_max) {
-        captures_drop(&s->captures, t->capture);
-        t->capture = NULL;
-    }
-    while (t->capture) {
-        const char *data;
-        size_t n;
-        if (body_peek(&ex->body, at, s->spool_scratch, SERVER_SCRATCH_BYTES, &data, &n) < 0 ||
-            n == 0)
-            return;
-        at += n;
-        if (!captures_add(&s->captures, t->capture, &t->capture->request, data, n))
-            t->capture = NULL;
-    }
+    struct captures *c = &t->ex->server->captures;
+    captures_let_go(c, &t->answer_body);
+    captures_discharge(c, t->request_body.size);
+    body_fini(&t->request_body);
+    t->captured = false;
 }
 
 static void capture_answer(struct recording *t, const char *data, size_t n)
 {
     size_t path_len;
     const char *path = recording_path(t, &path_len);
-    if (!t->capture || t->status != 200 || !captures_answer_body(path, path_len))
+    if (!t->captured || t->status != 200 || !captures_answer_body(path, path_len))
         return;
-    if (!captures_add(&t->ex->server->captures, t->capture, &t->capture->answer, data, n))
-        t->capture = NULL;
+    if (!captures_hold(&t->ex->server->captures, &t->answer_body, data, n))
+        give_up_capture(t);
+}
+
+static bool keeps_request_body(const struct recording *t)
+{
+    size_t path_len;
+    const char *path = recording_path(t, &path_len);
+    return captures_request_body(path, path_len);
+}
+
+/* The exchange would let go of it. */
+static void take_request_body(struct recording *t)
+{
+    struct exchange *ex = t->ex;
+    if (!t->captured || !ex->body_complete || !ex->sent_all || !keeps_request_body(t))
+        return;
+    if (!captures_charge(&ex->server->captures, ex->body.size)) {
+        give_up_capture(t);
+        return;
+    }
+    t->request_body = ex->body;
+    ex->body = (struct body){0};
+}
+
+void recording_head_done(struct exchange *ex)
+{
+    struct recording *t = ex->recording;
+    if (!t || t->request)
+        return;
+    t->request = ex->head;
+    ex->head = NULL;
+    take_request_body(t);
+}
+
+/* False: it cannot be read back. */
+static bool copy_body(struct server *s, const struct body *body, char *to, size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        const char *data;
+        size_t n;
+        if (body_peek(body, at, s->spool_scratch, SERVER_SCRATCH_BYTES, &data, &n) < 0 || n == 0)
+            return false;
+        n = n < size - at ? n : size - at;
+        memcpy(to + at, data, n);
+        at += n;
+    }
+    return true;
+}
+
+static void keep_head(struct http_head *to, const struct http_head *head, size_t size)
+{
+    memcpy(to, head, size);
+    redact_erase(to, head_copy_bytes(to));
+}
+
+/* Its heads and bodies are still there: of the request, and as far as they came, of the answer. */
+static void keep_capture(struct server *s, struct recording *t, int64_t id)
+{
+    recording_head_done(t->ex);
+    if (!t->captured)
+        return;
+    const struct body *body = t->request_body.budget ? &t->request_body : &t->ex->body;
+    uint64_t body_bytes = keeps_request_body(t) && body->budget ? body_size(body) : 0;
+    if (body_bytes > s->captures.bytes_max)
+        return;
+    const struct capture_sizes sizes = {.request_head = head_copy_size(t->request),
+                                        .answer_head = t->answer ? head_copy_size(t->answer) : 0,
+                                        .request = body_bytes,
+                                        .answer = t->answer_body.len};
+    struct capture *c = captures_make(&s->captures, id, &sizes);
+    if (!c)
+        return;
+    c->path = t->path;
+    c->translated = t->translated;
+    keep_head(c->request_head, t->request, sizes.request_head);
+    if (t->answer)
+        keep_head(c->answer_head, t->answer, sizes.answer_head);
+    if (!copy_body(s, body, c->request, body_bytes))
+        c->request_bytes = 0;
+    if (t->answer_body.len)
+        memcpy(c->answer, t->answer_body.data, t->answer_body.len);
 }
 
 /* ---- the answer ---- */
@@ -203,11 +260,7 @@ void recording_head(struct exchange *ex, unsigned status, const struct http_head
     t->status = status;
     begin_tap(t, head, bytes);
     t->answer = head ? head_copy(head, bytes) : NULL;
-    t->capture =
-        captures_begin(&ex->server->captures, head_copy_size(t->request ? t->request : ex->head) +
-                                                  (t->answer ? head_copy_size(t->answer) : 0));
-    if (t->capture)
-        capture_request(ex, t);
+    t->captured = ex->server->captures.bytes_max > 0;
     inflight_changed(t);
 }
 
@@ -290,22 +343,6 @@ static struct store_row *row_of(const struct recording *t, enum ended how)
     return row;
 }
 
-/* The heads are the capture's from here on. */
-static void keep_capture(struct server *s, struct recording *t, int64_t id)
-{
-    struct capture *c = t->capture;
-    recording_head_done(t->ex);
-    c->path = t->path;
-    c->translated = t->translated;
-    c->request_head = t->request;
-    c->answer_head = t->answer;
-    t->request = t->answer = NULL;
-    redact_erase(c->request_head, head_copy_bytes(c->request_head));
-    if (c->answer_head)
-        redact_erase(c->answer_head, head_copy_bytes(c->answer_head));
-    captures_keep(&s->captures, c, id);
-}
-
 /* At the end of the daemon nobody is told: its followers are being let go. */
 static void tell_over(struct server *s, int64_t id)
 {
@@ -325,8 +362,9 @@ void recording_over(struct exchange *ex, enum ended how)
     list_remove(&s->in_flight, &t->link);
     inflight_gone(s, t->id);
     int64_t id = history_add(s, row_of(t, how));
-    if (t->capture)
+    if (t->captured)
         keep_capture(s, t, id);
+    give_up_capture(t);
     ex->recording = NULL;
     tap_free(t->tap);
     free(t->request);

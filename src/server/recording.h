@@ -10,14 +10,15 @@
 
 #include <stddef.h>
 
+#include "base/buf.h"
 #include "base/pure/list.h"
 #include "core/core.h"
 #include "http/head.h"
+#include "server/proxy/body.h"
 
 #define RECORDING_PATH_MAX 2048 /* what is longer is cut */
 
 struct buf;
-struct capture;
 struct exchange;
 struct tap;
 
@@ -35,8 +36,10 @@ struct recording {
     const char *translated;    /* static; instead of path; NULL: that */
     unsigned status;           /* 0: no answer yet */
     uint64_t answer_bytes, told_ns;
-    struct tap *tap;         /* NULL before the answer */
-    struct capture *capture; /* NULL: not captured */
+    struct tap *tap; /* NULL before the answer */
+    bool captured;
+    struct body request_body; /* if it is captured, once the exchange needs it no more */
+    struct buf answer_body;   /* likewise, as far as it came */
     int64_t priority;
     bool has_priority; /* it is for a model, not for a peer, and the model is known */
     char peer[46];     /* the address of who asks; "" on a unix socket */

@@ -6,13 +6,20 @@
 #include "base/buf.h"
 #include "http/head.h"
 
+/* Vendors each have a name of their own for it (api-key, x-goog-api-key, xi-api-key,
+ * x-amz-security-token, cf-access-client-secret), but all say at its end what it is. */
 static bool is_secret(const char *bytes, const struct http_field *f)
 {
-    if (f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_PROXY_AUTHORIZATION ||
-        f->known == HTTP_FIELD_X_API_KEY)
-        return true;
-    return f->known == HTTP_FIELD_OTHER && (http_span_equal_case(bytes, f->name, "cookie") ||
-                                            http_span_equal_case(bytes, f->name, "set-cookie"));
+    static const char *const ends[] = {"authorization", "key",      "apikey", "token",
+                                       "secret",        "password", "cookie", "assertion"};
+    const char *name = bytes + f->name.off;
+    for (size_t i = 0; i < countof(ends); i++) {
+        size_t n = strlen(ends[i]), before = f->name.len - n;
+        if (f->name.len >= n && strncasecmp(name + before, ends[i], n) == 0 &&
+            (before == 0 || name[before - 1] == '-' || name[before - 1] == '_'))
+            return true;
+    }
+    return false;
 }
 
 static bool was_there(const struct http_head *h, const char *bytes, uint32_t index)

@@ -110,6 +110,8 @@ static void set_due(struct stream *s)
     uv_idle_start(&hub->spin, on_spin);
 }
 
+static void on_read(uv_stream_t *handle, ssize_t n, const uv_buf_t *buf);
+
 static void drop_due(struct stream *s)
 {
     if (link_linked(&s->due))
@@ -135,10 +137,13 @@ static int flush(struct stream *s)
 static bool shake_hands(struct stream *s)
 {
     if (s->hub->handshakes >= HANDSHAKES_PER_TURN) {
+        uv_read_stop(&s->uv.stream); /* what comes before its turn is not kept here */
         set_due(s);
         return false;
     }
     s->hub->handshakes++;
+    if (s->reading && !s->ended)
+        (void)uv_read_start(&s->uv.stream, on_alloc, on_read);
     int rc = tls_handshake(s->tls), sent = flush(s);
     if (rc == 0 && sent == 0) {
         if (!s->ended)
@@ -381,17 +386,31 @@ static int write_plain(struct stream *s, const uv_buf_t *bufs, unsigned count)
     return 0;
 }
 
+static int write_piece(struct stream *s, const char *data, size_t n)
+{
+    return tls_write(s->tls, data, n) ? flush(s) : UV_EPROTO;
+}
+
+/* What is written at once becomes as few records as may be: each costs a call of the kernel and
+ * some 30 bytes, and an event of a stream is a chunk of three pieces. */
 static int write_cipher(struct stream *s, const uv_buf_t *bufs, unsigned count)
 {
+    char piece[TLS_PIECE_BYTES];
+    size_t held = 0;
     int rc = s->secured ? 0 : UV_ENOTCONN;
     for (unsigned i = 0; i < count && rc == 0; i++) {
         const char *data = bufs[i].base;
         for (size_t left = bufs[i].len, part; left > 0 && rc == 0; left -= part, data += part) {
-            part = left < TLS_PIECE_BYTES ? left : TLS_PIECE_BYTES;
-            rc = tls_write(s->tls, data, part) ? flush(s) : UV_EPROTO;
+            part = left < sizeof(piece) - held ? left : sizeof(piece) - held;
+            memcpy(piece + held, data, part);
+            held += part;
+            if (held < sizeof(piece))
+                continue;
+            rc = write_piece(s, piece, held);
+            held = 0;
         }
     }
-    return rc;
+    return held && rc == 0 ? write_piece(s, piece, held) : rc;
 }
 
 int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count)
@@ -462,7 +481,8 @@ static void on_reopen(uv_handle_t *handle)
 
 void stream_reopen(struct stream *s)
 {
-    must(!s->closing && !s->reopening && !s->reading);
+    must(!s->closing && !s->reopening);
+    stream_read_stop(s); /* a handshake may have been under way */
     s->reopening = true;
     drop_due(s);
     tls_free(s->tls);

@@ -65,6 +65,11 @@ struct tls_context *tls_context_client(struct err *err)
         return NULL;
     }
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    /* Names stand in subjectAltName alone, and a wildcard is a whole label (RFC 9525, section 6.3).
+     */
+    X509_VERIFY_PARAM_set_hostflags(SSL_CTX_get0_param(ctx),
+                                    X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
+                                        X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return wrap(ctx);
 }
 
@@ -103,7 +108,8 @@ struct tls_context *tls_context_server(const char *cert_file, const char *key_fi
         SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
         if (SSL_CTX_use_certificate_chain_file(ctx, cert_file) != 1)
             file = cert_file;
-        else if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1)
+        else if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) != 1 ||
+                 SSL_CTX_check_private_key(ctx) != 1) /* of another kind, it would just stand by */
             file = key_file;
     }
     if (ctx && !file)

@@ -118,7 +118,7 @@ static bool is_urgent(const struct store *st)
 static struct timespec after_ms(uint32_t ms)
 {
     struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
+    clock_gettime(CLOCK_MONOTONIC, &t); /* the other one may be set back by hours */
     t.tv_nsec += ms % 1000 * 1000000L;
     t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000L;
     t.tv_nsec %= 1000000000L;
@@ -238,6 +238,15 @@ static int start(struct store *st, struct err *err)
     return rc == 0 ? 0 : err_set(err, "store: no thread can be started");
 }
 
+static void init_news(struct store *st)
+{
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&st->news, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 struct store *store_open(const struct store_options *opt, struct err *err)
 {
     struct store *st = alloc_zeroed(1, sizeof(*st));
@@ -246,7 +255,7 @@ struct store *store_open(const struct store_options *opt, struct err *err)
     st->on_news = opt->on_news;
     st->arg = opt->arg;
     pthread_mutex_init(&st->lock, NULL);
-    pthread_cond_init(&st->news, NULL);
+    init_news(st);
     list_init(&st->rows);
     list_init(&st->asked);
     list_init(&st->answered);

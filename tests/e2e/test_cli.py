@@ -141,6 +141,7 @@ def test_version(args):
     (["serve"], "--config FILE is missing, as in `wharf serve --config wharf.yaml`"),
     (["serve", "--config", "x", "--listen", "here"], "--listen 'here' is neither HOST:PORT nor"),
     (["events", "--count", "many"], "'many' is not a whole number"),
+    (["events", "--since", "tomorrow"], "'tomorrow' is not a whole number"),
     (["ps", "--url", "ftp://x"], "http://HOST:PORT or unix:/PATH"),
     (["ps", "--key", "a\nb"], "the key holds control bytes"),
 ])

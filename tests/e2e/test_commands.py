@@ -38,12 +38,18 @@ def test_load_that_fails(wharf):
     d = wharf({"models": {"bad": demo("bad", "--crash-on-load=4")}})
     run = d.cli("load", "bad")
     assert run.returncode not in (0, 2) and "failed to load the model" in run.stderr, run
+    began, failed, status, *log = d.cli("why", "bad", check=0).stdout.splitlines()
+    assert began.endswith("bad began to load: commanded") and failed.endswith("bad failed to load: it failed to load")
+    assert status == "    its process exited with status 4; its log ends with:"
+    assert "failed to load the model" in log[-1], log
 
 
 def test_unknown_model(wharf):
     d = wharf(models("alpha"))
     run = d.cli("load", "alpah")
     assert run.returncode not in (0, 2) and "alpha" in run.stderr, run
+    run = d.cli("logs", "alpah")
+    assert run.stderr == 'wharf: cannot read the logs: no model is called "alpah"; the nearest names are alpha\n', run
 
 
 def test_unload_waits_and_force_does_not(wharf):

@@ -331,6 +331,16 @@ def test_unix_socket(wharf, tmp_path):
         assert c.ask("GET", "/running").json()["running"][0]["model"] == "m"
 
 
+def test_a_file_that_is_no_socket_stays(wharf, tmp_path):
+    """Left-over sockets are removed. A connection to any other file is refused just as one to those."""
+    path = tmp_path / "notes"
+    path.write_text("mine")
+    d = wharf(models("m"), listen=[f"unix:{path}"], wait=False)
+    assert d.wait() == 1 and "cannot listen" in d.stderr
+    d.stopped_on_purpose = True
+    assert path.read_text() == "mine"
+
+
 def test_listen_in_the_configuration(wharf, tmp_path):
     path = str(tmp_path / "s")
     d = wharf({"listen": ["127.0.0.1:0", f"unix:{path}"], **models("m")}, listen=None)

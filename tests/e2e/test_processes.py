@@ -169,6 +169,8 @@ def test_load_timeout(wharf):
     for call in calls:
         answer = call.result(4 * SECONDS)
         assert (answer.status, answer.error["code"]) == (503, "load_timeout"), answer
+        assert "GET /health at 127.0.0.1:" in answer.error["message"], answer
+        assert "was never answered with 200" in answer.error["message"], answer
     assert not d.engines()
 
 
@@ -329,6 +331,24 @@ def test_logs_of_an_engine_are_kept(wharf):
             if b"listening on" in text:
                 break
     assert text.startswith(b"one\ntwo\n"), text
+
+
+def test_who_follows_a_log_goes_on_in_the_next_one(wharf):
+    """One that has grown large is put aside at the next start."""
+    d = wharf({"models": {"m": demo("m")}})
+    d.load("m")
+    with Connection(d.address) as c:
+        pieces = c.pieces(c.request("GET", "/logs/stream/m?no-history").head())
+        (log,) = (d.state / "logs").glob("m.log")
+        with log.open("ab") as f:
+            f.write(b"x" * (17 << 20) + b"the last of it\n")
+        d.ok(d.post("/wharf/models/m/unload"))
+        d.load("m")
+        text = b""
+        while b"listening on" not in text:
+            text = text[-(1 << 10):] + next(pieces)
+        assert b"the last of it\n" in text, text
+    assert log.with_name("m.log.1").stat().st_size > 17 << 20
 
 
 def test_an_engine_that_writes_without_end_does_no_harm(wharf):

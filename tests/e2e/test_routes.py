@@ -305,6 +305,23 @@ def test_a_page_of_another_site_cannot_unload(served):
     assert served.model("m")["pid"] == pid
 
 
+def test_a_page_of_another_site_cannot_unload_where_browsers_name_no_site(served):
+    """To a plain address of the network they send no Sec-Fetch-Site, but who asks."""
+    def unload(host, **headers):
+        with served.connect() as c:
+            return c.ask("POST", "/api/models/unload", b"", {k.replace("_", "-"): v for k, v in headers.items()}, host=host)
+
+    pid = served.load("m")["pid"]
+    for origin in ("http://evil.example", "http://evil.example:8080", "null", "file://", "http://xwharf.lan:8080",
+                   "http://wharf.lan:80801", "wharf.lan:8080", "://"):
+        assert unload("wharf.lan:8080", Origin=origin).status == 409, origin
+    assert served.model("m")["pid"] == pid
+    served.ok(unload("wharf.lan:8080", Origin="http://Wharf.lan:8080"))
+    assert served.state_of("m") == "unloaded"
+    # A proxy in front may have changed the host: where the browser says it, that counts.
+    served.ok(unload("127.0.0.1:1", Origin="https://wharf.lan", Sec_Fetch_Site="same-origin"))
+
+
 def test_native_list(served):
     listed = served.ok(served.get("/wharf/models")).json()["models"]
     assert [m["id"] for m in listed] == ["hidden", "m"]

@@ -34,13 +34,14 @@ class Authority:
     def openssl(self, *args):
         subprocess.run(["openssl", *args], cwd=self.folder, check=True, capture_output=True)
 
-    def sign(self, names="DNS:localhost,IP:127.0.0.1,IP:::1", days=2):
+    def sign(self, names="DNS:localhost,IP:127.0.0.1,IP:::1", days=2, kind="ec", subject="wharf test"):
         """(certificate, key): files of a certificate for these names; ended already when days < 0."""
         self.count += 1
         base = f"s{self.count}"
         (self.folder / f"{base}.ext").write_text(f"subjectAltName={names}\n")
-        self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                     "-keyout", f"{base}.key", "-out", f"{base}.csr", "-subj", "/CN=wharf test")
+        option = {"ec": "ec_paramgen_curve:P-256", "rsa": "rsa_keygen_bits:2048"}[kind]
+        self.openssl("req", "-newkey", kind, "-pkeyopt", option, "-nodes",
+                     "-keyout", f"{base}.key", "-out", f"{base}.csr", "-subj", f"/CN={subject}")
         self.openssl("x509", "-req", "-in", f"{base}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
                      "-CAcreateserial", "-out", f"{base}.pem", "-extfile", f"{base}.ext",
                      "-days", str(days))
@@ -219,6 +220,7 @@ def test_a_websocket(near, tls_upstream, wharf):
 UNTRUSTED = {
     "an authority that nobody knows": ("signed", {"env": {}}),
     "another name": ("named", {}),
+    "a name in the subject alone": ("subject", {"host": "localhost"}),
     "ended": ("ended", {}),
     "no TLS": ("plain", {}),
 }
@@ -234,6 +236,8 @@ def test_it_is_not_trusted(near, tls_upstream, upstream, authority, what):
         up = upstream(lambda peer, _: peer.send("HTTP/1.1 400 Speak HTTP\r\n\r\n"))
     elif kind == "signed":
         up = tls_upstream(script)
+    elif kind == "subject":
+        up = tls_upstream(script, authority.sign("IP:127.0.0.9", subject="localhost"))
     else:
         up = tls_upstream(script, authority.sign(*(["DNS:elsewhere.example"] if kind == "named" else
                                                    ["IP:127.0.0.1", -1])))
@@ -267,12 +271,14 @@ def test_an_answer_that_ends_with_the_connection(near, tls_upstream, how, proper
 
 
 @pytest.mark.slice
-def test_a_handshake_that_never_ends(near, upstream):
-    d = near(upstream(lambda peer, _: [peer.fill(), peer.is_closed()]).port,
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_handshake_that_never_ends(near, upstream, host):
+    """localhost has another address to try, where nobody listens; what is told is the first."""
+    d = near(upstream(lambda peer, _: [peer.fill(), peer.is_closed()]).port, host,
              timeouts={"tlsHandshake": 1})
     answer = d.chat("r")
     assert (answer.status, answer.error["code"]) == (504, "upstream_timeout"), answer
-    assert "handshake" in answer.message
+    assert ("handshake" if host == "127.0.0.1" else "timed out") in answer.message
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
@@ -381,6 +387,50 @@ def test_a_client(secured, version):
     s.daemon.ok(s.daemon.chat("m"))
 
 
+def test_an_event_is_one_record(secured, upstream):
+    """A read gives out one record, and an event is a chunk of three pieces."""
+    events = ["data: %d\n\n" % i for i in range(5)]
+    taken = threading.Semaphore(0)
+
+    def script(peer, _):
+        peer.request()
+        peer.send(SSE_HEAD)
+        for event in events:
+            taken.acquire(timeout=SECONDS)
+            peer.chunk(event)
+
+    s = secured({"models": {"m": upstream(script).model()}})
+    c = s.connect()
+    c.request("POST", CHAT, chat_body("m", stream=True)).head()
+    for event in events:
+        taken.release()
+        assert c.sock.recv(65536) == b"%x\r\n%s\r\n" % (len(event), event.encode())
+
+
+def test_who_waits_for_its_handshake_is_not_read(secured):
+    """A few are served in a turn of the loop; what the others send meanwhile stays in their sockets."""
+    s = secured({})
+    hello, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(hello, out, server_hostname="localhost").do_handshake()
+    flood = out.read() + (b"\x17\x03\x03\x40\x00" + bytes(0x4000)) * 64
+    s.connect().ask("GET", "/health")
+    pid = s.daemon.process.pid
+    before = rss_kib(pid, "VmHWM")
+    s.daemon.signal(signal.SIGSTOP)
+    clients = []
+    for _ in range(200):
+        clients.append(socket.create_connection(("127.0.0.1", s.port)))
+        clients[-1].setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            clients[-1].send(flood)
+    s.daemon.signal(signal.SIGCONT)
+    s.connect().ask("GET", "/health")
+    assert rss_kib(pid, "VmHWM") - before < 200 * 256 * SLOWNESS
+    for c in clients:
+        c.close()
+
+
 @pytest.mark.slice
 def test_the_end_of_a_connection_is_said(secured):
     c = secured({}).connect()
@@ -459,13 +509,15 @@ def test_certificates_are_read_again(secured, authority):
 
 
 UNUSABLE = [("no such file", "certificate", None, "No such file"), ("no key", "key", "nothing", ""),
-            ("another's key", "key", "other", "key values mismatch")]
+            ("another's key", "key", "other", "key values mismatch"),
+            ("a key of another kind", "key", "rsa", "no certificate assigned")]
 
 
 @pytest.mark.parametrize("name, which, what, message", UNUSABLE, ids=[u[0] for u in UNUSABLE])
 def test_files_that_cannot_be_used(tmp_path, authority, certificate, name, which, what, message):
     files = dict(zip(("certificate", "key"), certificate))
-    files[which] = authority.sign()[1] if what == "other" else tmp_path / "file.pem"
+    files[which] = {"other": authority.sign, "rsa": lambda: authority.sign(kind="rsa")}.get(
+        what, lambda: [None, tmp_path / "file.pem"])()[1]
     if what == "nothing":
         files[which].write_text("nothing\n")
     (tmp_path / "c.yaml").write_text("{}")

@@ -79,6 +79,31 @@ def test_malformed_answer_of_the_demo_engine(wharf):
     assert (answer.status, answer.error["code"]) == (502, "upstream_invalid"), answer
 
 
+@pytest.mark.parametrize("option", ["content-length", "close, Content-Length"])
+def test_connection_does_not_take_the_length_away(wharf, upstream, option):
+    """An answer without its length would go on to the end of the connection, into the next one."""
+    def answer(peer, *_):
+        peer.send(f"HTTP/1.1 200 OK\r\nConnection: {option}\r\nContent-Length: 3\r\n\r\nabc")
+
+    d = wharf({"models": {"m": upstream(serve_requests(answer)).model()}})
+    with Connection(d.address) as c:
+        for _ in range(2):
+            got = c.ask("POST", CHAT, chat_body("m"))
+            assert (got.header("content-length"), got.text) == ("3", "abc")
+
+
+def test_connection_does_not_take_the_host_away(wharf, upstream):
+    seen = []
+
+    def answer(peer, line, headers, body):
+        seen.append(headers)
+        peer.answer("ok")
+
+    d = wharf({"models": {"m": upstream(serve_requests(answer)).model()}})
+    d.ok(d.chat("m", headers={"Connection": "host, content-length, x-mine", "X-Mine": "1"}))
+    assert seen[0]["host"] and seen[0]["content-length"] and "x-mine" not in seen[0]
+
+
 CUT = {
     "length": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
     "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nonly this\r\n",

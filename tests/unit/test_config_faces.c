@@ -22,6 +22,9 @@
     "models: {a: &m {cmd: x, proxy: \"http://h\"}, b: *m}\n"                                       \
     "selectors: {s: {strategy: spillover, targets: [a, b]}}\n" keys
 
+#define MODEL_AT(column)                                                                           \
+    "c:1:" column ": warning: setParams: 'model' is ignored; write useModelName to change it\n"
+
 static const struct {
     const char *rule, *text;
     size_t n;
@@ -44,6 +47,13 @@ static const struct {
     {"stripParams: model and no path", TEXT(M("filters: {stripParams: \"model, a#b, ,c\"}")),
      "c:1:66: warning: stripParams: 'model' is ignored; write useModelName to change it\nc:1:66: "
      "warning: stripParams: 'a#b' is no path in a request body, ignored\n"},
+    {"setParams: model by other spellings, and what is in it",
+     TEXT(M("filters: {setParams: {':model': 1, model.x: 1, 'mo\\del': 1, ':m\\odel.0': 1}}")),
+     MODEL_AT("65") MODEL_AT("78") MODEL_AT("90") MODEL_AT("103")},
+    {"stripParams: what is in model", TEXT(M("filters: {stripParams: model.x}")),
+     "c:1:66: warning: stripParams: 'model' is ignored; write useModelName to change it\n"},
+    {"stripParams: members that only look like it",
+     TEXT(M("filters: {stripParams: 'models, mode, \\:model, model\\.x, a.model, ::model'}")), ""},
     {"stripParams: a list", TEXT(M("filters: {stripParams: [a]}")),
      "c:1:66: error: stripParams must be a text, not a list\n"},
     {"setParamsByID: no mapping below", TEXT(M("filters: {setParamsByID: {x: 5, y: }}")),

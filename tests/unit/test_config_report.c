@@ -660,6 +660,11 @@ static void test_files(void **state)
     }
 }
 
+#define TEXT_10 "xxxxxxxxxx"
+#define TEXT_100 TEXT_10 TEXT_10 TEXT_10 TEXT_10 TEXT_10 TEXT_10 TEXT_10 TEXT_10 TEXT_10 TEXT_10
+#define TEXT_1000                                                                                  \
+    TEXT_100 TEXT_100 TEXT_100 TEXT_100 TEXT_100 TEXT_100 TEXT_100 TEXT_100 TEXT_100 TEXT_100
+
 /* A flood is cut, and nothing runs away. */
 static void test_limits(void **state)
 {
@@ -677,6 +682,8 @@ static void test_limits(void **state)
          "a: &a [x,x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
          "c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [",
          "*d,", "]", 20, "more than 100000 values"},
+        {"long text by alias", "a: &a " TEXT_1000 "\nb: [", "*a,", "]", 5000,
+         "more than 4 MiB, aliases expanded"},
     };
     for (size_t i = 0; i < countof(floods); i++) {
         struct buf text = {0};

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "config/arena.h"
 #include "config/sources.h"
 #include "config_folder.h"
 
@@ -264,12 +265,36 @@ static void test_stamps(void **state)
     folder_remove(&f);
 }
 
+/* Who opens one would wait for whoever writes into it: only what can be read is listed, and a link
+ * that leads nowhere, so that this is told. */
+static void test_no_files(void **state)
+{
+    (void)state;
+    struct folder f = folder_new();
+    struct arena a = {0};
+    const char *const *paths;
+    uint32_t n;
+    folder_write(&f, "a.yaml", "");
+    must(chdir(f.path) == 0 && mkfifo("b.yaml", 0600) == 0 && symlink("b.yaml", "c.yaml") == 0 &&
+         symlink("nowhere", "d.yaml") == 0 && symlink("a.yaml", "e.yaml") == 0);
+    int rc = sources_list(&a, ".", &paths, &n);
+    must(chdir("/") == 0);
+    assert_int_equal(rc, 0);
+    assert_int_equal(n, 3);
+    assert_string_equal(paths[0], "./a.yaml");
+    assert_string_equal(paths[1], "./d.yaml");
+    assert_string_equal(paths[2], "./e.yaml");
+    arena_fini(&a);
+    folder_remove(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_merged),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_stamps),
+        cmocka_unit_test(test_no_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/pure/check.h"
 #include "server/proxy/tap.h"
@@ -60,6 +61,10 @@ static const struct row rows[] = {
      "{\"cached_tokens\":10}},\"metrics\":{\"time_to_first_token_ms\":500,\"mean_itl_ms\":20,"
      "\"speculative_decoding\":{\"num_draft_tokens\":6,\"num_accepted_draft_tokens\":5}}}",
      "110 5 10 6 5 200 50 0"},
+    {"vLLM, no time at all", 200, JSON,
+     "{\"usage\":{\"prompt_tokens\":110,\"completion_tokens\":5},"
+     "\"metrics\":{\"time_to_first_token_ms\":1e-320,\"mean_itl_ms\":1e-320}}",
+     "110 5 -1 -1 -1 -1 -1 0"},
     {"escaped names", 200, JSON, "{\"us\\u0061ge\":{\"prompt_t\\u006fkens\":3}}",
      "3 0 -1 -1 -1 -1 -1 0"},
     {"no counts", 200, JSON, "{\"data\":[]}", "0 0 -1 -1 -1 -1 -1 0"},
@@ -245,11 +250,41 @@ static void test_encoded(void **state)
     buf_fini(&error);
 }
 
+/* In processor time: what it takes to feed so many lines at once. */
+static clock_t cost_of(const char *line, size_t lines)
+{
+    struct buf text = {0};
+    struct tap_spare spare = {0};
+    struct tap *t =
+        tap_new(&(struct tap_answer){.status = 200, .type = SSE, .type_len = strlen(SSE)}, &spare);
+    for (size_t i = 0; i < lines; i++)
+        buf_text(&text, line);
+    clock_t from = clock();
+    tap_feed(t, text.data, text.len);
+    clock_t cost = clock() - from;
+    tap_free(t);
+    tap_spare_fini(&spare);
+    buf_fini(&text);
+    return cost;
+}
+
+/* What is looked for line by line is not looked for to the end of the text each time. */
+static void test_the_cost_grows_with_the_length(void **state)
+{
+    static const char line[] = "\"usage\":{\\n\\n\\n\\n\\n\\n\\n\\n\n";
+    (void)state;
+    clock_t few = 0, many = cost_of(line, 16 * 1024);
+    for (int i = 0; i < 16; i++)
+        few += cost_of(line, 1024);
+    if (many > 4 * few + CLOCKS_PER_SEC / 20)
+        fail_msg("16384 lines at once took %ld, 1024 sixteen times %ld", (long)many, (long)few);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows), cmocka_unit_test(test_byte_by_byte),
-        cmocka_unit_test(test_bounds), cmocka_unit_test(test_long_errors_are_cut),
-        cmocka_unit_test(test_encoded)};
+        cmocka_unit_test(test_rows),    cmocka_unit_test(test_byte_by_byte),
+        cmocka_unit_test(test_bounds),  cmocka_unit_test(test_long_errors_are_cut),
+        cmocka_unit_test(test_encoded), cmocka_unit_test(test_the_cost_grows_with_the_length)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -23,6 +25,17 @@ static void on_news(void *arg)
 {
     (void)arg;
     sem_post(&news);
+}
+
+static time_t wall_ahead_s; /* of the wall clock, as it was before somebody set it back */
+
+/* In place of libc's. */
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    int rc = (int)syscall(SYS_clock_gettime, clock, ret);
+    if (clock == CLOCK_REALTIME)
+        ret->tv_sec += wall_ahead_s;
+    return rc;
 }
 
 static struct store *open_or_fail(const char *path, uint64_t rows_max)
@@ -324,6 +337,22 @@ static void test_rows_wait_for_a_locked_file(void **state)
     store_free(st);
 }
 
+/* The row is tried within moments all the same, which the lock makes known. */
+static void test_the_clock_is_set_back(void **state)
+{
+    (void)state;
+    sqlite3 *db;
+    struct store *st = open_or_fail(path_of("clock.db"), 100);
+    assert_int_equal(sqlite3_open(path_of("clock.db"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "begin immediate", NULL, NULL, NULL), SQLITE_OK);
+    wall_ahead_s = 3600;
+    put(st, 1, "a", 1, 1);
+    wait_locked(st, true);
+    wall_ahead_s = 0;
+    sqlite3_close(db);
+    store_free(st);
+}
+
 /* Whoever puts rows is never held up, and what is queued stays within its bound. */
 static void test_a_locked_file_has_a_bound(void **state)
 {
@@ -429,6 +458,7 @@ int main(void)
                                        cmocka_unit_test(test_what_cannot_be_opened),
                                        cmocka_unit_test(test_locked_file),
                                        cmocka_unit_test(test_rows_wait_for_a_locked_file),
+                                       cmocka_unit_test(test_the_clock_is_set_back),
                                        cmocka_unit_test(test_a_locked_file_has_a_bound),
                                        cmocka_unit_test(test_rows_are_written_at_the_end),
                                        cmocka_unit_test(test_many_rows_in_memory),

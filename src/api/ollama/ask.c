@@ -7,6 +7,7 @@
 #include "api/ollama/words.h"
 #include "base/alloc.h"
 #include "base/pure/errors.h"
+#include "http/chars.h"
 
 bool ollama_ask_fail(struct ollama_ask *ask, const char *format, ...)
 {
@@ -69,9 +70,62 @@ static void read_object(struct ollama_ask *ask, const json_t *in)
     json_decref(out);
 }
 
-void ollama_ask_read(struct ollama_ask *ask, const char *text, size_t n)
+/* At least as many values as it has, if it is JSON. */
+static size_t count_values(const char *text, size_t n)
+{
+    size_t count = 1;
+    bool quoted = false;
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i];
+        if (c == '"')
+            quoted = !quoted;
+        else if (quoted)
+            i += c == '\\';
+        else
+            count += c == ',' || c == '[' || c == '{';
+    }
+    return count;
+}
+
+/* The unit of UTF-16 that "\\uXXXX" at p says; -1: there is no such thing. */
+static int unit_at(const char *p, const char *end)
+{
+    int unit = 0;
+    if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
+        return -1;
+    for (int i = 2; i < 6; i++) {
+        int digit = chars_hex_value(p[i]);
+        if (digit < 0)
+            return -1;
+        unit = unit << 4 | digit;
+    }
+    return unit;
+}
+
+/* Half a surrogate pair is U+FFFD, as Go's reader has it, and so Ollama; Jansson refuses it. It is
+ * what is left of an emoji where a client has cut a text. */
+static void mend_surrogates(char *text, size_t n)
+{
+    char *end = text + n, *p = text;
+    while ((p = memchr(p, '\\', (size_t)(end - p))) != NULL && end - p > 1) {
+        int unit = unit_at(p, end), next = unit_at(end - p > 6 ? p + 6 : end, end);
+        bool high = unit >= 0xd800 && unit < 0xdc00, low = unit >= 0xdc00 && unit < 0xe000;
+        bool pair = high && next >= 0xdc00 && next < 0xe000;
+        if ((high || low) && !pair)
+            memcpy(p + 2, "fffd", 4);
+        p += pair ? 12 : unit >= 0 ? 6 : 2;
+    }
+}
+
+void ollama_ask_read(struct ollama_ask *ask, char *text, size_t n)
 {
     json_error_t where;
+    if (count_values(text, n) > OLLAMA_VALUES_MAX) {
+        ask->error = ERR_BODY_TOO_LARGE;
+        buf_printf(&ask->why, "requests that are translated may have %d values", OLLAMA_VALUES_MAX);
+        return;
+    }
+    mend_surrogates(text, n);
     json_t *in = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
     if (json_is_object(in)) {
         read_object(ask, in);

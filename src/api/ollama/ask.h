@@ -16,6 +16,8 @@ struct json_t; /* <jansson.h> */
 enum ollama_call { OLLAMA_CHAT, OLLAMA_GENERATE, OLLAMA_EMBED, OLLAMA_EMBEDDINGS };
 
 #define OLLAMA_FOREVER UINT64_MAX
+/* Values that a body may have: each takes some 200 bytes while it is read, but 3 in the body. */
+#define OLLAMA_VALUES_MAX 250000
 
 struct ollama_ask {
     enum ollama_call call;
@@ -31,8 +33,8 @@ struct ollama_ask {
     struct buf why;
 };
 
-/* call is set, all else is zero. */
-void ollama_ask_read(struct ollama_ask *ask, const char *text, size_t n);
+/* call is set, all else is zero. What text has of half surrogate pairs is changed in place. */
+void ollama_ask_read(struct ollama_ask *ask, char *text, size_t n);
 void ollama_ask_fini(struct ollama_ask *ask);
 
 /* ---- for the files that translate one call each ---- */

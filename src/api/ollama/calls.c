@@ -131,9 +131,10 @@ static int read_body(const struct body *body, char *scratch, struct buf *out)
 static int read_ask(const struct body *body, char *scratch, struct ollama_ask *ask)
 {
     struct buf text = {0};
+    buf_text(&text, "");
     int rc = read_body(body, scratch, &text);
     if (rc == 0)
-        ollama_ask_read(ask, text.data ? text.data : "", text.len);
+        ollama_ask_read(ask, text.data, text.len);
     buf_fini(&text);
     return rc;
 }

@@ -1,5 +1,6 @@
 #include "api/ollama/piece.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +82,8 @@ static double number(const char *text, const struct json_want *w)
         return -1;
     memcpy(copy, text + w->off, (size_t)w->len);
     copy[w->len] = '\0';
-    return strtod(copy, NULL);
+    double value = strtod(copy, NULL);
+    return isfinite(value) ? value : -1; /* JSON has no word for the others */
 }
 
 static double either(double a, double b)

@@ -2,6 +2,7 @@
  * "data" and "usage", is kept until it is whole and then read strictly. */
 #include "api/ollama/vectors.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,8 +55,10 @@ static void take_usage(struct vectors *v)
     json_scan_init(&scan, &want, 1);
     v->broken = v->broken || v->item.overflow ||
                 json_scan_feed(&scan, v->item.data, v->item.len) < 0 || json_scan_end(&scan) < 0;
-    if (!v->broken && want.type == JSON_TYPE_NUMBER)
-        v->prompt_tokens = strtod(v->item.data + want.off, NULL);
+    double tokens =
+        !v->broken && want.type == JSON_TYPE_NUMBER ? strtod(v->item.data + want.off, NULL) : -1;
+    if (isfinite(tokens)) /* JSON has no word for the others */
+        v->prompt_tokens = tokens;
 }
 
 static void open(struct vectors *v, char c)

@@ -283,8 +283,10 @@ void exchange_upstream_connected(struct exchange *ex, int error)
         resident_refused(ex->server, ex->slot);
     if (error != UV_ECONNREFUSED || !bounce(ex))
         exchange_fail_upstream(ex,
-                               error == UV_ECONNREFUSED ? ERR_UPSTREAM_REFUSED : ERR_UPSTREAM_ERROR,
-                               stream_why(&ex->upstream->stream, error));
+                               error == UV_ECONNREFUSED ? ERR_UPSTREAM_REFUSED
+                               : error == UV_ETIMEDOUT  ? ERR_UPSTREAM_TIMEOUT
+                                                        : ERR_UPSTREAM_ERROR,
+                               dial_why(&ex->upstream->dial, error));
 }
 
 static int send_piece(struct exchange *ex, const char *data, size_t n)

@@ -419,8 +419,7 @@ void exchange_upstream_end(struct exchange *ex, int error)
             if (write_batch(ex, &b))
                 finish(ex, true);
         } else {
-            exchange_fail_upstream(ex, ERR_UPSTREAM_CLOSED,
-                                   why ? why : "the connection was closed");
+            exchange_fail_upstream(ex, ERR_UPSTREAM_CLOSED, why);
         }
         return;
     }

@@ -317,17 +317,20 @@ static bool is_named(const char *from, const char *end)
     return false;
 }
 
-/* The first place at which an object that is looked for may begin, or its name, which may be
- * spelled with escapes; or end. Most events of a stream have none. */
-static const char *find_object(const char *data, const char *end)
+/* The u of the first escape by which a name may be spelled, or end. */
+static const char *find_escape(const char *data, const char *end)
 {
-    const char *stop = data, *escape = data;
-    while ((escape = memchr(escape, '\\', (size_t)(end - escape)))) {
-        if (++escape < end && *escape == 'u')
-            break;
-    }
-    if (!escape)
-        escape = end;
+    while ((data = memchr(data, '\\', (size_t)(end - data))))
+        if (++data < end && *data == 'u')
+            return data;
+    return end;
+}
+
+/* The first place at which an object that is looked for may begin; or escape, which is the first
+ * from data on. Most events of a stream have none. */
+static const char *find_object(const char *data, const char *escape)
+{
+    const char *stop = data;
     while ((stop = memchr(stop, '{', (size_t)(escape - stop)))) {
         if (is_named(data, stop))
             return stop;
@@ -345,11 +348,14 @@ static const char *skip_lines(const char *data, const char *object)
 
 static void feed_lines(struct tap *t, const char *data, size_t n)
 {
-    const char *end = data + n, *object = NULL;
+    const char *end = data + n, *object = NULL, *escape = NULL;
     while (data < end) {
         if (t->line == LINE_NAME && t->named == 0) {
+            /* Each is looked for from where the last one was: all of it once, not for each line. */
+            if (!escape || escape < data)
+                escape = find_escape(data, end);
             if (!object || object < data)
-                object = find_object(data, end);
+                object = find_object(data, escape);
             data = skip_lines(data, object);
             if (data == end)
                 break;
@@ -459,15 +465,22 @@ static void take_timings(const struct numbers *n, struct tap_counts *c)
     c->measured_ms = (uint64_t)ms;
 }
 
+/* No speed is beyond all numbers, which JSON cannot say. */
+static void take_speed(double count, double ms, double *ret)
+{
+    double speed = ms > 0 ? count * 1000 / ms : -1;
+    if (speed >= 0 && speed <= COUNT_MAX)
+        *ret = speed;
+}
+
 static void take_metrics(const struct numbers *n, struct tap_counts *c)
 {
     double first = n->value[NUMBER_FIRST_TOKEN_MS], between = n->value[NUMBER_BETWEEN_TOKENS_MS];
     double fresh = (double)(c->input - at_least_0(c->cached));
     take_draft(n, NUMBER_SPECULATED, NUMBER_SPECULATED_ACCEPTED, c);
-    if (first > 0 && fresh > 0)
-        c->prompt_per_second = fresh * 1000 / first;
-    if (between > 0)
-        c->output_per_second = 1000 / between;
+    if (fresh > 0)
+        take_speed(fresh, first, &c->prompt_per_second);
+    take_speed(1, between, &c->output_per_second);
 }
 
 static void sum_up(const struct tap *t, struct tap_counts *c)

@@ -125,7 +125,11 @@ static char *describe_end(const struct instance *in)
         return alloc_printf("its process exited with status %d", WEXITSTATUS(in->wait_status));
     if (in->exited && WIFSIGNALED(in->wait_status) && !in->aborted)
         return alloc_printf("its process was ended by signal %d", WTERMSIG(in->wait_status));
-    return alloc_text("it did not become ready");
+    const char *endpoint = in->resident.model->check_endpoint;
+    if (!in->origin->host[0] || !endpoint[0])
+        return alloc_text("it did not become ready");
+    return alloc_printf("GET %s%s at %s was never answered with 200", in->origin->base_path,
+                        endpoint, in->origin->host);
 }
 
 static void remember_failure(struct instance *in)

@@ -115,6 +115,8 @@ PEERS = [
     ("defaults", PEER, ["", "= connect: 30s", "= keepalive: 30s", "= responseHeader: 60s", "= tlsHandshake: 10s",
                         "= expectContinue: 1s", "= idleConn: 90s"]),
     ("the key is not shown", "peers: {p: {proxy: 'http://h', apiKey: k, models: [r]}}\n", '= apiKey: "***"'),
+    ("nor one in its address", "peers: {p: {proxy: 'http://h/?key=k1&a', models: [r]}}\n",
+     '= proxy: "http://h/?key=***&a"'),
     ("filters", "peers: {p: {proxy: 'https://h', models: [r], filters: {stripParams: 'a', setParams: {b: 1}, "
      "setParamsByID: {r: {c: 2}}}}}\n", ['= stripParams: "a"', '= "b": 1', '= "c": 2']),
     ("no proxy", "peers: {p: {models: [r]}}\n", "error: needs its proxy"),

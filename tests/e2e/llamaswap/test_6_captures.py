@@ -51,6 +51,18 @@ def test_both_sides(scripted):
     assert has_capture(d) == [True]
 
 
+@pytest.mark.parametrize("name", ["Api-Key", "X-Goog-Api-Key", "Xi-Api-Key", "X-Amz-Security-Token",
+                                  "Cf-Access-Client-Secret", "Ocp-Apim-Subscription-Key"])
+def test_keys_of_other_vendors(scripted, name):
+    start, script = scripted
+    d = start()
+    script["extra"] = f"{name}: sk-answer\r\n"
+    d.chat("m", headers={name: "sk-request", "X-Tokenizer": "v", "X-Ratelimit-Remaining-Tokens": "9"})
+    c = capture(d, 1)
+    assert c["req_headers"][name] == c["resp_headers"][name] == "[REDACTED]"
+    assert (c["req_headers"]["X-Tokenizer"], c["req_headers"]["X-Ratelimit-Remaining-Tokens"]) == ("v", "9")
+
+
 MASKS = [
     ("/v1/chat/completions", True, True),
     ("/v1/audio/speech", True, False),

@@ -172,6 +172,15 @@ def test_times_are_the_servers_own_where_it_says_them(scripted):
     assert got["total_duration"] >= got["load_duration"] >= 0
 
 
+def test_numbers_that_are_none_are_not_passed_on(scripted):
+    d, s = scripted
+    s.says(json.dumps(whole({"content": "a"}, usage=USAGE, timings=TIMINGS)).replace("12.5", "1e999").replace("11", "1e999"))
+    got = ask(d, stream=False)
+    assert b"inf" not in got.body and "prompt_eval_count" not in got.json()
+    s.says('{"data":[{"embedding":[1],"index":0}],"usage":{"prompt_tokens":1e999}}')
+    assert "prompt_eval_count" not in d.ok(d.post("/api/embed", {"model": "m", "input": "a"})).json()
+
+
 # ---------------------------------------------------------------- embeddings
 
 
@@ -286,7 +295,7 @@ def test_a_server_that_breaks_off(wharf, upstream):
     d = wharf({"models": {"m": upstream(script).model()}})
     got = lines(ask(d))
     assert without_times(got[0]) == said("a")
-    assert got[1:] == [{"error": "model m: the model's server closed the connection before answering: the connection was closed"}]
+    assert got[1:] == [{"error": "model m: the model's server closed the connection before the end of its answer"}]
     assert not ask(d, stream=False).complete
 
 

@@ -128,7 +128,23 @@ def test_what_the_models_server_sees(scripted):
         assert (seen, got) == (theirs, wanted), what
 
 
+HALVES = [  # in JSON's text, what is understood
+    (r"a\ud83d", "a\ufffd"), (r"\ude00", "\ufffd"), (r"\uD83D\uDE00", "\U0001f600"), (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+    (r"\ud83d\n\ude00", "\ufffd\n\ufffd"), (r"\\ud83d", r"\ud83d"), (r"\\\ud83d", "\\\ufffd"), (r"\ud83dx\u0041", "\ufffdxA"),
+    (r"\u00e9\ufffd", "é\ufffd")]
+
+
+def test_halves_of_surrogate_pairs(scripted):
+    """As Go reads them: an emoji that a client has cut in two is no reason to answer nothing."""
+    d, s = scripted
+    for text, understood in HALVES:
+        d.ok(d.post("/api/chat", b'{"model":"m","stream":false,"messages":[{"role":"user","content":"%s"}]}' % text.encode()))
+        assert s.last() == (CHAT, asked(user(understood))), text
+
+
 BAD = [
+    ("chat", rb'{"model":"m\ud83', "the body is not one valid JSON object, at byte offset 16"),
+    ("chat", rb'{"model":"m\ud8zz"}', "the body is not one valid JSON object, at byte offset 16"),
     ("chat", b"", "the body is not one valid JSON object, at byte offset 0"),
     ("chat", b"[]", "the body is not one valid JSON object, at byte offset 0"),
     ("chat", b'{"model":"m","messages":[}', "the body is not one valid JSON object, at byte offset 26"),
@@ -210,6 +226,17 @@ def test_a_body_can_be_too_large(scripted):
     answer = d.post("/api/chat", chat(user("x" * (33 << 20))), seconds=3 * SECONDS)
     assert (answer.status, answer.json()) == (413, {"error": "requests that are translated may have 32 MiB"})
     assert not s.requests
+
+
+@pytest.mark.parametrize("value", ["{}", "[]", "0", '{"a":[0]}'])
+def test_a_body_can_have_too_many_values(scripted, value):
+    """Each takes a hundred times its bytes while it is read: a few such bodies would be a machine's memory."""
+    d, s = scripted
+    answer = d.post("/api/chat", ('{"model":"m","messages":[' + ",".join([value] * 3_000_000) + "]}").encode(), seconds=3 * SECONDS)
+    assert (answer.status, answer.json()) == (413, {"error": "requests that are translated may have 250000 values"})
+    assert not s.requests
+    # What texts hold are no values.
+    d.ok(d.post("/api/chat", chat(user('[{,"\\' * 300_000)), seconds=3 * SECONDS))
 
 
 def test_a_client_that_leaves_during_the_translation_costs_nothing(scripted):
