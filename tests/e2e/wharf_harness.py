@@ -506,7 +506,8 @@ class Daemon:
                 return words[1:2] == ["gpu-probe"] or \
                     (words == command_line(self.pid) if is_alive(self.pid) else False)
             return False
-        return [p for p in self.everything() if not own(p)]
+        # The command line of one that has ended meanwhile is empty, whatever it was.
+        return [p for p in self.everything() if not own(p) and is_alive(p)]
 
     def engines(self, name=None):
         """The main processes of running demo models."""
