@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "config/arena.h"
+#include "config/gather.h"
 #include "config/sources.h"
 #include "config_folder.h"
 
