@@ -6,6 +6,7 @@
 
 #include "alloc.h"
 #include "pure/check.h"
+#include "pure/units.h"
 
 #define BUF_CAP_MIN 64
 
@@ -73,14 +74,11 @@ void buf_char(struct buf *b, char c)
 
 void buf_whole(struct buf *b, int64_t value)
 {
-    char text[24], *at = text + sizeof(text);
-    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do
-        *--at = (char)('0' + left % 10);
-    while ((left /= 10));
+    char digits[UNITS_DIGITS_MAX];
+    size_t n = units_put_digits(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, digits);
     if (value < 0)
-        *--at = '-';
-    buf_append(b, at, (size_t)(text + sizeof(text) - at));
+        buf_char(b, '-');
+    buf_append(b, digits, n);
 }
 
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap)

@@ -55,7 +55,7 @@ static void put_one(const struct recording *t, struct buf *out)
     else
         buf_text(out, "{}");
     buf_printf(out, ",\"resp_bytes\":%llu,\"elapsed_ms\":%llu", (unsigned long long)t->answer_bytes,
-               (unsigned long long)((uv_hrtime() - t->started_ns) / NS_PER_MS));
+               (unsigned long long)(uv_now(t->ex->server->loop) - t->started_ms));
     recording_put_metadata(t, &metadata);
     if (metadata.len)
         buf_printf(out, ",\"metadata\":%s", metadata.data);

@@ -62,7 +62,7 @@ static struct recording *record(struct exchange *ex)
     t->id = ++s->in_flight_id;
     t->ex = ex;
     t->started_s = time(NULL);
-    t->started_ns = uv_hrtime();
+    t->started_ms = uv_now(s->loop);
     t->waited_ms = -1;
     t->path = path_of(ex);
     if (t->path.len > RECORDING_PATH_MAX)
@@ -84,17 +84,15 @@ void recording_begin(struct exchange *ex)
         record(ex);
 }
 
-/* By the loop's clock, which stands while it works: most are granted at once. */
-static void note_granted(struct recording *t)
+static uint64_t age_ms(const struct recording *t)
 {
-    uint64_t now_ns = uv_now(t->ex->server->loop) * NS_PER_MS;
-    t->waited_ms = now_ns > t->started_ns ? (int64_t)((now_ns - t->started_ns) / NS_PER_MS) : 0;
+    return uv_now(t->ex->server->loop) - t->started_ms;
 }
 
 void recording_granted(struct exchange *ex)
 {
     if (ex->recording)
-        note_granted(ex->recording);
+        ex->recording->waited_ms = (int64_t)age_ms(ex->recording);
 }
 
 const struct http_head *recording_request(const struct recording *t, const char **ret_bytes)
@@ -317,7 +315,7 @@ static struct store_row *row_of(const struct recording *t, enum ended how)
     const char *seen = recording_path(t, &path_len);
     copy(path, sizeof(path), seen, path_len);
     copy_type(t, type, sizeof(type));
-    uint64_t took_ms = (uv_hrtime() - t->started_ns) / NS_PER_MS;
+    uint64_t took_ms = age_ms(t);
     struct store_row r = {
         .created_s = t->started_s,
         .model = t->model,

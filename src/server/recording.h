@@ -27,8 +27,8 @@ struct recording {
     struct link link; /* server->in_flight */
     uint64_t id;      /* among those in flight */
     struct exchange *ex;
-    int64_t started_s; /* wall clock */
-    uint64_t started_ns;
+    int64_t started_s;         /* wall clock */
+    uint64_t started_ms;       /* by the loop's clock, which stands while the loop works */
     int64_t waited_ms;         /* until it was granted; -1: it was not */
     struct http_head *request; /* owned, a copy; NULL: the exchange still has it */
     struct http_head *answer;  /* owned, a copy; NULL: none yet, or wharf's own */

@@ -10,15 +10,23 @@
  * x-amz-security-token, cf-access-client-secret), but all say at its end what it is. */
 static bool is_secret(const char *bytes, const struct http_field *f)
 {
-    static const char *const ends[] = {"authorization", "key",      "apikey", "token",
-                                       "secret",        "password", "cookie", "assertion"};
-    const char *name = bytes + f->name.off;
-    for (size_t i = 0; i < countof(ends); i++) {
-        size_t n = strlen(ends[i]), before = f->name.len - n;
-        if (f->name.len >= n && strncasecmp(name + before, ends[i], n) == 0 &&
-            (before == 0 || name[before - 1] == '-' || name[before - 1] == '_'))
-            return true;
+#define WORD(text)                                                                                 \
+    {                                                                                              \
+        text, sizeof(text) - 1                                                                     \
     }
+    static const struct {
+        const char *text;
+        size_t n;
+    } words[] = {WORD("authorization"), WORD("key"),      WORD("apikey"), WORD("token"),
+                 WORD("secret"),        WORD("password"), WORD("cookie"), WORD("assertion")};
+#undef WORD
+    const char *name = bytes + f->name.off, *last = name + f->name.len;
+    while (last > name && last[-1] != '-' && last[-1] != '_')
+        last--;
+    size_t n = (size_t)(name + f->name.len - last);
+    for (size_t i = 0; i < countof(words); i++)
+        if (words[i].n == n && strncasecmp(last, words[i].text, n) == 0)
+            return true;
     return false;
 }
 

@@ -178,3 +178,14 @@ char *units_format_duration(uint64_t ns, char out[UNITS_TEXT_MAX])
     }
     return out;
 }
+
+size_t units_put_digits(uint64_t value, char out[UNITS_DIGITS_MAX])
+{
+    char text[UNITS_DIGITS_MAX], *at = text + sizeof(text);
+    do
+        *--at = (char)('0' + value % 10);
+    while ((value /= 10));
+    size_t n = (size_t)(text + sizeof(text) - at);
+    memcpy(out, at, n);
+    return n;
+}

@@ -34,4 +34,9 @@ char *units_format_bytes(uint64_t bytes, char out[UNITS_TEXT_MAX]);
 /* "350ms", "1.5s", "2m5s": three figures or so, for people. Returns out. */
 char *units_format_duration(uint64_t ns, char out[UNITS_TEXT_MAX]);
 
+/* Writes the number in decimal, without a NUL; returns how many digits it has. Where printf would
+ * be most of the work. */
+#define UNITS_DIGITS_MAX 20
+size_t units_put_digits(uint64_t value, char out[UNITS_DIGITS_MAX]);
+
 #endif

@@ -55,9 +55,12 @@ static void put_field(struct writer *w, const struct exchange *ex, const struct 
 
 static void put_number_field(struct writer *w, const char *name, uint64_t value)
 {
-    char line[64];
-    put(w, line,
-        (size_t)snprintf(line, sizeof(line), "%s: %llu\r\n", name, (unsigned long long)value));
+    char digits[UNITS_DIGITS_MAX];
+    size_t n = units_put_digits(value, digits);
+    put_text(w, name);
+    put(w, ": ", 2);
+    put(w, digits, n);
+    put(w, "\r\n", 2);
 }
 
 /* A peer is told who asks, and nothing of who asked there. */

@@ -78,8 +78,9 @@ static size_t format_head(struct exchange *ex, const struct http_head *h, const 
     _Static_assert(SERVER_SCRATCH_BYTES > HTTP_HEAD_BYTES_MAX + 4096, "room for any head");
     char *to = ex->server->scratch;
     size_t at = append_text(to, 0, "HTTP/1.1 ");
-    char status[8];
-    at = append(to, at, status, (size_t)snprintf(status, sizeof(status), "%u ", h->status));
+    char status[UNITS_DIGITS_MAX];
+    at = append(to, at, status, units_put_digits(h->status, status));
+    at = append(to, at, " ", 1);
     at = append(to, at, data + h->reason.off, h->reason.len);
     at = append(to, at, "\r\n", 2);
     bool sse = http_head_is_event_stream(h, data);

@@ -112,6 +112,11 @@ struct text {
     uint64_t at[OBJECT__COUNT];      /* where the value stands whose bytes these are */
     uint32_t wanted;                 /* of the objects */
     bool broken;                     /* it is no JSON */
+    struct {                         /* how it all began, for the next text that wants as many */
+        struct json_scan scan;
+        struct json_want wants[OBJECT__COUNT];
+        uint32_t wanted; /* 0: none has begun */
+    } first;
 };
 
 enum line { LINE_NAME, LINE_DATA, LINE_SKIPPED };
@@ -149,6 +154,17 @@ static void scan_piece(struct text *t, const char *data, size_t n)
     }
 }
 
+static void begin_first(struct text *t)
+{
+    for (uint32_t i = 0; i < t->wanted; i++)
+        t->wants[i] = (struct json_want){.path = objects[i].path, .steps = objects[i].steps};
+    json_scan_init(&t->scan, t->wants, t->wanted);
+    scan_piece(t, WRAP, sizeof(WRAP) - 1);
+    t->first.scan = t->scan;
+    memcpy(t->first.wants, t->wants, sizeof(t->wants));
+    t->first.wanted = t->wanted;
+}
+
 /* The spare one keeps the memory of what it read before. */
 static struct text *text_new(struct tap_spare *spare, uint32_t wanted)
 {
@@ -157,13 +173,16 @@ static struct text *text_new(struct tap_spare *spare, uint32_t wanted)
     t->wanted = wanted;
     t->broken = false;
     for (uint32_t i = 0; i < wanted; i++) {
-        t->wants[i] = (struct json_want){.path = objects[i].path, .steps = objects[i].steps};
         t->bytes[i].max = TAP_OBJECT_MAX;
         t->at[i] = 0;
         buf_clear(&t->bytes[i]);
     }
-    json_scan_init(&t->scan, t->wants, wanted);
-    scan_piece(t, WRAP, sizeof(WRAP) - 1);
+    if (t->first.wanted == wanted) {
+        t->scan = t->first.scan;
+        memcpy(t->wants, t->first.wants, wanted * sizeof(t->wants[0]));
+    } else {
+        begin_first(t);
+    }
     return t;
 }
 

@@ -111,6 +111,8 @@ def refuses(d):
         Connection(d.address).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        pass  # it was in the backlog of the listener that closed
     return False
 
 
