@@ -86,6 +86,18 @@ def command_line(pid):
     return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
 
 
+def settled_command_line(pid):
+    """[] for one that has ended: while a process begins or ends it has none for a moment, but lives."""
+    def look():
+        with contextlib.suppress(OSError):
+            words = command_line(pid)
+            if words:
+                return words
+        return not is_alive(pid)
+    words = until(look, f"a command line, or the end, of process {pid}")
+    return [] if words is True else words
+
+
 def rss_kib(pid, field="VmRSS"):
     text = pathlib.Path(f"/proc/{pid}/status").read_text()
     return int(re.search(rf"^{field}:\s+(\d+) kB", text, re.M).group(1))
@@ -458,9 +470,11 @@ class Daemon:
             self.process = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL,
                                             stdout=err, stderr=err, start_new_session=True)
         self.pid = self.process.pid
+        self.words = None  # its command line, once it was read
         self.stopped_on_purpose = False
         if wait:
             self.wait_started(listen_file)
+            self.words = command_line(self.pid)
 
     def wait_started(self, listen_file):
         def bound():
@@ -498,16 +512,18 @@ class Daemon:
                     found.append(pid)
         return found
 
+    def models_among(self, pids):
+        """Without its GPU probe, which a copy of itself becomes."""
+        def is_models(pid):
+            words = settled_command_line(pid)
+            return bool(words) and words[1:2] != ["gpu-probe"] and words != self.words
+        if is_alive(self.pid):
+            self.words = command_line(self.pid)
+        return [p for p in pids if is_models(p)]
+
     def tree(self):
-        """Those that it has started for models: a copy of itself is to become its probe."""
-        def own(pid):
-            with contextlib.suppress(OSError):
-                words = command_line(pid)
-                return words[1:2] == ["gpu-probe"] or \
-                    (words == command_line(self.pid) if is_alive(self.pid) else False)
-            return False
-        # The command line of one that has ended meanwhile is empty, whatever it was.
-        return [p for p in self.everything() if not own(p) and is_alive(p)]
+        """Those that it has started for models."""
+        return self.models_among(self.everything())
 
     def engines(self, name=None):
         """The main processes of running demo models."""
