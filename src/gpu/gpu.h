@@ -78,8 +78,8 @@ enum gpu_state {
 
 /* Where the files of Linux are, and which library is NVIDIA's. */
 struct gpu_place {
-    const char *root;    /* before /proc and /sys; "" but for tests */
-    const char *library; /* libnvidia-ml.so.1, or a path */
+    const char *root;      /* before /proc and /sys; "" but for tests */
+    const char *nvml_path; /* libnvidia-ml.so.1, or a path */
 };
 
 struct gpu_opened {

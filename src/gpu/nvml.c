@@ -165,9 +165,9 @@ static void close_nvml(void *self)
 static void open_nvml(const struct gpu_place *where, struct gpu_opened *ret)
 {
     *ret = (struct gpu_opened){.state = GPU_NONE};
-    void *library = dlopen(where->library, RTLD_NOW | RTLD_LOCAL);
+    void *library = dlopen(where->nvml_path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
-        snprintf(ret->text, sizeof(ret->text), "no NVIDIA driver (%.60s)", where->library);
+        snprintf(ret->text, sizeof(ret->text), "no NVIDIA driver (%.60s)", where->nvml_path);
         return;
     }
     struct nvml *n = alloc_zeroed(1, sizeof(*n));

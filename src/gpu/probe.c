@@ -25,9 +25,9 @@ struct probe {
 
 struct gpu_place probe_place(void)
 {
-    const char *root = getenv("WHARF_GPU_ROOT"), *library = getenv("WHARF_NVML");
+    const char *root = getenv("WHARF_GPU_ROOT"), *nvml = getenv("WHARF_NVML");
     return (struct gpu_place){.root = root ? root : "",
-                              .library = library && *library ? library : "libnvidia-ml.so.1"};
+                              .nvml_path = nvml && *nvml ? nvml : "libnvidia-ml.so.1"};
 }
 
 struct probe *probe_new(const struct gpu_place *where)

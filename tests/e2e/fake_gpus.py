@@ -20,7 +20,7 @@ class FakeGpus:
         self.root = self.folder / "root"
         self.script_path, self.log_path = self.folder / "script", self.folder / "readings"
         self.root.mkdir(parents=True)
-        self.library = wharf_harness.BUILD / "tests" / "fake" / library
+        self.nvml_path = wharf_harness.BUILD / "tests" / "fake" / library
         self.values = {"driver": "580.95.05", "count": count}
         for i in range(count):
             self.values.update({
@@ -80,7 +80,7 @@ class FakeGpus:
         return [int(t) for t in self.log_path.read_text().split()] if self.log_path.exists() else []
 
     def env(self, **more):
-        return {"WHARF_NVML": str(self.library), "WHARF_GPU_ROOT": str(self.root),
+        return {"WHARF_NVML": str(self.nvml_path), "WHARF_GPU_ROOT": str(self.root),
                 "WHARF_FAKE_NVML": str(self.script_path), "WHARF_FAKE_NVML_LOG": str(self.log_path),
                 "WHARF_GPU_HURRY": str(max(1, int(HURRY))), **more}
 

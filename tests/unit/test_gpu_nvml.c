@@ -17,8 +17,8 @@ static struct gpu_device devices[4];
 
 static void open_library(const char *variable, const char *script)
 {
-    struct gpu_place place = {.root = gpu_root, .library = getenv(variable)};
-    assert_non_null(place.library);
+    struct gpu_place place = {.root = gpu_root, .nvml_path = getenv(variable)};
+    assert_non_null(place.nvml_path);
     gpu_script(script);
     gpu_nvml.open(&place, &opened);
 }
@@ -266,7 +266,7 @@ static void test_critical_errors(void **state)
 static void test_not_there(void **state)
 {
     static const struct {
-        const char *library, *script;
+        const char *nvml_path, *script;
         enum gpu_state state;
         const char *text;
     } cases[] = {
@@ -284,8 +284,8 @@ static void test_not_there(void **state)
     (void)state;
     for (size_t i = 0; i < countof(cases); i++) {
         struct gpu_place place = {.root = gpu_root,
-                                  .library = cases[i].library ? cases[i].library
-                                                              : getenv("WHARF_FAKE_LIB")};
+                                  .nvml_path = cases[i].nvml_path ? cases[i].nvml_path
+                                                                  : getenv("WHARF_FAKE_LIB")};
         gpu_script(cases[i].script);
         gpu_nvml.open(&place, &opened);
         if (opened.state != cases[i].state || !strstr(opened.text, cases[i].text) || opened.self)

@@ -20,7 +20,7 @@ static struct gpu_report report;
 
 static struct gpu_place place(void)
 {
-    return (struct gpu_place){.root = gpu_root, .library = getenv("WHARF_FAKE_LIB")};
+    return (struct gpu_place){.root = gpu_root, .nvml_path = getenv("WHARF_FAKE_LIB")};
 }
 
 static int setup(void **state)
@@ -199,7 +199,7 @@ static void test_the_process_keeps_its_socket_alone(void **state)
     close(other[0]);
     unsetenv("WHARF_GPU_ROOT");
     unsetenv("WHARF_NVML");
-    assert_string_equal(probe_place().library, "libnvidia-ml.so.1");
+    assert_string_equal(probe_place().nvml_path, "libnvidia-ml.so.1");
     assert_string_equal(probe_place().root, "");
 }
 
