@@ -13,6 +13,7 @@
 #include "base/pure/check.h"
 #include "base/pure/units.h"
 #include "config/config.h"
+#include "config_text.h"
 
 #define TEXT(text) text, sizeof(text) - 1
 /* A model that needs nothing else, behind other keys. */
@@ -266,16 +267,6 @@ static void test_reports(void **state)
     assert_int_equal(failed, 0);
 }
 
-static struct config *load(const char *text)
-{
-    struct config_report report = {0};
-    struct config *c = config_load_text("c", text, strlen(text), &report);
-    if (!c)
-        fail_msg("refused:\n%s%s", text, report.text.data);
-    config_report_fini(&report);
-    return c;
-}
-
 /* Free data becomes JSON, by the types of yaml.v3 and in the words of encoding/json. */
 static void test_json(void **state)
 {
@@ -306,7 +297,7 @@ static void test_json(void **state)
     for (size_t i = 0; i < countof(rows); i++) {
         struct buf text = {0};
         buf_printf(&text, "macros: {k: 7, f: 0.25}\n" M("metadata: %s"), rows[i].yaml);
-        struct config *c = load(text.data);
+        struct config *c = config_of(text.data);
         assert_string_equal(c->models[0].metadata, rows[i].json);
         config_free(c);
         buf_fini(&text);
@@ -348,7 +339,7 @@ static void test_filters(void **state)
     for (size_t i = 0; i < countof(rows); i++) {
         struct buf text = {0}, have = {0};
         buf_printf(&text, "models: {m: {cmd: \"x ${PORT}\", filters: %s}}\n", rows[i].yaml);
-        struct config *c = load(text.data);
+        struct config *c = config_of(text.data);
         buf_char(&have, ' ');
         write_filters(&have, &c->models[0].filters);
         assert_string_equal(have.data + 1, rows[i].wanted);
@@ -394,7 +385,7 @@ static void test_names(void **state)
         {"A", -1, 0, 0},
         {"", -1, 0, 0},
     };
-    struct config *c = load(text);
+    struct config *c = config_of(text);
     for (size_t i = 0; i < countof(rows); i++) {
         const struct config_name *found = config_find_name(c, rows[i].name);
         if ((found ? (int)found->kind : -1) != rows[i].kind ||
@@ -438,7 +429,7 @@ static void test_ignored_paths(void **state)
         {"upstream: {ignorePaths: [x]}\n", "\377x", true},
     };
     for (size_t i = 0; i < countof(rows); i++) {
-        struct config *c = load(rows[i].patterns);
+        struct config *c = config_of(rows[i].patterns);
         if (config_ignores_path(c, rows[i].path, strlen(rows[i].path)) != rows[i].ignored)
             fail_msg("'%s' with '%s'", rows[i].path, rows[i].patterns);
         config_free(c);
@@ -448,7 +439,7 @@ static void test_ignored_paths(void **state)
 static void test_observe(void **state)
 {
     (void)state;
-    struct config *c = load("");
+    struct config *c = config_of("");
     const struct config_observe *o = &c->observe;
     assert_int_equal(o->log_stdout, CONFIG_LOG_STDOUT_PROXY);
     assert_false(o->log_stdout_given);
@@ -461,10 +452,10 @@ static void test_observe(void **state)
     assert_string_equal(o->session_headers.items[1], "X-Litellm-Session-Id");
     assert_int_equal(o->performance_ns, 5 * NS_PER_S);
     config_free(c);
-    c = load("logToStdout: none\nlogTimeFormat: \" RFC3339Nano \"\nmetricsMaxInMemory: 0\n"
-             "captureBuffer: -1\nstore: {path: history.db}\nincludeAliasesInList: true\n"
-             "ui: {activity: {session_id: [\" X-A \", x-a, \"\", Y]}}\n"
-             "performance: {disabled: on, every: 1m30s}\n");
+    c = config_of("logToStdout: none\nlogTimeFormat: \" RFC3339Nano \"\nmetricsMaxInMemory: 0\n"
+                  "captureBuffer: -1\nstore: {path: history.db}\nincludeAliasesInList: true\n"
+                  "ui: {activity: {session_id: [\" X-A \", x-a, \"\", Y]}}\n"
+                  "performance: {disabled: on, every: 1m30s}\n");
     o = &c->observe;
     assert_int_equal(o->log_stdout, CONFIG_LOG_STDOUT_NONE);
     assert_true(o->log_stdout_given);
@@ -481,7 +472,7 @@ static void test_observe(void **state)
     for (size_t i = 0; i < countof(none); i++) {
         struct buf text = {0};
         buf_printf(&text, "ui: {activity: {session_id: %s}}\ncaptureBuffer: 10\n", none[i]);
-        c = load(text.data);
+        c = config_of(text.data);
         assert_int_equal(c->observe.session_headers.count, 0);
         assert_int_equal(c->observe.capture_bytes_max, 10 * MIB);
         config_free(c);
@@ -492,9 +483,9 @@ static void test_observe(void **state)
 static void test_keys(void **state)
 {
     (void)state;
-    struct config *c = load("apiKeys: [one]\n"
-                            "keys: [{key: two, name: \" ci \", class: background, wait: 30}, "
-                            "{key: three, maxClass: normal, wait: 0}]\n");
+    struct config *c = config_of("apiKeys: [one]\n"
+                                 "keys: [{key: two, name: \" ci \", class: background, wait: 30}, "
+                                 "{key: three, maxClass: normal, wait: 0}]\n");
     assert_int_equal(c->api_keys.count, 3);
     assert_string_equal(c->api_keys.items[0], "one");
     assert_string_equal(c->api_keys.items[2], "three");
@@ -513,14 +504,14 @@ static void test_keys(void **state)
 static void test_model_faces(void **state)
 {
     (void)state;
-    struct config *c =
-        load("sendLoadingState: true\n"
-             "models:\n"
-             "  a: &m {cmd: x, proxy: \"http://u:p@h:1/v1?k=v#f\"}\n"
-             "  b: {<<: *m, sendLoadingState: false, timeouts: {connect: -1, tlsHandshake: 0, "
-             "keepalive: 7, expectContinue: 2}, capabilities: {in: [image, text], context: 8192}}\n"
-             "  comfyui_auto: {<<: *m, capabilities: {tools: false, in: []}, compat: "
-             "{ignoreWebsockets: false}}\n");
+    struct config *c = config_of(
+        "sendLoadingState: true\n"
+        "models:\n"
+        "  a: &m {cmd: x, proxy: \"http://u:p@h:1/v1?k=v#f\"}\n"
+        "  b: {<<: *m, sendLoadingState: false, timeouts: {connect: -1, tlsHandshake: 0, "
+        "keepalive: 7, expectContinue: 2}, capabilities: {in: [image, text], context: 8192}}\n"
+        "  comfyui_auto: {<<: *m, capabilities: {tools: false, in: []}, compat: "
+        "{ignoreWebsockets: false}}\n");
     assert_string_equal(c->models[0].proxy, "http://h:1/v1?k=v");
     assert_true(c->models[0].sends_loading_state);
     assert_false(c->models[1].sends_loading_state);
@@ -541,11 +532,11 @@ static void test_peers(void **state)
 {
     (void)state;
     struct config *c =
-        load("peers:\n"
-             "  b: {proxy: \"https://h/api\", apiKey: k, models: [x/y], filters: "
-             "{setParamsByID: {x/y: {a: 1}, other: {}}}}\n"
-             "  a: {proxy: \"http://h:${n}\", models: [m], timeouts: {responseHeader: 0}}\n"
-             "macros: {n: 9}\n");
+        config_of("peers:\n"
+                  "  b: {proxy: \"https://h/api\", apiKey: k, models: [x/y], filters: "
+                  "{setParamsByID: {x/y: {a: 1}, other: {}}}}\n"
+                  "  a: {proxy: \"http://h:${n}\", models: [m], timeouts: {responseHeader: 0}}\n"
+                  "macros: {n: 9}\n");
     assert_string_equal(c->peers[0].id, "a");
     assert_string_equal(c->peers[0].proxy, "http://h:9");
     assert_int_equal(c->peers[0].header_timeout_ns, 0);
@@ -570,7 +561,7 @@ static void test_print_masks(void **state)
         "{token: "
         "SECRET4, max_tokens: 5, a: {api_key: SECRET5, b: [1, \"c:d\"], e: \"x\\\"y\"}}}}}\n" M(
             "metadata: {password: SECRET6, keys: [SECRET7, SECRET8], note: open}");
-    struct config *c = load(text);
+    struct config *c = config_of(text);
     struct buf printed = {0};
     config_print(c, &printed);
     assert_null(strstr(printed.data, "SECRET"));
@@ -600,11 +591,11 @@ static void test_hashes(void **state)
         "timeouts: {tlsHandshake: 1}",
         "timeouts: {keepalive: 1}",
     };
-    struct config *c = load(M(""));
+    struct config *c = config_of(M(""));
     for (size_t i = 0; i < countof(changes); i++) {
         struct buf text = {0};
         buf_printf(&text, M("%s"), changes[i]);
-        struct config *changed = load(text.data);
+        struct config *changed = config_of(text.data);
         assert_true(changed->models[0].hash_process == c->models[0].hash_process);
         if (changed->models[0].hash_policy == c->models[0].hash_policy)
             fail_msg("%s changes nothing", changes[i]);

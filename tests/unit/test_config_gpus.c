@@ -11,6 +11,7 @@
 #include "base/pure/check.h"
 #include "base/pure/units.h"
 #include "config/config.h"
+#include "config_text.h"
 
 static const struct config_gpu_found found[] = {
     {.name = "Fake A",
@@ -27,16 +28,6 @@ static const struct config_gpu_found found[] = {
      .usable = true},
     {.name = "Other", .uuid = "", .pci = "0001:03:00.0", .memory_bytes = 4 * GIB, .number = 0},
 };
-
-static struct config *load(const char *text)
-{
-    struct config_report report = {0};
-    struct config *c = config_load_text("test", text, strlen(text), &report);
-    if (!c)
-        fail_msg("%s", report.text.data);
-    config_report_fini(&report);
-    return c;
-}
 
 /* The places of the entries: a digit each, '-' for none, 's' for a simulated one. */
 static const char *places(const struct config *c)
@@ -80,7 +71,7 @@ static void test_places(void **state)
     };
     (void)state;
     for (size_t i = 0; i < countof(cases); i++) {
-        struct config *c = load(cases[i].text);
+        struct config *c = config_of(cases[i].text);
         config_place_gpus(c, found, countof(found));
         if (strcmp(places(c), cases[i].places) != 0)
             fail_msg("%s: '%s', not '%s'", cases[i].text, places(c), cases[i].places);
@@ -90,7 +81,7 @@ static void test_places(void **state)
 
 static void test_what_is_filled_in(void **state)
 {
-    struct config *c = load("{}");
+    struct config *c = config_of("{}");
     (void)state;
     config_place_gpus(c, found, 1);
     assert_int_equal(c->gpu_count, 1);
@@ -113,7 +104,7 @@ static void test_what_is_filled_in(void **state)
 static void test_memory_that_is_not_known(void **state)
 {
     struct config_gpu_found one = found[0];
-    struct config *c = load("{}");
+    struct config *c = config_of("{}");
     (void)state;
     one.memory_bytes = 0;
     config_place_gpus(c, &one, 1);
@@ -135,7 +126,7 @@ static void test_wanted(void **state)
     };
     (void)state;
     for (size_t i = 0; i < countof(cases); i++) {
-        struct config *c = load(cases[i].text);
+        struct config *c = config_of(cases[i].text);
         if (config_wants_gpus(c) != cases[i].gpus || config_wants_cuda(c) != cases[i].cuda)
             fail_msg("%s", cases[i].text);
         config_free(c);
@@ -159,7 +150,7 @@ static void test_a_reload_keeps_them(void **state)
     };
     (void)state;
     for (size_t i = 0; i < countof(cases); i++) {
-        struct config *old = load(cases[i].before), *c = load(cases[i].after);
+        struct config *old = config_of(cases[i].before), *c = config_of(cases[i].after);
         config_place_gpus(old, found, countof(found));
         char before[16];
         snprintf(before, sizeof(before), "%s", places(old));
@@ -171,7 +162,8 @@ static void test_a_reload_keeps_them(void **state)
         config_free(old);
         config_free(c);
     }
-    struct config *old = load("gpus: [{}]"), *c = load("gpus: [{reserve: 1GiB, sample: 2s}]");
+    struct config *old = config_of("gpus: [{}]"),
+                  *c = config_of("gpus: [{reserve: 1GiB, sample: 2s}]");
     assert_true(config_keep_gpus(c, old));
     config_free(old);
     assert_int_equal(c->gpus[0].reserve_bytes, GIB);
@@ -200,10 +192,10 @@ static void test_what_is_printed_is_read_again(void **state)
                                         "gpus: [{device: GPU-aaaa1111}]"};
     (void)state;
     for (size_t i = 0; i < countof(texts); i++) {
-        struct config *c = load(texts[i]);
+        struct config *c = config_of(texts[i]);
         struct buf out = {0};
         config_print(c, &out);
-        struct config *again = load(out.data);
+        struct config *again = config_of(out.data);
         config_place_gpus(c, found, countof(found));
         config_place_gpus(again, found, countof(found));
         assert_int_equal(again->gpu_choice, c->gpu_choice);

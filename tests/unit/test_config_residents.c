@@ -14,6 +14,7 @@
 #include "base/pure/check.h"
 #include "base/pure/units.h"
 #include "config/config.h"
+#include "config_text.h"
 
 #define MODEL(keys) "models: {m: {" keys "}}\n"
 #define PROCESS(keys) MODEL("cmd: \"x ${PORT}\", " keys)
@@ -21,21 +22,6 @@
 #define WORKER(keys) MODEL("backend: worker" keys)
 #define TWO_GPUS "gpus: [{sim: {name: A, memory: 8GiB}}, {sim: {name: B, memory: 8GiB}}]\n"
 #define BUDGET "host: {suspendBudget: 1GiB}\n"
-
-static struct config *load_named(const char *rule, const char *text)
-{
-    struct config_report report = {0};
-    struct config *c = config_load_text("c", text, strlen(text), &report);
-    if (!c)
-        fail_msg("%s: refused:\n%s%s", rule, text, report.text.data);
-    config_report_fini(&report);
-    return c;
-}
-
-static struct config *load(const char *text)
-{
-    return load_named("", text);
-}
 
 static const struct {
     const char *rule, *text;
@@ -266,19 +252,9 @@ static void test_reports(void **state)
 {
     (void)state;
     uint32_t failed = 0;
-    for (size_t i = 0; i < countof(reports); i++) {
-        struct config_report report = {0};
-        const char *wanted = reports[i].report ? reports[i].report : "";
-        struct config *c = config_load_text("c", reports[i].text, strlen(reports[i].text), &report);
-        const char *text = report.text.data ? report.text.data : "";
-        if (strcmp(text, wanted) != 0 || (c == NULL) != (strstr(wanted, ": error: ") != NULL)) {
-            print_error("%s: %s\n%s-- instead of\n%s", reports[i].rule, c ? "loaded" : "refused",
-                        text, wanted);
-            failed++;
-        }
-        config_free(c);
-        config_report_fini(&report);
-    }
+    for (size_t i = 0; i < countof(reports); i++)
+        failed += !config_says(reports[i].rule, reports[i].text, strlen(reports[i].text),
+                               reports[i].report ? reports[i].report : "");
     assert_int_equal(failed, 0);
 }
 
@@ -374,12 +350,12 @@ static void test_printed(void **state)
     (void)state;
     for (size_t i = 0; i < countof(printed); i++) {
         struct buf once = {0}, twice = {0};
-        struct config *c = load_named(printed[i].rule, printed[i].text);
+        struct config *c = config_of_rule(printed[i].rule, printed[i].text);
         config_print(c, &once);
         config_free(c);
         if (!strstr(once.data, printed[i].printed))
             fail_msg("%s: no\n%sin\n%s", printed[i].rule, printed[i].printed, once.data);
-        c = load_named(printed[i].rule, once.data);
+        c = config_of_rule(printed[i].rule, once.data);
         config_print(c, &twice);
         config_free(c);
         assert_string_equal(strstr(once.data, "classes:"), strstr(twice.data, "classes:"));
@@ -409,7 +385,7 @@ static void test_times_by_backend(void **state)
         {OLLAMA(", healthCheckTimeout: 0, unloadTimeout: 0"), 15 * NS_PER_S, 5 * NS_PER_S, 3},
     };
     for (size_t i = 0; i < countof(cases); i++) {
-        struct config *c = load(cases[i].text);
+        struct config *c = config_of(cases[i].text);
         assert_int_equal(c->models[0].load_timeout_ns, cases[i].load_ns);
         assert_int_equal(c->models[0].unload_timeout_ns, cases[i].unload_ns);
         assert_int_equal(c->models[0].load_retries_max, cases[i].retries);
@@ -420,7 +396,7 @@ static void test_times_by_backend(void **state)
 static void test_placements(void **state)
 {
     (void)state;
-    struct config *c = load(
+    struct config *c = config_of(
         "models:\n"
         "  a: {cmd: \"x ${PORT}\"}\n"
         "  b: {cmd: \"x ${PORT}\", vram: 0}\n"
@@ -454,10 +430,10 @@ static void test_placements(void **state)
     for (size_t i = 0; i < countof(numbers); i++)
         assert_int_equal(m[i].endpoint_number, numbers[i]);
     config_free(c);
-    c = load(WORKER(", devices: {cuda: {}}"));
+    c = config_of(WORKER(", devices: {cuda: {}}"));
     assert_string_equal(c->planner_why, "model m gives devices");
     config_free(c);
-    c = load(WORKER(", devices: {cpu: {}}"));
+    c = config_of(WORKER(", devices: {cpu: {}}"));
     assert_int_equal(c->planner, CONFIG_PLAN_GROUP);
     config_free(c);
 }
@@ -466,7 +442,7 @@ static void test_placements(void **state)
 static void test_wishes(void **state)
 {
     (void)state;
-    struct config *c = load(TWO_GPUS WORKER(
+    struct config *c = config_of(TWO_GPUS WORKER(
         ", aliases: [w], devices: {cpu: {}, cuda: {}, B: {}}") "modes: {a: {w: cuda}, b: {m: B}, "
                                                                "c: {m: A}, d: {m: loaded}, e: {m: "
                                                                "1}}\n");
@@ -531,7 +507,7 @@ static void test_hashes(void **state)
          POLICY},
     };
     for (size_t i = 0; i < countof(cases); i++) {
-        struct config *a = load(cases[i].a), *b = load(cases[i].b);
+        struct config *a = config_of(cases[i].a), *b = config_of(cases[i].b);
         bool process = a->models[0].hash_process != b->models[0].hash_process;
         bool policy = a->models[0].hash_policy != b->models[0].hash_policy;
         enum change change = process ? NEW_PROCESS : policy ? POLICY : NOTHING;

@@ -13,19 +13,10 @@
 #include "base/pure/units.h"
 #include "config/config.h"
 #include "config/settings.h"
+#include "config_text.h"
 
 /* A model that needs nothing else. */
 #define MODEL(keys) "models: {m: {proxy: \"http://h:1\", cmd: x" keys "}}\n"
-
-static struct config *load(const char *text)
-{
-    struct config_report report = {0};
-    struct config *c = config_load_text("c", text, strlen(text), &report);
-    if (!c)
-        fail_msg("refused:\n%s%s", text, report.text.data);
-    config_report_fini(&report);
-    return c;
-}
 
 static const struct {
     const char *rule, *text;
@@ -269,7 +260,7 @@ static void test_printed(void **state)
 {
     (void)state;
     for (size_t i = 0; i < countof(printed); i++) {
-        struct config *c = load(printed[i].text);
+        struct config *c = config_of(printed[i].text);
         struct buf out = {0};
         config_print(c, &out);
         if (!has_line(out.data, printed[i].printed))
@@ -294,9 +285,9 @@ static void test_print_round_trip(void **state)
 {
     (void)state;
     for (size_t i = 0; i < countof(printed); i++) {
-        struct config *c = load(printed[i].text);
+        struct config *c = config_of(printed[i].text);
         char *once = print_plain(c);
-        struct config *again = load(once);
+        struct config *again = config_of(once);
         char *twice = print_plain(again);
         if (strcmp(once, twice) != 0)
             fail_msg("%s:\n%s-- is not\n%s", printed[i].rule, once, twice);
@@ -310,11 +301,12 @@ static void test_print_round_trip(void **state)
 static void test_models(void **state)
 {
     (void)state;
-    struct config *c = load("startPort: 6000\n"
-                            "models:\n"
-                            "  b: {cmd: \"serve --port ${PORT}\", env: [\"P=${PORT}\"]}\n"
-                            "  a: {cmd: \"serve 'x y'\", proxy: \"http://h\", aliases: [z, c]}\n"
-                            "  c: {cmd: \"c ${PORT}\", cmdStop: \"kill -2 ${PID}\"}\n");
+    struct config *c =
+        config_of("startPort: 6000\n"
+                  "models:\n"
+                  "  b: {cmd: \"serve --port ${PORT}\", env: [\"P=${PORT}\"]}\n"
+                  "  a: {cmd: \"serve 'x y'\", proxy: \"http://h\", aliases: [z, c]}\n"
+                  "  c: {cmd: \"c ${PORT}\", cmdStop: \"kill -2 ${PID}\"}\n");
     assert_int_equal(c->model_count, 3);
     const struct config_model *a = &c->models[0], *b = &c->models[1], *third = &c->models[2];
     assert_string_equal(a->id, "a");
@@ -345,13 +337,13 @@ static void test_models(void **state)
 static void test_groups(void **state)
 {
     (void)state;
-    struct config *c = load("models:\n"
-                            "  a: {cmd: \"${PORT}\"}\n"
-                            "  b: {cmd: \"${PORT}\", aliases: [bee]}\n"
-                            "  c: {cmd: \"${PORT}\"}\n"
-                            "groups:\n"
-                            "  y: {members: [c], persistent: true}\n"
-                            "  x: {members: [bee], swap: false, exclusive: false}\n");
+    struct config *c = config_of("models:\n"
+                                 "  a: {cmd: \"${PORT}\"}\n"
+                                 "  b: {cmd: \"${PORT}\", aliases: [bee]}\n"
+                                 "  c: {cmd: \"${PORT}\"}\n"
+                                 "groups:\n"
+                                 "  y: {members: [c], persistent: true}\n"
+                                 "  x: {members: [bee], swap: false, exclusive: false}\n");
     assert_int_equal(c->group_count, 3);
     assert_string_equal(c->groups[0].id, "x");
     assert_false(c->groups[0].swap);
@@ -365,10 +357,10 @@ static void test_groups(void **state)
     assert_int_equal(c->models[1].group, 0);
     assert_int_equal(c->models[2].group, 1);
     config_free(c);
-    c = load("models: {a: {cmd: \"${PORT}\"}}\ngroups: {g: {members: [a]}}\n");
+    c = config_of("models: {a: {cmd: \"${PORT}\"}}\ngroups: {g: {members: [a]}}\n");
     assert_int_equal(c->group_count, 1);
     config_free(c);
-    c = load("");
+    c = config_of("");
     assert_int_equal(c->group_count, 0);
     assert_int_equal(c->model_count, 0);
     config_free(c);
@@ -393,7 +385,7 @@ static void test_words(void **state)
          CONFIG_ABORT_CANCEL},
     };
     for (size_t i = 0; i < countof(cases); i++) {
-        struct config *c = load(cases[i].text);
+        struct config *c = config_of(cases[i].text);
         assert_int_equal(c->models[0].class, cases[i].class);
         assert_int_equal(c->models[0].suspend, cases[i].suspend);
         assert_int_equal(c->models[0].on_abort, cases[i].on_abort);
@@ -407,7 +399,7 @@ static void test_words(void **state)
 static void test_policies(void **state)
 {
     (void)state;
-    struct config *c = load(
+    struct config *c = config_of(
         "models: {a: {cmd: \"${PORT}\"}, b: {cmd: \"${PORT}\", gpus: [S, 0], aliases: [bee]}}\n"
         "gpus: [{limit: 50%}, {sim: {name: S, memory: 1GiB}}, {reserve: 1GiB, sample: 5s}]\n"
         "classes: {foreground: {maxWait: 1s}, background: {maxWait: never}}\n"
@@ -499,9 +491,9 @@ static void test_hashes(void **state)
         {"models: {m: {cmd: \"x ${PORT}\", vram: 1GiB}}", false, true},
         {"models: {m: {cmd: \"x ${PORT}\"}}\ngroups: {g: {members: [m]}}", false, true},
     };
-    struct config *b = load(base);
+    struct config *b = config_of(base);
     for (size_t i = 0; i < countof(cases); i++) {
-        struct config *c = load(cases[i].text);
+        struct config *c = config_of(cases[i].text);
         const struct config_model *m = config_find_model(c, "m");
         if ((m->hash_process != b->models[0].hash_process) != cases[i].process ||
             (m->hash_policy != b->models[0].hash_policy) != cases[i].policy)
@@ -514,10 +506,10 @@ static void test_hashes(void **state)
 static void test_nearest_models(void **state)
 {
     (void)state;
-    struct config *c = load("models:\n"
-                            "  qwen-7b: {cmd: \"${PORT}\", aliases: [small]}\n"
-                            "  qwen-72b: {cmd: \"${PORT}\"}\n"
-                            "  llama: {cmd: \"${PORT}\"}\n");
+    struct config *c = config_of("models:\n"
+                                 "  qwen-7b: {cmd: \"${PORT}\", aliases: [small]}\n"
+                                 "  qwen-72b: {cmd: \"${PORT}\"}\n"
+                                 "  llama: {cmd: \"${PORT}\"}\n");
     static const struct {
         const char *name;
         const char *nearest[3];

@@ -9,17 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config_text.h"
 #include "mapping/mapping.h"
-
-static struct config *load(const char *text)
-{
-    struct config_report report = {0};
-    struct config *c = config_load_text("test", text, strlen(text), &report);
-    if (!c)
-        fail_msg("%s", report.text.data);
-    config_report_fini(&report);
-    return c;
-}
 
 #define GPUS "gpus: [{sim: {name: x, memory: 8GiB}}, {sim: {name: y, memory: 8GiB}}]\n"
 
@@ -38,7 +29,7 @@ static const char policies[] =
 
 static void maps_policies(void **state)
 {
-    struct config *c = load(policies);
+    struct config *c = config_of(policies);
     const uint32_t slots[] = {4, 1, 2};
     struct mapping_devices devices;
     struct mapping m;
@@ -82,7 +73,7 @@ static void maps_policies(void **state)
 /* The modes are any, idle, left, right. */
 static void maps_wishes(void **state)
 {
-    struct config *c = load(policies);
+    struct config *c = config_of(policies);
     const uint32_t slots[] = {4, 1, 2};
     const uint32_t placements[] = {CORE_SLOT_NONE, 0, 1};
     (void)state;
@@ -168,7 +159,7 @@ static void maps_residents(void **state)
 {
     (void)state;
     for (size_t i = 0; i < countof(residents); i++) {
-        struct config *c = load(residents[i].text);
+        struct config *c = config_of(residents[i].text);
         struct mapping m;
         struct buf text = {0};
         uint32_t model = c->model_count - 1;
@@ -199,8 +190,8 @@ static void maps_residents(void **state)
 static void maps_residents_without_fit(void **state)
 {
     struct config *c =
-        load("models: {m: {cmd: 'x ${PORT}', suspend: vllm, devices: {cuda: {}, cpu: "
-             "{}}, yield: always}}\n" GPUS);
+        config_of("models: {m: {cmd: 'x ${PORT}', suspend: vllm, devices: {cuda: {}, cpu: "
+                  "{}}, yield: always}}\n" GPUS);
     struct mapping_devices devices;
     struct mapping m;
     (void)state;
@@ -228,8 +219,8 @@ static void finds_placements(void **state)
                  {"z", CORE_SLOT_NONE},
                  {"", CORE_SLOT_NONE}};
     struct config *c =
-        load(GPUS "models: {m: {backend: worker, devices: {cpu: {}, y: {}, cuda: {}}}}\n"
-                  "modes: {a: {m: x}}");
+        config_of(GPUS "models: {m: {backend: worker, devices: {cpu: {}, y: {}, cuda: {}}}}\n"
+                       "modes: {a: {m: x}}");
     (void)state;
     for (size_t i = 0; i < countof(cases); i++)
         assert_int_equal(mapping_placement_find(c, 0, cases[i].device), cases[i].placement);
@@ -239,8 +230,9 @@ static void finds_placements(void **state)
 /* The devices are what the caller says, by whatever name. */
 static void maps_by_the_devices_given(void **state)
 {
-    struct config *c = load("gpus: [{}, {}]\nmodels: {m: {backend: worker, devices: {a: {gpus: "
-                            "[GPU-1234]}, b: {gpus: [RTX]}, cpu: {}}}}\n");
+    struct config *c =
+        config_of("gpus: [{}, {}]\nmodels: {m: {backend: worker, devices: {a: {gpus: "
+                  "[GPU-1234]}, b: {gpus: [RTX]}, cpu: {}}}}\n");
     struct mapping_devices devices = {
         .items = {{.name = "RTX", .uuid = "GPU-1", .present = true, .limit_permille = 900},
                   {.name = "GTX", .uuid = "GPU-1234", .present = true, .reserve_bytes = 7}},
@@ -269,7 +261,7 @@ static void maps_by_the_devices_given(void **state)
 static void maps_wishes_for_variants(void **state)
 {
     static const uint32_t placements[] = {0, 1, 2, CORE_SLOT_NONE, 0, 1};
-    struct config *c = load(
+    struct config *c = config_of(
         "gpus: [{}, {sim: {name: y, memory: 8GiB}}, {sim: {name: z, memory: 8GiB}}]\n"
         "models: {m: {backend: worker, devices: {left: {gpus: [0]}, y: {}, cpu: {}, cuda: {}}}}\n"
         "modes: {a: {m: y}, b: {m: cpu}, c: {m: cuda}, d: {m: left}, e: {m: 1}, f: {m: cpu}}");
@@ -286,10 +278,10 @@ static void maps_wishes_for_variants(void **state)
 
 static void maps_a_matrix(void **state)
 {
-    struct config *c = load("matrix: {evict_costs: {b: 9}, sets: {s: 'a & (b | c)'}}\n"
-                            "routing: {scheduler: {use: serial}}\n"
-                            "models: {a: {cmd: 'x ${PORT}'}, b: {cmd: 'x ${PORT}'},"
-                            "  c: {cmd: 'x ${PORT}'}}\n");
+    struct config *c = config_of("matrix: {evict_costs: {b: 9}, sets: {s: 'a & (b | c)'}}\n"
+                                 "routing: {scheduler: {use: serial}}\n"
+                                 "models: {a: {cmd: 'x ${PORT}'}, b: {cmd: 'x ${PORT}'},"
+                                 "  c: {cmd: 'x ${PORT}'}}\n");
     const uint32_t slots[] = {2, 1, 0};
     struct mapping_devices devices;
     struct mapping m;

@@ -124,28 +124,55 @@ static const struct row rows[] = {
     {"error without a body", 404, "", "", "0 0 0 0 0 0 0 0|404 Not Found"},
 };
 
+/* A tap, and what it has read when it is over. */
+struct reading {
+    struct tap_spare spare;
+    struct tap *tap;
+    struct tap_counts counts;
+    struct buf error;
+};
+
+static void begin(struct reading *r, struct tap_answer answer)
+{
+    *r = (struct reading){0};
+    r->tap = tap_new(&answer, &r->spare);
+}
+
+static void end(struct reading *r)
+{
+    tap_end(r->tap, &r->counts, &r->error);
+}
+
+static void fini(struct reading *r)
+{
+    tap_free(r->tap);
+    tap_spare_fini(&r->spare);
+    buf_fini(&r->error);
+}
+
+static struct tap_answer answer_of(const struct row *r)
+{
+    return (struct tap_answer){.status = r->status, .type = r->type, .type_len = strlen(r->type)};
+}
+
 /* What a tap says of the pieces body[0..cut), [cut..then), [then..n). */
 static const char *taste(const struct row *r, size_t cut, size_t then)
 {
     static char out[1024];
     size_t n = strlen(r->body);
-    struct tap_counts c;
-    struct buf error = {0};
-    struct tap_spare spare = {0};
-    struct tap *t = tap_new(
-        &(struct tap_answer){.status = r->status, .type = r->type, .type_len = strlen(r->type)},
-        &spare);
-    tap_feed(t, input_put(INPUT_AT_END, r->body, cut), cut);
-    tap_feed(t, input_put(INPUT_AT_START, r->body + cut, then - cut), then - cut);
-    tap_feed(t, input_put(INPUT_AT_END, r->body + then, n - then), n - then);
-    tap_end(t, &c, &error);
-    snprintf(out, sizeof(out), "%lld %lld %lld %lld %lld %.10g %.10g %llu%s%s", (long long)c.input,
-             (long long)c.output, (long long)c.cached, (long long)c.drafted,
-             (long long)c.draft_accepted, c.prompt_per_second, c.output_per_second,
-             (unsigned long long)c.measured_ms, error.len ? "|" : "", error.len ? error.data : "");
-    buf_fini(&error);
-    tap_free(t);
-    tap_spare_fini(&spare);
+    struct reading got;
+    begin(&got, answer_of(r));
+    tap_feed(got.tap, input_put(INPUT_AT_END, r->body, cut), cut);
+    tap_feed(got.tap, input_put(INPUT_AT_START, r->body + cut, then - cut), then - cut);
+    tap_feed(got.tap, input_put(INPUT_AT_END, r->body + then, n - then), n - then);
+    end(&got);
+    const struct tap_counts *c = &got.counts;
+    snprintf(out, sizeof(out), "%lld %lld %lld %lld %lld %.10g %.10g %llu%s%s", (long long)c->input,
+             (long long)c->output, (long long)c->cached, (long long)c->drafted,
+             (long long)c->draft_accepted, c->prompt_per_second, c->output_per_second,
+             (unsigned long long)c->measured_ms, got.error.len ? "|" : "",
+             got.error.len ? got.error.data : "");
+    fini(&got);
     return out;
 }
 
@@ -172,22 +199,16 @@ static void test_byte_by_byte(void **state)
     (void)state;
     for (size_t i = 0; i < countof(rows); i++) {
         const struct row *r = &rows[i];
-        struct tap_counts c;
-        struct buf error = {0};
-        struct tap_spare spare = {0};
-        struct tap *t = tap_new(
-            &(struct tap_answer){.status = r->status, .type = r->type, .type_len = strlen(r->type)},
-            &spare);
+        struct reading got;
+        begin(&got, answer_of(r));
         for (size_t k = 0; r->body[k]; k++)
-            tap_feed(t, input_put(INPUT_AT_END, r->body + k, 1), 1);
-        tap_end(t, &c, &error);
+            tap_feed(got.tap, input_put(INPUT_AT_END, r->body + k, 1), 1);
+        end(&got);
         long long want = -2;
         assert_int_equal(sscanf(r->expected, "%lld", &want), 1);
-        if (c.input != want)
-            fail_msg("%s: got %lld, want %lld", r->what, (long long)c.input, want);
-        buf_fini(&error);
-        tap_free(t);
-        tap_spare_fini(&spare);
+        if (got.counts.input != want)
+            fail_msg("%s: got %lld, want %lld", r->what, (long long)got.counts.input, want);
+        fini(&got);
     }
 }
 
@@ -195,75 +216,63 @@ static void test_byte_by_byte(void **state)
 static void test_bounds(void **state)
 {
     (void)state;
-    struct tap_counts c;
-    struct buf body = {0}, error = {0};
+    struct reading got;
+    struct buf body = {0};
     buf_text(&body, "{\"usage\":{\"pad\":\"");
     for (int i = 0; i < TAP_OBJECT_MAX; i++)
         buf_char(&body, 'x');
     buf_text(&body, "\",\"prompt_tokens\":5},\"timings\":{\"predicted_n\":6}}");
-    struct tap_spare spare = {0};
-    struct tap *t = tap_new(
-        &(struct tap_answer){.status = 200, .type = JSON, .type_len = strlen(JSON)}, &spare);
-    tap_feed(t, body.data, body.len);
-    tap_end(t, &c, &error);
-    assert_int_equal(c.input, 0);
-    assert_int_equal(c.output, 6);
-    tap_free(t);
-    tap_spare_fini(&spare);
+    begin(&got, (struct tap_answer){.status = 200, .type = JSON, .type_len = strlen(JSON)});
+    tap_feed(got.tap, body.data, body.len);
+    end(&got);
+    assert_int_equal(got.counts.input, 0);
+    assert_int_equal(got.counts.output, 6);
+    fini(&got);
     buf_fini(&body);
 }
 
 static void test_long_errors_are_cut(void **state)
 {
     (void)state;
-    struct tap_counts c;
-    struct buf body = {0}, error = {0};
+    struct reading got;
+    struct buf body = {0};
     buf_text(&body, "{\"message\":\"");
     for (int i = 0; i < TAP_MESSAGE_MAX - 1; i++)
         buf_char(&body, 'x');
     buf_text(&body, "\xc3\xa9\"}");
-    struct tap_spare spare = {0};
-    struct tap *t = tap_new(&(struct tap_answer){.status = 500}, &spare);
-    tap_feed(t, body.data, body.len);
-    tap_end(t, &c, &error);
-    assert_int_equal(error.len, TAP_MESSAGE_MAX - 1 + 3);
-    assert_string_equal(error.data + TAP_MESSAGE_MAX - 2, "x...");
-    tap_free(t);
-    tap_spare_fini(&spare);
+    begin(&got, (struct tap_answer){.status = 500});
+    tap_feed(got.tap, body.data, body.len);
+    end(&got);
+    assert_int_equal(got.error.len, TAP_MESSAGE_MAX - 1 + 3);
+    assert_string_equal(got.error.data + TAP_MESSAGE_MAX - 2, "x...");
+    fini(&got);
     buf_fini(&body);
-    buf_fini(&error);
 }
 
 static void test_encoded(void **state)
 {
     (void)state;
-    struct tap_counts c;
-    struct buf error = {0};
-    struct tap_spare spare = {0};
-    struct tap *t = tap_new(&(struct tap_answer){.status = 200, .encoded = true}, &spare);
-    tap_feed(t, "\x1f\x8b", 2);
-    tap_end(t, &c, &error);
-    assert_int_equal(c.cached, 0);
-    assert_string_equal(error.data, "the answer is encoded, so it was not read");
-    tap_free(t);
-    tap_spare_fini(&spare);
-    buf_fini(&error);
+    struct reading got;
+    begin(&got, (struct tap_answer){.status = 200, .encoded = true});
+    tap_feed(got.tap, "\x1f\x8b", 2);
+    end(&got);
+    assert_int_equal(got.counts.cached, 0);
+    assert_string_equal(got.error.data, "the answer is encoded, so it was not read");
+    fini(&got);
 }
 
 /* In processor time: what it takes to feed so many lines at once. */
 static clock_t cost_of(const char *line, size_t lines)
 {
     struct buf text = {0};
-    struct tap_spare spare = {0};
-    struct tap *t =
-        tap_new(&(struct tap_answer){.status = 200, .type = SSE, .type_len = strlen(SSE)}, &spare);
+    struct reading got;
+    begin(&got, (struct tap_answer){.status = 200, .type = SSE, .type_len = strlen(SSE)});
     for (size_t i = 0; i < lines; i++)
         buf_text(&text, line);
     clock_t from = clock();
-    tap_feed(t, text.data, text.len);
+    tap_feed(got.tap, text.data, text.len);
     clock_t cost = clock() - from;
-    tap_free(t);
-    tap_spare_fini(&spare);
+    fini(&got);
     buf_fini(&text);
     return cost;
 }
