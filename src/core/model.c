@@ -161,6 +161,11 @@ static bool home_is_lost(const struct core *c, const struct model *m)
 void model_refresh(struct core *c, uint32_t slot)
 {
     struct model *m = &c->models[slot];
+    bool stands = m->state == MODEL_LOADED || m->state == MODEL_SUSPENDED;
+    if (stands && m->leaving == LEAVE_NOT && home_is_lost(c, m)) {
+        m->leaving = LEAVE_UNLOAD; /* it can serve or wake there no more, but be loaded elsewhere */
+        m->leaving_why = REASON_NO_DEVICE;
+    }
     bool runnable = m->waiting_count && model_serves(c, m) &&
                     m->running.count < m->policy.slots_max && queue_next(c, slot);
     if (runnable && !link_linked(&m->runnable))
@@ -175,10 +180,6 @@ void model_refresh(struct core *c, uint32_t slot)
     if (m->loads_wanted && m->state == MODEL_LOADED && m->leaving == LEAVE_NOT &&
         m->victim_of == CORE_SLOT_NONE)
         command_finish(c, slot, COMMAND_LOAD, REASON_NONE);
-    if (m->state == MODEL_SUSPENDED && m->leaving == LEAVE_NOT && home_is_lost(c, m)) {
-        m->leaving = LEAVE_UNLOAD; /* it cannot wake there, but be loaded elsewhere */
-        m->leaving_why = REASON_NO_DEVICE;
-    }
     if (m->leaving != LEAVE_NOT)
         leave_now(c, slot);
 }
