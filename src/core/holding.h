@@ -13,6 +13,7 @@ struct holding {
     uint64_t peak_bytes;    /* most measured on one device, since it was charged */
     uint32_t blind_samples; /* samples since then that did not say who uses what */
     uint32_t seen_devices;  /* where it has been measured since it came in */
+    uint32_t stray_devices; /* where it was not put, but is seen: charged as measured there */
     uint8_t absent_samples[CORE_DEVICES_MAX]; /* in a row, that did not show it there */
     uint32_t
         unsized_devices; /* charged there without a known footprint: follows what is measured */

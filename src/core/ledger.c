@@ -256,7 +256,7 @@ void ledger_charge(struct core *c, struct holding *h, uint32_t device, uint64_t 
 {
     if (!h->devices) {
         h->peak_bytes = 0;
-        h->blind_samples = h->seen_devices = 0;
+        h->blind_samples = h->seen_devices = h->stray_devices = 0;
         memset(h->absent_samples, 0, sizeof(h->absent_samples));
     }
     put(c, h, device, h->charged[device] + bytes, h->settling[device], h->measured[device]);
@@ -382,6 +382,14 @@ static void set_foreign(struct device *d, uint64_t bytes)
     }
 }
 
+static bool measured_elsewhere(const struct holding *h, uint32_t device)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (d != device && h->charged[d] && h->measured[d])
+            return true;
+    return false;
+}
+
 /* One that ought to have bytes there, and is not seen to have any, may be running on the CPU. */
 static void look_for(struct core *c, struct model *m, uint32_t device)
 {
@@ -395,6 +403,11 @@ static void look_for(struct core *c, struct model *m, uint32_t device)
     }
     if (++h->absent_samples[device] < ABSENT_SAMPLES)
         return;
+    if (h->stray_devices && measured_elsewhere(h, device)) {
+        m->home &= ~(1U << device);
+        ledger_reduce(c, h, device, 0);
+        return;
+    }
     struct effect *e = core_notice(c, NOTICE_ELSEWHERE, (uint32_t)(m - c->models), REASON_NONE);
     core_effect_devices(e, 1U << device);
     e->bytes = h->charged[device];
@@ -414,6 +427,11 @@ static void follow(struct core *c, struct model *m, uint32_t device)
         h->peak_bytes = measured;
     if (m->state == MODEL_LOADED)
         op_learn_peak(c, (uint32_t)(m - c->models));
+    if (h->stray_devices >> device & 1) {
+        if (measured > h->charged[device])
+            ledger_charge(c, h, device, measured - h->charged[device]);
+        return;
+    }
     if (measured > h->charged[device])
         h->unsized_devices |= 1U << device; /* it has outgrown what was known of it */
     /* A size may have been declared meanwhile. */
@@ -474,19 +492,25 @@ static uint64_t absorbed_before(const struct core *c, uint32_t device)
     return sum;
 }
 
-/* A model that was loaded while bytes did not matter is charged where it is seen. */
+/* A model is charged where it is seen: it may have been loaded while bytes did not matter, and some
+ * engines choose among their devices themselves. */
 static void charge_seen(struct core *c, const struct sample_use *use, uint32_t device)
 {
     struct model *m = &c->models[use->model];
-    if (c->plan != PLAN_FIT || m->state != MODEL_LOADED || m->hold.devices ||
-        use->bytes == SAMPLE_UNMEASURED || !m->policy.placement_count ||
+    struct holding *h = &m->hold;
+    if (c->plan != PLAN_FIT || m->state != MODEL_LOADED || h->charged[device] ||
+        use->bytes == SAMPLE_UNMEASURED || !use->bytes || !m->policy.placement_count ||
         m->placement >= m->policy.placement_count ||
         !(m->policy.placements[m->placement].device_mask & (1U << device)))
         return;
     uint64_t known = known_need(c, use->model, m->placement);
-    m->hold.restored = true;
+    if (h->devices) {
+        h->stray_devices |= 1U << device;
+        known = 0; /* how much of it is there is not how much it is */
+    }
+    h->restored = true;
     m->home |= 1U << device;
-    ledger_charge(c, &m->hold, device, known > use->bytes ? known : use->bytes);
+    ledger_charge(c, h, device, known > use->bytes ? known : use->bytes);
     c->devices[device].foreign_bytes = minus(c->devices[device].foreign_bytes, use->bytes);
 }
 
@@ -502,6 +526,8 @@ static struct holding *used_by(struct core *c, const struct sample_use *use, uin
     return h && (h->charged[device] || h->settling[device]) ? h : NULL;
 }
 
+/* One that is there, though nobody can measure it, has all that it is charged and what settles; on
+ * its way in, it may not have taken any of it yet. */
 static uint64_t take_use(struct core *c, const struct sample_use *use, uint32_t device)
 {
     struct holding *h = used_by(c, use, device);
@@ -509,7 +535,7 @@ static uint64_t take_use(struct core *c, const struct sample_use *use, uint32_t 
         return 0;
     bool coming = use->model != CORE_SLOT_NONE && c->models[use->model].op.kind == OP_LOAD;
     bool unmeasured = use->bytes == SAMPLE_UNMEASURED;
-    uint64_t bytes = unmeasured ? minus(h->charged[device], h->measured[device]) : use->bytes;
+    uint64_t bytes = !unmeasured ? use->bytes : coming ? 0 : unseen(h, device);
     put(c, h, device, h->charged[device], h->settling[device], h->measured[device] + bytes);
     h->seen_devices |= coming || unmeasured ? 0 : 1U << device;
     return bytes;

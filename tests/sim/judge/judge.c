@@ -320,9 +320,10 @@ void judge_view_model(struct judge *j, uint32_t model, const struct core_model_v
     if (v->running != m->running || v->waiting != m->waiting_count)
         judge_break(j, RULE_VIEW, "m%u: running %u waiting %u by core_view, %u %u by the effects",
                     model, v->running, v->waiting, m->running, m->waiting_count);
-    /* One that was loaded while bytes did not matter is charged where it is seen. */
-    if (m->seat == SEAT_HERE && m->at.devices &&
-        (m->at.devices & ~v->devices || (m->at.devices != v->devices && !v->settling)))
+    /* One that was loaded while bytes did not matter is charged where it is seen. What settles is
+     * in the view, and not in the effects any more. */
+    uint32_t sits = v->settling ? v->devices & (m->at.devices | m->strayed) : v->devices;
+    if (m->seat == SEAT_HERE && m->at.devices && !judge_model_sits(m, sits))
         judge_break(j, RULE_VIEW, "m%u sits on %x by core_view, on %x by the effects", model,
                     v->devices, m->at.devices);
 }

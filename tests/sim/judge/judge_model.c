@@ -226,6 +226,7 @@ static void load(struct judge *j, const struct effect *e)
         judge_break(j, RULE_OP, "LOAD of m%u before what it had is free", e->model);
     m->ghost = false;
     m->at = (struct spot){e->placement, e->devices, e->bytes};
+    m->strayed = 0;
     check_spot(j, e->model, &m->at);
     check_company(j, e->model);
     if (unsized(m, &m->at))
@@ -343,7 +344,7 @@ static void resume(struct judge *j, const struct effect *e)
     }
     may_come(j, e);
     m->to = (struct spot){e->placement, e->devices, e->bytes};
-    if (m->to.devices != m->at.devices)
+    if (!judge_model_sits(m, m->to.devices))
         judge_break(j, RULE_PLACE, "m%u wakes on devices %x, and slept on %x", e->model,
                     m->to.devices, m->at.devices);
     check_company(j, e->model);
@@ -411,6 +412,7 @@ static void adopted(struct judge *j, const struct effect *e)
                                           ? &m->policy.placements[ev->model.placement]
                                           : NULL;
     m->at = (struct spot){ev->model.placement, pl ? ev->model.devices : 0, pl ? pl->bytes : 0};
+    m->strayed = 0;
     hand_anyway(j, &m->at);
     m->hash_running = m->policy.hash_process;
     here(j, m);
@@ -487,6 +489,7 @@ static void gone(struct judge *j, struct judge_model *m)
     hand_back(j, &m->at);
     hand_back(j, &m->to);
     m->at = m->to = (struct spot){CORE_SLOT_NONE, 0, 0};
+    m->strayed = 0;
     m->life++;
     m->busy = 0;
     enforce(m);
@@ -609,10 +612,37 @@ static void lay_ghosts_seen(struct judge *j, const struct event *ev)
     }
 }
 
+bool judge_model_sits(const struct judge_model *m, uint32_t devices)
+{
+    uint32_t missing = m->at.devices & ~devices;
+    if (devices & ~(m->at.devices | m->strayed))
+        return false;
+    return !missing || (m->strayed && devices);
+}
+
+/* One that was put on a device and is seen on another, where it may be, is charged there, and after
+ * some samples no longer where it is not seen. */
+static void see_strays(struct judge *j, const struct event *ev)
+{
+    uint32_t bit = 1U << ev->sample.device;
+    for (uint32_t u = 0; u < ev->sample.use_count; u++) {
+        const struct sample_use *use = &ev->sample.uses[u];
+        struct judge_model *m = use->model < j->model_count ? &j->models[use->model] : NULL;
+        if (!m || !use->bytes || m->seat != SEAT_HERE || !m->at.devices || m->at.devices & bit ||
+            m->at.placement >= m->policy.placement_count ||
+            !(m->policy.placements[m->at.placement].device_mask & bit))
+            continue;
+        hand_back(j, &m->at);
+        m->at.bytes = 0;
+        m->strayed |= bit;
+    }
+}
+
 void judge_model_sampled(struct judge *j, const struct event *ev)
 {
     uint32_t d = ev->sample.device, slot = j->alone[d] - 1;
     lay_ghosts_seen(j, ev);
+    see_strays(j, ev);
     if (!j->alone[d] || j->models[slot].seat == SEAT_LOADING)
         return;
     leave_alone(j, slot, 1U << d); /* perhaps it could not be measured */

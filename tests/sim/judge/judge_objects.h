@@ -33,6 +33,7 @@ struct judge_model {
     bool ghost; /* gone with its backend; what it had may be there */
     uint64_t op_since_ns, asleep_bytes, ghost_ns;
     struct spot at, to; /* to: of a move, or of a resume */
+    uint32_t strayed;   /* devices where it was not put, but seen: its bytes may be anywhere */
     struct list waiting[CLASS__COUNT];
     uint32_t waiting_count, running;
     uint32_t life, busy;     /* busy: running ones of this life of its process that are not quiet */

@@ -37,6 +37,8 @@ void judge_model_effect(struct judge *j, const struct effect *e);
 void judge_model_config(struct judge *j, const struct core_config *config);
 void judge_model_learned(struct judge *j, uint32_t slot, uint32_t placement, uint64_t bytes);
 void judge_model_sampled(struct judge *j, const struct event *ev);
+/* Whether it may be there, and nowhere else, by what was ordered and seen. */
+bool judge_model_sits(const struct judge_model *m, uint32_t devices);
 void judge_model_peace(struct judge *j);
 uint64_t judge_known_bytes(const struct judge_model *m, uint32_t placement);
 void hand_out(struct judge *j, const struct spot *s, const char *to_whom);
