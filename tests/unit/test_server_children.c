@@ -152,6 +152,14 @@ static bool is_reaped(void *arg)
     return kill(*(pid_t *)arg, 0) != 0 && errno == ESRCH;
 }
 
+/* While a process becomes another program, nothing can be read of its environment. */
+static bool sleeps(void *arg)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)*(pid_t *)arg);
+    return strcmp(read_text(path), "sleep\n") == 0;
+}
+
 /* --- set-up --- */
 
 /* Once per mode. All threads, the pool's included, get the filter; children inherit it. */
@@ -650,6 +658,9 @@ static void sweep(void **state)
     pid_t ours = start_stranger(":m:1", NULL);
     pid_t held = with_cgroup ? start_stranger("", folder) : 0;
     run_until_pids(t, NULL, strangers);
+    pid_t *all[] = {&other, &longer, &ours, &held};
+    for (unsigned i = 0; i < strangers; i++)
+        run_until(&t->loop, sleeps, all[i], "a stranger's program");
     uint32_t ended = children_sweep(t->cs);
     assert_int_equal(ended, with_cgroup ? 2 : 1);
     assert_false(lives(ours));

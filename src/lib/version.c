@@ -1,0 +1,6 @@
+#include "wharf/api.h"
+
+const char *wharf_version(void)
+{
+    return WHARF_VERSION; /* from the build */
+}
