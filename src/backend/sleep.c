@@ -7,6 +7,8 @@
 #define LOOK_NS (20 * NS_PER_MS)
 /* Memory comes free some time after an engine says so; what has not by then stays. */
 #define FREE_NS_MAX (5 * NS_PER_S)
+/* What it had is worth that much of a wait, and no more. */
+#define BEFORE_NS_MAX (1 * NS_PER_S)
 /* An engine that answers when it is done has no more to come. */
 #define PROMPT_NS_MAX (2 * NS_PER_S)
 #define LOST_MAX 3
@@ -31,9 +33,9 @@ static struct sleep_action wait(uint64_t ns)
 static struct sleep_action enter(struct sleep *m, enum sleep_phase phase, uint64_t now_ns)
 {
     static const enum sleep_do does[] = {
-        [SLEEP_PHASE_IDLE] = SLEEP_DO_ASK_IDLE, [SLEEP_PHASE_CALLS] = SLEEP_DO_CALL,
-        [SLEEP_PHASE_ASK] = SLEEP_DO_ASK,       [SLEEP_PHASE_MEASURE] = SLEEP_DO_SAMPLE,
-        [SLEEP_PHASE_HEALTH] = SLEEP_DO_HEALTH,
+        [SLEEP_PHASE_BEFORE] = SLEEP_DO_SAMPLE,  [SLEEP_PHASE_IDLE] = SLEEP_DO_ASK_IDLE,
+        [SLEEP_PHASE_CALLS] = SLEEP_DO_CALL,     [SLEEP_PHASE_ASK] = SLEEP_DO_ASK,
+        [SLEEP_PHASE_MEASURE] = SLEEP_DO_SAMPLE, [SLEEP_PHASE_HEALTH] = SLEEP_DO_HEALTH,
     };
     m->phase = phase;
     m->phase_ns = now_ns;
@@ -83,13 +85,18 @@ static struct sleep_action begin_calls(struct sleep *m, uint64_t now_ns)
     return m->plan.call_count ? enter(m, SLEEP_PHASE_CALLS, now_ns) : find_out(m, now_ns);
 }
 
-static struct sleep_action on_begin(struct sleep *m, const struct sleep_event *ev, uint64_t now_ns)
+static struct sleep_action on_begin(struct sleep *m, uint64_t now_ns)
 {
     m->began_ns = now_ns;
-    m->before_bytes = ev->bytes;
-    if (m->plan.asks_idle && !m->plan.wakes)
-        return enter(m, SLEEP_PHASE_IDLE, now_ns);
-    return begin_calls(m, now_ns);
+    return m->plan.wakes ? begin_calls(m, now_ns) : enter(m, SLEEP_PHASE_BEFORE, now_ns);
+}
+
+static struct sleep_action on_before(struct sleep *m, const struct sleep_event *ev, uint64_t now_ns)
+{
+    if (ev->measure == SLEEP_LATER && now_ns - m->began_ns < BEFORE_NS_MAX)
+        return wait(LOOK_NS);
+    m->before_bytes = ev->measure == SLEEP_SEEN ? ev->bytes : 0;
+    return m->plan.asks_idle ? enter(m, SLEEP_PHASE_IDLE, now_ns) : begin_calls(m, now_ns);
 }
 
 static struct sleep_action on_call(struct sleep *m, const struct sleep_event *ev, uint64_t now_ns)
@@ -198,9 +205,8 @@ static struct sleep_action on_health(const struct sleep_event *ev)
 static struct sleep_action on_timer(const struct sleep *m)
 {
     static const enum sleep_do again[] = {
-        [SLEEP_PHASE_IDLE] = SLEEP_DO_ASK_IDLE,
-        [SLEEP_PHASE_ASK] = SLEEP_DO_ASK,
-        [SLEEP_PHASE_MEASURE] = SLEEP_DO_SAMPLE,
+        [SLEEP_PHASE_BEFORE] = SLEEP_DO_SAMPLE, [SLEEP_PHASE_IDLE] = SLEEP_DO_ASK_IDLE,
+        [SLEEP_PHASE_ASK] = SLEEP_DO_ASK,       [SLEEP_PHASE_MEASURE] = SLEEP_DO_SAMPLE,
         [SLEEP_PHASE_HEALTH] = SLEEP_DO_HEALTH,
     };
     must(m->phase != SLEEP_PHASE_CALLS);
@@ -210,10 +216,12 @@ static struct sleep_action on_timer(const struct sleep *m)
 struct sleep_action sleep_step(struct sleep *m, const struct sleep_event *ev, uint64_t now_ns)
 {
     if (ev->type == SLEEP_BEGIN)
-        return on_begin(m, ev, now_ns);
+        return on_begin(m, now_ns);
     if (ev->type == SLEEP_TIMER)
         return on_timer(m);
     switch (m->phase) {
+    case SLEEP_PHASE_BEFORE:
+        return on_before(m, ev, now_ns);
     case SLEEP_PHASE_IDLE:
         return on_idle(m, ev, now_ns);
     case SLEEP_PHASE_CALLS:

@@ -73,7 +73,7 @@ enum sleep_event_type {
     SLEEP_ANSWERED, /* a call, a question or the look at its health: status, says */
     SLEEP_LOST,     /* no whole answer came */
     SLEEP_TIMER,
-    SLEEP_SAMPLE, /* what it uses now */
+    SLEEP_SAMPLE, /* what it uses, by a reading that was begun after it was asked for */
 };
 
 enum sleep_measure {
@@ -87,8 +87,8 @@ struct sleep_event {
     int status;
     enum sleep_says says; /* of a question */
     enum sleep_measure measure;
-    uint64_t bytes;      /* BEGIN (0: not known) and SAMPLE: on all devices together */
-    uint64_t most_bytes; /* SAMPLE: on the device where it is most */
+    uint64_t bytes;      /* SEEN: on all devices together */
+    uint64_t most_bytes; /* SEEN: on the device where it is most */
 };
 
 enum sleep_do {
@@ -114,6 +114,7 @@ enum sleep_trouble {
 };
 
 enum sleep_phase {
+    SLEEP_PHASE_BEFORE, /* how much it has */
     SLEEP_PHASE_IDLE,
     SLEEP_PHASE_CALLS,
     SLEEP_PHASE_ASK,

@@ -329,12 +329,7 @@ static void on_timer(uv_timer_t *timer)
 
 static void on_begin(uv_timer_t *timer)
 {
-    struct sleeper *z = container_of(timer, struct sleeper, timer);
-    const struct resident *r = &z->in->resident;
-    struct sleep_event ev = {.type = SLEEP_BEGIN};
-    if (!devices_model_uses(r->server->devices, r->slot, &ev.bytes))
-        ev.bytes = 0;
-    step(z, &ev);
+    step(container_of(timer, struct sleeper, timer), &(struct sleep_event){.type = SLEEP_BEGIN});
 }
 
 static struct sleep_plan plan_of(const struct sleeper *z, bool wakes)
