@@ -326,7 +326,7 @@ def test_too_little_freed_is_stopped(world, engine, fault):
     w.events.wait_for("model_unloaded", model="s")
     assert w.events.wait_for("model_loaded", model="m")
     if fault == "keeps":
-        assert "it sleeps, but uses 6 GiB of its 6 GiB still" in w.d.stderr
+        assert "it sleeps, but uses 6GiB of its 6GiB still" in w.d.stderr
 
 
 @pytest.mark.slice
