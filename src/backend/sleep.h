@@ -1,72 +1,19 @@
 /* sleep.h: how the engine of a model's process gives its memory back while the process stays, and
  * how it takes it again; decides, and does nothing itself.
  *
- * What an engine is asked is one row of a table. The machine goes through the row's calls in order,
- * asks the engine whether it sleeps, and believes what is measured more than any answer: events go
- * in, one action comes out for each. It ends in exactly one of DONE, REFUSED and KILL. It has no
- * deadline of its own for calls that are never answered: whoever ordered it has one. */
+ * The machine goes through the calls of an engine (sleep_engine.h) in order, asks it whether it
+ * sleeps, and believes what is measured more than any answer: events go in, one action comes out
+ * for each. It ends in exactly one of DONE, REFUSED and KILL. It has no deadline of its own for
+ * calls that are never answered: whoever ordered it has one. */
 #ifndef BACKEND_SLEEP_H
 #define BACKEND_SLEEP_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
+#include "backend/sleep_engine.h"
 #include "base/pure/check.h"
 #include "base/pure/units.h"
-
-struct buf;
-
-#define SLEEP_CALLS_MAX 3
-#define SLEEP_MEMBERS_MAX 2
-#define SLEEP_STATUSES_MAX 2
-
-/* ---- the table; texts may hold "${NAME}", which sleep_fill replaces ---- */
-
-struct sleep_call {
-    const char *method, *path, *body; /* a path that comes to "": there is no such call */
-};
-
-/* A question with GET. Yes: all members have that value, or, without members, its status is one of
- * those and not 200. */
-struct sleep_question {
-    const char *path; /* "" or NULL: it cannot be asked */
-    const char *members[SLEEP_MEMBERS_MAX];
-    const char *value; /* JSON without blanks, or the text of a string */
-    int statuses[SLEEP_STATUSES_MAX];
-};
-
-struct sleep_engine {
-    const char *word;
-    uint32_t level;             /* which of its ways; 0: it has one */
-    struct sleep_question idle; /* whether nothing runs; it is not sent to sleep before */
-    struct sleep_call suspend[SLEEP_CALLS_MAX], resume[SLEEP_CALLS_MAX];
-    struct sleep_question asleep; /* without it its memory tells */
-    bool prompt;                  /* what wakes it is answered when it is awake, or will never be */
-    const char *key;              /* of the Authorization field; NULL: none is sent */
-    const char *needs;            /* what it has to be started with to know these calls; or NULL */
-};
-
-/* NULL: of no such engine. */
-const struct sleep_engine *sleep_find(const char *word, uint32_t level);
-
-struct sleep_value {
-    const char *name, *text;
-};
-
-/* Appends the text with the names replaced; a name that is not among the values becomes nothing. */
-void sleep_fill(struct buf *out, const char *text, const struct sleep_value *values, size_t count);
-
-enum sleep_says {
-    SLEEP_UNKNOWN, /* the answer says neither */
-    SLEEP_YES,
-    SLEEP_NO,
-};
-
-/* What a whole answer to the question says, of which the texts have been filled in. */
-enum sleep_says sleep_read(const struct sleep_question *q, int status, const char *body, size_t n);
-
-/* ---- the machine ---- */
 
 enum sleep_event_type {
     SLEEP_BEGIN,

@@ -1,15 +1,15 @@
-/* What engines are asked, and how their answers are read. Sources: vLLM's sleep mode (parameters
- * are read from the query alone; after level 2 the weights have to be read again before the cache
- * comes back), SGLang's memory saver, ComfyUI's and A1111's web APIs, TabbyAPI's (an admin key as a
- * bearer token is a key for everything; GET /v1/model is answered 503, before 400, with nothing
- * loaded). */
-#include <stdio.h>
+#include "backend/sleep_engine.h"
+
 #include <string.h>
 
-#include "backend/sleep.h"
 #include "base/buf.h"
+#include "base/pure/check.h"
 #include "http/json.h"
 
+/* Sources: vLLM's sleep mode (parameters are read from the query alone; after level 2 the weights
+ * have to be read again before the cache comes back), SGLang's memory saver, ComfyUI's and A1111's
+ * web APIs, TabbyAPI's (an admin key as a bearer token is a key for everything; GET /v1/model is
+ * answered 503, by older ones 400, with nothing loaded). */
 #define VLLM                                                                                       \
     .word = "vllm", .asleep = {"/is_sleeping", {"is_sleeping"}, "true", {0}},                      \
     .needs = "vLLM knows it when it runs with --enable-sleep-mode and VLLM_SERVER_DEV_MODE=1"
