@@ -339,6 +339,7 @@ def test_hanging_sleep_is_killed(world, engine):
     assert w.d.state_of("s") == "unloaded"
     assert not pathlib.Path(f"/proc/{pid}").exists()
     assert w.events.count("suspended") == 0
+    assert "suspend: its engine did not answer: it is ended" in w.d.stderr
     assert w.chat() == "well", "and it is loaded anew when it is wanted"
 
 
@@ -420,6 +421,13 @@ def test_a_busy_engine_is_left_alone(world):
     answer = w.suspend(status=502)
     assert "still at work, by what GET /queue says" in answer.message
     assert w.paths() == [] and w.d.state_of("s") == "loaded"
+
+
+def test_a_sleep_that_is_never_answered_is_told(world):
+    w = world({"s": {"engine": "vllm", "fault": "hangs_on_sleep"}}, unloadTimeout="1s")
+    w.chat()
+    assert "its engine did not answer" in w.suspend(status=502).message
+    assert w.d.state_of("s") == "unloaded"
 
 
 def test_an_unload_wins_over_a_sleep(world):

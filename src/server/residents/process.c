@@ -189,7 +189,7 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
         ask_to_stop(in);
         break;
     case PROCESS_DO_KILL:
-        instance_stop_sleeper(in);
+        instance_kill_sleeper(in);
         upstream_drop_idle(in->origin);
         exchange_end_uncounted(in->origin);
         if (in->child)

@@ -56,5 +56,7 @@ void instance_suspend(struct resident *r);
 void instance_resume(struct resident *r);
 /* Whatever was under way does not matter any more. */
 void instance_stop_sleeper(struct instance *in);
+/* The same, since the process is about to be killed. */
+void instance_kill_sleeper(struct instance *in);
 
 #endif

@@ -233,6 +233,18 @@ static void complain(const struct sleeper *z, const char *what)
     log_warn(e->id, "%s: %s: %s", z->machine.plan.wakes ? "resume" : "suspend", e->op_error, what);
 }
 
+void instance_kill_sleeper(struct instance *in)
+{
+    struct sleeper *z = in->sleeper;
+    enum resident_open open = in->resident.open;
+    bool under_way = open == RESIDENT_SUSPEND || open == RESIDENT_RESUME;
+    if (z && under_way && z->machine.trouble == SLEEP_FINE) {
+        z->machine.trouble = SLEEP_TROUBLE_CUT;
+        complain(z, "it is ended");
+    }
+    instance_stop_sleeper(in);
+}
+
 static void tell_residue(const struct sleeper *z)
 {
     const struct sleep *m = &z->machine;
