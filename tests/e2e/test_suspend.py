@@ -71,6 +71,13 @@ class World:
         answer = self.d.ok(self.d.chat(name, seconds=3 * SECONDS))
         return content(answer)
 
+    def count(self, type_, **details):
+        """Of what has happened so far, also of what is still on its way to us."""
+        return self.events.catch_up().count(type_, **details)
+
+    def order(self, *types):
+        return self.events.catch_up().order(*types)
+
     def own_bytes(self):
         [device] = self.d.get("/wharf/status").json()["devices"]
         return device["own_bytes"]
@@ -104,7 +111,7 @@ def test_sleeps_and_wakes(world, engine):
     assert w.paths() == ASLEEP[engine] + AWAKE[engine]
     w.events.wait_for("resumed", model="s")
     assert w.d.model("s")["pid"] == pid, "it is the same process"
-    assert w.events.count("model_loaded", model="s") == 1
+    assert w.count("model_loaded", model="s") == 1
     until(lambda: w.d.model("s")["used_bytes"] == 6 * GIB, "all of its memory")
 
 
@@ -197,7 +204,7 @@ def test_requests_wait_while_it_falls_asleep(world):
     urllib.request.urlopen(f"http://127.0.0.1:{port}/fake/go", timeout=SECONDS).close()
     suspend.result()
     assert [c.result() for c in chats] == ["well"] * 3
-    assert w.events.order("suspended", "resumed") == [("suspended", "s"), ("resumed", "s")]
+    assert w.order("suspended", "resumed") == [("suspended", "s"), ("resumed", "s")]
 
 
 @pytest.mark.slice
@@ -224,8 +231,8 @@ def test_two_sleepers_within_the_budget(world):
         w.chat("r")
         w.d.ok(w.d.chat("m"))
         assert (w.d.state_of("s"), w.d.state_of("r")) == ("suspended", "suspended")
-    assert w.events.count("model_loaded", model="s") == 1
-    assert w.events.count("model_loaded", model="r") == 1
+    assert w.count("model_loaded", model="s") == 1
+    assert w.count("model_loaded", model="r") == 1
 
 
 @pytest.mark.slice
@@ -292,7 +299,7 @@ def test_404_by_command_changes_nothing(world):
     answer = w.suspend(status=502)
     assert "--enable-sleep-mode" in answer.message and answer.error["code"] == "operation_failed"
     assert w.d.state_of("s") == "loaded" and w.chat() == "well"
-    assert w.events.count("model_loaded", model="s") == 1
+    assert w.count("model_loaded", model="s") == 1
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -301,7 +308,7 @@ def test_a_sleep_that_fails_leaves_it_serving(world, engine):
     w.chat()
     assert "was answered with 500" in w.suspend(status=502).message
     assert w.d.state_of("s") == "loaded" and w.chat() == "well"
-    assert w.events.count("model_loaded", model="s") == 1
+    assert w.count("model_loaded", model="s") == 1
 
 
 @pytest.mark.parametrize("engine", ["vllm", "tabby", "http"])
@@ -338,7 +345,7 @@ def test_hanging_sleep_is_killed(world, engine):
     w.d.ok(w.d.chat("m", seconds=3 * SECONDS))
     assert w.d.state_of("s") == "unloaded"
     assert not pathlib.Path(f"/proc/{pid}").exists()
-    assert w.events.count("suspended") == 0
+    assert w.count("suspended") == 0
     assert "suspend: its engine did not answer: it is ended" in w.d.stderr
     assert w.chat() == "well", "and it is loaded anew when it is wanted"
 
@@ -352,7 +359,7 @@ def test_hanging_wake_is_killed(world):
     answer = w.d.chat("s", seconds=60)
     assert content(w.d.ok(answer)) == "well", "by a fresh process"
     assert w.d.model("s")["pid"] != pid
-    assert w.events.count("model_loaded", model="s") == 2 and w.events.count("resumed") == 0
+    assert w.count("model_loaded", model="s") == 2 and w.count("resumed") == 0
 
 
 @pytest.mark.slice
@@ -366,8 +373,8 @@ def test_wake_out_of_memory_loads_anew(world, engine, fault):
     pid = w.d.model("s")["pid"]
     assert w.chat() == "well"
     assert w.d.model("s")["pid"] != pid and not pathlib.Path(f"/proc/{pid}").exists()
-    assert w.events.count("model_loaded", model="s") == 2
-    assert w.events.count("load_failed") == 0
+    assert w.count("model_loaded", model="s") == 2
+    assert w.count("load_failed") == 0
     until(lambda: w.own_bytes() == 6 * GIB, "that it is counted once")
 
 
