@@ -45,7 +45,7 @@ static void kill_tree(struct process *p, struct process_actions *out)
 static void on_unload(struct process *p, struct process_actions *out)
 {
     p->unloading = true;
-    if (p->phase != PROCESS_READY)
+    if (p->phase != PROCESS_READY && p->phase != PROCESS_ASLEEP)
         return; /* already on its way out */
     p->phase = PROCESS_STOPPING;
     if (!p->exited)
@@ -106,6 +106,14 @@ struct process_actions process_step(struct process *p, enum process_event ev, ui
         break;
     case PROCESS_UNLOAD:
         on_unload(p, &out);
+        break;
+    case PROCESS_SLEEP:
+        if (p->phase == PROCESS_READY && !p->exited)
+            p->phase = PROCESS_ASLEEP;
+        break;
+    case PROCESS_WAKE:
+        if (p->phase == PROCESS_ASLEEP && !p->exited)
+            p->phase = PROCESS_READY;
         break;
     case PROCESS_SPAWNED:
         p->started_ns = now_ns;

@@ -17,7 +17,9 @@ enum process_event {
     PROCESS_LOAD,
     PROCESS_ABORT,
     PROCESS_UNLOAD,
-    PROCESS_KILL, /* the grace of the UNLOAD, or of something asked of its engine, is over */
+    PROCESS_KILL,  /* the grace of the UNLOAD, or of something asked of its engine, is over */
+    PROCESS_SLEEP, /* its engine is asked to give its memory back: it serves no more */
+    PROCESS_WAKE,  /* its engine has it again, or has kept it */
     PROCESS_SPAWNED,
     PROCESS_SPAWN_FAILED, /* GONE follows */
     PROCESS_PROBE_OK,
@@ -44,6 +46,7 @@ enum process_action {
 enum process_phase {
     PROCESS_STARTING,
     PROCESS_READY,
+    PROCESS_ASLEEP, /* or on the way there, or back */
     PROCESS_STOPPING,
     PROCESS_KILLED, /* KILL was given; waiting for GONE */
     PROCESS_LOST,   /* reported as stuck */

@@ -86,6 +86,12 @@ static void resolve_engine(struct resolver *r, const struct value *v, struct con
     bound_project(bound_child(b, SET_SUSPEND_vllm), r->arena, &m->sleep);
     bound_project(tabby, r->arena, &m->sleep);
     m->sleep.admin_key = arena_text(r->arena, bound_value(tabby, SET_SUSPEND_TABBY_adminKey)->text);
+    for (const char *p = m->sleep.admin_key; *p; p++)
+        if ((unsigned char)*p <= 0x20 || *p == 0x7f) {
+            diag_error(r->diag, bound_value(tabby, SET_SUSPEND_TABBY_adminKey)->at,
+                       "suspend.tabby.adminKey has blanks or control characters in it");
+            break;
+        }
     if (m->suspend == CONFIG_SUSPEND_TABBY && !*m->sleep.model && !v->broken)
         diag_error(r->diag, tabby->at,
                    "suspend.tabby needs the model that it loads again, such as "

@@ -129,6 +129,14 @@ static void attribute(struct device *v)
     v->owner_count = v->now.use_count;
 }
 
+static uint64_t uses_on(const struct device *v, uint32_t slot)
+{
+    uint64_t sum = 0;
+    for (uint32_t k = 0; k < v->use_count; k++)
+        sum += v->uses[k].model == slot ? v->uses[k].bytes : 0;
+    return sum;
+}
+
 bool devices_model_uses(const struct devices *d, uint32_t slot, uint64_t *ret_bytes)
 {
     const struct resident *r = resident_at(d->server, slot);
@@ -143,12 +151,36 @@ bool devices_model_uses(const struct devices *d, uint32_t slot, uint64_t *ret_by
             continue;
         }
         known = true;
-        for (uint32_t k = 0; k < v->use_count; k++)
-            sum += v->uses[k].model == slot ? v->uses[k].bytes : 0;
+        sum += uses_on(v, slot);
     }
     if (known)
         *ret_bytes = sum;
     return known;
+}
+
+enum devices_sight devices_model_seen(const struct devices *d, uint32_t slot, uint64_t since_ns,
+                                      uint64_t *ret_sum, uint64_t *ret_most)
+{
+    const struct resident *r = resident_at(d->server, slot);
+    uint64_t sum = 0, most = 0;
+    enum devices_sight sight = DEVICES_BLIND;
+    for (uint32_t i = 0; r && i < d->count; i++) {
+        const struct device *v = &d->all[i];
+        /* Where it is not known on which it sits, it is looked for on all. */
+        if (r->devices && !(r->devices >> i & 1))
+            continue;
+        if (!devices_reading(d, i) || v->taken_ns <= since_ns)
+            return DEVICES_LATER;
+        if (!v->uses_known)
+            return DEVICES_BLIND;
+        uint64_t bytes = uses_on(v, slot);
+        sum += bytes;
+        most = bytes > most ? bytes : most;
+        sight = DEVICES_SEEN;
+    }
+    *ret_sum = sum;
+    *ret_most = most;
+    return sight;
 }
 
 static void note_peaks(struct device *v)
@@ -204,6 +236,7 @@ void device_take(struct device *v, const struct gpu_device *reading, uint64_t as
         v->now = *reading;
         v->read = true;
         v->read_ns = uv_hrtime();
+        v->taken_ns = asked_ns;
     } else {
         v->read = false;
         v->now.known = 0;

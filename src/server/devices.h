@@ -61,6 +61,12 @@ const char *devices_problem(const struct devices *d);
 /* What a model's processes use on all its devices, by the last readings; false: not known. */
 bool devices_model_uses(const struct devices *d, uint32_t slot, uint64_t *ret_bytes);
 
+/* The same by readings that were begun after since_ns, and the most that it uses on one device.
+ * BLIND: nobody can tell; LATER: such readings have not come yet. */
+enum devices_sight { DEVICES_BLIND, DEVICES_LATER, DEVICES_SEEN };
+enum devices_sight devices_model_seen(const struct devices *d, uint32_t slot, uint64_t since_ns,
+                                      uint64_t *ret_sum, uint64_t *ret_most);
+
 /* Ends the probe: nothing is decided any more. */
 void devices_stop(struct devices *d);
 /* Stops the timers. */

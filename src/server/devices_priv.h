@@ -36,6 +36,7 @@ struct device {
     struct gpu_device now; /* the last reading */
     bool read;             /* now says something */
     uint64_t asked_ns; /* when the reading under way began: it proves only what was over before */
+    uint64_t taken_ns; /* when that of now was asked for */
     uint64_t read_ns, peak_bytes;
     char trouble[GPU_PROBLEM_MAX];   /* "": none */
     char degraded[2 * GPU_TEXT_MAX]; /* the name by which it is told as degraded; "": it is not */

@@ -44,6 +44,8 @@ static void put_details(struct server *s, const struct effect *e, struct buf *b)
         put_text(b, "mode", s->modes.name);
     if (e->notice == NOTICE_LOAD_FAILED && s->roster.entries[e->model].last_error)
         put_text(b, "error", s->roster.entries[e->model].last_error);
+    if (e->notice == NOTICE_OP_FAILED && s->roster.entries[e->model].op_error)
+        put_text(b, "error", s->roster.entries[e->model].op_error);
     buf_char(b, '}');
 }
 

@@ -30,6 +30,7 @@ struct roster_entry {
     struct resident *resident; /* its server, or NULL; see residents/resident.h */
     uint64_t vram_peak_bytes;  /* the most that it was seen to use; 0: never seen */
     char *last_error; /* owned; why the last load failed, with the end of its log; or NULL */
+    char *op_error;   /* owned; why the last move, suspend or resume failed; or NULL */
 };
 
 struct roster {

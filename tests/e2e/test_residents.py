@@ -123,19 +123,16 @@ def test_a_mode_that_wants_them_harms_nobody(wharf):
 
 
 @pytest.mark.slice
-def test_a_process_that_cannot_be_moved_or_suspended(wharf):
-    """A victim of either kind is unloaded instead, and comes back."""
-    d = wharf({"gpus": [GPU], "host": {"suspendBudget": "20GiB"},
+def test_a_process_that_cannot_be_moved(wharf):
+    """A victim is unloaded instead, and comes back."""
+    d = wharf({"gpus": [GPU],
                "routing": {"scheduler": {"settings": {"fair": {"minResident": "0s"}}}},
                "models": {"moves": demo("moves", vram=None,
                                         devices={"cuda": {"vram": "6GiB"}, "cpu": {}}),
-                          "sleeps": demo("sleeps", vram="6GiB", suspend="vllm")}})
+                          "stays": demo("stays", vram="6GiB")}})
     log = d.stderr
     assert "devices: a process is loaded on one of them, but cannot be moved yet" in log
-    assert "suspend: vllm cannot be carried out yet: it is unloaded instead" in log
-    d.ok(d.chat("sleeps"))
-    assert d.ask("POST", "/wharf/models/sleeps/suspend", b"").status == 502
-    assert d.model("sleeps")["state"] == "loaded"
+    d.ok(d.chat("stays"))
     d.ok(d.chat("moves"))
-    d.ok(d.chat("sleeps"))
+    d.ok(d.chat("stays"))
     d.ok(d.chat("moves"))

@@ -16,7 +16,8 @@ static const char *const event_words[] = {
     [PROCESS_SPAWNED] = "spawned",   [PROCESS_SPAWN_FAILED] = "spawn_failed",
     [PROCESS_PROBE_OK] = "probe_ok", [PROCESS_PROBE_FAILED] = "probe_failed",
     [PROCESS_TIMER] = "timer",       [PROCESS_EXITED] = "exited",
-    [PROCESS_GONE] = "gone",
+    [PROCESS_GONE] = "gone",         [PROCESS_SLEEP] = "sleep",
+    [PROCESS_WAKE] = "wake",
 };
 
 static const char *const action_words[] = {
@@ -60,6 +61,18 @@ static const struct {
      false},
     {"is killed so, and cannot be ended",
      READY "kill:KILL+TIMER timer:EXITED exited: gone:", false},
+    {"sleeps, wakes, and is stopped", READY "sleep: wake: unload:TERM exited: gone:UNLOADED",
+     false},
+    {"is stopped while it sleeps", READY "sleep: unload:TERM exited: gone:UNLOADED", false},
+    {"is stopped while it sleeps, and killed",
+     READY "sleep: unload:TERM kill:KILL+TIMER exited: gone:UNLOADED", false},
+    {"ends while it sleeps: no request can break on it", READY "sleep: exited: gone:EXITED", false},
+    {"is killed on its way to sleep", READY "sleep: kill:KILL+TIMER wake: exited: gone:EXITED",
+     false},
+    {"is killed on its way to sleep, and cannot be ended",
+     READY "sleep: kill:KILL+TIMER timer:EXITED gone:", false},
+    {"has ended when it is to sleep", READY "exited:BROKEN sleep: wake: gone:EXITED", false},
+    {"ends on its way back", READY "sleep: exited: wake: unload: gone:UNLOADED", false},
     {"a late timer does nothing", READY "timer: unload:TERM timer: gone:UNLOADED timer:", false},
     {"a kill after the end does nothing", READY "unload:TERM gone:UNLOADED kill: abort:", false},
 };

@@ -190,6 +190,9 @@ static const struct {
      "{tabby: {model: NAME}}\n"},
     {"tabby without its model", PROCESS("vram: 1GiB, suspend: {tabby: {adminKey: k}}") BUDGET,
      "c:1:61: error: suspend.tabby needs the model that it loads again, such as model: NAME\n"},
+    {"tabby with a key of two lines",
+     PROCESS("vram: 1GiB, suspend: {tabby: {model: x, adminKey: \"a\\nb\"}}") BUDGET,
+     "c:1:82: error: suspend.tabby.adminKey has blanks or control characters in it\n"},
     {"http, a word", PROCESS("vram: 1GiB, suspend: http") BUDGET,
      "c:1:53: error: suspend: http does not say its requests: write suspend: {http: {suspend: "
      "{path: /PATH}, resume: {path: /PATH}}}\n"},

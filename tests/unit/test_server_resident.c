@@ -220,7 +220,7 @@ static void hurry(struct server *s, bool load, uint64_t off)
 static const struct {
     const char *word;
     int what; /* of the command, or of the end */
-    enum { COMMAND, END, HURRY, STALE, ADOPT, REFUSE, DOWN } is;
+    enum { COMMAND, END, HURRY, STALE, ADOPT, REFUSE, DOWN, NOTHING } is;
 } words[] = {
     {"load", COMMAND_LOAD, COMMAND},
     {"unload", COMMAND_UNLOAD_NOW, COMMAND},
@@ -241,6 +241,7 @@ static const struct {
     {"adopt", 0, ADOPT},
     {"refused", 0, REFUSE},
     {"down", 0, DOWN},
+    {"sampled", 0, NOTHING}, /* as before each step */
 };
 
 static void do_step(struct server *s, const char *word, size_t n)
@@ -262,7 +263,7 @@ static void do_step(struct server *s, const char *word, size_t n)
             fake = alloc_zeroed(1, sizeof(*fake));
             resident_begin(fake, s->residents.kinds[0], s, 0, NULL);
             resident_adopt(fake, 0, 1);
-        } else {
+        } else if (words[i].is != NOTHING) {
             hurry(s, words[i].what, words[i].is == STALE);
         }
         return;
@@ -329,6 +330,14 @@ static const struct {
     {"ends while it wakes",
      LOADED "suspend/suspend/suspending done//suspended load/resume/resuming gone//unloaded",
      false},
+    {"ends while somebody waits for it to wake: it is loaded anew once its memory is free",
+     LOADED "suspend/suspend/suspending done//suspended load/resume/resuming gone//unloaded "
+            "sampled/load/loading done//loaded",
+     false},
+    {"does not wake for somebody who waits: it is unloaded and loaded anew",
+     LOADED "suspend/suspend/suspending done//suspended load/resume/resuming "
+            "at_source/unload/unloading done//unloaded sampled/load/loading done//loaded",
+     false},
     {"is killed while it wakes",
      LOADED "suspend/suspend/suspending done//suspended "
             "load/resume/resuming kill/kill/resuming",
@@ -352,8 +361,8 @@ static void test_stories(void **state)
             size_t n = strcspn(at, "/"), all = strcspn(at, " ");
             struct core_model_view v;
             char got[320];
-            sample(s);
             calls[0] = '\0';
+            sample(s);
             do_step(s, at, n);
             core_view_model(s->runner.core, 0, &v);
             snprintf(got, sizeof(got), "%s/%s", calls, model_state_text(v.state));

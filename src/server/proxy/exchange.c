@@ -285,10 +285,13 @@ void exchange_describe(struct server *s, const struct effect *e, struct problem 
 {
     const char *id = roster_id(&s->roster, e->model);
     int error = error_of(e->reason);
-    const char *last = e->model < s->roster.count ? s->roster.entries[e->model].last_error : NULL;
+    const struct roster_entry *entry =
+        e->model < s->roster.count ? &s->roster.entries[e->model] : NULL;
+    const char *last = !entry ? NULL : error == ERR_OP_FAILED ? entry->op_error : entry->last_error;
     if (error == ERR_NO_ROOM || error == ERR_NO_ROOM_NOW || error == ERR_BLOCKED)
         describe_room(s, e, text);
-    else if ((error == ERR_LOAD_FAILED || error == ERR_LOAD_TIMEOUT || error == ERR_LOAD_PAUSED) &&
+    else if ((error == ERR_LOAD_FAILED || error == ERR_LOAD_TIMEOUT || error == ERR_LOAD_PAUSED ||
+              error == ERR_OP_FAILED) &&
              last)
         buf_printf(text, "model %s: %s: %s", id, error_info(error)->text, last);
     else

@@ -59,6 +59,7 @@ void instance_release(struct instance *in)
     tails_end(in->resident.server, in->log_path);
     if (in->probe)
         call_cancel(in->probe);
+    instance_stop_sleeper(in);
     in->origin->open = false;
     upstream_drop_idle(in->origin);
     origin_put(in->origin);
@@ -188,6 +189,7 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
         ask_to_stop(in);
         break;
     case PROCESS_DO_KILL:
+        instance_kill_sleeper(in);
         upstream_drop_idle(in->origin);
         exchange_end_uncounted(in->origin);
         if (in->child)
@@ -220,6 +222,11 @@ static void feed(struct instance *in, enum process_event ev)
     in->origin->open = in->process.phase == PROCESS_READY;
     for (uint32_t i = 0; i < todo.count; i++)
         act(in, todo.items[i], todo.delay_ns);
+}
+
+void instance_feed(struct instance *in, enum process_event ev)
+{
+    feed(in, ev);
 }
 
 static void on_spawned(void *owner, struct child *c, pid_t pid)
@@ -380,6 +387,8 @@ const struct resident_ops resident_process = {.word = "process",
                                               .load = load,
                                               .abort = abort_load,
                                               .unload = unload,
+                                              .suspend = instance_suspend,
+                                              .resume = instance_resume,
                                               .kill = kill_it,
                                               .origin = origin,
                                               .refused = refused,

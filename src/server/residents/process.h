@@ -16,14 +16,16 @@
 struct call;
 struct origin;
 struct server;
+struct sleeper;
 
 struct instance {
     struct resident resident;
     struct process process;
-    struct child *child; /* NULL before the spawn and after it has gone */
-    struct child *stop;  /* cmdStop, while it runs; ended with the instance */
-    struct call *probe;  /* of the check endpoint; NULL: none is under way */
-    uv_timer_t *timer;   /* owned; freed when closed */
+    struct child *child;     /* NULL before the spawn and after it has gone */
+    struct child *stop;      /* cmdStop, while it runs; ended with the instance */
+    struct call *probe;      /* of the check endpoint; NULL: none is under way */
+    struct sleeper *sleeper; /* from a SUSPEND until it serves again; else NULL */
+    uv_timer_t *timer;       /* owned; freed when closed */
     uint16_t port;
     struct origin *origin; /* counted; where its server listens; open while it is ready */
     char *log_path;        /* owned */
@@ -42,10 +44,19 @@ bool instance_has_port(const struct resident *r, uint16_t port);
  * instance_cannot_start (which takes why), never at once. */
 void instance_spawn(struct instance *in);
 void instance_cannot_start(struct instance *in, char *why);
+void instance_feed(struct instance *in, enum process_event ev);
 /* Runs cmdStop. */
 void instance_run_stop(struct instance *in);
 /* Frees it once its processes, cmdStop's too, have gone. */
 void instance_release(struct instance *in);
 extern const struct child_ops instance_child_ops;
+
+/* sleep.c: its engine gives its memory back, and takes it again. */
+void instance_suspend(struct resident *r);
+void instance_resume(struct resident *r);
+/* Whatever was under way does not matter any more. */
+void instance_stop_sleeper(struct instance *in);
+/* The same, since the process is about to be killed. */
+void instance_kill_sleeper(struct instance *in);
 
 #endif

@@ -63,10 +63,6 @@ void residents_tell_unserved(const struct server *s)
         else if (m->placement_count > 1 && !kind->move)
             log_warn(m->id, "devices: a %s is loaded on one of them, but cannot be moved yet",
                      kind->word);
-        if (m->suspend != CONFIG_SUSPEND_NONE && m->suspend != CONFIG_SUSPEND_CUDA &&
-            !(kind && kind->suspend))
-            log_warn(m->id, "suspend: %s cannot be carried out yet: it is unloaded instead",
-                     config_suspend_words[m->suspend]);
         free(why);
     }
 }
