@@ -26,6 +26,8 @@ void api_put_text(struct buf *b, const char *text);
 void api_put_number(struct buf *b, const char *name, bool known, uint64_t n);
 /* The id of a model; null for CORE_SLOT_NONE. */
 void api_put_model(struct buf *b, const struct server *s, uint32_t slot);
+/* All that is known of a model, as an object (model.c). */
+void api_put_model_whole(struct server *s, uint32_t slot, struct buf *b);
 /* The names of the devices of a mask, as a list. */
 void api_put_devices(struct buf *b, const struct server *s, uint32_t mask);
 /* "devices":[…], all that is known of each (devices.c). */
