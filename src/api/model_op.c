@@ -3,7 +3,6 @@
 
 #include "api/json.h"
 #include "base/pure/errors.h"
-#include "http/url.h"
 
 /* Says the true state, whatever was asked for. */
 static void answer_op(struct exchange *ex)
@@ -29,15 +28,6 @@ static void answer_begun(struct server *s, struct exchange *ex, uint32_t slot)
     api_send_json(ex, 202, &json);
 }
 
-static bool query_flag(const struct exchange *ex, const char *name, bool absent)
-{
-    char value[16];
-    struct http_span q = ex->head->query;
-    if (url_query_find(ex->bytes + q.off, q.len, name, value, sizeof(value)) < 1)
-        return absent;
-    return strcmp(value, "0") != 0 && strcmp(value, "false") != 0;
-}
-
 /* What a model can be told to do. */
 struct model_op {
     const char *suffix;
@@ -53,7 +43,7 @@ static void run_op(struct server *s, struct exchange *ex, const struct model_op 
         exchange_fail_unknown(ex, name);
         return;
     }
-    enum command what = query_flag(ex, "force", false) ? op->forced : op->what;
+    enum command what = api_query_flag(ex, "force", false) ? op->forced : op->what;
     struct core_model_view v;
     core_view_model(s->runner.core, slot, &v);
     if (op->resume && v.state != MODEL_SUSPENDED) {
@@ -63,7 +53,7 @@ static void run_op(struct server *s, struct exchange *ex, const struct model_op 
     uint32_t placement = CORE_SLOT_NONE;
     if (what == COMMAND_MOVE && !api_read_placement(s, ex, slot, &placement))
         return;
-    bool waits = query_flag(ex, "wait", true);
+    bool waits = api_query_flag(ex, "wait", true);
     if (waits)
         ex->slot = slot;
     if (waits && what == COMMAND_MOVE) {
