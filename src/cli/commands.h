@@ -20,6 +20,7 @@ extern const struct cli_command cmd_ps;
 extern const struct cli_command cmd_queue;
 extern const struct cli_command cmd_serve;
 extern const struct cli_command cmd_simulate;
+extern const struct cli_command cmd_status;
 extern const struct cli_command cmd_unload;
 extern const struct cli_command cmd_version;
 extern const struct cli_command cmd_why;
