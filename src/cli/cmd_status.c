@@ -73,8 +73,10 @@ static void write_devices(struct buf *out, const json_t *devices)
             buf_text(out, ": absent\n");
             continue;
         }
-        buf_printf(out, ": %s of %s used, %s at most", show_bytes(d, "used_bytes", used),
-                   show_bytes(d, "total_bytes", total), show_bytes(d, "peak_bytes", peak));
+        buf_printf(out, ": %s of %s used", show_bytes(d, "used_bytes", used),
+                   show_bytes(d, "total_bytes", total));
+        if (json_is_integer(json_object_get(d, "peak_bytes")))
+            buf_printf(out, ", %s at most", show_bytes(d, "peak_bytes", peak));
         if (json_is_integer(json_object_get(d, "utilisation_percent")))
             buf_printf(out, ", %s%% busy", show_count(d, "utilisation_percent", busy));
         buf_char(out, '\n');

@@ -300,7 +300,7 @@ static const uint32_t details[NOTICE__COUNT] = {
     [NOTICE_DRAINED] = REASON,
 };
 
-#define WAITER_DETAILS (MODEL | REASON | DEVICE | BYTES | SECONDS | POSITION | ESTIMATE)
+#define WAITER_DETAILS (MODEL | REASON | BYTES | SECONDS | POSITION | ESTIMATE)
 #define DECISION_DETAILS (MODEL | FOR | REASON | DEVICE | BYTES | SECONDS)
 
 static void put_details(struct server *s, const struct effect *e, uint32_t which, struct buf *out)
