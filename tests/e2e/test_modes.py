@@ -217,6 +217,18 @@ def test_a_mode_waits_for_the_retries_of_its_models(wharf, tmp_path):
     assert events.wait_for("error_over", model="a")["details"]["attempt"] == 1
 
 
+def test_a_mode_is_reached_within_its_models_deadlines(wharf):
+    """A model that does not go when it is told to is ended after its unloadTimeout."""
+    c = config({"b": 6}, modes=MODES, routing=QUICK)
+    c["models"]["a"] = demo("a", "--ignore-sigterm", vram="6GiB", unloadTimeout="1s")
+    d = wharf(c)
+    d.load("a")
+    events = d.events()
+    d.ok(wait_for_mode(d, "play", "&timeout=30", seconds=3 * SECONDS))
+    took = events.wait_for("model_unloaded", model="a")["details"]["seconds"]
+    assert 0.9 < took < 1 + SECONDS and loaded(d) == "b"
+
+
 def test_a_mode_that_has_no_room_says_why(wharf):
     """A pinned model does not leave: neither for another one nor because the mode wants it so."""
     d = wharf(config({"a": 6, "b": 6}, modes=MODES, routing=QUICK))

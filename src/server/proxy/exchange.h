@@ -89,8 +89,7 @@ struct exchange {
     struct waiting waiting;
     bool body_complete, sent_all, bounced, fresh_only, is_head_method, client_keep_alive;
     bool send_chunked; /* the body goes upstream in chunks: its length is not known */
-    bool client_http10, answer_begun, answer_own,
-        expects_continue; /* own: wharf's, not its server's */
+    bool client_http10, answer_begun, answer_own /* by wharf */, expects_continue;
     struct exchange_in in;
     bool out_chunked, out_until_close, upstream_keep;
     const struct relay_filter *filter; /* NULL: the answer goes through as it is */
