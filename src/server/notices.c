@@ -40,7 +40,8 @@ static void put_number(const struct telling *t, const char *name, uint64_t value
 
 static void put_model(const struct telling *t)
 {
-    if (t->entry)
+    /* Its memory may come back when it is no longer configured. */
+    if (t->entry && t->entry->id)
         put_text(t, "model", t->entry->id);
 }
 

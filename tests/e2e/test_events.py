@@ -131,6 +131,17 @@ def test_model_unloaded_says_what_came_free(told):
     assert settled["vram"] == [{"device": "sim", "before_bytes": 6 * GIB, "after_bytes": 0}]
 
 
+@tells("settled")
+def test_memory_of_a_model_that_is_no_longer_configured_settles(told):
+    """Its name has gone by then."""
+    d, events = told(config({"a": 6, "b": 1}))
+    d.load("a")
+    until(lambda: d.model("a")["used_bytes"] == 6 * GIB, "the reading")
+    d.reload(config({"b": 1}))
+    assert events.wait_for("settled")["details"]["bytes"] == 6 * GIB
+    d.ok(d.chat("b"))
+
+
 @tells("load_failed", "error_over")
 def test_a_failed_load_says_which_it_was(told):
     c = config({"a": 1})
