@@ -35,6 +35,9 @@ void api_put_devices(struct buf *b, const struct server *s, uint32_t mask);
 /* "devices":[…], all that is known of each (devices.c). */
 void api_put_device_list(const struct server *s, struct buf *b);
 
+/* "backends":[…], the servers that models are left to (status.c). */
+void api_put_backends(struct server *s, struct buf *b);
+
 /* The request's body, an object, owned by the caller (json_decref); NULL, and answered, when it is
  * none or too large. */
 struct json_t *api_read_json(struct exchange *ex);

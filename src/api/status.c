@@ -87,10 +87,10 @@ static bool put_backend(struct server *s, const struct resident_ops *kind, uint3
     return true;
 }
 
-static void put_backends(struct server *s, struct buf *b)
+void api_put_backends(struct server *s, struct buf *b)
 {
     const char *sep = "{";
-    buf_text(b, ",\"backends\":[");
+    buf_text(b, "\"backends\":[");
     for (uint32_t k = 0; k < s->residents.kind_count; k++) {
         const struct resident_ops *kind = s->residents.kinds[k];
         bool more = kind != NULL;
@@ -145,7 +145,8 @@ void api_status(struct server *s, struct exchange *ex)
     buf_char(&json, '{');
     put_daemon(s, &v, &json);
     put_degraded(s, &json);
-    put_backends(s, &json);
+    buf_char(&json, ',');
+    api_put_backends(s, &json);
     put_jobs(s, &v, &json);
     buf_text(&json, ",\"model_list\":");
     api_put_model_list(s, &json);

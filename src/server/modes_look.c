@@ -118,21 +118,33 @@ static enum mode_standing look_loaded(const struct look *l)
     return look_misplaced(l);
 }
 
+/* The core's placement that the wish means. */
+static uint32_t placement_of(const struct config_ref *ref, const struct config_wish *w)
+{
+    struct config_wish one_wish = *w;
+    const struct config_mode one = {.wishes = &one_wish, .wish_count = 1};
+    if (w->kind == CONFIG_WISH_UNLOADED || w->placement == CONFIG_PLACEMENT_ANY)
+        return CORE_SLOT_NONE;
+    struct core_wish *wish = mapping_wishes(ref->config, &one, ref->slots);
+    uint32_t placement = wish->placement;
+    free(wish);
+    return placement;
+}
+
 enum mode_standing modes_standing(const struct server *s, uint32_t wish, struct buf *why)
 {
     const struct config_ref *ref = s->roster.current;
     const struct config_mode *mode = modes_find(ref->config, s->modes.name);
     must(mode && wish < mode->wish_count);
-    struct core_wish *wishes = mapping_wishes(ref->config, mode, ref->slots);
+    const struct config_wish *w = &mode->wishes[wish];
     struct look l = {.server = s,
                      .config = ref->config,
-                     .wish = &mode->wishes[wish],
-                     .slot = wishes[wish].model,
-                     .placement = wishes[wish].placement,
+                     .wish = w,
+                     .slot = ref->slots[w->model],
+                     .placement = placement_of(ref, w),
                      .why = why};
-    free(wishes);
     core_view_model(s->runner.core, l.slot, &l.v);
-    return l.wish->kind == CONFIG_WISH_UNLOADED ? look_unloaded(&l) : look_loaded(&l);
+    return w->kind == CONFIG_WISH_UNLOADED ? look_unloaded(&l) : look_loaded(&l);
 }
 
 enum mode_standing modes_look(const struct server *s)
@@ -178,9 +190,9 @@ static void on_local_end(struct exchange *ex)
 }
 
 /* False: it goes on waiting. */
-static bool is_over(const struct server *s, const struct mode_wait *w, enum mode_wait_end *ret)
+static bool is_over(const struct server *s, const struct mode_wait *w, enum mode_standing standing,
+                    enum mode_wait_end *ret)
 {
-    enum mode_standing standing = modes_look(s);
     *ret = s->stopping                ? MODE_WAIT_STOPPED
            : w->replaced              ? MODE_WAIT_REPLACED
            : standing == MODE_REACHED ? MODE_WAIT_REACHED
@@ -191,10 +203,11 @@ static bool is_over(const struct server *s, const struct mode_wait *w, enum mode
 
 static struct mode_wait *first_over(struct server *s, enum mode_wait_end *ret)
 {
+    enum mode_standing standing = modes_look(s);
     struct link *n;
     list_each(n, &s->modes.waits) {
         struct mode_wait *w = list_entry(n, struct mode_wait, link);
-        if (is_over(s, w, ret))
+        if (is_over(s, w, standing, ret))
             return w;
     }
     return NULL;
