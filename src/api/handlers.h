@@ -37,7 +37,7 @@ void api_put_context(const struct config_capabilities *c, struct buf *json);
 void api_profiles(struct server *s, struct exchange *ex);
 void api_set_profile(struct server *s, struct exchange *ex);
 
-/* native.c */
+/* status.c, model.c, model_op.c */
 void api_status(struct server *s, struct exchange *ex);
 void api_models(struct server *s, struct exchange *ex);
 void api_model(struct server *s, struct exchange *ex);

@@ -152,3 +152,12 @@ uint64_t api_query_number(const struct exchange *ex, const char *name, uint64_t 
         return absent;
     return strtoull(value, NULL, 10);
 }
+
+bool api_query_flag(const struct exchange *ex, const char *name, bool absent)
+{
+    char value[16];
+    struct http_span q = ex->head->query;
+    if (url_query_find(ex->bytes + q.off, q.len, name, value, sizeof(value)) < 1)
+        return absent;
+    return strcmp(value, "0") != 0 && strcmp(value, "false") != 0;
+}

@@ -26,10 +26,17 @@ void api_put_text(struct buf *b, const char *text);
 void api_put_number(struct buf *b, const char *name, bool known, uint64_t n);
 /* The id of a model; null for CORE_SLOT_NONE. */
 void api_put_model(struct buf *b, const struct server *s, uint32_t slot);
+/* All that is known of a model, as an object (model.c). */
+void api_put_model_whole(struct server *s, uint32_t slot, struct buf *b);
+/* Of all models, a list. */
+void api_put_model_list(struct server *s, struct buf *b);
 /* The names of the devices of a mask, as a list. */
 void api_put_devices(struct buf *b, const struct server *s, uint32_t mask);
 /* "devices":[…], all that is known of each (devices.c). */
 void api_put_device_list(const struct server *s, struct buf *b);
+
+/* "backends":[…], the servers that models are left to (status.c). */
+void api_put_backends(struct server *s, struct buf *b);
 
 /* The request's body, an object, owned by the caller (json_decref); NULL, and answered, when it is
  * none or too large. */
@@ -46,6 +53,8 @@ void api_fail_body(struct exchange *ex, const char *detail);
 /* move.c: the placement that the query or the body of a move names, the first where none is named.
  * False, and answered, when the model has none of that name. The model is a configured one. */
 bool api_read_placement(struct server *s, struct exchange *ex, uint32_t slot, uint32_t *ret);
+/* A flag of the query: false for 0 and false; absent where it is not there. */
+bool api_query_flag(const struct exchange *ex, const char *name, bool absent);
 /* A number of the query; absent where it is not there or none. */
 uint64_t api_query_number(const struct exchange *ex, const char *name, uint64_t absent);
 

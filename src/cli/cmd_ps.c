@@ -7,8 +7,8 @@
 #include "cli/show.h"
 #include "cli/text.h"
 
-static const char *const headings[] = {"MODEL", "STATE",   "DEVICE",    "SIZE",
-                                       "BUSY",  "WAITING", "IDLE/UNTIL"};
+static const char *const headings[] = {"MODEL", "STATE", "PLACEMENT", "DEVICE",
+                                       "SIZE",  "BUSY",  "WAITING",   "IDLE/UNTIL"};
 
 static void format_size(const json_t *model, char out[SHOW_CELL_MAX])
 {
@@ -38,6 +38,7 @@ static void add_model(struct text_table *table, const json_t *model)
     buf_printf(&state, "%s%s", show_text(model, "state"), pinned ? " (pinned)" : "");
     const char *cells[] = {show_text(model, "id"),
                            state.data,
+                           show_text(model, "placement"),
                            show_text(model, "device"),
                            size,
                            show_count(model, "in_flight", busy),
@@ -91,9 +92,9 @@ const struct cli_command cmd_ps = {
     .name = "ps",
     .summary = "list the models and what they are doing",
     .description =
-        "One line a model: its state, and whether it is pinned, the device it sits on, the memory "
-        "it takes there (with ~ "
-        "where that is an estimate), the requests it is serving and those that wait for it, how "
+        "One line a model: its state, and whether it is pinned, the place it sits at, by the name "
+        "that the configuration has for that, the device, the memory it takes there (with ~ where "
+        "that is an estimate), the requests it is serving and those that wait for it, how "
         "long ago it was last used, and, behind the slash, how long until it is unloaded for "
         "idleness. Below, for models that are not loaded, why.",
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,

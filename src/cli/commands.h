@@ -21,6 +21,7 @@ extern const struct cli_command cmd_queue;
 extern const struct cli_command cmd_resume;
 extern const struct cli_command cmd_serve;
 extern const struct cli_command cmd_simulate;
+extern const struct cli_command cmd_status;
 extern const struct cli_command cmd_suspend;
 extern const struct cli_command cmd_unload;
 extern const struct cli_command cmd_version;

@@ -1,7 +1,6 @@
 /* Gates, modes and hooks, and what is read but not acted upon yet. */
 #include <string.h>
 
-#include "base/pure/units.h"
 #include "config/command.h"
 #include "config/nearest.h"
 #include "config/resolve.h"
@@ -9,10 +8,6 @@
 #define IDLE "idle"
 #define LOADED "loaded"
 #define UNLOADED "unloaded"
-
-/* What the daemon does whatever these keys say. */
-#define HOOK_TIMEOUT_NS (60 * NS_PER_S)
-#define CHANGED_BYTES (100 * MIB)
 
 static void resolve_gates(struct resolver *r)
 {
@@ -219,7 +214,7 @@ static void resolve_start_mode(struct resolver *r)
 }
 
 static const char *const event_types[] = {
-#define EVENT(type) #type,
+#define EVENT(type, when, details) #type,
 #include "config/events.def"
 #undef EVENT
 };
@@ -298,23 +293,6 @@ static void warn_of_yield(struct resolver *r, uint32_t model)
                   c->planner_why);
 }
 
-/* Read, but what the daemon does is still fixed; a value that is just that is no news. */
-static void warn_of_fixed(struct resolver *r)
-{
-    const struct config *c = r->config;
-    const struct value *gpus = bound_value(r->root, SET_ROOT_gpus);
-    const struct bound *hooks = bound_child(r->root, SET_ROOT_hooks);
-    const struct value *timeout = bound_value(hooks, SET_HOOKS_timeout);
-    if (!timeout->broken && c->hook_timeout_ns != HOOK_TIMEOUT_NS)
-        diag_warn(r->diag, timeout->at, "hooks.timeout has no effect yet: it is 60 s so far");
-    for (uint32_t i = 0; i < c->gpu_count; i++) {
-        const struct value *changed = bound_value(gpus->children[i], SET_GPU_changed);
-        if (!changed->broken && c->gpus[i].changed_bytes != CHANGED_BYTES)
-            diag_warn(r->diag, changed->at,
-                      "gpus[].changed has no effect yet: no event tells of it so far");
-    }
-}
-
 /* Accepted, so that a file can be written for what comes, but never silently. */
 static void warn_of_no_effect(struct resolver *r)
 {
@@ -323,7 +301,6 @@ static void warn_of_no_effect(struct resolver *r)
     if (c->on_exit == CONFIG_EXIT_KEEP)
         diag_warn(d, bound_value(r->root, SET_ROOT_onExit)->at,
                   "onExit: keep has no effect yet: models cannot be adopted so far, so they stop");
-    warn_of_fixed(r);
     for (uint32_t i = 0; i < c->model_count; i++) {
         warn_of_yield(r, i);
         if (c->models[i].suspend != CONFIG_SUSPEND_NONE &&

@@ -93,6 +93,15 @@ void degraded_clear(struct server *s, enum degraded_what what, const char *name)
     clear(&was);
 }
 
+const struct degradation *degraded_find(const struct server *s, enum degraded_what what,
+                                        const char *name)
+{
+    for (uint32_t i = 0; i < s->degraded.count; i++)
+        if (s->degraded.items[i].what == what && strcmp(s->degraded.items[i].name, name) == 0)
+            return &s->degraded.items[i];
+    return NULL;
+}
+
 void degraded_fini(struct server *s)
 {
     for (uint32_t i = 0; i < s->degraded.count; i++)

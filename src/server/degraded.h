@@ -33,6 +33,9 @@ void degraded_set(struct server *s, enum degraded_what what, const char *name, c
                   const uint32_t *models, uint32_t model_count);
 /* All is well with it, as it may have been all the time. */
 void degraded_clear(struct server *s, enum degraded_what what, const char *name);
+/* NULL: it is well. */
+const struct degradation *degraded_find(const struct server *s, enum degraded_what what,
+                                        const char *name);
 void degraded_fini(struct server *s);
 
 #endif

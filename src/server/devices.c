@@ -1,5 +1,6 @@
 #include "server/devices.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -196,6 +197,55 @@ static void note_peaks(struct device *v)
     }
 }
 
+/* ---- what others are told ---- */
+
+static void say_found(const struct device *v)
+{
+    struct server *s = v->devices->server;
+    const struct gpu_device *is = devices_identity(v->devices, v->index);
+    struct buf details = {0};
+    buf_text(&details, "{\"device\":");
+    buf_json_text(&details, device_name(v));
+    buf_text(&details, ",\"uuid\":");
+    if (is && *is->uuid)
+        buf_json_text(&details, is->uuid);
+    else
+        buf_text(&details, "null");
+    buf_printf(&details, ",\"total_bytes\":%" PRIu64 "}", v->now.total_bytes);
+    server_publish(s, "device_found", details.data);
+    buf_fini(&details);
+}
+
+/* The first reading is what later ones are compared with. */
+static void say_change(struct device *v)
+{
+    struct server *s = v->devices->server;
+    const struct config_gpu *gpu = &s->roster.current->config->gpus[v->index];
+    uint64_t now = v->now.used_bytes, before = v->told_used_bytes;
+    bool more = now >= before;
+    uint64_t delta = more ? now - before : before - now;
+    if (!(v->now.known & GPU_USED) || (v->use_told && delta < gpu->changed_bytes))
+        return;
+    v->told_used_bytes = now;
+    if (!v->use_told) {
+        v->use_told = true;
+        return;
+    }
+    struct buf details = {0};
+    buf_text(&details, "{\"device\":");
+    buf_json_text(&details, device_name(v));
+    buf_printf(&details,
+               ",\"used_bytes\":%" PRIu64 ",\"before_bytes\":%" PRIu64 ",\"delta_bytes\":%s%" PRIu64
+               ",\"free_bytes\":%" PRIu64,
+               now, before, more ? "" : "-", delta, v->now.free_bytes);
+    if (v->now.known & GPU_TOTAL)
+        buf_printf(&details, ",\"total_bytes\":%" PRIu64 "}", v->now.total_bytes);
+    else
+        buf_text(&details, ",\"total_bytes\":null}");
+    server_publish(s, "vram_changed", details.data);
+    buf_fini(&details);
+}
+
 /* ---- what the core is told ---- */
 
 /* What wharf may count with: the driver's part is nobody's, ever. */
@@ -210,8 +260,11 @@ static void tell_found(struct device *v)
     uint64_t bytes = countable(&v->now);
     if (!(v->now.known & GPU_TOTAL) || !bytes || (v->told && v->told_bytes == bytes))
         return;
+    bool fresh = !v->told;
     v->told = true;
     v->told_bytes = bytes;
+    if (fresh)
+        say_found(v);
     runner_event(&v->devices->server->runner,
                  (struct event){.type = EVENT_DEVICE_FOUND,
                                 .found = {.device = v->index, .total_bytes = bytes}});
@@ -248,6 +301,7 @@ void device_take(struct device *v, const struct gpu_device *reading, uint64_t as
         tell_found(v);
     if (v->told)
         tell_sample(v, asked_ns);
+    say_change(v);
 }
 
 void device_lose(struct device *v, const char *why)

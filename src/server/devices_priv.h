@@ -42,6 +42,8 @@ struct device {
     char degraded[2 * GPU_TEXT_MAX]; /* the name by which it is told as degraded; "": it is not */
     bool told;                       /* the core has it */
     uint64_t told_bytes;
+    bool use_told; /* whoever follows events knows of told_used_bytes */
+    uint64_t told_used_bytes;
     struct sample_use uses[GPU_USES_MAX]; /* each model's own */
     uint32_t use_count;
     struct device_owner owners[GPU_USES_MAX]; /* of now.uses, or of the last that were known */

@@ -1,8 +1,11 @@
 #include "server/hooks.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,7 +15,6 @@
 
 /* How much of what a hook prints is logged. */
 #define OUTPUT_BYTES_MAX 2048
-#define LOOK_MS 500
 /* When the daemon ends; its own patience for processes is longer. */
 #define STOP_NS (2 * NS_PER_S)
 
@@ -78,22 +80,51 @@ static void on_gone(void *owner, struct child *c)
     start_waiting(h->server);
 }
 
+static void arm(struct hooks *hooks);
+
 static void on_timer(uv_timer_t *timer)
 {
     struct hooks *hooks = container_of(timer, struct hooks, timer);
     uint64_t now = uv_hrtime();
-    bool any = false;
     for (size_t i = 0; i < HOOKS_RUNNING_MAX; i++) {
         struct hook *h = &hooks->running[i];
-        any |= h->child != NULL;
         if (!h->child || h->killed_at_ns > now)
             continue;
         log_warn(NULL, "hook takes too long, and is ended event=%s", definition(h)->event);
         h->killed_at_ns = UINT64_MAX;
         child_kill(h->child);
     }
-    if (!any)
-        uv_timer_stop(timer);
+    arm(hooks);
+}
+
+static void arm(struct hooks *hooks)
+{
+    uint64_t first = UINT64_MAX, now = uv_hrtime();
+    for (size_t i = 0; i < HOOKS_RUNNING_MAX; i++)
+        if (hooks->running[i].child && hooks->running[i].killed_at_ns < first)
+            first = hooks->running[i].killed_at_ns;
+    if (first == UINT64_MAX || uv_is_closing((uv_handle_t *)&hooks->timer)) {
+        uv_timer_stop(&hooks->timer);
+        return;
+    }
+    uint64_t ms = first > now ? (first - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+    uv_update_time(hooks->timer.loop);
+    uv_timer_start(&hooks->timer, on_timer, ms, 0);
+}
+
+/* The event as a file that nobody can change any more; -1: there is none to be had. */
+static int open_event(const struct hook *h)
+{
+    int fd = memfd_create("wharf-event", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    size_t n = strlen(h->json);
+    if (fd < 0)
+        return -1;
+    if (dprintf(fd, "%s\n", h->json) != (int)n + 1 || lseek(fd, 0, SEEK_SET) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
 }
 
 static void start(struct hook *h)
@@ -104,16 +135,24 @@ static void start(struct hook *h)
     const char **argv = alloc_zeroed(def->argv.count + 1, sizeof(*argv));
     for (uint32_t i = 0; i < def->argv.count; i++)
         argv[i] = def->argv.items[i];
+    bool fits = strlen(h->json) <= HOOK_ENV_BYTES_MAX;
     char *env[] = {alloc_printf("WHARF_EVENT=%s", def->event),
-                   alloc_printf("WHARF_EVENT_JSON=%s", h->json), NULL};
+                   fits ? alloc_printf("WHARF_EVENT_JSON=%s", h->json) : NULL, NULL};
     h->output = alloc_printf("%s/hook.%d", s->state_dir, (int)(h - s->hooks.running));
     unlink(h->output);
-    struct child_spec spec = {
-        .argv = argv, .env = (const char *const *)env, .name = "hook", .log_path = h->output};
-    h->killed_at_ns = uv_hrtime() + HOOK_SECONDS_MAX * NS_PER_S;
+    int event = open_event(h);
+    if (event < 0)
+        log_warn(NULL, "a hook's stdin cannot be made event=%s: %s", def->event, strerror(errno));
+    struct child_spec spec = {.argv = argv,
+                              .env = (const char *const *)env,
+                              .name = "hook",
+                              .log_path = h->output,
+                              .stdin_fd = event > 0 ? event : 0};
+    h->killed_at_ns = uv_hrtime() + h->config->config->hook_timeout_ns;
     h->child = children_spawn(s->children, &spec, &ops, h);
-    if (!uv_is_active((uv_handle_t *)&s->hooks.timer))
-        uv_timer_start(&s->hooks.timer, on_timer, LOOK_MS, LOOK_MS);
+    arm(&s->hooks);
+    if (event >= 0)
+        close(event);
     free(argv);
     free(env[0]);
     free(env[1]);
@@ -189,8 +228,9 @@ void hooks_stop(struct server *s)
     uint64_t at = uv_hrtime() + STOP_NS;
     hooks->stopping = true;
     for (size_t i = 0; i < HOOKS_RUNNING_MAX; i++)
-        if (hooks->running[i].killed_at_ns > at)
+        if (hooks->running[i].killed_at_ns > at && hooks->running[i].killed_at_ns != UINT64_MAX)
             hooks->running[i].killed_at_ns = at;
+    arm(hooks);
 }
 
 void hooks_close(struct server *s)

@@ -1,8 +1,9 @@
 /* hooks.h: commands of the configuration that run when something happens (hooks.on).
  *
- * A hook gets the event in its environment: WHARF_EVENT is its type, WHARF_EVENT_JSON all of it, as
- * /wharf/events has it. It runs beside everything else and nothing waits for it: at most
- * HOOKS_RUNNING_MAX at once and HOOKS_WAITING_MAX behind them, each for HOOK_SECONDS_MAX. What is
+ * A hook reads the event from its stdin: the JSON that /wharf/events has, and a line feed. In its
+ * environment WHARF_EVENT is the event's type, and WHARF_EVENT_JSON the same JSON unless that is
+ * longer than HOOK_ENV_BYTES_MAX. It runs beside everything else and nothing waits for it: at most
+ * HOOKS_RUNNING_MAX at once and HOOKS_WAITING_MAX behind them, each for hooks.timeout. What is
  * beyond that is not run, and logged. What a hook prints goes to the daemon's log when it ends. */
 #ifndef SERVER_HOOKS_H
 #define SERVER_HOOKS_H
@@ -12,7 +13,8 @@
 
 #define HOOKS_RUNNING_MAX 4
 #define HOOKS_WAITING_MAX 64
-#define HOOK_SECONDS_MAX 60
+/* Linux refuses variables of 128 KiB and more. */
+#define HOOK_ENV_BYTES_MAX (32 * 1024)
 
 struct child;
 struct config_ref;
@@ -34,7 +36,7 @@ struct hooks {
     struct hook waiting[HOOKS_WAITING_MAX]; /* a ring */
     uint32_t first, waiting_count;
     uint64_t dropped; /* since that was last logged */
-    uv_timer_t timer; /* ends those that take too long */
+    uv_timer_t timer; /* of the next one whose time is over */
     bool stopping;
 };
 

@@ -18,6 +18,11 @@ const struct config_mode *modes_find(const struct config *c, const char *name)
     return NULL;
 }
 
+void modes_init(struct server *s)
+{
+    list_init(&s->modes.waits);
+}
+
 void modes_flush(struct server *s)
 {
     const struct config_ref *ref = s->roster.current;
@@ -34,9 +39,7 @@ void modes_flush(struct server *s)
 
 static void send_wishes(struct server *s)
 {
-    const struct config_mode *mode = modes_find(s->roster.current->config, s->modes.name);
     s->modes.due = true;
-    s->modes.reached = mode->wish_count == 0;
     modes_flush(s);
 }
 
@@ -51,6 +54,7 @@ static void take_name(struct server *s, const char *name)
     buf_char(&details, '}');
     free(s->modes.name);
     s->modes.name = kept;
+    modes_replaced(&s->modes);
     log_info(NULL, "mode_changed %s", details.data);
     server_publish(s, "mode_changed", details.data);
     buf_fini(&details);
@@ -104,11 +108,6 @@ void modes_reload(struct server *s, const struct config_ref *old)
     } else if (!before || !same_wishes(old, before, new, now)) {
         send_wishes(s);
     }
-}
-
-void modes_reached(struct server *s)
-{
-    s->modes.reached = true;
 }
 
 void modes_fini(struct modes *m)

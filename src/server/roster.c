@@ -35,7 +35,6 @@ void roster_fini(struct roster *r)
     for (uint32_t i = 0; i < r->count; i++) {
         free(r->entries[i].id);
         free(r->entries[i].last_error);
-        free(r->entries[i].op_error);
     }
     free(r->entries);
     config_ref_put(r->current);
@@ -97,7 +96,6 @@ void roster_retire(struct roster *r, uint32_t slot)
         return; /* configured again in the meantime */
     free(e->id);
     free(e->last_error);
-    free(e->op_error);
     *e = (struct roster_entry){.index = CORE_SLOT_NONE};
 }
 

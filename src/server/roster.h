@@ -10,6 +10,7 @@
 
 #include "config/config.h"
 #include "core/core.h"
+#include "server/notices.h"
 
 #define ROSTER_MODELS_MAX (2 * CONFIG_MODELS_MAX) /* a reload may replace them all */
 
@@ -29,8 +30,9 @@ struct roster_entry {
     uint32_t index; /* in the present configuration; CORE_SLOT_NONE: not in it any more */
     struct resident *resident; /* its server, or NULL; see residents/resident.h */
     uint64_t vram_peak_bytes;  /* the most that it was seen to use; 0: never seen */
-    char *last_error; /* owned; why the last load failed, with the end of its log; or NULL */
-    char *op_error;   /* owned; why the last move, suspend or resume failed; or NULL */
+    char *last_error; /* owned; why the last load failed, with the end of its log, or what else was
+                         tried since it came in; NULL: nothing has */
+    struct notice_memory told; /* notices.c's own */
 };
 
 struct roster {

@@ -56,8 +56,6 @@ static void do_retired(struct server *s, const struct effect *e)
 
 static void do_notice(struct server *s, const struct effect *e)
 {
-    if (e->notice == NOTICE_MODE_REACHED)
-        modes_reached(s);
     decisions_note(s, e);
     if (e->notice == NOTICE_BACKEND_DOWN)
         residents_backend_down(s, e->backend);
@@ -242,6 +240,7 @@ void runner_event(struct runner *r, struct event ev)
     }
     r->stepping = false;
     arm_timer(r);
+    modes_turn(r->server);
 }
 
 void runner_after_poll(struct runner *r)

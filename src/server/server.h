@@ -32,6 +32,7 @@
 #include "server/stream.h"
 #include "server/tails.h"
 #include "server/timeouts.h"
+#include "server/traffic.h"
 
 #define SERVER_SCRATCH_BYTES (64 * 1024)
 /* The command tag of preloads; no exchange has it. */
@@ -77,6 +78,7 @@ struct server {
     struct captures captures;
     struct list in_flight; /* struct recording, oldest first */
     uint64_t in_flight_id; /* of the newest */
+    struct traffic_totals totals;
     struct tap_spare tap_spare;
     struct hooks hooks;
     struct modes modes;

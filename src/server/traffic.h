@@ -11,11 +11,19 @@
 #define SERVER_TRAFFIC_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/core.h"
 
 struct exchange;
 struct http_head;
+
+/* Requests for models and peers that are over, since the start. */
+struct traffic_totals {
+    uint64_t processed; /* answered to the end, by a status below 500 */
+    uint64_t failed;    /* refused, answered by a worse one, or cut */
+    uint64_t cancelled; /* the client left first */
+};
 
 /* Its head has arrived; nothing is known but that. */
 void traffic_arrived(struct exchange *ex);

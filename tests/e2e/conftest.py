@@ -14,6 +14,7 @@ TEST_SECONDS_MAX = 60
 def pytest_configure(config):
     config.addinivalue_line("markers", "slice: representative cases for the run under sanitizers")
     config.addinivalue_line("markers", "valgrind: the few cases that also run under valgrind")
+    config.addinivalue_line("markers", "tells(types): brings about public events of these types")
     config.addinivalue_line("markers", "slow: takes longer than ten seconds")
 
 

@@ -17,10 +17,10 @@ BINARY = pathlib.Path(os.environ.get("WHARF_BUILD_DIR", ROOT / "build")) / "whar
 SECONDS_MAX = 10
 
 MODELS = {"models": [
-    {"id": "qwen", "state": "loaded", "device": "sim0", "footprint_bytes": 11274289152,
+    {"id": "qwen", "state": "loaded", "placement": "cuda", "device": "sim0", "footprint_bytes": 11274289152,
      "footprint_source": "declared", "in_flight": 2, "waiting": 1, "last_used_s": None,
      "idle_unload_s": None, "pid": 42, "port": 5800, "reason": "commanded"},
-    {"id": "org/tiny", "state": "loaded", "device": "cpu", "footprint_bytes": 1048576,
+    {"id": "org/tiny", "state": "loaded", "placement": "cpu", "device": None, "footprint_bytes": 1048576,
      "footprint_source": "estimated", "in_flight": 0, "waiting": 0, "last_used_s": 35.2,
      "idle_unload_s": 265, "pid": 43, "port": 5801, "reason": None},
     {"id": "broken", "state": "error", "device": None, "footprint_bytes": None,
@@ -105,11 +105,11 @@ def daemon():
 def test_overview_lists_the_commands(args):
     run = wharf(*args)
     assert (run.returncode, run.stderr) == (0, "")
-    for name in "serve check ps load unload logs events help version".split():
+    for name in "serve check status ps load unload mode logs events help version".split():
         assert re.search(rf"^  {name}  +\S", run.stdout, re.M), run.stdout
 
 
-@pytest.mark.parametrize("name", "serve check ps load unload logs events help version".split())
+@pytest.mark.parametrize("name", "serve check status ps load unload mode logs events help version".split())
 def test_help_of_each_command(name):
     run = wharf(name, "--help")
     assert (run.returncode, run.stderr) == (0, "")
@@ -169,14 +169,53 @@ def test_ps(daemon):
     run = wharf("ps", url=d.url, WHARF_KEY="secret")
     assert (run.returncode, run.stderr) == (0, "")
     assert [line.rstrip() for line in run.stdout.splitlines()] == [
-        "MODEL     STATE   DEVICE  SIZE     BUSY  WAITING  IDLE/UNTIL",
-        "qwen      loaded  sim0    10.5GiB  2     1        -",
-        "org/tiny  loaded  cpu     ~1MiB    0     0        35s/4m25s",
-        "broken    error   -       -        0     0        -",
+        "MODEL     STATE   PLACEMENT  DEVICE  SIZE     BUSY  WAITING  IDLE/UNTIL",
+        "qwen      loaded  cuda       sim0    10.5GiB  2     1        -",
+        "org/tiny  loaded  cpu        -       ~1MiB    0     0        35s/4m25s",
+        "broken    error   -          -       -        0     0        -",
         "broken: load_failed: exited with status 1\\x1b]0;gotcha\\x07",
     ]
     assert d.requests[0].startswith("GET /wharf/models HTTP/1.1\r\n")
     assert "\r\nAuthorization: Bearer secret\r\n" in d.requests[0]
+
+
+def test_status(daemon):
+    """What is not known is left out or '-', and nothing of it moves a terminal."""
+    d = daemon(answer(200, {
+        "version": "1.2", "state": "serving", "uptime_s": 7380.5, "mode": "a\x1b[2J", "mode_reached": False,
+        "scheduler": "fair", "planner": "fit", "models": 3, "loaded": 2, "model_list": [
+            {"id": "vlm", "state": "loaded", "placement": "cuda"}, {"id": "clip", "state": "loaded", "placement": None},
+            {"id": "idle", "state": "unloaded", "placement": None}],
+        "jobs": {"active": 1, "waiting": 2, "processed": 33, "failed": 4, "cancelled": None},
+        "devices": [{"name": "sim", "present": True, "used_bytes": 2 ** 30, "total_bytes": 12 * 2 ** 30,
+                     "peak_bytes": None, "utilisation_percent": 7},
+                    {"name": "gone", "present": False}],
+        "backends": [{"kind": "ollama", "name": "http://h:1", "up": False}, {"kind": "worker", "name": "w", "up": True}],
+        "degradations": [{"what": "gpu", "name": None, "reason": "no\x07bell"}]}))
+    run = wharf("status", url=d.url)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.splitlines() == [
+        "wharf 1.2, serving for 2h3m", "mode a\\x1b[2J (not reached yet)", "scheduler fair, planner fit",
+        "jobs: 1 active, 2 waiting, 33 processed, 4 failed, - cancelled",
+        "models: 2 of 3 loaded: vlm on cuda, clip", "device sim: 1GiB of 12GiB used, 7% busy", "device gone: absent",
+        "ollama http://h:1: down", "worker w: up", "degraded: gpu: no\\x07bell"]
+    assert d.requests[0].startswith("GET /wharf/status HTTP/1.1\r\n")
+
+
+def test_mode_waits(daemon):
+    d = daemon(answer(200, {"mode": "work", "reached": True}))
+    assert wharf("mode", "work", "--wait", "--timeout", "7", url=d.url).stdout == "mode work\n"
+    assert d.requests[0].startswith("PUT /wharf/mode?wait=1&timeout=7 HTTP/1.1\r\n")
+
+
+def test_mode_says_what_is_missing(daemon):
+    d = daemon(answer(200, {"mode": "work", "reached": False, "modes": {"work": {"a": "cpu", "b": "loaded"}}, "models": [
+        {"model": "a", "wish": "cpu", "reached": False, "failed": True, "why": "no\x1b[2J"},
+        {"model": "b", "wish": "loaded", "reached": False, "failed": False, "why": "it is loading"},
+        {"model": "c", "wish": "unloaded", "reached": True, "failed": False, "why": None}]}))
+    assert wharf("mode", url=d.url).stdout.splitlines() == [
+        "mode work (not reached yet)", "  work: a cpu, b loaded", "a is not on cpu: no\\x1b[2J",
+        "b is not loaded yet: it is loading"]
 
 
 def test_ps_json_is_what_came(daemon):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from wharf_harness import check_config, demo, models, until
+from wharf_harness import SECONDS, Later, check_config, demo, held, models, until
 
 GIB = 1024 ** 3
 
@@ -35,7 +35,7 @@ QUICK = {"scheduler": {"settings": {"fair": {"minResident": "0s"}}}}
 def test_modes_load_and_unload(wharf):
     d = wharf(config({"a": 6, "b": 6}, modes=MODES, routing=QUICK))
     events = d.events()
-    assert d.get("/wharf/mode").json() == {"mode": "idle", "reached": True,
+    assert d.get("/wharf/mode").json() == {"mode": "idle", "reached": True, "models": [],
                                            "modes": {"idle": {}, **MODES}}
     assert d.ok(set_mode(d, "work")).json()["mode"] == "work"
     assert events.wait_for("mode_changed")["details"] == {"mode": "work", "from": "idle"}
@@ -120,7 +120,8 @@ def test_a_mode_survives_a_reload(wharf):
     d.reload(config({"a": 6, "b": 6}, modes=changed, routing=QUICK))
     until(lambda: loaded(d) == "b", "the mode as it is now")
     d.reload(config({"a": 6, "b": 6}))
-    assert d.get("/wharf/mode").json() == {"mode": "idle", "reached": True, "modes": {"idle": {}}}
+    assert d.get("/wharf/mode").json() == {
+        "mode": "idle", "reached": True, "models": [], "modes": {"idle": {}}}
     assert "the mode work is no longer configured" in d.stderr
 
 
@@ -131,6 +132,196 @@ def test_a_mode_says_which_gpu(wharf):
         until(lambda: loaded(d) == "a", "the mode")
         assert d.model("a")["devices"] == [device]
         assert d.get("/wharf/mode").json()["modes"]["left"] == {"a": "x"}
+
+
+# ---------------------------------------------------------------- waiting for a mode
+
+
+def wait_for_mode(d, name, query="", seconds=SECONDS):
+    return d.ask("PUT", f"/wharf/mode?wait=1{query}", json.dumps({"mode": name}).encode(), seconds=seconds)
+
+
+def standings(d):
+    return {m["model"]: (m["wish"], m["state"], m["reached"], m["failed"], m["why"])
+            for m in d.get("/wharf/mode").json()["models"]}
+
+
+@pytest.mark.slice
+def test_a_mode_is_waited_for(wharf):
+    d = wharf(config({"a": 6, "b": 6}, modes=MODES, routing=QUICK))
+    assert d.ok(wait_for_mode(d, "work")).json()["reached"] is True
+    assert loaded(d) == "a", "it is so when the answer comes"
+    answer = d.ok(wait_for_mode(d, "play", "&timeout=30")).json()
+    assert answer["models"] == [
+        {"model": "a", "wish": "unloaded", "state": "unloaded", "reached": True, "failed": False, "why": None},
+        {"model": "b", "wish": "loaded", "state": "loaded", "reached": True, "failed": False, "why": None}]
+    assert loaded(d) == "b"
+    # Again, and a mode that wants nothing: there is nothing to wait for.
+    for name in ("play", "idle"):
+        assert d.ok(wait_for_mode(d, name)).json()["mode"] == name
+    run = d.cli("mode", "work", "--wait", check=0)
+    assert run.stdout == "mode work\n" and loaded(d) == "a"
+
+
+def test_a_mode_is_waited_for_while_a_model_is_in_use(wharf, tmp_path):
+    """Before it is reached, the answer does not come, and GET says what is missing."""
+    go = tmp_path / "go"
+    c = config({"a": 6, "b": 6}, modes=MODES, routing=QUICK)
+    c["models"]["b"] = held(c["models"]["b"], go)
+    d = wharf(c)
+    events = d.events()
+    waiting = Later(wait_for_mode, d, "play")
+    events.wait_for("model_loading", model="b")
+    assert standings(d) == {"a": ("unloaded", "unloaded", True, False, None),
+                            "b": ("loaded", "loading", False, False, "it is loading")}
+    assert d.get("/wharf/mode").json()["reached"] is False and not waiting.done
+    assert "b is not loaded yet: it is loading" in d.cli("mode", check=0).stdout
+    go.touch()
+    assert d.ok(waiting.result()).json()["reached"] is True
+
+
+@pytest.mark.slice
+def test_a_mode_that_cannot_be_reached_says_why(wharf):
+    c = config({"a": 6, "b": 6}, modes={"work": {"a": "loaded", "b": "loaded"}},
+               routing=QUICK)
+    c["models"]["a"] = {**demo("a", vram="1GiB"), "cmd": "sh -c 'echo no such file: weights; exit 3' ${PORT}",
+                        "maxLoadRetries": 0}
+    d = wharf(c)
+    events = d.events()
+    answer = wait_for_mode(d, "work")
+    assert (answer.status, answer.error["code"]) == (502, "mode_not_reached")
+    assert "mode work is not reached: a (loaded): " in answer.message
+    assert "its process exited with status 3" in answer.message
+    failed = events.wait_for("load_failed", model="a")["details"]
+    assert (failed["attempt"], failed["of"]) == (1, 1) and "no such file: weights" in failed["error"]
+    # The others come all the same, and the mode stays.
+    until(lambda: loaded(d) == "b", "the other model")
+    assert d.get("/wharf/mode").json()["mode"] == "work"
+    assert [x[3] for x in standings(d).values()] == [True, False]
+    run = d.cli("mode", "work", "--wait")
+    assert run.returncode == 1 and "its process exited with status 3" in run.stderr
+
+
+def test_a_mode_waits_for_the_retries_of_its_models(wharf, tmp_path):
+    """A load that is tried again has not failed."""
+    tries = tmp_path / "tries"
+    c = config({"a": 1}, modes={"work": {"a": "loaded"}}, routing=QUICK)
+    engine = c["models"]["a"]["cmd"]
+    c["models"]["a"].update(maxLoadRetries=3, cmd=f"/bin/sh -c 'echo >> {tries}; "
+                            f"test $(wc -l < {tries}) -gt 1 || exit 3; exec {engine}'")
+    d = wharf(c)
+    events = d.events()
+    assert d.ok(wait_for_mode(d, "work", seconds=3 * SECONDS)).json()["reached"]
+    failed = events.wait_for("load_failed", model="a")["details"]
+    assert (failed["attempt"], failed["of"]) == (1, 4)
+    assert events.wait_for("error_over", model="a")["details"]["attempt"] == 1
+
+
+def test_a_mode_is_reached_within_its_models_deadlines(wharf):
+    """A model that does not go when it is told to is ended after its unloadTimeout."""
+    c = config({"b": 6}, modes=MODES, routing=QUICK)
+    c["models"]["a"] = demo("a", "--ignore-sigterm", vram="6GiB", unloadTimeout="1s")
+    d = wharf(c)
+    d.load("a")
+    events = d.events()
+    d.ok(wait_for_mode(d, "play", "&timeout=30", seconds=3 * SECONDS))
+    took = events.wait_for("model_unloaded", model="a")["details"]["seconds"]
+    assert 0.9 < took < 1 + SECONDS and loaded(d) == "b"
+
+
+def test_a_mode_that_has_no_room_says_why(wharf):
+    """A pinned model does not leave: neither for another one nor because the mode wants it so."""
+    d = wharf(config({"a": 6, "b": 6}, modes=MODES, routing=QUICK))
+    d.load("b")
+    d.ok(d.post("/wharf/models/b/pin"))
+    answer = wait_for_mode(d, "work")
+    assert (answer.status, answer.error["code"]) == (502, "mode_not_reached")
+    assert "b (unloaded): it is pinned" in answer.message and "a (loaded): " in answer.message
+
+
+def test_a_wait_for_a_mode_ends_with_its_time(wharf, tmp_path):
+    c = config({"a": 6, "b": 6}, modes=MODES, routing=QUICK)
+    c["models"]["a"] = held(c["models"]["a"], tmp_path / "never")
+    d = wharf(c)
+    answer = wait_for_mode(d, "work", "&timeout=0.2")
+    assert (answer.status, answer.error["code"]) == (502, "mode_not_reached")
+    assert "not reached in that time: a (loaded): it is loading" in answer.message
+    assert d.get("/wharf/mode").json()["mode"] == "work", "it stays set"
+    run = d.cli("mode", "work", "--wait", "--timeout", "1")
+    assert run.returncode == 1 and "not reached in that time" in run.stderr
+    for bad in ("&timeout=soon", "&timeout=-1", "&timeout="):
+        assert wait_for_mode(d, "work", bad).status == 400
+    assert d.cli("mode", "--wait").returncode == 2
+    assert d.cli("mode", "work", "--timeout", "3").returncode == 2
+
+
+@pytest.mark.slice
+def test_another_mode_ends_the_wait(wharf, tmp_path):
+    c = config({"a": 6, "b": 6}, modes=MODES, routing=QUICK)
+    c["models"]["a"] = held(c["models"]["a"], tmp_path / "never")
+    d = wharf(c)
+    events = d.events()
+    waiting = [Later(wait_for_mode, d, "work") for _ in range(3)]
+    events.wait_for("model_loading", model="a")
+    d.ok(set_mode(d, "work"))  # the same one: no reason to stop waiting
+    assert not any(w.done for w in waiting)
+    d.ok(wait_for_mode(d, "idle"))
+    for w in waiting:
+        answer = w.result()
+        assert (answer.status, answer.error["code"]) == (409, "superseded")
+
+
+def test_a_reload_and_the_daemons_end_end_the_wait(wharf, tmp_path):
+    c = config({"a": 6, "b": 6}, modes=MODES, routing=QUICK)
+    c["models"]["a"] = held(c["models"]["a"], tmp_path / "never")
+    d = wharf(c)
+    events = d.events()
+    waiting = Later(wait_for_mode, d, "work")
+    events.wait_for("model_loading", model="a")
+    d.reload({k: v for k, v in c.items() if k != "modes"})
+    assert waiting.result().error["code"] == "superseded"
+    d.reload(c)
+    gone = d.connect()
+    gone.request("PUT", "/wharf/mode?wait=1", {"mode": "work"})
+    events.wait_for("mode_changed", mode="work")
+    gone.close()  # one that does not wait any more harms nobody
+    waiting = Later(wait_for_mode, d, "work")
+    until(lambda: d.get("/wharf/mode").json()["mode"] == "work", "the mode")
+    until(lambda: d.model("a")["state"] == "loading", "the load")
+    d.process.terminate()
+    answer = waiting.result()
+    assert (answer.status, answer.error["code"]) == (503, "shutting_down")
+
+
+def test_modes_with_variants(wharf):
+    """A mode wants a model on one of its devices; what is loaded elsewhere, and cannot be moved, is
+    said to be so."""
+    c = config({"a": 1}, modes={"near": {"m": "cuda"}, "far": {"m": "cpu"}, "any": {"m": "loaded"}}, routing=QUICK)
+    c["models"]["m"] = {**demo("m"), "devices": {"cuda": {"vram": "2GiB"}, "cpu": {}}}
+    d = wharf(c)
+    assert d.ok(wait_for_mode(d, "any")).json()["reached"]
+    assert d.model("m")["placement"] == "cuda", "the first that there is room for"
+    assert d.ok(wait_for_mode(d, "near")).json()["reached"]
+    d.ok(d.post("/wharf/models/m/unload"))
+    d.ok(set_mode(d, "idle"))
+    answer = d.ok(wait_for_mode(d, "far")).json()
+    assert answer["modes"]["far"] == {"m": "cpu"} and answer["reached"]
+    assert (d.model("m")["placement"], d.model("m")["devices"]) == ("cpu", [])
+
+
+def test_a_mode_wants_a_device_that_is_not_there(wharf):
+    c = {"models": {"m": {**demo("m"), "devices": {"cuda": {"vram": "2GiB"}, "cpu": {}}}},
+         "routing": {"router": {"use": "fit"}},
+         "gpus": [{"sim": {"name": "sim", "memory": "4GiB"}}, {"device": "GPU-none"}],
+         "modes": {"near": {"m": "far"}}}
+    c["models"]["m"]["devices"] = {"far": {"vram": "2GiB", "gpus": ["1"]}, "cpu": {}}
+    d = wharf(c)
+    answer = wait_for_mode(d, "near")
+    assert (answer.status, answer.error["code"]) == (502, "mode_not_reached")
+    assert "m (far): no device for that is present" in answer.message
+
+
+# ---------------------------------------------------------------- the rest
 
 
 def test_too_many_gpus_for_one_model(tmp_path):

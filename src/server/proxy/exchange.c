@@ -287,7 +287,7 @@ void exchange_describe(struct server *s, const struct effect *e, struct problem 
     int error = error_of(e->reason);
     const struct roster_entry *entry =
         e->model < s->roster.count ? &s->roster.entries[e->model] : NULL;
-    const char *last = !entry ? NULL : error == ERR_OP_FAILED ? entry->op_error : entry->last_error;
+    const char *last = entry ? entry->last_error : NULL;
     if (error == ERR_NO_ROOM || error == ERR_NO_ROOM_NOW || error == ERR_BLOCKED)
         describe_room(s, e, text);
     else if ((error == ERR_LOAD_FAILED || error == ERR_LOAD_TIMEOUT || error == ERR_LOAD_PAUSED ||

@@ -15,7 +15,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uv.h>
 
 #include "core/core.h"
 #include "http/chunk.h"
@@ -90,7 +89,7 @@ struct exchange {
     struct waiting waiting;
     bool body_complete, sent_all, bounced, fresh_only, is_head_method, client_keep_alive;
     bool send_chunked; /* the body goes upstream in chunks: its length is not known */
-    bool client_http10, answer_begun, expects_continue;
+    bool client_http10, answer_begun, answer_own /* by wharf */, expects_continue;
     struct exchange_in in;
     bool out_chunked, out_until_close, upstream_keep;
     const struct relay_filter *filter; /* NULL: the answer goes through as it is */
@@ -100,8 +99,9 @@ struct exchange {
     bool commands_held;                /* more are to be started */
     enum reason command_result;        /* the first that was not REASON_NONE */
     void (*on_commands_done)(struct exchange *ex);
-    struct access *access; /* owned; what the access log will say; NULL: nothing */
-    void *local;           /* of a local handler that streams; with on_local_* */
+    unsigned answer_status; /* 0: no answer yet */
+    struct access *access;  /* owned; what the access log will say; NULL: nothing */
+    void *local;            /* of a local handler that streams; with on_local_* */
     void (*on_local_end)(struct exchange *ex);   /* frees local; the exchange ends */
     void (*on_local_drain)(struct exchange *ex); /* the client took what was queued */
 };

@@ -183,10 +183,6 @@ static struct resident *open_op(struct server *s, const struct effect *e, enum r
         return NULL;
     }
     must(r->open == RESIDENT_IDLE);
-    if (what != RESIDENT_UNLOAD) {
-        free(s->roster.entries[e->model].op_error);
-        s->roster.entries[e->model].op_error = NULL;
-    }
     r->open = what;
     r->order = order_of(e);
     r->open_ns = 0;

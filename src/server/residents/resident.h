@@ -14,6 +14,7 @@
 
 #include "core/core.h"
 
+struct buf;
 struct config_model;
 struct config_ref;
 struct origin;
@@ -97,6 +98,9 @@ struct resident_ops {
     void (*probe)(struct server *s, uint32_t backend);
     /* Its name and why it is down; false: none of its kind. NULL without probe alone. Borrowed. */
     bool (*backend)(struct server *s, uint32_t backend, struct resident_backend *ret);
+    /* For /wharf/status: the members of the i-th server of its kind, with "kind" and commas between
+     * them; false: there are no more. NULL: those that `backend` knows, by what it says of them. */
+    bool (*status)(struct server *s, uint32_t i, struct buf *b);
 };
 
 /* The first member of each kind's own struct, which owns it. */

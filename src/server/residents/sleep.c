@@ -228,9 +228,10 @@ static void complain(const struct sleeper *z, const char *what)
 {
     struct resident *r = &z->in->resident;
     struct roster_entry *e = &r->server->roster.entries[r->slot];
-    free(e->op_error);
-    e->op_error = describe_trouble(z);
-    log_warn(e->id, "%s: %s: %s", z->machine.plan.wakes ? "resume" : "suspend", e->op_error, what);
+    free(e->last_error);
+    e->last_error = describe_trouble(z);
+    log_warn(e->id, "%s: %s: %s", z->machine.plan.wakes ? "resume" : "suspend", e->last_error,
+             what);
 }
 
 void instance_kill_sleeper(struct instance *in)
