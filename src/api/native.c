@@ -8,9 +8,35 @@
 #include "http/url.h"
 #include "server/devices.h"
 
+struct footprint_said {
+    uint64_t bytes;
+    const char *source;
+};
+
+/* The same with what the store knows of it. */
+static void put_learned(const struct server *s, uint32_t slot, const struct core_model_view *v,
+                        struct footprint_said said, struct buf *b)
+{
+    uint32_t place = v->placement < CORE_PLACEMENTS_MAX ? v->placement : 0;
+    const struct footprint_row *row = footprints_find(s, slot, place);
+    bool learned = row && strcmp(said.source, "learned") == 0;
+    buf_printf(b, ",\"footprint\":{\"source\":\"%s\"",
+               learned ? footprint_source_words[row->source] : said.source);
+    api_put_number(b, "bytes", said.bytes != 0, said.bytes);
+    api_put_number(b, "samples", true, row ? row->samples : 0);
+    api_put_number(b, "residue_bytes", v->residue_bytes != 0, v->residue_bytes);
+    buf_text(b, ",\"measured_at\":");
+    if (row && row->measured_s)
+        api_put_time(b, row->measured_s);
+    else
+        buf_text(b, "null");
+    buf_printf(b, "},\"on_cpu\":%s", s->roster.entries[slot].on_cpu ? "true" : "false");
+}
+
 /* What it takes, on all of its devices together where it is there, else on each; and who says so.
  */
-static void put_footprint(struct server *s, const struct core_model_view *v, struct buf *b)
+static void put_footprint(struct server *s, uint32_t slot, const struct core_model_view *v,
+                          struct buf *b)
 {
     uint64_t known = v->declared_bytes > v->learned_bytes ? v->declared_bytes : v->learned_bytes;
     const char *source = known && known == v->declared_bytes ? "declared"
@@ -31,6 +57,7 @@ static void put_footprint(struct server *s, const struct core_model_view *v, str
         buf_text(b, ",\"footprint_bytes\":null");
     buf_printf(b, ",\"footprint_source\":\"%s\",\"settling\":%s", source,
                v->settling ? "true" : "false");
+    put_learned(s, slot, v, (struct footprint_said){bytes, source}, b);
 }
 
 static const char *wish_text(enum wish w)
@@ -64,7 +91,7 @@ static void put_model(struct server *s, uint32_t slot, struct buf *b)
     buf_text(b, "{\"id\":");
     buf_json_text(b, e->id);
     buf_printf(b, ",\"state\":\"%s\"", model_state_text(v.state));
-    put_footprint(s, &v, b);
+    put_footprint(s, slot, &v, b);
     put_measured(s, slot, b);
     put_policy(m, &v, b);
     buf_printf(b, ",\"in_flight\":%u,\"waiting\":%u,\"last_used_s\":", v.running, v.waiting);

@@ -159,6 +159,7 @@ static void note_peaks(struct device *v)
     for (uint32_t k = 0; k < v->use_count; k++) {
         struct roster_entry *e = &d->server->roster.entries[v->uses[k].model];
         uint64_t bytes;
+        e->on_cpu &= v->uses[k].bytes == 0;
         if (devices_model_uses(d, v->uses[k].model, &bytes) && bytes > e->vram_peak_bytes)
             e->vram_peak_bytes = bytes;
     }

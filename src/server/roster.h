@@ -28,6 +28,7 @@ struct roster_entry {
     char *id;       /* owned; NULL: a free slot */
     uint32_t index; /* in the present configuration; CORE_SLOT_NONE: not in it any more */
     struct resident *resident; /* its server, or NULL; see residents/resident.h */
+    bool on_cpu;               /* it should use a device, and was not seen to */
     uint64_t vram_peak_bytes;  /* the most that it was seen to use; 0: never seen */
     char *last_error; /* owned; why the last load failed, with the end of its log; or NULL */
 };

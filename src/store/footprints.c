@@ -22,7 +22,7 @@
 #define RETRY_MS 1000
 
 const char *const footprint_source_words[FOOTPRINT_SOURCE__COUNT] = {
-    [FOOTPRINT_MEASURED] = "measured", [FOOTPRINT_OOM] = "oom", [FOOTPRINT_ENGINE] = "engine"};
+    [FOOTPRINT_MEASURED] = "measured", [FOOTPRINT_OOM] = "oom"};
 
 struct footprint_store {
     sqlite3 *db; /* the opener's, then the thread's */

@@ -27,7 +27,6 @@ struct footprint_store;
 enum footprint_source {
     FOOTPRINT_MEASURED, /* its processes were seen to use so much */
     FOOTPRINT_OOM,      /* it ran out of memory with less */
-    FOOTPRINT_ENGINE,   /* its server says so */
     FOOTPRINT_SOURCE__COUNT
 };
 extern const char *const footprint_source_words[FOOTPRINT_SOURCE__COUNT];
