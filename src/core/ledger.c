@@ -430,8 +430,10 @@ static void follow(struct core *c, struct model *m, uint32_t device)
     if (measured > h->charged[device])
         h->unsized_devices |= 1U << device; /* it has outgrown what was known of it */
     /* A size may have been declared meanwhile. */
-    uint64_t declared =
-        m->placement != CORE_SLOT_NONE ? m->policy.placements[m->placement].bytes : 0;
+    bool placed = m->placement != CORE_SLOT_NONE;
+    uint64_t declared = placed ? m->policy.placements[m->placement].bytes : 0;
+    if (placed && !declared && h->charged[device] == m->estimated_bytes[m->placement])
+        h->unsized_devices |= 1U << device; /* it was charged by a guess, which is over now */
     if (m->state == MODEL_SUSPENDED)
         declared = m->policy.suspended_bytes;
     if ((h->unsized_devices >> device & 1) && h->charged[device] != h->peak_bytes) {

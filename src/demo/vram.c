@@ -12,8 +12,8 @@
 #include "base/pure/units.h"
 #include "gpu/sim.h"
 
-/* One on each GPU. Its file stays open for good, because closing any descriptor of it would drop the
- * lock; its path is never freed, since any thread may end the process. */
+/* One on each GPU. Its file stays open for good, because closing any descriptor of it would drop
+ * the lock; its path is never freed, since any thread may end the process. */
 struct claim {
     char *path;
     int fd;
@@ -48,20 +48,21 @@ static int read_capacity(const char *folder, uint64_t *ret_bytes, struct err *er
     return 0;
 }
 
-/* had: of this process, among what is in use. */
+/* had: of this process already. */
 static int check_fit(const char *folder, uint64_t bytes, uint64_t had, struct err *err)
 {
     uint64_t capacity;
     struct sim_reading reading;
     char want[UNITS_TEXT_MAX], used[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
-    if (read_capacity(folder, &capacity, err) != 0 || sim_read(folder, &reading, err) != 0)
+    if (read_capacity(folder, &capacity, err) != 0 ||
+        sim_read_others(folder, getpid(), &reading, err) != 0)
         return -1;
-    uint64_t others = reading.used_bytes > had ? reading.used_bytes - had : 0;
+    uint64_t others = reading.used_bytes;
     if (others <= capacity && bytes <= capacity - others)
         return 0;
     return err_set(err, "out of memory (allocating %s; %s of %s in use)",
-                   units_format_bytes(bytes - had, want),
-                   units_format_bytes(reading.used_bytes, used), units_format_bytes(capacity, all));
+                   units_format_bytes(bytes - had, want), units_format_bytes(others + had, used),
+                   units_format_bytes(capacity, all));
 }
 
 /* All claims are of the same length, so that one that changes is never read as something else. */

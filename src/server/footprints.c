@@ -197,10 +197,8 @@ static void estimate(struct server *s, uint32_t slot)
             continue;
         m->asked |= 1U << i;
         estimates_ask(s,
-                      &(struct estimate_subject){.slot = slot,
-                                                 .placement = i,
-                                                 .hash = m->hash,
-                                                 .devices = p->gpu_count},
+                      &(struct estimate_subject){
+                          .slot = slot, .placement = i, .hash = m->hash, .devices = p->gpu_count},
                       p->argv.count ? &p->argv : &is->argv);
     }
 }
@@ -210,11 +208,12 @@ static void configure(struct server *s, uint32_t slot)
 {
     struct footprints *f = &s->footprints;
     struct footprints_model *was = &f->models[slot], is = describe(s, slot);
-    bool same = same_process(was, &is);
-    if (same && same_places(was, &is)) {
+    bool same = same_process(was, &is), unchanged = same && same_places(was, &is);
+    bool here = was->id && strcmp(was->id, is.id) == 0 && resident_at(s, slot);
+    if (unchanged && !was->removed) {
         was->waits = false;
         free_model(&is);
-    } else if (was->id && strcmp(was->id, is.id) == 0 && resident_at(s, slot)) {
+    } else if (here && !unchanged) {
         was->waits = true;
         free_model(&is);
         return;
@@ -236,6 +235,8 @@ void footprints_configured(struct server *s)
     for (uint32_t i = 0; s->footprints.started && i < s->roster.count; i++)
         if (roster_model(&s->roster, i))
             configure(s, i);
+        else
+            s->footprints.models[i].removed = true;
 }
 
 void footprints_estimated(struct server *s, const struct estimate_subject *subject, uint64_t bytes)

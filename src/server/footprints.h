@@ -27,9 +27,10 @@ struct footprints_model {
     uint64_t hash;
     char *places[CORE_PLACEMENTS_MAX]; /* owned; the names of its placements */
     uint32_t place_count;
-    uint32_t asked;      /* bit i: placement i is, or has been, estimated */
-    bool waits;          /* it has another definition now, once it has gone */
-    bool out_of_memory;  /* since something was learned last */
+    uint32_t asked;     /* bit i: placement i is, or has been, estimated */
+    bool removed;       /* from the configuration: the core forgets what it was told */
+    bool waits;         /* it has another definition now, once it has gone */
+    bool out_of_memory; /* since something was learned last */
 };
 
 struct footprints {
@@ -55,8 +56,7 @@ void footprints_learned(struct server *s, const struct effect *e);
 /* Any EFFECT_NOTICE. */
 void footprints_noticed(struct server *s, const struct effect *e);
 /* So much on each device. */
-void footprints_estimated(struct server *s, const struct estimate_subject *subject,
-                          uint64_t bytes);
+void footprints_estimated(struct server *s, const struct estimate_subject *subject, uint64_t bytes);
 
 /* What is known of the model, as it is now, in a placement; NULL: nothing. Borrowed. */
 const struct footprint_row *footprints_find(const struct server *s, uint32_t slot,
