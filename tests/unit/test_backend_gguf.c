@@ -277,7 +277,7 @@ static void test_real_model(void **state)
     struct gguf_model m;
     (void)state;
     if (!path)
-        skip(); /* stories260K.gguf; see CONTRIBUTING.md */
+        skip(); /* it names stories260K.gguf where there is one */
     char *data = read_file(path, &n);
     assert_int_equal(gguf_read(data, n, &m), GGUF_OK);
     assert_int_equal(m.layers, 5);
