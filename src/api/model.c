@@ -1,4 +1,6 @@
 /* GET /wharf/models: what is known of each model. Of what is not known it says null. */
+#include <inttypes.h>
+#include <string.h>
 #include <time.h>
 
 #include "api/json.h"
@@ -29,9 +31,27 @@ static void put_place(const struct server *s, uint32_t slot, const struct core_m
     api_put_devices(b, s, v->devices);
 }
 
+/* What the store knows of it. */
+static void put_learned(const struct server *s, uint32_t slot, const struct core_model_view *v,
+                        const char *source, struct buf *b)
+{
+    uint32_t place = v->placement < CORE_PLACEMENTS_MAX ? v->placement : 0;
+    const struct footprint_row *row = footprints_find(s, slot, place);
+    bool learned = row && strcmp(source, "learned") == 0;
+    buf_printf(b, ",\"source\":\"%s\"", learned ? footprint_source_words[row->source] : source);
+    api_put_number(b, "samples", true, row ? row->samples : 0);
+    api_put_number(b, "residue_bytes", v->residue_bytes != 0, v->residue_bytes);
+    buf_text(b, ",\"measured_at\":");
+    if (row && row->measured_s)
+        api_put_time(b, row->measured_s);
+    else
+        buf_text(b, "null");
+}
+
 /* What it takes, on all of its devices together where it is there, else on each; and who says so.
  */
-static void put_footprint(const struct core_model_view *v, struct buf *b)
+static void put_footprint(const struct server *s, uint32_t slot, const struct core_model_view *v,
+                          struct buf *b)
 {
     uint64_t known = v->declared_bytes > v->learned_bytes ? v->declared_bytes : v->learned_bytes;
     const char *source = known && known == v->declared_bytes ? "declared"
@@ -43,6 +63,13 @@ static void put_footprint(const struct core_model_view *v, struct buf *b)
     api_put_number(b, "footprint_bytes", bytes != 0, bytes);
     buf_printf(b, ",\"footprint_source\":\"%s\",\"settling\":%s", source,
                v->settling ? "true" : "false");
+    buf_text(b, ",\"footprint\":{\"bytes\":");
+    if (bytes)
+        buf_printf(b, "%" PRIu64, bytes);
+    else
+        buf_text(b, "null");
+    put_learned(s, slot, v, source, b);
+    buf_char(b, '}');
 }
 
 static const char *wish_text(enum wish w)
@@ -80,7 +107,6 @@ static void put_measured(struct server *s, uint32_t slot, const struct core_mode
     bool known = devices_model_uses(s->devices, slot, &used);
     api_put_number(b, "used_bytes", known, used);
     api_put_number(b, "peak_bytes", peak != 0, peak);
-    api_put_number(b, "residue_bytes", v->residue_bytes != 0, v->residue_bytes);
     put_on_cpu(s, slot, v, used != 0, b);
 }
 
@@ -148,7 +174,7 @@ void api_put_model_whole(struct server *s, uint32_t slot, struct buf *b)
     buf_json_text(b, e->id);
     buf_printf(b, ",\"state\":\"%s\"", model_state_text(v.state));
     put_place(s, slot, &v, b);
-    put_footprint(&v, b);
+    put_footprint(s, slot, &v, b);
     put_measured(s, slot, &v, b);
     put_policy(m, &v, b);
     buf_printf(b, ",\"in_flight\":%u,\"waiting\":%u", v.running, v.waiting);

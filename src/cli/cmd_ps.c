@@ -19,6 +19,15 @@ static void format_size(const json_t *model, char out[SHOW_CELL_MAX])
              show_bytes(model, "footprint_bytes", size));
 }
 
+/* Where it is, or where it should be and is not. */
+static void format_device(const json_t *model, char out[SHOW_CELL_MAX])
+{
+    bool elsewhere = json_is_true(json_object_get(model, "on_cpu")) &&
+                     json_is_string(json_object_get(model, "device"));
+    snprintf(out, SHOW_CELL_MAX, "%s%.40s", elsewhere ? "cpu, not " : "",
+             show_text(model, "device"));
+}
+
 /* For how long it has been idle, and in how long it will be unloaded for that. */
 static void format_idle(const json_t *model, char out[SHOW_CELL_MAX])
 {
@@ -30,7 +39,9 @@ static void format_idle(const json_t *model, char out[SHOW_CELL_MAX])
 
 static void add_model(struct text_table *table, const json_t *model)
 {
+    char device[SHOW_CELL_MAX];
     char size[SHOW_CELL_MAX], busy[SHOW_CELL_MAX], waiting[SHOW_CELL_MAX], idle[SHOW_CELL_MAX];
+    format_device(model, device);
     format_size(model, size);
     format_idle(model, idle);
     bool pinned = json_is_true(json_object_get(model, "pinned"));
@@ -39,7 +50,7 @@ static void add_model(struct text_table *table, const json_t *model)
     const char *cells[] = {show_text(model, "id"),
                            state.data,
                            show_text(model, "placement"),
-                           show_text(model, "device"),
+                           device,
                            size,
                            show_count(model, "in_flight", busy),
                            show_count(model, "waiting", waiting),
@@ -93,8 +104,9 @@ const struct cli_command cmd_ps = {
     .summary = "list the models and what they are doing",
     .description =
         "One line a model: its state, and whether it is pinned, the place it sits at, by the name "
-        "that the configuration has for that, the device, the memory it takes there (with ~ where "
-        "that is an estimate), the requests it is serving and those that wait for it, how "
+        "that the configuration has for that, the device (\"cpu, not\" where nothing is seen of it "
+        "there), the memory it takes there (with ~ where that is an estimate), the requests it is "
+        "serving and those that wait for it, how "
         "long ago it was last used, and, behind the slash, how long until it is unloaded for "
         "idleness. Below, for models that are not loaded, why.",
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,

@@ -49,6 +49,19 @@ uint64_t ledger_capacity(const struct core *c, uint32_t device)
     return minus(limited, d->policy.reserve_bytes);
 }
 
+/* An estimate may be wrong: where it is more than there is for anybody, it counts for nothing,
+ * rather than keep the model out for ever. */
+static uint64_t estimate_of(const struct core *c, const struct model *m, uint32_t placement)
+{
+    const struct core_placement *p = &m->policy.placements[placement];
+    uint64_t estimate = m->estimated_bytes[placement];
+    uint32_t wide_enough = 0;
+    for (uint32_t d = 0; d < c->device_count; d++)
+        wide_enough += (p->device_mask >> d & 1) &&
+                       estimate <= minus(ledger_capacity(c, d), c->devices[d].foreign_bytes);
+    return wide_enough && wide_enough >= p->device_count ? estimate : 0;
+}
+
 static uint64_t known_need(const struct core *c, uint32_t target, uint32_t placement)
 {
     if (want_is_lease(c, target))
@@ -57,7 +70,7 @@ static uint64_t known_need(const struct core *c, uint32_t target, uint32_t place
     uint64_t declared = m->policy.placements[placement].bytes;
     uint64_t learned = m->learned_bytes[placement];
     uint64_t known = declared > learned ? declared : learned;
-    known = known ? known : m->estimated_bytes[placement];
+    known = known ? known : estimate_of(c, m, placement);
     return known ? known + m->oom_bytes : 0;
 }
 
@@ -435,8 +448,10 @@ static void follow(struct core *c, struct model *m, uint32_t device)
     if (measured > h->charged[device])
         h->unsized_devices |= 1U << device; /* it has outgrown what was known of it */
     /* A size may have been declared meanwhile. */
-    uint64_t declared =
-        m->placement != CORE_SLOT_NONE ? m->policy.placements[m->placement].bytes : 0;
+    bool placed = m->placement != CORE_SLOT_NONE;
+    uint64_t declared = placed ? m->policy.placements[m->placement].bytes : 0;
+    if (placed && !declared && h->charged[device] == m->estimated_bytes[m->placement])
+        h->unsized_devices |= 1U << device; /* it was charged by a guess, which is over now */
     if (m->state == MODEL_SUSPENDED)
         declared = m->policy.suspended_bytes;
     if ((h->unsized_devices >> device & 1) && h->charged[device] != h->peak_bytes) {

@@ -379,6 +379,8 @@ void op_on_unloaded(struct core *c, const struct event *ev)
         return;
     }
     learn_footprint(c, slot);
+    if (op.why == REASON_OUT_OF_MEMORY) /* its server had ended of it before */
+        raise_need(c, slot, c->models[slot].placement);
     model_set_state(c, slot, MODEL_UNLOADED, op.why);
     core_notice(c, NOTICE_MODEL_UNLOADED, slot, op.why)->duration_ns = c->now.ns - op.started.ns;
     model_gone(c, slot);

@@ -79,6 +79,19 @@ void engine_crash(const char *why)
     abort();
 }
 
+/* As engines do: said on stderr, and the end. */
+static void take_memory(const struct flags *f, uint64_t bytes)
+{
+    struct err err = {0};
+    if (vram_set(f->gpu_folder, bytes, &err) == 0)
+        return;
+    if (f->oom_message[0])
+        fprintf(stderr, "%s\n", f->oom_message);
+    else
+        fprintf(stderr, "CUDA error: %s\n", err.text);
+    engine_exit(1);
+}
+
 bool engine_ready(struct engine *e)
 {
     pthread_mutex_lock(&e->lock);
@@ -94,6 +107,17 @@ uint64_t engine_request_begin(struct engine *e)
     e->in_flight++;
     pthread_mutex_unlock(&e->lock);
     return number;
+}
+
+void engine_grow(struct engine *e)
+{
+    const struct flags *f = e->flags;
+    /* With the lock: others wait, as they would for a cache that is being made larger. */
+    pthread_mutex_lock(&e->lock);
+    if (!e->grown && f->vram_grow && !f->no_claim && f->gpu_folder[0])
+        take_memory(f, f->vram + f->vram_grow);
+    e->grown = true;
+    pthread_mutex_unlock(&e->lock);
 }
 
 void engine_request_end(struct engine *e)
@@ -126,18 +150,14 @@ static void crash_on_load(const struct flags *f)
 
 static void claim_memory(const struct flags *f)
 {
-    struct err err = {0};
     char text[UNITS_TEXT_MAX];
     if (f->vram == 0)
         return;
-    if (f->gpu_folder[0] == '\0') {
+    if (f->no_claim || f->gpu_folder[0] == '\0') {
         fprintf(stderr, "warning: no GPU found, using the CPU\n");
         return;
     }
-    if (vram_claim(f->gpu_folder, f->vram, &err) != 0) {
-        fprintf(stderr, "CUDA error: %s\n", err.text);
-        engine_exit(1);
-    }
+    take_memory(f, f->vram);
     engine_say("load_tensors: offloaded all layers, Sim0 buffer size = %s",
                units_format_bytes(f->vram, text));
 }

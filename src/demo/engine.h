@@ -15,7 +15,7 @@ struct engine {
     const struct flags *flags;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
-    bool ready;
+    bool ready, grown;
     uint32_t in_flight;
     uint64_t begun; /* requests so far, health checks and the like not counted */
 };
@@ -28,6 +28,8 @@ void engine_load(struct engine *e);
 bool engine_ready(struct engine *e);
 /* Returns the request's number, from 1. */
 uint64_t engine_request_begin(struct engine *e);
+/* At the first prompt, claims what --vram-grow says; the end, where that is not there. */
+void engine_grow(struct engine *e);
 void engine_request_end(struct engine *e);
 uint32_t engine_in_flight(struct engine *e);
 

@@ -262,6 +262,7 @@ bool generate_answer(struct engine *e, struct http_conn *c, const struct dialect
         return http_send_json(c, 400, "{\"error\":{\"message\":\"the body is no JSON object\"}}");
     }
     g.number = engine_request_begin(e);
+    engine_grow(e);
     init_generation(&g);
     bool ok = g.stream ? answer_stream(&g, &text, &out) : answer_whole(&g, &text, &out);
     engine_say("slot 0: request %llu %s, %u prompt tokens, %u tokens planned, %.1f ms",

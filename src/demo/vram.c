@@ -12,9 +12,16 @@
 #include "base/pure/units.h"
 #include "gpu/sim.h"
 
-/* The paths of the claims once they hold; never freed, since any thread may end the process. */
-static char *_Atomic claim_paths[VRAM_DEVICES_MAX];
-static atomic_uint claim_count;
+/* One on each GPU. Its file stays open for good, because closing any descriptor of it would drop
+ * the lock; its path is never freed, since any thread may end the process. */
+struct claim {
+    char *path;
+    int fd;
+    uint64_t bytes;
+};
+
+static struct claim claims[VRAM_DEVICES_MAX];
+static atomic_uint claim_count; /* those that hold */
 
 static int lock_whole(int fd, int command)
 {
@@ -41,56 +48,72 @@ static int read_capacity(const char *folder, uint64_t *ret_bytes, struct err *er
     return 0;
 }
 
-static int check_fit(const char *folder, uint64_t bytes, struct err *err)
+/* had: of this process already. */
+static int check_fit(const char *folder, uint64_t bytes, uint64_t had, struct err *err)
 {
     uint64_t capacity;
     struct sim_reading reading;
     char want[UNITS_TEXT_MAX], used[UNITS_TEXT_MAX], all[UNITS_TEXT_MAX];
-    if (read_capacity(folder, &capacity, err) != 0 || sim_read(folder, &reading, err) != 0)
+    if (read_capacity(folder, &capacity, err) != 0 ||
+        sim_read_others(folder, getpid(), &reading, err) != 0)
         return -1;
-    if (reading.used_bytes <= capacity && bytes <= capacity - reading.used_bytes)
+    uint64_t others = reading.used_bytes;
+    if (others <= capacity && bytes <= capacity - others)
         return 0;
     return err_set(err, "out of memory (allocating %s; %s of %s in use)",
-                   units_format_bytes(bytes, want), units_format_bytes(reading.used_bytes, used),
+                   units_format_bytes(bytes - had, want), units_format_bytes(others + had, used),
                    units_format_bytes(capacity, all));
 }
 
-/* Written before it is locked: a claim that counts is never half written. The file stays open for
- * good, because closing any descriptor of it would drop the lock. */
-static int write_claim(const char *folder, uint64_t bytes, struct err *err)
+/* All claims are of the same length, so that one that changes is never read as something else. */
+static bool write_bytes(int fd, uint64_t bytes)
 {
-    char *path = alloc_printf("%s/%d", folder, (int)getpid());
-    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0 || dprintf(fd, "%" PRIu64 "\n", bytes) < 0 || lock_whole(fd, F_SETLK) != 0)
-        return err_set(err, "claim memory in '%s': %s", path, strerror(errno));
-    atomic_store(&claim_paths[atomic_load(&claim_count)], path);
+    char text[32];
+    int n = snprintf(text, sizeof(text), "%020" PRIu64 "\n", bytes);
+    return pwrite(fd, text, (size_t)n, 0) == n;
+}
+
+/* Written before it is locked: a claim that counts is never half written. */
+static int open_claim(struct claim *c, const char *folder, uint64_t bytes, struct err *err)
+{
+    c->path = alloc_printf("%s/%d", folder, (int)getpid());
+    c->fd = open(c->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (c->fd < 0 || !write_bytes(c->fd, bytes) || lock_whole(c->fd, F_SETLK) != 0)
+        return err_set(err, "claim memory in '%s': %s", c->path, strerror(errno));
+    c->bytes = bytes;
     atomic_fetch_add(&claim_count, 1);
     return 0;
 }
 
-static int claim_one(const char *folder, uint64_t bytes, struct err *err)
+static int set_one(uint32_t number, const char *folder, uint64_t bytes, struct err *err)
 {
-    must(atomic_load(&claim_count) < VRAM_DEVICES_MAX);
+    must(number < VRAM_DEVICES_MAX);
+    struct claim *c = &claims[number];
+    bool here = number < atomic_load(&claim_count);
     auto_free char *path = alloc_printf("%s/lock", folder);
     auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0 || lock_whole(fd, F_SETLKW) != 0)
         return err_set(err, "no device at '%s': %s", folder, strerror(errno));
-    if (check_fit(folder, bytes, err) != 0)
+    if (check_fit(folder, bytes, here ? c->bytes : 0, err) != 0)
         return -1;
-    return write_claim(folder, bytes, err);
+    if (!here)
+        return open_claim(c, folder, bytes, err);
+    if (!write_bytes(c->fd, bytes))
+        return err_set(err, "claim memory in '%s': %s", c->path, strerror(errno));
+    c->bytes = bytes;
+    return 0;
 }
 
-int vram_claim(const char *folders, uint64_t bytes, struct err *err)
+int vram_set(const char *folders, uint64_t bytes, struct err *err)
 {
     auto_free char *list = alloc_text(folders);
     char *rest = list, *folder;
     uint64_t count = 1;
-    must(atomic_load(&claim_count) == 0);
     for (const char *p = list; *p; p++)
         count += *p == '\n';
     uint64_t share = bytes / count + (bytes % count != 0);
-    while ((folder = strsep(&rest, "\n")))
-        if (claim_one(folder, share, err) != 0)
+    for (uint32_t i = 0; (folder = strsep(&rest, "\n")); i++)
+        if (set_one(i, folder, share, err) != 0)
             return -1;
     return 0;
 }
@@ -98,5 +121,5 @@ int vram_claim(const char *folders, uint64_t bytes, struct err *err)
 void vram_release(void)
 {
     for (unsigned i = 0; i < atomic_load(&claim_count); i++)
-        unlink(atomic_load(&claim_paths[i]));
+        unlink(claims[i].path);
 }

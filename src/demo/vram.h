@@ -9,9 +9,11 @@
 
 #define VRAM_DEVICES_MAX 8
 
-/* Claims the bytes until the process ends, or fails with "out of memory". At most once a process.
- * folders: one GPU, or several with line feeds between them, each of which gives an equal share. */
-int vram_claim(const char *folders, uint64_t bytes, struct err *err) warn_unused;
+/* Claims the bytes, in place of those claimed so far, until the process ends, or fails with "out of
+ * memory", with what it had. One thread at a time.
+ * folders: one GPU, or several with line feeds between them, each of which gives an equal share;
+ * the same each time. */
+int vram_set(const char *folders, uint64_t bytes, struct err *err) warn_unused;
 /* Removes the claims' files, if there are any. Safe from any thread; the process must end next. */
 void vram_release(void);
 

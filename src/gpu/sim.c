@@ -121,13 +121,21 @@ static int compare_claims(const void *a, const void *b)
 
 int sim_read(const char *folder, struct sim_reading *ret, struct err *err)
 {
+    return sim_read_others(folder, 0, ret, err);
+}
+
+int sim_read_others(const char *folder, pid_t self, struct sim_reading *ret, struct err *err)
+{
+    char own[16];
+    snprintf(own, sizeof(own), "%d", (int)self);
     __attribute__((cleanup(close_dir))) DIR *dir = opendir(folder);
     if (!dir)
         return err_set(err, "open simulated GPU '%s': %s", folder, strerror(errno));
     struct sim_reading r = {0};
     struct dirent *entry;
     while (errno = 0, (entry = readdir(dir)) != NULL) {
-        if (is_claim_name(entry->d_name) && read_claim(dirfd(dir), entry->d_name, &r, err) != 0)
+        if (is_claim_name(entry->d_name) && strcmp(entry->d_name, own) != 0 &&
+            read_claim(dirfd(dir), entry->d_name, &r, err) != 0)
             return err_wrap(err, "simulated GPU '%s'", folder);
     }
     if (errno != 0)

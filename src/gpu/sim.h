@@ -34,6 +34,10 @@ struct sim_reading {
 int sim_create(const char *folder, uint64_t capacity_bytes, struct err *err) warn_unused;
 /* Blocking file reads; call off the loop. */
 int sim_read(const char *folder, struct sim_reading *ret, struct err *err) warn_unused;
+/* The same without the claim of that process. One that holds a claim must read no other way: to
+ * close any descriptor of a file is to drop its locks. */
+int sim_read_others(const char *folder, pid_t self, struct sim_reading *ret,
+                    struct err *err) warn_unused;
 /* The same as a reading of a device with that memory. */
 int sim_read_device(const char *folder, uint64_t total_bytes, struct gpu_device *ret,
                     struct err *err) warn_unused;

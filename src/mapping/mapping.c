@@ -316,6 +316,14 @@ const char *mapping_placement_name(const struct config *c, uint32_t model, uint3
                                  : c->models[model].placements[places.variants[placement]].id;
 }
 
+uint32_t mapping_placement_variant(const struct config *c, uint32_t model, uint32_t placement)
+{
+    struct mapping_devices devices;
+    mapping_find_devices(c, &devices);
+    struct places places = find_places(c, &devices, model);
+    return placement < places.count ? places.variants[placement] : CORE_SLOT_NONE;
+}
+
 uint32_t mapping_placement_find(const struct config *c, uint32_t model, const char *device)
 {
     struct mapping_devices devices;

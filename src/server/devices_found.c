@@ -294,6 +294,7 @@ static void on_report(void *owner, const struct gpu_report *r, uint64_t asked_ns
     if (merge(d, r)) {
         found_place(d, s->roster.current->config);
         roster_configure(&s->roster, step_config, d);
+        footprints_configured(s);
     }
     for (uint32_t i = 0; i < d->count; i++)
         if (!d->all[i].folder)

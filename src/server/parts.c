@@ -315,6 +315,13 @@ const struct part server_parts[] = {
      .reload = reload_devices,
      .close = close_devices,
      .fini = fini_devices},
+    /* Behind the devices, which say whether bytes are planned at all. */
+    {.name = "footprints",
+     .init = footprints_init,
+     .start = footprints_start,
+     .reload = footprints_reload,
+     .close = footprints_close,
+     .fini = footprints_fini},
     {.name = "modes",
      .init = modes_init,
      .start = start_modes,

@@ -57,6 +57,7 @@ static void do_retired(struct server *s, const struct effect *e)
 static void do_notice(struct server *s, const struct effect *e)
 {
     decisions_note(s, e);
+    footprints_noticed(s, e);
     if (e->notice == NOTICE_BACKEND_DOWN)
         residents_backend_down(s, e->backend);
     else if (e->notice == NOTICE_BACKEND_UP)
@@ -90,13 +91,6 @@ static void do_unexpected(struct server *s, const struct effect *e)
     log_error(NULL, "unexpected effect=%s", effect_type_text(e->type));
 }
 
-/* Kept in memory alone; a store that outlives the daemon comes later. */
-static void do_nothing(struct server *s, const struct effect *e)
-{
-    (void)s;
-    (void)e;
-}
-
 static void (*const actions[])(struct server *s, const struct effect *e) = {
     [EFFECT_WAIT] = do_wait,
     [EFFECT_GRANT] = do_grant,
@@ -110,7 +104,7 @@ static void (*const actions[])(struct server *s, const struct effect *e) = {
     [EFFECT_RESUME] = resident_resume,
     [EFFECT_BACKEND_PROBE] = resident_probe,
     [EFFECT_TRACE] = do_unexpected,
-    [EFFECT_LEARNED] = do_nothing,
+    [EFFECT_LEARNED] = footprints_learned,
     [EFFECT_LOAD] = resident_load,
     [EFFECT_ABORT] = resident_abort,
     [EFFECT_UNLOAD] = resident_unload,

@@ -14,6 +14,7 @@
 #include "server/decisions.h"
 #include "server/degraded.h"
 #include "server/feed.h"
+#include "server/footprints.h"
 #include "server/history.h"
 #include "server/hooks.h"
 #include "server/logs.h"
@@ -75,6 +76,7 @@ struct server {
     struct decisions decisions;
     struct degraded degraded;
     struct history history;
+    struct footprints footprints;
     struct captures captures;
     struct list in_flight; /* struct recording, oldest first */
     uint64_t in_flight_id; /* of the newest */

@@ -730,6 +730,36 @@ def test_many_at_once_never_claim_too_much(start, gpu):
     assert (ready, refused) == (2, 6)
 
 
+def test_claims_more_at_the_first_prompt(start, gpu):
+    running = start("--vram", "4GiB", "--vram-grow", "2GiB", "--gpu-folder", str(gpu)).wait_ready()
+    claim = gpu / str(running.process.pid)
+    running.get("/v1/models")
+    assert int(claim.read_text()) == 4 << 30
+    for _ in range(2):
+        running.post("/v1/completions", {"prompt": "hello"})
+        assert int(claim.read_text()) == 6 << 30
+    # It still holds all of it: what is left is no more than that.
+    second = start("--vram", "19GiB", "--gpu-folder", str(gpu))
+    assert second.wait_exit() == 1
+    assert "6GiB of 24GiB in use" in second.process.stderr.read()
+    start("--vram", "18GiB", "--gpu-folder", str(gpu)).wait_ready()
+
+
+def test_runs_out_of_memory_at_the_first_prompt(start, gpu):
+    running = start("--vram", "4GiB", "--vram-grow", "21GiB", "--oom-message", "no more room",
+                    "--gpu-folder", str(gpu)).wait_ready()
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        running.post("/v1/completions", {"prompt": "hello"})
+    assert running.wait_exit() == 1
+    assert running.process.stderr.read() == "no more room\n"
+
+
+def test_claims_nothing_when_told_to(start, gpu):
+    running = start("--vram", "4GiB", "--vram-grow", "2GiB", "--no-claim", "--gpu-folder", str(gpu)).wait_ready()
+    running.post("/v1/completions", {"prompt": "hello"})
+    assert not (gpu / str(running.process.pid)).exists()
+
+
 def test_without_a_gpu(start, tmp_path):
     running = start("--vram", "1GiB", env={"WHARF_SIM_FOLDER": ""}).wait_ready()
     assert running.get("/health")[0].status == 200

@@ -21,8 +21,8 @@ DEGRADATION = {"what": TEXT, "name": TEXT + NULL, "reason": TEXT, "since_s": NUM
 JOBS = {name: COUNT for name in ("active", "waiting", "processed", "failed", "cancelled")}
 MODEL = {
     "id": TEXT, "state": TEXT, "placement": TEXT + NULL, "device": TEXT + NULL, "devices": LIST,
-    "footprint_bytes": COUNT + NULL, "footprint_source": TEXT, "settling": BOOL, "used_bytes": COUNT + NULL,
-    "peak_bytes": COUNT + NULL, "residue_bytes": COUNT + NULL, "on_cpu": BOOL + NULL, "pinned": BOOL,
+    "footprint_bytes": COUNT + NULL, "footprint_source": TEXT, "footprint": (dict,), "settling": BOOL, "used_bytes": COUNT + NULL,
+    "peak_bytes": COUNT + NULL, "on_cpu": BOOL + NULL, "pinned": BOOL,
     "wish": TEXT + NULL, "class": TEXT, "in_flight": COUNT, "waiting": COUNT, "last_used": TEXT + NULL,
     "last_used_s": NUMBER + NULL, "ttl_s": NUMBER + NULL, "idle_unload_s": NUMBER + NULL,
     "load_s": NUMBER + NULL, "backend": TEXT, "backend_model": TEXT + NULL, "endpoint": TEXT + NULL,
@@ -169,7 +169,7 @@ def test_without_a_gpu(wharf):
     a = model(s, "a")
     assert a["state"] == "loaded"
     for name in ("placement", "device", "footprint_bytes", "used_bytes", "peak_bytes", "on_cpu", "ttl_s",
-                 "idle_unload_s", "residue_bytes", "backend_model", "endpoint"):
+                 "idle_unload_s", "backend_model", "endpoint"):
         assert a[name] is None, name
 
 

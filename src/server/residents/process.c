@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "backend/out_of_memory.h"
 #include "backend/process.h"
 #include "base/alloc.h"
 #include "base/log.h"
@@ -90,16 +91,16 @@ char *server_log_path(const struct server *s, const char *id)
     return buf_take(&path);
 }
 
-/* The last lines that this start has written. The caller frees it. */
-static char *log_tail(const struct instance *in)
+/* The last lines that this start has written, as far as they are that many bytes. The caller frees
+ * it. */
+static char *log_tail(const struct instance *in, size_t bytes_max)
 {
     int fd = open(in->log_path, O_RDONLY | O_CLOEXEC);
     struct stat st;
-    char *text = alloc_zeroed(LOG_TAIL_BYTES + 1, 1);
+    char *text = alloc_zeroed(bytes_max + 1, 1);
     if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > in->log_start) {
-        int64_t from = st.st_size - in->log_start > LOG_TAIL_BYTES ? st.st_size - LOG_TAIL_BYTES
-                                                                   : in->log_start;
-        ssize_t n = pread(fd, text, LOG_TAIL_BYTES, from);
+        int64_t most = (int64_t)bytes_max, written = st.st_size - in->log_start;
+        ssize_t n = pread(fd, text, bytes_max, written > most ? st.st_size - most : in->log_start);
         text[n > 0 ? n : 0] = '\0';
         while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
             text[--n] = '\0';
@@ -109,13 +110,13 @@ static char *log_tail(const struct instance *in)
     return text;
 }
 
-/* Engines say it in many ways, and all of them in these words. */
-static enum reason why_it_failed(const struct instance *in)
+/* By what it has printed at its end. */
+static enum reason why_it_ended(const struct instance *in, enum reason else_why)
 {
-    const char *error = entry_of(in)->last_error;
-    if (error && (strcasestr(error, "out of memory") || strcasestr(error, "outofmemory")))
-        return REASON_OUT_OF_MEMORY;
-    return REASON_LOAD_FAILED;
+    char *tail = log_tail(in, OUT_OF_MEMORY_TAIL_BYTES);
+    bool out_of_memory = out_of_memory_said(tail, strlen(tail));
+    free(tail);
+    return out_of_memory ? REASON_OUT_OF_MEMORY : else_why;
 }
 
 static char *describe_end(const struct instance *in)
@@ -136,7 +137,7 @@ static char *describe_end(const struct instance *in)
 static void remember_failure(struct instance *in)
 {
     struct roster_entry *e = entry_of(in);
-    char *what = describe_end(in), *tail = log_tail(in);
+    char *what = describe_end(in), *tail = log_tail(in, LOG_TAIL_BYTES);
     free(e->last_error);
     e->last_error =
         *tail ? alloc_printf("%s; its log ends with:\n%s", what, tail) : alloc_text(what);
@@ -201,13 +202,13 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
         break;
     case PROCESS_DO_LOAD_FAILED:
         remember_failure(in);
-        resident_complete(&in->resident, RESIDENT_FAILED, why_it_failed(in), 0);
+        resident_complete(&in->resident, RESIDENT_FAILED, why_it_ended(in, REASON_LOAD_FAILED), 0);
         break;
     case PROCESS_DO_STUCK:
         resident_complete(&in->resident, RESIDENT_STUCK, REASON_NONE, 0);
         break;
     case PROCESS_DO_BROKEN:
-        resident_complete(&in->resident, RESIDENT_BROKEN, REASON_EXITED, 0);
+        resident_complete(&in->resident, RESIDENT_BROKEN, why_it_ended(in, REASON_EXITED), 0);
         break;
     case PROCESS_DO_UNLOADED:
     case PROCESS_DO_EXITED:

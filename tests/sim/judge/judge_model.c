@@ -73,17 +73,46 @@ static void enforce(struct judge_model *m)
     if (m->in_force.hash_process != m->policy.hash_process) {
         m->learned = 0;
         memset(m->learned_bytes, 0, sizeof(m->learned_bytes));
+        memset(m->estimated_bytes, 0, sizeof(m->estimated_bytes));
     }
     m->in_force = m->policy;
 }
 
 /* Orders */
 
-/* Nobody has said what it takes there. */
-static bool unsized(const struct judge_model *m, const struct spot *s)
+/* Nobody knows what it takes there; it may have been guessed. */
+static bool unknown(const struct judge_model *m, const struct spot *s)
 {
     return s->placement < CORE_PLACEMENTS_MAX && !m->policy.placements[s->placement].bytes &&
            !(m->learned >> s->placement & 1);
+}
+
+/* It gets what was guessed, perhaps with more after it ran out of memory. */
+static bool guessed(const struct judge_model *m, const struct spot *s)
+{
+    uint64_t guess = s->placement < CORE_PLACEMENTS_MAX ? m->estimated_bytes[s->placement] : 0;
+    return unknown(m, s) && guess && (s->bytes == guess || s->bytes == m->more_bytes);
+}
+
+/* It gets the whole device: nobody has guessed, or the guess is more than there is for anybody. */
+static bool unsized(const struct judge_model *m, const struct spot *s)
+{
+    return unknown(m, s) && !guessed(m, s);
+}
+
+/* A guess has to fit when it is ordered; what it stands for is over as soon as it is measured,
+ * which only the core knows when. */
+static void hand_out_or_guess(struct judge *j, const struct judge_model *m, struct spot *s,
+                              const char *to_whom)
+{
+    bool guess = guessed(m, s);
+    if (unsized(m, s))
+        s->bytes = 0;
+    hand_out(j, s, to_whom);
+    if (!guess)
+        return;
+    hand_back(j, s);
+    s->bytes = 0;
 }
 
 /* Groups and matrices know no bytes, and hence no devices. */
@@ -229,11 +258,10 @@ static void load(struct judge *j, const struct effect *e)
     m->strayed = 0;
     check_spot(j, e->model, &m->at);
     check_company(j, e->model);
-    if (unsized(m, &m->at))
-        m->at.bytes = 0;
-    hand_out(j, &m->at, "a load");
+    bool alone = unsized(m, &m->at);
+    hand_out_or_guess(j, m, &m->at, "a load");
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
-        if ((m->at.devices >> d & 1) && unsized(m, &m->at))
+        if ((m->at.devices >> d & 1) && alone)
             j->alone[d] = e->model + 1;
     loaders(j, m->at.devices, true);
     open_op(j, e, SEAT_LOADING);
@@ -328,10 +356,8 @@ static void leave(struct judge *j, const struct effect *e)
                     m->policy.movable ? "to where it is" : "which it cannot be");
     may_come(j, e);
     check_spot(j, e->model, &m->to);
-    if (unsized(m, &m->to))
-        m->to.bytes = 0;
     leave_alone(j, e->model, m->to.devices); /* beside itself it may be */
-    hand_out(j, &m->to, "a move");
+    hand_out_or_guess(j, m, &m->to, "a move");
     open_op(j, e, SEAT_MOVING);
 }
 
@@ -351,7 +377,7 @@ static void resume(struct judge *j, const struct effect *e)
     uint64_t slept_bytes = m->at.bytes;
     hand_back(j, &m->at); /* what stayed is part of what it gets */
     m->at.bytes = 0;
-    if (unsized(m, &m->to))
+    if (unknown(m, &m->to))
         m->to.bytes = 0;
     if (slept_bytes && m->to.bytes > slept_bytes)
         hand_out(j, &m->to, "a resume");
@@ -650,11 +676,15 @@ void judge_model_sampled(struct judge *j, const struct event *ev)
 
 void judge_model_learned(struct judge *j, uint32_t slot, uint32_t placement, uint64_t bytes)
 {
-    if (slot >= j->model_count || placement >= CORE_PLACEMENTS_MAX || !bytes)
+    if (slot >= j->model_count || placement >= CORE_PLACEMENTS_MAX)
         return;
-    j->models[slot].learned |= 1U << placement;
-    if (j->event->type != EVENT_FOOTPRINT)
-        j->models[slot].learned_bytes[placement] = bytes;
+    struct judge_model *m = &j->models[slot];
+    if (j->event->type == EVENT_FOOTPRINT) {
+        m->estimated_bytes[placement] = bytes;
+    } else if (bytes) {
+        m->learned |= 1U << placement;
+        m->learned_bytes[placement] = bytes;
+    }
 }
 
 /* What was under way there will not complete; its bytes stay charged. */
@@ -712,6 +742,7 @@ void judge_model_config(struct judge *j, const struct core_config *config)
             m->learned = 0;
             m->wish = WISH_NONE;
             memset(m->learned_bytes, 0, sizeof(m->learned_bytes));
+            memset(m->estimated_bytes, 0, sizeof(m->estimated_bytes));
         }
         m->known |= m->policy.present;
         if (m->policy.present &&

@@ -43,10 +43,10 @@ struct judge_model {
     bool pinned, was_pinned; /* by command; since it came in */
     bool kept;               /* by command, for keep_ns */
     uint64_t keep_ns;
-    uint32_t learned;    /* placements for which something is known of its bytes */
+    uint32_t learned;    /* placements whose bytes were measured, in this life or an earlier one */
     uint64_t more_bytes; /* that it is given, perhaps, after it ran out of memory */
     uint64_t used_ns;    /* when it was last used, or came in, less gap_ns */
-    uint64_t learned_bytes[CORE_PLACEMENTS_MAX];
+    uint64_t learned_bytes[CORE_PLACEMENTS_MAX], estimated_bytes[CORE_PLACEMENTS_MAX];
     enum wish wish;
     uint32_t wish_placement;
 };
