@@ -316,6 +316,15 @@ const char *mapping_placement_name(const struct config *c, uint32_t model, uint3
                                  : c->models[model].placements[places.variants[placement]].id;
 }
 
+uint32_t mapping_placement_variant(const struct config *c, uint32_t model, uint32_t placement)
+{
+    struct mapping_devices devices;
+    mapping_find_devices(c, &devices);
+    struct places places = find_places(c, &devices, model);
+    must(placement < places.count);
+    return places.variants[placement];
+}
+
 uint32_t mapping_placement_find(const struct config *c, uint32_t model, const char *device)
 {
     struct mapping_devices devices;

@@ -49,6 +49,8 @@ struct core_wish *mapping_wishes(const struct config *c, const struct config_mod
 /* What a core placement of the model (by its index in c) is called: "cpu", "cuda", the name of a
  * GPU; "gpu" for a model that has no devices of its own. Borrowed; NULL: there is none. */
 const char *mapping_placement_name(const struct config *c, uint32_t model, uint32_t placement);
+/* Which of the model's placements in c it is. There is such a core placement. */
+uint32_t mapping_placement_variant(const struct config *c, uint32_t model, uint32_t placement);
 /* The core placement that a device's name, or a GPU's name, number or UUID, stands for;
  * CORE_SLOT_NONE: there is none. */
 uint32_t mapping_placement_find(const struct config *c, uint32_t model, const char *device);

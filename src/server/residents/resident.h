@@ -63,6 +63,7 @@ struct resident_claim {
 struct resident_view {
     int pid;       /* the main process, which is this model's alone; 0: none that is known */
     uint16_t port; /* 0 without pid */
+    const char *deaf; /* a clause, static: why it takes no requests at all; NULL: it does */
 };
 
 /* What several models of a kind share, and what may be down as a whole. */

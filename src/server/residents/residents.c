@@ -5,12 +5,15 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "server/residents/worker.h"
 #include "server/server.h"
 
 #define WATCH_NS (5 * NS_PER_S)
 
-static const struct resident_ops *const kinds[CONFIG_BACKEND__COUNT] = {[CONFIG_BACKEND_PROCESS] =
-                                                                            &resident_process};
+static const struct resident_ops *const kinds[CONFIG_BACKEND__COUNT] = {
+    [CONFIG_BACKEND_PROCESS] = &resident_process,
+    [CONFIG_BACKEND_WORKER] = &resident_worker,
+};
 
 static const char *const op_words[RESIDENT_OPEN__COUNT] = {
     [RESIDENT_LOAD] = "load",       [RESIDENT_UNLOAD] = "unload", [RESIDENT_MOVE] = "move",
