@@ -1,5 +1,5 @@
-/* Workers: POST /wharf/workers is held for as long as one is there; what it was told to do it answers
- * by POST /wharf/workers/TOKEN. */
+/* Workers: POST /wharf/workers is held for as long as one is there; what it was told to do it
+ * answers by POST /wharf/workers/TOKEN. */
 #include <arpa/inet.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -38,6 +38,13 @@ static bool refuse_stranger(struct server *s, struct exchange *ex)
     return true;
 }
 
+/* Absent or null: *ret is NULL. */
+static bool read_text(struct exchange *ex, const json_t *body, const char *name, const char **ret)
+{
+    *ret = NULL;
+    return json_is_null(json_object_get(body, name)) || api_read_text(ex, body, name, false, ret);
+}
+
 static bool find_model(struct server *s, struct exchange *ex, const json_t *body, uint32_t *ret)
 {
     const char *name;
@@ -67,7 +74,8 @@ static bool read_offered(struct exchange *ex, const json_t *body, const struct c
         *ret = (1U << m->placement_count) - 1;
         return true;
     }
-    json_array_foreach (list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         const char *name = json_string_value(item);
         uint32_t variant = name ? config_model_find_placement(m, name) : UINT32_MAX;
         /* One that only the worker knows is nothing that it would be sent to. */
@@ -84,7 +92,7 @@ static bool read_place(struct server *s, struct exchange *ex, const json_t *body
                        const struct config_model *m, const char **ret)
 {
     struct err err = {0};
-    if (!api_read_text(ex, body, "device", false, ret))
+    if (!read_text(ex, body, "device", ret))
         return false;
     if (worker_check(s, m, *ret, &err) == 0)
         return true;
@@ -144,7 +152,7 @@ static bool read_origin(struct server *s, struct exchange *ex, const json_t *bod
     const char *url;
     struct err err = {0};
     *ret = NULL;
-    if (!api_read_text(ex, body, "proxy", false, &url))
+    if (!read_text(ex, body, "proxy", &url))
         return false;
     bool own = *m->proxy != '\0';
     if (own)
@@ -217,19 +225,20 @@ static bool read_reply(struct exchange *ex, const json_t *body, struct worker_re
 {
     const json_t *id = json_object_get(body, "id"), *ok = json_object_get(body, "ok");
     if (!json_is_integer(id) || !json_is_boolean(ok)) {
-        api_fail_body(ex, "an answer has \"id\", the number of the order, and \"ok\", true or false");
+        api_fail_body(ex,
+                      "an answer has \"id\", the number of the order, and \"ok\", true or false");
         return false;
     }
     ret->id = (uint64_t)json_integer_value(id);
     ret->ok = json_is_true(ok);
-    if (!api_read_text(ex, body, "device", false, &ret->device) ||
-        !api_read_text(ex, body, "error", false, &ret->error) ||
-        !read_bytes(ex, body, &ret->bytes))
+    if (!read_text(ex, body, "device", &ret->device) ||
+        !read_text(ex, body, "error", &ret->error) || !read_bytes(ex, body, &ret->bytes))
         return false;
     if (!ret->ok || !ret->device || json_is_true(json_object_get(body, "checked")))
         return true;
-    api_fail_body(ex, "\"ok\": true on a device needs \"checked\": true: the worker has to find out "
-                      "that the model still works there");
+    api_fail_body(ex,
+                  "\"ok\": true on a device needs \"checked\": true: the worker has to find out "
+                  "that the model still works there");
     return false;
 }
 

@@ -1,10 +1,11 @@
-/* worker.h: how a model that a worker holds comes, moves and goes; decides, and does nothing itself.
+/* worker.h: how a model that a worker holds comes, moves and goes; decides, and does nothing
+ * itself.
  *
  * A worker is a program of somebody's own that registers for a model and does what it is asked to.
  * Events go in, actions come out, in order; the server performs them. Whatever the worker does, an
  * op (LOAD, MOVE, UNLOAD) is answered by exactly one DONE, ABSENT, FAILED, AT_SOURCE, AT_TARGET or
- * GONE; where none is open, GONE says that the model has left with its worker. A worker is asked for
- * one thing at a time: what is asked later takes the place of what is not answered yet. */
+ * GONE; where none is open, GONE says that the model has left with its worker. A worker is asked
+ * for one thing at a time: what is asked later takes the place of what is not answered yet. */
 #ifndef BACKEND_WORKER_H
 #define BACKEND_WORKER_H
 
@@ -28,9 +29,9 @@ enum worker_event {
     WORKER_LOAD, /* to a place; to NOWHERE: to any */
     WORKER_MOVE, /* to a place */
     WORKER_UNLOAD,
-    WORKER_ABORT,     /* of the LOAD */
-    WORKER_KILL,      /* the time of the MOVE or UNLOAD is over */
-    WORKER_ANSWERED,  /* what it was asked for last: well or not, and where it holds the model now */
+    WORKER_ABORT,    /* of the LOAD */
+    WORKER_KILL,     /* the time of the MOVE or UNLOAD is over */
+    WORKER_ANSWERED, /* what it was asked for last: well or not, and where it holds the model now */
     WORKER_SEEN_GONE, /* what it had on the devices that it left is free */
     WORKER_SEEN_KEPT, /* it still uses them */
     WORKER_TIMER,
@@ -43,8 +44,8 @@ struct worker_input {
 };
 
 enum worker_action {
-    WORKER_DO_ASK_LOAD,   /* to `to` */
-    WORKER_DO_ASK_MOVE,   /* likewise */
+    WORKER_DO_ASK_LOAD, /* to `to` */
+    WORKER_DO_ASK_MOVE, /* likewise */
     WORKER_DO_ASK_UNLOAD,
     WORKER_DO_ASK_WHERE,
     WORKER_DO_WATCH, /* answered by SEEN_GONE or SEEN_KEPT, if that can be told */

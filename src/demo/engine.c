@@ -128,7 +128,7 @@ static void claim_memory(const struct flags *f)
 {
     struct err err = {0};
     char text[UNITS_TEXT_MAX];
-    if (f->vram == 0)
+    if (f->vram == 0 || f->worker[0]) /* a worker claims where it sits */
         return;
     if (f->gpu_folder[0] == '\0') {
         fprintf(stderr, "warning: no GPU found, using the CPU\n");

@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,9 +13,13 @@
 #include "base/pure/units.h"
 #include "gpu/sim.h"
 
-/* The paths of the claims once they hold; never freed, since any thread may end the process. */
-static char *_Atomic claim_paths[VRAM_DEVICES_MAX];
-static atomic_uint claim_count;
+/* The claims that hold. Any thread may end the process. */
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER; /* guards what follows */
+static struct {
+    char *path; /* owned */
+    int fd;
+} claims[VRAM_DEVICES_MAX];
+static unsigned claim_count;
 
 static int lock_whole(int fd, int command)
 {
@@ -55,22 +60,29 @@ static int check_fit(const char *folder, uint64_t bytes, struct err *err)
                    units_format_bytes(capacity, all));
 }
 
-/* Written before it is locked: a claim that counts is never half written. The file stays open for
- * good, because closing any descriptor of it would drop the lock. */
+/* Written before it is locked: a claim that counts is never half written. The file stays open,
+ * because closing any descriptor of it would drop the lock. */
 static int write_claim(const char *folder, uint64_t bytes, struct err *err)
 {
     char *path = alloc_printf("%s/%d", folder, (int)getpid());
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0 || dprintf(fd, "%" PRIu64 "\n", bytes) < 0 || lock_whole(fd, F_SETLK) != 0)
-        return err_set(err, "claim memory in '%s': %s", path, strerror(errno));
-    atomic_store(&claim_paths[atomic_load(&claim_count)], path);
-    atomic_fetch_add(&claim_count, 1);
+    if (fd < 0 || dprintf(fd, "%" PRIu64 "\n", bytes) < 0 || lock_whole(fd, F_SETLK) != 0) {
+        err_set(err, "claim memory in '%s': %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        free(path);
+        return -1;
+    }
+    pthread_mutex_lock(&table_lock);
+    must(claim_count < VRAM_DEVICES_MAX);
+    claims[claim_count].path = path;
+    claims[claim_count++].fd = fd;
+    pthread_mutex_unlock(&table_lock);
     return 0;
 }
 
 static int claim_one(const char *folder, uint64_t bytes, struct err *err)
 {
-    must(atomic_load(&claim_count) < VRAM_DEVICES_MAX);
     auto_free char *path = alloc_printf("%s/lock", folder);
     auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0 || lock_whole(fd, F_SETLKW) != 0)
@@ -85,7 +97,9 @@ int vram_claim(const char *folders, uint64_t bytes, struct err *err)
     auto_free char *list = alloc_text(folders);
     char *rest = list, *folder;
     uint64_t count = 1;
-    must(atomic_load(&claim_count) == 0);
+    pthread_mutex_lock(&table_lock);
+    must(claim_count == 0);
+    pthread_mutex_unlock(&table_lock);
     for (const char *p = list; *p; p++)
         count += *p == '\n';
     uint64_t share = bytes / count + (bytes % count != 0);
@@ -95,8 +109,21 @@ int vram_claim(const char *folders, uint64_t bytes, struct err *err)
     return 0;
 }
 
+void vram_drop(void)
+{
+    pthread_mutex_lock(&table_lock);
+    for (; claim_count > 0; claim_count--) {
+        unlink(claims[claim_count - 1].path);
+        free(claims[claim_count - 1].path);
+        close(claims[claim_count - 1].fd);
+    }
+    pthread_mutex_unlock(&table_lock);
+}
+
+/* The lock is kept, so that nothing is claimed any more. */
 void vram_release(void)
 {
-    for (unsigned i = 0; i < atomic_load(&claim_count); i++)
-        unlink(atomic_load(&claim_paths[i]));
+    pthread_mutex_lock(&table_lock);
+    for (unsigned i = 0; i < claim_count; i++)
+        unlink(claims[i].path);
 }

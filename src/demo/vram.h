@@ -9,9 +9,12 @@
 
 #define VRAM_DEVICES_MAX 8
 
-/* Claims the bytes until the process ends, or fails with "out of memory". At most once a process.
- * folders: one GPU, or several with line feeds between them, each of which gives an equal share. */
+/* Claims the bytes until vram_drop or the process's end, or fails with "out of memory". One claim
+ * at a time. folders: one GPU, or several with line feeds between them, each of which gives an
+ * equal share. */
 int vram_claim(const char *folders, uint64_t bytes, struct err *err) warn_unused;
+/* Gives the claim back; nothing where there is none. Not beside vram_claim. */
+void vram_drop(void);
 /* Removes the claims' files, if there are any. Safe from any thread; the process must end next. */
 void vram_release(void);
 

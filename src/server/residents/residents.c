@@ -49,9 +49,8 @@ char *residents_unserved(const struct server *s, uint32_t slot)
     const struct config_model *m = roster_model(&s->roster, slot);
     if (!m || resident_kind_of(s, m))
         return NULL;
-    return alloc_printf(
-        "backend: %s is configured, but this version of wharf serves processes only",
-        config_backend_words[m->backend]);
+    return alloc_printf("backend: %s is configured, but this version of wharf cannot serve it yet",
+                        config_backend_words[m->backend]);
 }
 
 void residents_tell_unserved(const struct server *s)
@@ -63,9 +62,6 @@ void residents_tell_unserved(const struct server *s)
         char *why = residents_unserved(s, ref->slots[i]);
         if (why)
             log_warn(m->id, "%s: requests for it are answered with 501", why);
-        else if (m->placement_count > 1 && !kind->move)
-            log_warn(m->id, "devices: a %s is loaded on one of them, but cannot be moved yet",
-                     kind->word);
         if (m->suspend != CONFIG_SUSPEND_NONE && m->suspend != CONFIG_SUSPEND_CUDA &&
             !(kind && kind->suspend))
             log_warn(m->id, "suspend: %s cannot be carried out yet: it is unloaded instead",

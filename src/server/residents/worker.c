@@ -12,9 +12,9 @@
 #include "server/devices.h"
 #include "server/held.h"
 #include "server/origin.h"
+#include "server/process/proctree.h"
 #include "server/proxy/exchange.h"
 #include "server/proxy/upstream.h"
-#include "server/process/proctree.h"
 #include "server/server.h"
 
 #define TOKEN_BYTES 16
@@ -42,7 +42,7 @@ struct worker {
     struct loaded *in; /* owned; NULL: neither loaded nor loading */
     struct held *held; /* NULL: nobody has registered */
     char token[2 * TOKEN_BYTES + 1];
-    uint64_t order;    /* the number of the last; numbers are not used again */
+    uint64_t order; /* the number of the last; numbers are not used again */
     bool order_open;
     uint32_t offered;
     struct worker_place asked; /* where the open order leads */
@@ -52,7 +52,7 @@ struct worker {
     uint64_t barred_until_ns;
     uv_timer_t timer;
     bool has_later;
-    struct worker_input later; /* in place of TIMER */
+    struct worker_input later;      /* in place of TIMER */
     uint64_t had[CORE_DEVICES_MAX]; /* what it was last seen to use */
     uint32_t left;                  /* devices that it says to have left, not yet seen free */
     uint32_t looks;
@@ -77,8 +77,7 @@ static const struct config_model *model_of(const struct worker *w)
 static struct worker *seat_at(const struct server *s, uint32_t slot)
 {
     struct link *n;
-    list_each(n, &s->workers)
-    {
+    list_each(n, &s->workers) {
         struct worker *w = list_entry(n, struct worker, link);
         if (w->slot == slot)
             return w;
@@ -230,9 +229,9 @@ static struct worker_place place_of(const struct worker *w, const struct residen
     const struct roster_entry *e = &w->server->roster.entries[w->slot];
     if (o->placement == CORE_SLOT_NONE || e->index == CORE_SLOT_NONE)
         return nowhere;
-    return (struct worker_place){mapping_placement_variant(w->server->roster.current->config,
-                                                           e->index, o->placement),
-                                 o->devices};
+    return (struct worker_place){
+        mapping_placement_variant(w->server->roster.current->config, e->index, o->placement),
+        o->devices};
 }
 
 /* Likewise for the core: CORE_SLOT_NONE where it does not plan by bytes. */
@@ -483,8 +482,8 @@ int worker_admits(struct server *s, uint32_t slot, struct err *err)
     if (w && (w->held || w->machine.here))
         return err_set(err, "model %s has a worker already", id);
     if (w && uv_hrtime() < w->barred_until_ns)
-        return err_set(err, "the worker of model %s was dropped a moment ago; try again in a second",
-                       id);
+        return err_set(
+            err, "the worker of model %s was dropped a moment ago; try again in a second", id);
     if (r && r->ops != &resident_worker)
         return err_set(err, "model %s is still served by a %s", id, r->ops->word);
     return 0;
@@ -527,8 +526,7 @@ void worker_join(struct server *s, struct exchange *ex, const struct worker_term
 struct worker *worker_find(struct server *s, const char *token)
 {
     struct link *n;
-    list_each(n, &s->workers)
-    {
+    list_each(n, &s->workers) {
         struct worker *w = list_entry(n, struct worker, link);
         if (w->held && strcmp(w->token, token) == 0)
             return w;
@@ -601,8 +599,8 @@ static void load(struct server *s, uint32_t slot, const struct resident_order *o
     feed(w, (struct worker_input){.type = WORKER_LOAD, .at = place_of(w, order)});
 }
 
-/* When the daemon ends, its listeners are closed and no answer could come: the worker, which goes on
- * without it, keeps what it holds. */
+/* When the daemon ends, its listeners are closed and no answer could come: the worker, which goes
+ * on without it, keeps what it holds. */
 static void unload(struct resident *r)
 {
     struct worker *w = worker_of(r);
@@ -704,7 +702,8 @@ void workers_reload(struct server *s, const struct config_ref *old)
 {
     struct link *n;
     (void)old;
-    list_each(n, &s->workers) dismiss_unwanted(list_entry(n, struct worker, link));
+    list_each(n, &s->workers)
+        dismiss_unwanted(list_entry(n, struct worker, link));
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -19,7 +19,7 @@ struct server;
 
 /* What it says of itself. */
 struct worker_terms {
-    uint32_t slot; /* of a configured model whose backend is a worker */
+    uint32_t slot;         /* of a configured model whose backend is a worker */
     uint32_t offered;      /* bit i: it can sit as placement i of its configuration says */
     const char *device;    /* where it holds the model; NULL: nowhere; see worker_check */
     pid_t pid;             /* 0: not known */
@@ -36,8 +36,8 @@ struct worker_reply {
     const char *error;  /* NULL: not said */
 };
 
-/* Whether a worker of that model can be on a device of that name, or, with NULL, nowhere. -1, with a
- * sentence: the model has none such, or no GPU for it is present. */
+/* Whether a worker of that model can be on a device of that name, or, with NULL, nowhere. -1, with
+ * a sentence: the model has none such, or no GPU for it is present. */
 int worker_check(const struct server *s, const struct config_model *m, const char *device,
                  struct err *err) warn_unused;
 /* 0, or -1 with a sentence: there is one already, or one that was dropped a moment ago. */
