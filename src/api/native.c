@@ -8,9 +8,25 @@
 #include "http/url.h"
 #include "server/devices.h"
 
+/* Without those that it has left, where its bytes are not yet seen to be free. */
+static uint32_t sits_on(const struct server *s, uint32_t slot, const struct core_model_view *v)
+{
+    const struct resident *r = resident_at(s, slot);
+    return r && v->settling ? v->devices & r->devices : v->devices;
+}
+
+static const char *first_name(const struct config *c, uint32_t devices)
+{
+    for (uint32_t i = 0; i < c->gpu_count; i++)
+        if (devices >> i & 1)
+            return c->gpus[i].name;
+    return NULL;
+}
+
 /* What it takes, on all of its devices together where it is there, else on each; and who says so.
  */
-static void put_footprint(struct server *s, const struct core_model_view *v, struct buf *b)
+static void put_footprint(struct server *s, uint32_t slot, const struct core_model_view *v,
+                          struct buf *b)
 {
     uint64_t known = v->declared_bytes > v->learned_bytes ? v->declared_bytes : v->learned_bytes;
     const char *source = known && known == v->declared_bytes ? "declared"
@@ -19,12 +35,11 @@ static void put_footprint(struct server *s, const struct core_model_view *v, str
                          : v->charged_bytes                  ? "measured"
                                                              : "unknown";
     uint64_t bytes = v->charged_bytes ? v->charged_bytes : known ? known : v->estimated_bytes;
-    const struct config *c = s->roster.current->config;
-    bool placed = v->device != CORE_SLOT_NONE && v->device < c->gpu_count;
+    uint32_t devices = sits_on(s, slot, v);
     buf_text(b, ",\"device\":");
-    api_put_text(b, placed ? c->gpus[v->device].name : NULL);
+    api_put_text(b, first_name(s->roster.current->config, devices));
     buf_text(b, ",\"devices\":");
-    api_put_devices(b, s, v->devices);
+    api_put_devices(b, s, devices);
     if (bytes)
         buf_printf(b, ",\"footprint_bytes\":%llu", (unsigned long long)bytes);
     else
@@ -64,7 +79,7 @@ static void put_model(struct server *s, uint32_t slot, struct buf *b)
     buf_text(b, "{\"id\":");
     buf_json_text(b, e->id);
     buf_printf(b, ",\"state\":\"%s\"", model_state_text(v.state));
-    put_footprint(s, &v, b);
+    put_footprint(s, slot, &v, b);
     put_measured(s, slot, b);
     put_policy(m, &v, b);
     buf_printf(b, ",\"in_flight\":%u,\"waiting\":%u,\"last_used_s\":", v.running, v.waiting);

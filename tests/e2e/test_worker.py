@@ -189,7 +189,7 @@ def test_lies_about_a_move(wharf, workers):
     answer = move(d, "clip", "cpu")
     assert (answer.status, answer.error["code"]) == (502, "operation_failed")
     assert (place(d, "clip"), d.state_of("clip"), used(d)) == ("gpu0", "loaded", 500 * MIB)
-    assert "said that it has moved, but still uses 500 MiB on gpu0" in d.stderr
+    assert "said that it has moved, but still uses 500MiB on gpu0" in d.stderr
     # Where its memory is needed, it has to go altogether.
     d.load("big")
     assert w.log.count("told to unload") == 1 and d.state_of("clip") == "unloaded"
@@ -266,8 +266,8 @@ def test_foreign_proxy_is_refused(wharf, proxy, ok):
     d = wharf(config())
     w = Raw(d, model="clip", device="cpu", proxy=proxy)
     assert w.answer.status == (200 if ok else 400), w.answer
-    if "example" in proxy or "10." in proxy or "0.0" in proxy:
-        assert "must be on this machine" in w.answer.message or ok
+    if not ok:
+        assert ("on this machine" in w.answer.message) == proxy.startswith("http"), w.answer
 
 
 @pytest.mark.slice
@@ -439,7 +439,7 @@ def test_removed_from_the_configuration(wharf, workers):
     d = wharf(config(BIG))
     w = workers(d, "clip")
     d.reload(config(BIG, models=BIG, modes={}))
-    w.wait_for("told to unload").wait_for("told to bye").wait_for("no such model")
+    w.wait_for("told to unload").wait_for("told to bye").wait_for("not registered")
     d.reload(config(BIG))
     w.joined(2)
     d.ok(embed(d, "clip"))

@@ -34,7 +34,8 @@ def clip(vram="500MiB", least="1GiB", **keys):
 
 class Worker:
     def __init__(self, daemon, name, *flags, vram="500MiB", device="cpu", over="tcp", folder=0):
-        address = next(a for a in daemon.addresses if a.startswith("unix:") == (over == "unix"))
+        every = [*daemon.addresses, *([daemon.listen] if isinstance(daemon.listen, str) else daemon.listen)]
+        address = next(a for a in every if a.startswith("unix:") == (over == "unix"))
         url = address if over == "unix" else f"http://{address}"
         self.daemon, self.name = daemon, name
         self.path = daemon.folder / f"worker-{name}-{id(self)}.txt"

@@ -294,16 +294,29 @@ static void ask(struct worker *w, const char *what)
     say(w, &line);
 }
 
+/* Where nothing is planned by bytes: the first that it offers and can have, else the first. */
+static struct worker_place usual_place(const struct worker *w, const struct config_model *m)
+{
+    const struct config *c = w->server->roster.current->config;
+    struct worker_place first = {0, 0};
+    for (uint32_t i = m->placement_count; i-- > 0;)
+        if (w->offered >> i & 1)
+            first.variant = i;
+    for (uint32_t i = 0; i < m->placement_count; i++) {
+        uint32_t devices = usual_devices(c, &m->placements[i]);
+        if ((w->offered >> i & 1) && (m->placements[i].host || devices))
+            return (struct worker_place){i, devices};
+    }
+    return first;
+}
+
 static void ask_to(struct worker *w, const char *what)
 {
     const struct config_model *m = model_of(w);
     struct worker_place to = w->machine.to;
     struct buf line = {0};
-    for (uint32_t i = 0; to.variant == WORKER_NOWHERE; i++) {
-        must(i < m->placement_count);
-        if (w->offered >> i & 1)
-            to.variant = i;
-    }
+    if (to.variant == WORKER_NOWHERE)
+        to = usual_place(w, m);
     if (!(w->offered >> to.variant & 1)) {
         log_warn(id_of(w), "its worker has said that it cannot use %s",
                  m->placements[to.variant].id);
