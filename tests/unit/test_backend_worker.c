@@ -15,12 +15,12 @@ static const struct {
     enum worker_event type;
     bool ok;
 } events[] = {
-    {"joins", WORKER_JOINED, false},   {"leaves", WORKER_LEFT, false},
-    {"load", WORKER_LOAD, false},      {"move", WORKER_MOVE, false},
-    {"unload", WORKER_UNLOAD, false},  {"abort", WORKER_ABORT, false},
-    {"kill", WORKER_KILL, false},      {"done", WORKER_ANSWERED, true},
+    {"joins", WORKER_JOINED, false},    {"leaves", WORKER_LEFT, false},
+    {"load", WORKER_LOAD, false},       {"move", WORKER_MOVE, false},
+    {"unload", WORKER_UNLOAD, false},   {"abort", WORKER_ABORT, false},
+    {"kill", WORKER_KILL, false},       {"done", WORKER_ANSWERED, true},
     {"cannot", WORKER_ANSWERED, false}, {"gone", WORKER_SEEN_GONE, false},
-    {"kept", WORKER_SEEN_KEPT, false}, {"timer", WORKER_TIMER, false},
+    {"kept", WORKER_SEEN_KEPT, false},  {"timer", WORKER_TIMER, false},
 };
 
 static const char *const action_words[] = {
@@ -42,7 +42,8 @@ static const struct {
     const char *what, *story;
 } stories[] = {
     {"is there already", ON_CPU "unload:UNLOAD done:DONE"},
-    {"comes without the model, and loads", "joins: load@g:LOAD done@g:DONE unload:UNLOAD done:DONE"},
+    {"comes without the model, and loads",
+     "joins: load@g:LOAD done@g:DONE unload:UNLOAD done:DONE"},
     {"nobody has registered", "load@g:TIMER timer:ABSENT joins@c:ADOPT"},
     {"comes in that moment", "load@g:TIMER joins:LOAD timer: done@g:DONE"},
     {"comes in that moment, at another place", "load@g:TIMER joins@c:MOVE done@g:DONE"},
@@ -53,7 +54,8 @@ static const struct {
     {"loads somewhere else", "joins: load@g:LOAD cannot@c:UNLOAD+TIMER cannot@c:DROP+FAILED"},
     {"leaves while it loads", "joins: load@g:LOAD leaves:FAILED"},
     {"its load is called off", "joins: load@g:LOAD abort:UNLOAD+TIMER done:FAILED load@c:LOAD"},
-    {"its load is called off, and it hangs", "joins: load@g:LOAD abort:UNLOAD+TIMER timer:DROP+FAILED"},
+    {"its load is called off, and it hangs",
+     "joins: load@g:LOAD abort:UNLOAD+TIMER timer:DROP+FAILED"},
     {"is called off twice", "joins: load@g:LOAD abort:UNLOAD+TIMER abort: timer:DROP+FAILED"},
     {"is called off when nobody is there", "load@g:TIMER abort: timer:ABSENT"},
     {"moves there", ON_CPU "move@g:MOVE done@g:DONE"},
@@ -174,15 +176,15 @@ static void test_any_order(void **state)
             struct worker_input in = {.type = (enum worker_event)(random % (WORKER_TIMER + 1)),
                                       .ok = random >> 20 & 1,
                                       .at = place_of("cgh-"[random >> 24 & 3])};
-            bool orders = in.type == WORKER_LOAD || in.type == WORKER_MOVE || in.type == WORKER_UNLOAD;
+            bool orders =
+                in.type == WORKER_LOAD || in.type == WORKER_MOVE || in.type == WORKER_UNLOAD;
             /* What the core and the server never do. */
             if ((orders && (open || resident == (in.type == WORKER_LOAD))) ||
                 (in.type == WORKER_MOVE && in.at.variant == WORKER_NOWHERE) ||
                 (in.type == WORKER_JOINED && w.here) || (in.type == WORKER_LEFT && !w.here) ||
                 (in.type == WORKER_ABORT && w.op != WORKER_LOADS) ||
                 (in.type == WORKER_ANSWERED && in.ok && w.op != WORKER_UNLOADS &&
-                 (w.undoing ? in.at.variant != WORKER_NOWHERE
-                            : in.at.variant == WORKER_NOWHERE)))
+                 (w.undoing ? in.at.variant != WORKER_NOWHERE : in.at.variant == WORKER_NOWHERE)))
                 continue;
             open |= orders;
             struct worker_actions got = worker_step(&w, in);
