@@ -202,6 +202,13 @@ void api_worker_join(struct server *s, struct exchange *ex)
         fail(ex, ERR_SHUTTING_DOWN, NULL);
         return;
     }
+    if (!s->boot.over) {
+        exchange_fail(ex,
+                      &(struct problem){.error = ERR_BUSY,
+                                        .detail = "wharf is still finding out which GPUs there are",
+                                        .retry_after_s = 1});
+        return;
+    }
     json_t *body = api_read_json(ex);
     if (!body)
         return;

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from wharf_harness import ROOT, SECONDS, WHARF, Later, demo, until
+from wharf_harness import DEMO, ROOT, SECONDS, WHARF, Later, demo, until
 from workers import (GPU, MIB, Raw, clip, embed, embedding, move, place, used,  # noqa: F401
                      workers)
 
@@ -60,6 +60,7 @@ def test_moves_to_cuda_and_back(wharf, workers):
         assert d.ok(move(d, "clip", "cpu")).json()["device"] is None
         assert used(d) == 0
     assert w.log.count("told to move") == 4
+    assert '"POST /wharf/workers/' not in d.stderr, "tokens are nobody else's business"
     # A GPU's name means the place that holds it.
     assert d.ok(move(d, "clip", "gpu0")).json()["device"] == "gpu0"
 
@@ -431,6 +432,12 @@ def test_memory_that_nobody_can_measure(wharf, workers):
     d.until_model("big", used_bytes=11 * 1024 * MIB)
     w = Raw(d, model="clip", device="cuda", bytes=400 * MIB)
     d.until_model("clip", state="loaded", device="gpu0", used_bytes=0)
+    with subprocess.Popen([DEMO, "--port", "0", "--vram", "300MiB", "--gpu-folder", d.state / "sim" / "0"],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        d.until_model("clip", used_bytes=300 * MIB)
+        device = d.get("/wharf/status").json()["devices"][0]
+        assert device["foreign_bytes"] == 0, device
+        process.kill()
     w.close()
 
 
@@ -443,6 +450,18 @@ def test_removed_from_the_configuration(wharf, workers):
     d.reload(config(BIG))
     w.joined(2)
     d.ok(embed(d, "clip"))
+
+
+@pytest.mark.slice
+def test_configured_anew(wharf, workers):
+    """What it said of itself was about other devices: it registers again."""
+    d = wharf(config())
+    w = workers(d, "clip")
+    d.reload(config(models={"clip": clip(vram="600MiB")}))
+    assert "told to bye" not in w.log, "its place has not changed"
+    d.reload(config(models={"clip": {"backend": "worker", "devices": {"cpu": {}, "cuda": {"vram": "1GiB"}}}}))
+    w.wait_for("told to bye").joined(2)
+    until(lambda: embed(d, "clip").status == 200, "the worker")
 
 
 @pytest.mark.slice

@@ -45,6 +45,7 @@ struct worker {
     uint64_t order; /* the number of the last; numbers are not used again */
     bool order_open;
     uint32_t offered;
+    uint64_t hash;             /* of the definition by which it has registered */
     struct worker_place asked; /* where the open order leads */
     pid_t pid;
     uint64_t bytes;
@@ -171,13 +172,15 @@ static void dismiss(struct worker *w, const char *why)
     w->has_later = false;
 }
 
-/* One whose model is none for workers any more. */
-static void dismiss_unwanted(struct worker *w)
+/* One whose model is another one now, or none. What it said of itself may not hold any more. */
+static void dismiss_outdated(struct worker *w)
 {
     const struct config_model *m = roster_model(&w->server->roster, w->slot);
-    if (!w->held || w->in || (m && m->backend == CONFIG_BACKEND_WORKER))
+    bool wanted = m && m->backend == CONFIG_BACKEND_WORKER;
+    if (!w->held || w->in || (wanted && m->hash_process == w->hash))
         return;
-    dismiss(w, "its model is not configured for a worker any more");
+    dismiss(w, wanted ? "its model is configured anew"
+                      : "its model is not configured for a worker any more");
     feed(w, (struct worker_input){.type = WORKER_LEFT});
 }
 
@@ -396,7 +399,7 @@ static void complete_gone(struct worker *w, enum resident_end end, enum reason w
     resident_complete(&in->resident, end, why, 0);
     resident_fini(&in->resident);
     free(in);
-    dismiss_unwanted(w);
+    dismiss_outdated(w);
 }
 
 static void adopt(struct worker *w)
@@ -526,6 +529,7 @@ void worker_join(struct server *s, struct exchange *ex, const struct worker_term
     }
     make_token(w->token);
     w->offered = terms->offered;
+    w->hash = roster_model(&s->roster, terms->slot)->hash_process;
     w->pid = terms->pid;
     w->bytes = terms->bytes;
     w->origin = terms->origin;
@@ -716,7 +720,7 @@ void workers_reload(struct server *s, const struct config_ref *old)
     struct link *n;
     (void)old;
     list_each(n, &s->workers)
-        dismiss_unwanted(list_entry(n, struct worker, link));
+        dismiss_outdated(list_entry(n, struct worker, link));
 }
 
 static void on_closed(uv_handle_t *handle)

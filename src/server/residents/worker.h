@@ -57,7 +57,8 @@ extern const struct resident_ops resident_worker;
 
 /* The part's life. */
 void workers_init(struct server *s);
-/* Those whose model is none for workers any more are told to go, once it has been unloaded. */
+/* Those whose model is configured otherwise, or not any more, are told to go, once it has been
+ * unloaded. */
 void workers_reload(struct server *s, const struct config_ref *old);
 void workers_close(struct server *s);
 
