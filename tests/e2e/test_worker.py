@@ -438,11 +438,14 @@ def test_memory_that_nobody_can_measure(wharf, workers):
     d.until_model("big", used_bytes=11 * 1024 * MIB)
     w = Raw(d, model="clip", device="cuda", bytes=400 * MIB)
     d.until_model("clip", state="loaded", device="gpu0", used_bytes=0)
-    with subprocess.Popen([DEMO, "--port", "0", "--vram", "300MiB", "--gpu-folder", d.state / "sim" / "0"],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+    process = subprocess.Popen([DEMO, "--port", "0", "--vram", "300MiB", "--gpu-folder",
+                                d.state / "sim" / "0"], stdin=subprocess.DEVNULL)
+    try:
         d.until_model("clip", used_bytes=300 * MIB)
-        wait_for_bytes(d, foreign=0, used=300 * MIB)
+        wait_for_bytes(d, foreign=0, used=(11 * 1024 + 300) * MIB)
+    finally:
         process.kill()
+        process.wait()
     w.close()
 
 
