@@ -53,6 +53,11 @@ void api_decisions(struct server *s, struct exchange *ex);
 void api_mode(struct server *s, struct exchange *ex);
 void api_set_mode(struct server *s, struct exchange *ex);
 
+/* workers.c */
+void api_worker_join(struct server *s, struct exchange *ex);
+void api_worker_answer(struct server *s, struct exchange *ex);
+void api_worker_leave(struct server *s, struct exchange *ex);
+
 /* llamaswap_events.c */
 void api_llamaswap_events(struct server *s, struct exchange *ex);
 

@@ -16,19 +16,33 @@ static const char *placement_name(const struct server *s, uint32_t slot, uint32_
     return mapping_placement_name(s->roster.current->config, model, placement);
 }
 
+/* Without those that it has left, where its bytes are not yet seen to be free. */
+static uint32_t sits_on(const struct server *s, uint32_t slot, const struct core_model_view *v)
+{
+    const struct resident *r = resident_at(s, slot);
+    return r && v->settling ? v->devices & r->devices : v->devices;
+}
+
+static const char *first_name(const struct config *c, uint32_t devices)
+{
+    for (uint32_t i = 0; i < c->gpu_count; i++)
+        if (devices >> i & 1)
+            return c->gpus[i].name;
+    return NULL;
+}
+
 /* Where it is, or is to be in a moment. */
 static void put_place(const struct server *s, uint32_t slot, const struct core_model_view *v,
                       struct buf *b)
 {
-    const struct config *c = s->roster.current->config;
+    uint32_t devices = sits_on(s, slot, v);
     bool is_there = v->state != MODEL_UNLOADED && v->state != MODEL_ERROR;
-    bool placed = v->device != CORE_SLOT_NONE && v->device < c->gpu_count;
     buf_text(b, ",\"placement\":");
     api_put_text(b, is_there ? placement_name(s, slot, v->placement) : NULL);
     buf_text(b, ",\"device\":");
-    api_put_text(b, placed ? c->gpus[v->device].name : NULL);
+    api_put_text(b, first_name(s->roster.current->config, devices));
     buf_text(b, ",\"devices\":");
-    api_put_devices(b, s, v->devices);
+    api_put_devices(b, s, devices);
 }
 
 /* What the store knows of it. */

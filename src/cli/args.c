@@ -196,7 +196,8 @@ static int add_operand(struct cli_args *a, const char *text, struct err *e)
     if (a->operand_count >= c->operands_max && !c->operand)
         return err_set(e, "unexpected '%.80s': it takes options only", text);
     if (a->operand_count >= c->operands_max)
-        return err_set(e, "unexpected '%.80s': it takes one %s", text, c->operand);
+        return err_set(e, "unexpected '%.80s': it takes %s%s", text,
+                       c->operands_max == 1 ? "one " : "", c->operand);
     a->operands[a->operand_count++] = text;
     return 0;
 }

@@ -14,6 +14,7 @@ extern const struct cli_command cmd_llamaswap;
 extern const struct cli_command cmd_load;
 extern const struct cli_command cmd_logs;
 extern const struct cli_command cmd_mode;
+extern const struct cli_command cmd_move;
 extern const struct cli_command cmd_pin;
 extern const struct cli_command cmd_plan;
 extern const struct cli_command cmd_ps;

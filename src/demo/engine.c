@@ -151,7 +151,7 @@ static void crash_on_load(const struct flags *f)
 static void claim_memory(const struct flags *f)
 {
     char text[UNITS_TEXT_MAX];
-    if (f->vram == 0)
+    if (f->vram == 0 || f->worker[0]) /* a worker claims where it sits */
         return;
     if (f->no_claim || f->gpu_folder[0] == '\0') {
         fprintf(stderr, "warning: no GPU found, using the CPU\n");

@@ -131,7 +131,7 @@ int flags_parse(struct flags *ret, int argc, char **argv, struct err *err)
             return -1;
         port_given = port_given || row->offset == offsetof(struct flags, port);
     }
-    if (!port_given)
+    if (!port_given && !f.worker[0])
         return err_set(err, "--port is needed");
     if (f.port > 65535)
         return err_set(err, "--port: at most 65535");

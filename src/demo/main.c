@@ -7,6 +7,7 @@
 #include "flags.h"
 #include "process.h"
 #include "serve.h"
+#include "worker.h"
 
 static struct flags flags;
 static struct engine engine;
@@ -24,6 +25,12 @@ static void *run_accept(void *arg)
     (void)arg;
     serve_accept(&engine, listen_fd);
     return NULL;
+}
+
+static void *run_worker(void *arg)
+{
+    (void)arg;
+    worker_run(&engine, listen_fd);
 }
 
 static int start_thread(void *(*run)(void *))
@@ -51,12 +58,18 @@ int main(int argc, char **argv)
     process_block_signals();
     process_leave_grandchildren(flags.fork_grandchildren);
     engine_init(&engine, &flags);
+    if (flags.worker[0] && worker_init(&flags, &err) < 0) {
+        fprintf(stderr, "error: %s\n", err.text);
+        return 1;
+    }
     listen_fd = serve_listen(&flags, &err);
     if (listen_fd < 0) {
         fprintf(stderr, "error: %s\n", err.text);
         return 1;
     }
     if (start_thread(run_accept) != 0 || start_thread(run_load) != 0)
+        return 1;
+    if (flags.worker[0] && start_thread(run_worker) != 0)
         return 1;
     process_wait(&engine, listen_fd);
 }

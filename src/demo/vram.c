@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,8 +13,8 @@
 #include "base/pure/units.h"
 #include "gpu/sim.h"
 
-/* One on each GPU. Its file stays open for good, because closing any descriptor of it would drop
- * the lock; its path is never freed, since any thread may end the process. */
+/* One on each GPU. Its file stays open while it holds, because closing any descriptor of it would
+ * drop the lock. */
 struct claim {
     char *path;
     int fd;
@@ -21,7 +22,9 @@ struct claim {
 };
 
 static struct claim claims[VRAM_DEVICES_MAX];
-static atomic_uint claim_count; /* those that hold */
+static unsigned claim_count; /* those that hold */
+/* Of both; any thread may end the process. */
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static int lock_whole(int fd, int command)
 {
@@ -74,14 +77,20 @@ static bool write_bytes(int fd, uint64_t bytes)
 }
 
 /* Written before it is locked: a claim that counts is never half written. */
-static int open_claim(struct claim *c, const char *folder, uint64_t bytes, struct err *err)
+static int open_claim(const char *folder, uint64_t bytes, struct err *err)
 {
-    c->path = alloc_printf("%s/%d", folder, (int)getpid());
-    c->fd = open(c->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (c->fd < 0 || !write_bytes(c->fd, bytes) || lock_whole(c->fd, F_SETLK) != 0)
-        return err_set(err, "claim memory in '%s': %s", c->path, strerror(errno));
-    c->bytes = bytes;
-    atomic_fetch_add(&claim_count, 1);
+    struct claim c = {.path = alloc_printf("%s/%d", folder, (int)getpid()), .bytes = bytes};
+    c.fd = open(c.path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (c.fd < 0 || !write_bytes(c.fd, bytes) || lock_whole(c.fd, F_SETLK) != 0) {
+        err_set(err, "claim memory in '%s': %s", c.path, strerror(errno));
+        if (c.fd >= 0)
+            close(c.fd);
+        free(c.path);
+        return -1;
+    }
+    pthread_mutex_lock(&table_lock);
+    claims[claim_count++] = c;
+    pthread_mutex_unlock(&table_lock);
     return 0;
 }
 
@@ -89,7 +98,9 @@ static int set_one(uint32_t number, const char *folder, uint64_t bytes, struct e
 {
     must(number < VRAM_DEVICES_MAX);
     struct claim *c = &claims[number];
-    bool here = number < atomic_load(&claim_count);
+    pthread_mutex_lock(&table_lock);
+    bool here = number < claim_count;
+    pthread_mutex_unlock(&table_lock);
     auto_free char *path = alloc_printf("%s/lock", folder);
     auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0 || lock_whole(fd, F_SETLKW) != 0)
@@ -97,7 +108,7 @@ static int set_one(uint32_t number, const char *folder, uint64_t bytes, struct e
     if (check_fit(folder, bytes, here ? c->bytes : 0, err) != 0)
         return -1;
     if (!here)
-        return open_claim(c, folder, bytes, err);
+        return open_claim(folder, bytes, err);
     if (!write_bytes(c->fd, bytes))
         return err_set(err, "claim memory in '%s': %s", c->path, strerror(errno));
     c->bytes = bytes;
@@ -118,8 +129,21 @@ int vram_set(const char *folders, uint64_t bytes, struct err *err)
     return 0;
 }
 
+void vram_drop(void)
+{
+    pthread_mutex_lock(&table_lock);
+    for (; claim_count > 0; claim_count--) {
+        unlink(claims[claim_count - 1].path);
+        free(claims[claim_count - 1].path);
+        close(claims[claim_count - 1].fd);
+    }
+    pthread_mutex_unlock(&table_lock);
+}
+
+/* The lock is kept, so that nothing is claimed any more. */
 void vram_release(void)
 {
-    for (unsigned i = 0; i < atomic_load(&claim_count); i++)
+    pthread_mutex_lock(&table_lock);
+    for (unsigned i = 0; i < claim_count; i++)
         unlink(claims[i].path);
 }

@@ -21,9 +21,11 @@ struct access {
     char text[];     /* the request, and behind its NUL the user agent; both escaped */
 };
 
+/* The last: tokens stand there, which nobody else is to have. */
 static bool is_quiet(const char *path, size_t n)
 {
-    static const char *const prefixes[] = {"/wol-health", "/api/performance", "/metrics"};
+    static const char *const prefixes[] = {"/wol-health", "/api/performance", "/metrics",
+                                           "/wharf/workers/"};
     for (size_t i = 0; i < countof(prefixes); i++)
         if (n >= strlen(prefixes[i]) && memcmp(path, prefixes[i], strlen(prefixes[i])) == 0)
             return true;

@@ -40,6 +40,8 @@ void devices_sample_now(struct devices *d, uint32_t device);
  * room for DEVICES_ENV_MAX more. The caller frees them. */
 #define DEVICES_ENV_MAX 4
 void devices_put_env(const struct devices *d, uint32_t mask, char **env);
+/* Likewise, for one that is to use no GPU at all. */
+void devices_put_no_gpu(char **env);
 
 /* The last reading of a device, or NULL: there is none, or it is too old to mean anything. Valid
  * until the loop goes on. */

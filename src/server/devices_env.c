@@ -48,6 +48,15 @@ static void put_visible(const struct devices *d, uint32_t mask, const char *vari
     buf_fini(&out);
 }
 
+void devices_put_no_gpu(char **env)
+{
+    while (*env)
+        env++;
+    /* No number is -1: both runtimes then see no GPU. */
+    env[0] = alloc_text("CUDA_VISIBLE_DEVICES=-1");
+    env[1] = alloc_text("HIP_VISIBLE_DEVICES=-1");
+}
+
 void devices_put_env(const struct devices *d, uint32_t mask, char **env)
 {
     const struct config *c = d->server->roster.current->config;
@@ -55,9 +64,7 @@ void devices_put_env(const struct devices *d, uint32_t mask, char **env)
     while (env[count])
         count++;
     if (!c->gpus_listed && c->gpu_choice == CONFIG_GPUS_CPU) {
-        /* No number is -1: both runtimes then see no GPU. */
-        env[count++] = alloc_text("CUDA_VISIBLE_DEVICES=-1");
-        env[count] = alloc_text("HIP_VISIBLE_DEVICES=-1");
+        devices_put_no_gpu(env);
         return;
     }
     size_t before = count;

@@ -8,6 +8,7 @@
 #include "server/listener.h"
 #include "server/monitor.h"
 #include "server/proxy/exchange.h"
+#include "server/residents/worker.h"
 #include "server/server.h"
 #include "server/statedir.h"
 #include "server/tls.h"
@@ -304,6 +305,7 @@ const struct part server_parts[] = {
      .init = residents_init,
      .start = residents_start,
      .close = residents_close},
+    {.name = "workers", .init = workers_init, .reload = workers_reload, .close = workers_close},
     {.name = "peers", .init = peers_init, .close = peers_close},
     {.name = "hooks", .init = hooks_init, .close = hooks_close, .fini = hooks_fini},
     {.name = "children", .open = open_children, .close = close_children},

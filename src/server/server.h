@@ -61,6 +61,7 @@ struct server {
     struct boot boot;
     struct runner runner;
     struct residents residents;
+    struct list workers; /* residents/worker.c */
     struct body_budget bodies;
     struct children *children;
     struct devices *devices;

@@ -18,9 +18,9 @@
 
 struct tail {
     struct link link;
-    char *path; /* owned */
-    int64_t at; /* what is before has been handed on, or is of no interest */
-    bool open;  /* more may be written */
+    char *path;       /* owned */
+    int64_t at;       /* what is before has been handed on, or is of no interest */
+    uint32_t writers; /* servers that may write more: two, while one succeeds the other */
 };
 
 /* Bytes at the end of a piece that begin a character (RFC 3629) without ending it. */
@@ -45,7 +45,7 @@ static void hand_on(struct server *s, struct tail *t, int fd, int64_t end)
             continue;
         if (n <= 0)
             return;
-        size_t rest = t->open ? unfinished(data, (size_t)n) : 0, whole = (size_t)n - rest;
+        size_t rest = t->writers ? unfinished(data, (size_t)n) : 0, whole = (size_t)n - rest;
         if (whole == 0)
             return;
         t->at += (int64_t)whole;
@@ -93,7 +93,7 @@ static void read_all(struct server *s, bool told)
     list_each_safe(pos, next, &s->tails.items) {
         struct tail *t = list_entry(pos, struct tail, link);
         read_tail(s, t, told);
-        if (!t->open)
+        if (!t->writers)
             drop(&s->tails, t);
     }
 }
@@ -143,7 +143,7 @@ void tails_begin(struct server *s, const char *path, int64_t from)
         t->at = from;
         list_push(&s->tails.items, &t->link);
     }
-    t->open = true;
+    t->writers++;
     if (t->at > from) /* the file was put aside */
         t->at = from;
 }
@@ -153,8 +153,7 @@ void tails_end(struct server *s, const char *path)
     struct tail *t = find(&s->tails, path);
     if (!t)
         return;
-    t->open = false;
-    if (s->tails.wanted == 0)
+    if (--t->writers > 0 || s->tails.wanted == 0)
         return;
     read_tail(s, t, true);
     drop(&s->tails, t);

@@ -224,6 +224,9 @@ static void finds_placements(void **state)
     (void)state;
     for (size_t i = 0; i < countof(cases); i++)
         assert_int_equal(mapping_placement_find(c, 0, cases[i].device), cases[i].placement);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(mapping_placement_variant(c, 0, i), i);
+    assert_int_equal(mapping_placement_variant(c, 0, 3), 2); /* a mode's, as a copy of cuda */
     config_free(c);
 }
 

@@ -19,6 +19,9 @@
  * and wharf puts its mark first. */
 #define ENVIRON_BYTES_MAX ((size_t)256 * 1024)
 
+/* More generations than that are between no worker and its process. */
+#define ANCESTORS_MAX 32
+
 /* One scan's buffers, so that a scan over thousands of processes allocates a few times only. */
 struct scan {
     const struct proc_mark *mark;
@@ -216,6 +219,19 @@ bool proctree_scan(const struct proc_mark *mark, struct proc_list *list)
     free(list->items);
     *list = now;
     return !s.incomplete;
+}
+
+bool proctree_descends(pid_t pid, pid_t ancestor)
+{
+    struct stat_fields f;
+    for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
+        if (pid == ancestor)
+            return true;
+        if (!read_stat(pid, &f))
+            return false;
+        pid = f.ppid;
+    }
+    return false;
 }
 
 bool proctree_match(const struct proc_mark *mark, pid_t pid)

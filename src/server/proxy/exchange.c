@@ -291,7 +291,7 @@ void exchange_describe(struct server *s, const struct effect *e, struct problem 
     if (error == ERR_NO_ROOM || error == ERR_NO_ROOM_NOW || error == ERR_BLOCKED)
         describe_room(s, e, text);
     else if ((error == ERR_LOAD_FAILED || error == ERR_LOAD_TIMEOUT || error == ERR_LOAD_PAUSED ||
-              error == ERR_OP_FAILED) &&
+              error == ERR_OP_FAILED || error == ERR_BACKEND_DOWN) &&
              last)
         buf_printf(text, "model %s: %s: %s", id, error_info(error)->text, last);
     else

@@ -224,13 +224,28 @@ static bool bounce(struct exchange *ex)
     return true;
 }
 
+/* Nobody takes it: back into the queue, unless that would be no use. */
+static void fail_nowhere(struct exchange *ex, int error)
+{
+    struct resident_view its = {0};
+    if (!ex->peer)
+        resident_describe(ex->server, ex->slot, &its);
+    if (its.deaf)
+        exchange_fail_error(ex, ERR_NOT_POSSIBLE, its.deaf);
+    else if (!bounce(ex))
+        exchange_fail_upstream(ex, error, NULL);
+}
+
 static void send_request(struct exchange *ex)
 {
     const struct origin *o = origin_of(ex);
     size_t n = o ? format_head(ex, o) : 0;
+    if (!o) {
+        fail_nowhere(ex, ERR_UPSTREAM_CLOSED);
+        return;
+    }
     if (n == 0) {
-        if (o || !bounce(ex))
-            exchange_fail_upstream(ex, o ? ERR_HEAD_TOO_LARGE : ERR_UPSTREAM_CLOSED, NULL);
+        exchange_fail_upstream(ex, ERR_HEAD_TOO_LARGE, NULL);
         return;
     }
     uv_buf_t out[3] = {uv_buf_init(ex->server->scratch, (unsigned)n)};
@@ -260,9 +275,12 @@ void exchange_forward(struct exchange *ex)
      */
     bool fresh = ex->fresh_only || !ex->body_complete || ex->head->upgrade;
     ex->upstream = o ? upstream_get(o, ex, fresh) : NULL;
+    if (!o) {
+        fail_nowhere(ex, ERR_UPSTREAM_ERROR);
+        return;
+    }
     if (!ex->upstream) {
-        if (o || !bounce(ex))
-            exchange_fail_upstream(ex, ERR_UPSTREAM_ERROR, NULL);
+        exchange_fail_upstream(ex, ERR_UPSTREAM_ERROR, NULL);
         return;
     }
     if (ex->expects_continue) {

@@ -14,6 +14,7 @@
 #include "backend/process.h"
 #include "base/alloc.h"
 #include "base/log.h"
+#include "mapping/mapping.h"
 #include "server/call.h"
 #include "server/devices.h"
 #include "server/origin.h"
@@ -29,8 +30,6 @@
 /* A model's log is put aside at the next start when it is larger. */
 #define LOG_BYTES_MAX (16 * 1024 * 1024)
 
-static void feed(struct instance *in, enum process_event ev);
-
 static struct roster_entry *entry_of(const struct instance *in)
 {
     return &in->resident.server->roster.entries[in->resident.slot];
@@ -43,7 +42,7 @@ static const char *id_of(const struct instance *in)
 
 static void on_timer(uv_timer_t *timer)
 {
-    feed(timer->data, PROCESS_TIMER);
+    instance_feed(timer->data, PROCESS_TIMER);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -57,6 +56,7 @@ void instance_release(struct instance *in)
         child_kill(in->stop); /* its end calls this again */
         return;
     }
+    instance_move_forget(in);
     tails_end(in->resident.server, in->log_path);
     if (in->probe)
         call_cancel(in->probe);
@@ -152,7 +152,7 @@ static void on_probe(void *arg, const struct call_answer *a)
 {
     struct instance *in = arg;
     in->probe = NULL;
-    feed(in, a->error == 0 && a->status == 200 ? PROCESS_PROBE_OK : PROCESS_PROBE_FAILED);
+    instance_feed(in, a->error == 0 && a->status == 200 ? PROCESS_PROBE_OK : PROCESS_PROBE_FAILED);
 }
 
 static void start_probe(struct instance *in)
@@ -198,26 +198,39 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
         break;
     case PROCESS_DO_LOADED:
         log_info(id_of(in), "ready pid=%d port=%u", instance_pid(in), in->port);
-        resident_complete(&in->resident, RESIDENT_DONE, REASON_NONE, 0);
+        if (in->prev)
+            instance_move_ready(in);
+        else
+            resident_complete(&in->resident, RESIDENT_DONE, REASON_NONE, 0);
         break;
     case PROCESS_DO_LOAD_FAILED:
         remember_failure(in);
-        resident_complete(&in->resident, RESIDENT_FAILED, why_it_ended(in, REASON_LOAD_FAILED), 0);
+        if (in->prev)
+            instance_move_failed(in);
+        else
+            resident_complete(&in->resident, RESIDENT_FAILED, why_it_ended(in, REASON_LOAD_FAILED),
+                              0);
         break;
     case PROCESS_DO_STUCK:
-        resident_complete(&in->resident, RESIDENT_STUCK, REASON_NONE, 0);
+        if (in->replaced)
+            instance_move_left(in);
+        else
+            resident_complete(&in->resident, RESIDENT_STUCK, REASON_NONE, 0);
         break;
     case PROCESS_DO_BROKEN:
         resident_complete(&in->resident, RESIDENT_BROKEN, why_it_ended(in, REASON_EXITED), 0);
         break;
     case PROCESS_DO_UNLOADED:
     case PROCESS_DO_EXITED:
-        resident_complete(&in->resident, RESIDENT_GONE, REASON_NONE, 0);
+        if (in->replaced)
+            instance_move_left(in);
+        else
+            resident_complete(&in->resident, RESIDENT_GONE, REASON_NONE, 0);
         break;
     }
 }
 
-static void feed(struct instance *in, enum process_event ev)
+void instance_feed(struct instance *in, enum process_event ev)
 {
     struct process_actions todo = process_step(&in->process, ev, uv_hrtime());
     in->origin->open = in->process.phase == PROCESS_READY;
@@ -225,17 +238,12 @@ static void feed(struct instance *in, enum process_event ev)
         act(in, todo.items[i], todo.delay_ns);
 }
 
-void instance_feed(struct instance *in, enum process_event ev)
-{
-    feed(in, ev);
-}
-
 static void on_spawned(void *owner, struct child *c, pid_t pid)
 {
     struct instance *in = owner;
     (void)c;
     log_info(id_of(in), "started pid=%d port=%u", pid, in->port);
-    feed(in, PROCESS_SPAWNED);
+    instance_feed(in, PROCESS_SPAWNED);
 }
 
 static void on_spawn_failed(void *owner, struct child *c, const char *text)
@@ -244,7 +252,7 @@ static void on_spawn_failed(void *owner, struct child *c, const char *text)
     (void)c;
     free(in->failure);
     in->failure = alloc_text(text);
-    feed(in, PROCESS_SPAWN_FAILED);
+    instance_feed(in, PROCESS_SPAWN_FAILED);
 }
 
 static void on_exited(void *owner, struct child *c, int wait_status)
@@ -256,7 +264,7 @@ static void on_exited(void *owner, struct child *c, int wait_status)
     log_info(id_of(in), "process ended %s=%d", WIFSIGNALED(wait_status) ? "signal" : "status",
              WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
     upstream_drop_idle(in->origin);
-    feed(in, PROCESS_EXITED);
+    instance_feed(in, PROCESS_EXITED);
 }
 
 static void on_gone(void *owner, struct child *c)
@@ -264,7 +272,7 @@ static void on_gone(void *owner, struct child *c)
     struct instance *in = owner;
     (void)c;
     in->child = NULL;
-    feed(in, PROCESS_GONE);
+    instance_feed(in, PROCESS_GONE);
     instance_release(in);
 }
 
@@ -306,11 +314,15 @@ static struct instance *instance_of(struct resident *r)
     return container_of(r, struct instance, resident);
 }
 
-static void load(struct server *s, uint32_t slot, const struct resident_order *order)
+void instance_begin(struct instance *in)
 {
-    struct instance *in = alloc_zeroed(1, sizeof(*in));
-    resident_begin(&in->resident, &resident_process, s, slot, order);
+    struct server *s = in->resident.server;
     const struct config_model *model = in->resident.model;
+    const struct roster_entry *e = entry_of(in);
+    in->variant = in->resident.placement == CORE_SLOT_NONE
+                      ? UINT32_MAX
+                      : mapping_placement_variant(s->roster.current->config, e->index,
+                                                  in->resident.placement);
     in->origin = origin_new(s);
     in->origin->connect_timeout_ns = model->connect_timeout_ns;
     in->origin->tls_timeout_ns = model->tls_timeout_ns;
@@ -323,23 +335,31 @@ static void load(struct server *s, uint32_t slot, const struct resident_order *o
     in->log_start = prepare_log(in->log_path);
     tails_begin(s, in->log_path, in->log_start);
     process_init(&in->process, model->check_endpoint[0] != '\0');
-    feed(in, PROCESS_LOAD);
+}
+
+static void load(struct server *s, uint32_t slot, const struct resident_order *order)
+{
+    struct instance *in = alloc_zeroed(1, sizeof(*in));
+    resident_begin(&in->resident, &resident_process, s, slot, order);
+    instance_begin(in);
+    instance_feed(in, PROCESS_LOAD);
 }
 
 static void abort_load(struct resident *r)
 {
     instance_of(r)->aborted = true;
-    feed(instance_of(r), PROCESS_ABORT);
+    instance_feed(instance_of(r), PROCESS_ABORT);
 }
 
 static void unload(struct resident *r)
 {
-    feed(instance_of(r), PROCESS_UNLOAD);
+    instance_feed(instance_of(r), PROCESS_UNLOAD);
 }
 
 static void kill_it(struct resident *r)
 {
-    feed(instance_of(r), PROCESS_KILL);
+    if (!instance_move_kill(instance_of(r)))
+        instance_feed(instance_of(r), PROCESS_KILL);
 }
 
 static struct origin *origin(struct resident *r)
@@ -360,8 +380,11 @@ int instance_pid(const struct instance *in)
 
 bool instance_has_port(const struct resident *r, uint16_t port)
 {
-    return r->ops == &resident_process &&
-           container_of(r, const struct instance, resident)->port == port;
+    if (r->ops != &resident_process)
+        return false;
+    const struct instance *in = container_of(r, const struct instance, resident);
+    return in->port == port || (in->next && in->next->port == port) ||
+           (in->prev && in->prev->port == port);
 }
 
 static void describe(const struct resident *r, struct resident_view *ret)
@@ -371,15 +394,21 @@ static void describe(const struct resident *r, struct resident_view *ret)
     ret->port = ret->pid ? in->port : 0;
 }
 
-/* What its whole tree uses. */
+static bool owns(const struct instance *in, pid_t pid)
+{
+    return in && in->child && child_owns(in->child, pid);
+}
+
+/* What its whole tree uses; while it moves, both do. */
 static bool uses(struct resident *r, uint32_t device, struct resident_claim *claims, uint32_t count,
                  uint64_t *ret_bytes)
 {
     struct instance *in = instance_of(r);
     (void)device;
     for (uint32_t i = 0; i < count; i++)
-        if (claims[i].slot == CORE_SLOT_NONE && !claims[i].known && in->child &&
-            child_owns(in->child, claims[i].pid))
+        if (claims[i].slot == CORE_SLOT_NONE && !claims[i].known &&
+            (owns(in, claims[i].pid) || owns(in->next, claims[i].pid) ||
+             owns(in->prev, claims[i].pid)))
             claims[i].slot = r->slot;
     return resident_claimed(r, claims, count, ret_bytes);
 }
@@ -390,6 +419,7 @@ const struct resident_ops resident_process = {.word = "process",
                                               .unload = unload,
                                               .suspend = instance_suspend,
                                               .resume = instance_resume,
+                                              .move = instance_move,
                                               .kill = kill_it,
                                               .origin = origin,
                                               .refused = refused,

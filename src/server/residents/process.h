@@ -30,6 +30,10 @@ struct instance {
     struct origin *origin; /* counted; where its server listens; open while it is ready */
     char *log_path;        /* owned */
     int64_t log_start;     /* bytes that stood in the log before this start */
+    uint32_t variant;      /* which of the model's placements; UINT32_MAX: it takes no device */
+    struct instance *next; /* started elsewhere to take its place; not in the roster before that */
+    struct instance *prev; /* whose place it is to take, or has taken, while that is there */
+    bool replaced;         /* its place was taken; it only has to go */
     bool aborted, exited;
     int wait_status; /* of the main process, once exited */
     char *failure;   /* owned; why it could not be started, or NULL */
@@ -40,11 +44,27 @@ int instance_pid(const struct instance *in);
 /* Whether it was given that port. False for residents of other kinds. */
 bool instance_has_port(const struct resident *r, uint16_t port);
 
+/* Fills all but its resident. */
+void instance_begin(struct instance *in);
+/* Tells its machine what has happened. */
+void instance_feed(struct instance *in, enum process_event ev);
+
+/* process_move.c: a move is a successor that is started on the target, and takes the place once it
+ * is ready. A successor that fails leaves the one that is there serving. */
+void instance_move(struct resident *r);
+void instance_move_ready(struct instance *next);
+void instance_move_failed(struct instance *next);
+/* The one that was replaced has gone, or cannot be ended. */
+void instance_move_left(struct instance *prev);
+/* The time for it is over. False: it is in no move. */
+bool instance_move_kill(struct instance *in);
+/* It is about to be freed. */
+void instance_move_forget(struct instance *in);
+
 /* process_spawn.c: from a definition to a child. A start that cannot be tried is reported through
  * instance_cannot_start (which takes why), never at once. */
 void instance_spawn(struct instance *in);
 void instance_cannot_start(struct instance *in, char *why);
-void instance_feed(struct instance *in, enum process_event ev);
 /* Runs cmdStop. */
 void instance_run_stop(struct instance *in);
 /* Frees it once its processes, cmdStop's too, have gone. */

@@ -72,13 +72,32 @@ static char *safe_name(const char *id)
     return name;
 }
 
+/* The way in which it is to sit; NULL: there is nothing to say about that. */
+static const struct config_placement *placement_of(const struct instance *in)
+{
+    const struct config_model *m = in->resident.model;
+    /* Where nothing is planned by bytes, it is the one that is liked best. */
+    uint32_t variant = in->variant == UINT32_MAX ? 0 : in->variant;
+    return m->has_variants && variant < m->placement_count ? &m->placements[variant] : NULL;
+}
+
+static const struct config_strings *argv_of(const struct instance *in)
+{
+    const struct config_placement *p = placement_of(in);
+    return p && p->argv.count ? &p->argv : &in->resident.model->argv;
+}
+
 /* The devices first: what the model's own env says of them wins. */
 static char **placed_env(const struct instance *in)
 {
     const struct resident *r = &in->resident;
+    const struct config_placement *p = placement_of(in);
     char **own = expand(&r->model->env, in);
     char **env = alloc_zeroed(r->model->env.count + DEVICES_ENV_MAX + 1, sizeof(*env));
-    devices_put_env(r->server->devices, r->devices, env);
+    if (p && p->host)
+        devices_put_no_gpu(env);
+    else
+        devices_put_env(r->server->devices, r->devices, env);
     size_t count = 0;
     while (env[count])
         count++;
@@ -92,7 +111,7 @@ void instance_spawn(struct instance *in)
 {
     struct server *s = in->resident.server;
     const struct config_model *m = in->resident.model;
-    if (m->argv.count == 0) {
+    if (argv_of(in)->count == 0) {
         instance_cannot_start(in, alloc_text("it has no cmd"));
         return;
     }
@@ -102,7 +121,7 @@ void instance_spawn(struct instance *in)
     }
     if (!find_address(in))
         return;
-    char **argv = expand(&m->argv, in), **env = placed_env(in);
+    char **argv = expand(argv_of(in), in), **env = placed_env(in);
     char *name = safe_name(m->id);
     struct child_spec spec = {.argv = (const char *const *)argv,
                               .env = (const char *const *)env,

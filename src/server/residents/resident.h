@@ -62,8 +62,9 @@ struct resident_claim {
 
 /* What there is to see of it. */
 struct resident_view {
-    int pid;       /* the main process, which is this model's alone; 0: none that is known */
-    uint16_t port; /* 0 without pid */
+    int pid;          /* the main process, which is this model's alone; 0: none that is known */
+    uint16_t port;    /* 0 without pid */
+    const char *deaf; /* a clause, static: why it takes no requests at all; NULL: it does */
 };
 
 /* What several models of a kind share, and what may be down as a whole. */

@@ -5,12 +5,15 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "server/residents/worker.h"
 #include "server/server.h"
 
 #define WATCH_NS (5 * NS_PER_S)
 
-static const struct resident_ops *const kinds[CONFIG_BACKEND__COUNT] = {[CONFIG_BACKEND_PROCESS] =
-                                                                            &resident_process};
+static const struct resident_ops *const kinds[CONFIG_BACKEND__COUNT] = {
+    [CONFIG_BACKEND_PROCESS] = &resident_process,
+    [CONFIG_BACKEND_WORKER] = &resident_worker,
+};
 
 static const char *const op_words[RESIDENT_OPEN__COUNT] = {
     [RESIDENT_LOAD] = "load",       [RESIDENT_UNLOAD] = "unload", [RESIDENT_MOVE] = "move",
@@ -21,6 +24,15 @@ void residents_init(struct server *s)
 {
     s->residents = (struct residents){.kinds = kinds, .kind_count = countof(kinds)};
     uv_timer_init(s->loop, &s->residents.watch);
+}
+
+void residents_stop(struct server *s)
+{
+    for (uint32_t i = 0; i < s->roster.count; i++) {
+        struct resident *r = s->roster.entries[i].resident;
+        if (r && r->open == RESIDENT_MOVE)
+            r->ops->kill(r);
+    }
 }
 
 static void on_watch(uv_timer_t *timer)
@@ -46,9 +58,8 @@ char *residents_unserved(const struct server *s, uint32_t slot)
     const struct config_model *m = roster_model(&s->roster, slot);
     if (!m || resident_kind_of(s, m))
         return NULL;
-    return alloc_printf(
-        "backend: %s is configured, but this version of wharf serves processes only",
-        config_backend_words[m->backend]);
+    return alloc_printf("backend: %s is configured, but this version of wharf cannot serve it yet",
+                        config_backend_words[m->backend]);
 }
 
 void residents_tell_unserved(const struct server *s)
@@ -56,13 +67,9 @@ void residents_tell_unserved(const struct server *s)
     const struct config_ref *ref = s->roster.current;
     for (uint32_t i = 0; i < ref->config->model_count; i++) {
         const struct config_model *m = &ref->config->models[i];
-        const struct resident_ops *kind = resident_kind_of(s, m);
         char *why = residents_unserved(s, ref->slots[i]);
         if (why)
             log_warn(m->id, "%s: requests for it are answered with 501", why);
-        else if (m->placement_count > 1 && !kind->move)
-            log_warn(m->id, "devices: a %s is loaded on one of them, but cannot be moved yet",
-                     kind->word);
         free(why);
     }
 }

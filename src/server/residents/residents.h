@@ -25,6 +25,8 @@ struct residents {
 void residents_init(struct server *s);
 int residents_start(struct server *s, struct err *err) warn_unused;
 void residents_close(struct server *s);
+/* The daemon is to end: what moves is hurried, since nobody wants it any more where it goes. */
+void residents_stop(struct server *s);
 /* Once each few seconds, with the time: reports ops that are overdue (the event no_progress). */
 void residents_watch(struct server *s, uint64_t now_ns);
 
