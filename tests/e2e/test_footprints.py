@@ -327,7 +327,9 @@ def test_out_of_memory_while_serving(wharf):
     events = d.events()
     d.load("n")
     d.load("a")
-    assert d.chat("a").status == 502
+    assert loaded(d) == ["a", "n"]
+    answer = d.chat("a")
+    assert answer.status == 502, answer
     assert events.wait_for("oom", model="a")["details"]["bytes"] == 5 * GIB
     gone = events.wait_for("model_unloaded", model="a")["details"]
     assert gone["reason"] == "it ran out of device memory"
