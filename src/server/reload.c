@@ -51,6 +51,11 @@ bool server_reload(struct server *s)
     if (report.text.len)
         log_warn(NULL, "configuration:\n%s", report.text.data);
     config_report_fini(&report);
+    if (config && !residents_place(s, config)) {
+        log_error(NULL, "too many ollama servers, with those whose models are still leaving");
+        config_free(config);
+        config = NULL;
+    }
     if (config && !roster_apply(&s->roster, config)) {
         log_error(NULL, "too many models are still leaving");
         config = NULL;

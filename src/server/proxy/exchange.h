@@ -123,6 +123,8 @@ void exchange_client_gone(struct exchange *ex);
 void exchange_end_drained(struct server *s);
 /* Ends those that the core was not told of, and that are with this server: it is about to stop. */
 void exchange_end_uncounted(const struct origin *o);
+/* Same, of those that go to this model there. */
+void exchange_end_uncounted_of(const struct origin *o, uint32_t slot);
 /* Its id as one number, never 0: what the core calls it by. */
 uint64_t exchange_tag(const struct exchange *ex);
 bool exchange_lives(const struct server *s, struct id self);

@@ -56,7 +56,8 @@ struct resident_claim {
     pid_t pid;
     uint64_t bytes;
     uint32_t slot; /* whose it is; CORE_SLOT_NONE: nobody's so far */
-    bool known;    /* it was looked up before, which may be costly; a stranger's is one */
+    bool known;    /* it was looked up before, which may be costly; then nobody's is a stranger's,
+                      unless a kind knows it without a look */
 };
 
 /* What there is to see of it. */
@@ -112,7 +113,7 @@ struct resident {
     bool overdue;                /* said once an op */
 };
 
-extern const struct resident_ops resident_process;
+extern const struct resident_ops resident_process, resident_ollama;
 
 /* Of which kind a model is, which is decided here alone; NULL: of one that cannot be served yet. */
 const struct resident_ops *resident_kind_of(const struct server *s, const struct config_model *m);

@@ -5,12 +5,15 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "server/residents/ollama.h"
 #include "server/server.h"
 
 #define WATCH_NS (5 * NS_PER_S)
 
-static const struct resident_ops *const kinds[CONFIG_BACKEND__COUNT] = {[CONFIG_BACKEND_PROCESS] =
-                                                                            &resident_process};
+static const struct resident_ops *const kinds[CONFIG_BACKEND__COUNT] = {
+    [CONFIG_BACKEND_PROCESS] = &resident_process,
+    [CONFIG_BACKEND_OLLAMA] = &resident_ollama,
+};
 
 static const char *const op_words[RESIDENT_OPEN__COUNT] = {
     [RESIDENT_LOAD] = "load",       [RESIDENT_UNLOAD] = "unload", [RESIDENT_MOVE] = "move",
@@ -19,7 +22,8 @@ static const char *const op_words[RESIDENT_OPEN__COUNT] = {
 
 void residents_init(struct server *s)
 {
-    s->residents = (struct residents){.kinds = kinds, .kind_count = countof(kinds)};
+    s->residents = (struct residents){
+        .kinds = kinds, .kind_count = countof(kinds), .ollama = ollama_new()};
     uv_timer_init(s->loop, &s->residents.watch);
 }
 
@@ -31,6 +35,7 @@ static void on_watch(uv_timer_t *timer)
 int residents_start(struct server *s, struct err *err)
 {
     (void)err;
+    ollama_start(s);
     s->residents.watched_ns = uv_hrtime();
     return uv_timer_start(&s->residents.watch, on_watch, WATCH_NS / NS_PER_MS,
                           WATCH_NS / NS_PER_MS);
@@ -39,6 +44,18 @@ int residents_start(struct server *s, struct err *err)
 void residents_close(struct server *s)
 {
     uv_close((uv_handle_t *)&s->residents.watch, NULL);
+    ollama_close(s);
+}
+
+void residents_fini(struct server *s)
+{
+    free(s->residents.ollama);
+}
+
+void residents_reload(struct server *s, const struct config_ref *old)
+{
+    (void)old;
+    ollama_follow(s);
 }
 
 char *residents_unserved(const struct server *s, uint32_t slot)
@@ -47,7 +64,7 @@ char *residents_unserved(const struct server *s, uint32_t slot)
     if (!m || resident_kind_of(s, m))
         return NULL;
     return alloc_printf(
-        "backend: %s is configured, but this version of wharf serves processes only",
+        "backend: %s is configured, but this version of wharf does not serve it",
         config_backend_words[m->backend]);
 }
 

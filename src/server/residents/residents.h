@@ -10,9 +10,13 @@
 #include "base/pure/check.h"
 #include "server/residents/resident.h"
 
+struct config;
+struct ollama;
+
 struct residents {
     const struct resident_ops *const *kinds; /* by enum config_backend; NULL: not served yet */
     uint32_t kind_count;
+    struct ollama *ollama; /* owned; the servers that were configured since the start */
     uv_timer_t watch;
     uint64_t watched_ns; /* when it looked last */
     uint32_t late;       /* ends and hurries that came too late */
@@ -25,6 +29,12 @@ struct residents {
 void residents_init(struct server *s);
 int residents_start(struct server *s, struct err *err) warn_unused;
 void residents_close(struct server *s);
+void residents_fini(struct server *s);
+/* Gives each backend of the configuration its number in the core, the same for as long as anything of
+ * it is configured or loaded. False: there are too many. Before the roster takes it over. */
+bool residents_place(struct server *s, struct config *c) warn_unused;
+/* Another configuration is in force. */
+void residents_reload(struct server *s, const struct config_ref *old);
 /* Once each few seconds, with the time: reports ops that are overdue (the event no_progress). */
 void residents_watch(struct server *s, uint64_t now_ns);
 
@@ -36,6 +46,25 @@ void residents_tell_unserved(const struct server *s);
 /* The core has noted that a backend cannot be reached, or that it can: told as degraded. */
 void residents_backend_down(struct server *s, uint32_t backend);
 void residents_backend_up(struct server *s, uint32_t backend);
+
+/* What there is to see of a backend. Texts are borrowed, until the loop goes on. */
+struct resident_backend_view {
+    uint32_t number;
+    const char *kind, *endpoint;
+    bool up;
+    const char *version, *reason; /* "": not known; not down */
+    uint32_t stranger_count;      /* models that others have loaded there */
+};
+struct resident_stranger {
+    const char *name;
+    uint64_t bytes, vram_bytes; /* by what the backend says; 0: it does not */
+};
+
+/* Those that are in use, at most ret_max. */
+uint32_t residents_backends(const struct server *s, struct resident_backend_view *ret,
+                            uint32_t ret_max);
+bool residents_stranger(const struct server *s, uint32_t backend, uint32_t i,
+                        struct resident_stranger *ret);
 
 /* The core's effects. Where nobody is there, or the kind cannot do it, the op ends at once; one
  * that is to be hurried but is not open is left alone. */
