@@ -28,6 +28,8 @@ void api_put_number(struct buf *b, const char *name, bool known, uint64_t n);
 void api_put_model(struct buf *b, const struct server *s, uint32_t slot);
 /* The names of the devices of a mask, as a list. */
 void api_put_devices(struct buf *b, const struct server *s, uint32_t mask);
+/* "backends":[…], those that are in use (backends.c). */
+void api_put_backends(const struct server *s, struct buf *b);
 /* "devices":[…], all that is known of each (devices.c). */
 void api_put_device_list(const struct server *s, struct buf *b);
 

@@ -308,6 +308,7 @@ const struct part server_parts[] = {
      .reload = residents_reload,
      .close = residents_close,
      .fini = residents_fini},
+    {.name = "settles", .init = settles_init, .close = settles_close},
     {.name = "peers", .init = peers_init, .close = peers_close},
     {.name = "hooks", .init = hooks_init, .close = hooks_close, .fini = hooks_fini},
     {.name = "children", .open = open_children, .close = close_children},

@@ -29,6 +29,7 @@
 #include "server/route.h"
 #include "server/runner.h"
 #include "server/serve.h"
+#include "server/settles.h"
 #include "server/stream.h"
 #include "server/tails.h"
 #include "server/timeouts.h"
@@ -73,6 +74,7 @@ struct server {
     struct changes changes;
     struct decisions decisions;
     struct degraded degraded;
+    struct settles settles;
     struct history history;
     struct captures captures;
     struct list in_flight; /* struct recording, oldest first */

@@ -55,6 +55,8 @@ struct exchange_ask {
     enum class class;       /* X-Wharf-Class; CLASS__COUNT: not given */
     uint32_t path_skip;     /* characters of the path that the model's server does not see */
     const char *path;       /* static; in place of path and query (answer.h); NULL: those */
+    bool keeps;             /* the core is told of keep_ns once it is served (COMMAND_KEEP) */
+    uint64_t keep_ns;
     bool stream;            /* a JSON body says "stream": true */
     const char *selector;   /* the one that chose its model, of the configuration; NULL: none */
     char *query;            /* owned; goes upstream in place of the client's; NULL: that does */

@@ -1,0 +1,71 @@
+"""What the tests of models that others hold are made of: a simulated GPU and Ollama servers on it.
+
+With WHARF_OLLAMA=URL (and WHARF_OLLAMA_MODEL=NAME of one that was pulled there, qwen3:0.6b unless
+given) the tests in which nothing is scripted run against that server too; nothing else should use it
+meanwhile."""
+
+import os
+import pathlib
+import sys
+
+from wharf_harness import until
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "fakes"))
+from ollama import GIB, Ollama  # noqa: E402
+
+TOTAL = 12 * GIB
+MODELS = {"big:8b": {"vram": 6 * GIB}, "small": {"vram": 2 * GIB},
+          "embedder": {"vram": GIB, "embeds": True}}
+
+
+class World:
+    """A simulated GPU, and an Ollama server on it."""
+
+    def __init__(self, folder, **options):
+        self.gpu = folder / "gpu"
+        self.gpu.mkdir(parents=True)
+        (self.gpu / "capacity").write_text(f"{TOTAL}\n")
+        (self.gpu / "lock").touch()
+        self.folder, self.options, self.started = folder, options, []
+        self.server = self.serve(**options)
+
+    def serve(self, models=None, **options):
+        name = f"ollama{len(self.started) + 1}"
+        self.started.append(Ollama(self.folder / name, self.gpu, models or MODELS, **options))
+        return self.started[-1]
+
+    def config(self, models=None, **keys):
+        """big and small are models of it; sampled often, so that tests are quick."""
+        if models is None:
+            models = {"big": self.server.model("big:8b", vram="6GiB"),
+                      "small": self.server.model("small", vram="2GiB")}
+        return {"gpus": [{"sim": {"name": "sim", "memory": f"{TOTAL}", "folder": str(self.gpu)},
+                          "sample": "50ms"}],
+                "backendRetry": "200ms",
+                "routing": {"scheduler": {"settings": {"fair": {"minResident": "0s"}}}},
+                "models": models, **keys}
+
+    def used(self):
+        """What the processes that live hold, by the GPU's own folder."""
+        return sum(int(p.read_text() or 0) for p in self.gpu.iterdir()
+                   if p.name.isdigit() and os.path.exists(f"/proc/{p.name}"))
+
+    def close(self):
+        for o in self.started:
+            if o.process.poll() is None:
+                o.close()
+
+
+def device(d):
+    return d.ok(d.get("/wharf/devices")).json()["devices"][0]
+
+
+def backends(d):
+    return d.ok(d.get("/wharf/status")).json()["backends"]
+
+
+def until_device(d, what, **wanted):
+    def right():
+        v = device(d)
+        return v if all(v[k] == x for k, x in wanted.items()) else None
+    return until(right, f"{what}: {wanted}; is {device(d)}")
