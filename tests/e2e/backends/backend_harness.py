@@ -4,11 +4,13 @@ With WHARF_OLLAMA=URL (and WHARF_OLLAMA_MODEL=NAME of one that was pulled there,
 given) the tests in which nothing is scripted run against that server too; nothing else should use it
 meanwhile."""
 
+import json
 import os
 import pathlib
 import sys
+import urllib.request
 
-from wharf_harness import until
+from wharf_harness import SECONDS, until
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "fakes"))
 from ollama import GIB, Ollama  # noqa: E402
@@ -69,3 +71,44 @@ def until_device(d, what, **wanted):
         v = device(d)
         return v if all(v[k] == x for k, x in wanted.items()) else None
     return until(right, f"{what}: {wanted}; is {device(d)}")
+
+
+class Real:
+    """A real Ollama server. What it takes of this machine's memory is nobody's here."""
+
+    def __init__(self):
+        self.url = os.environ["WHARF_OLLAMA"].rstrip("/")
+        self.name = os.environ.get("WHARF_OLLAMA_MODEL", "qwen3:0.6b")
+
+    def ask(self, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(self.url + path, data, timeout=10 * SECONDS) as answer:
+            return json.load(answer)
+
+    def loaded(self):
+        return [m["model"] for m in self.ask("/api/ps")["models"]]
+
+    def load(self):
+        self.ask("/api/generate", {"model": self.name, "stream": False})
+
+    def evict(self):
+        self.ask("/api/generate", {"model": self.name, "keep_alive": 0, "stream": False})
+        until(lambda: self.name not in self.loaded(), "the real server's end of the model", 10 * SECONDS)
+
+    def config(self, **keys):
+        return {"backendRetry": "200ms",
+                "models": {"m": {"backend": "ollama", "endpoint": self.url, "model": self.name,
+                                 "healthCheckTimeout": 120, "unloadTimeout": 30, **keys}}}
+
+    def close(self):
+        self.evict()
+
+
+class Fake(Real):
+    """The same, scripted, for the tests that are the same for both."""
+
+    def __init__(self, world):
+        self.url, self.name = world.server.url, "big:8b"
+
+    def close(self):
+        pass
