@@ -1,11 +1,11 @@
-/* ollama.h: how a model that an Ollama server holds comes and goes, and whether that server is there;
- * decides, and does nothing itself.
+/* ollama.h: how a model that an Ollama server holds comes and goes, and whether that server is
+ * there; decides, and does nothing itself.
  *
- * Its answers prove little: an unload is answered at once, a load perhaps without one. What counts is
- * the list of what is loaded (GET /api/ps), asked for after whatever was done. So whatever happens, a
- * LOAD is answered by exactly one LOADED or LOAD_FAILED, an UNLOAD by one UNLOADED (or STUCK, after
- * which it goes by EXITED), or either by UNKNOWN, when the server is lost; as long as lists go on
- * coming, or the server is called lost, in bounded time after an ABORT or a KILL. */
+ * Its answers prove little: an unload is answered at once, a load perhaps without one. What counts
+ * is the list of what is loaded (GET /api/ps), asked for after whatever was done. So whatever
+ * happens, a LOAD is answered by exactly one LOADED or LOAD_FAILED, an UNLOAD by one UNLOADED (or
+ * STUCK, after which it goes by EXITED), or either by UNKNOWN, when the server is lost; as long as
+ * lists go on coming, or the server is called lost, in bounded time after an ABORT or a KILL. */
 #ifndef BACKEND_OLLAMA_H
 #define BACKEND_OLLAMA_H
 
@@ -65,8 +65,8 @@ enum ollama_phase {
 #define OLLAMA_ACTIONS_MAX 3
 /* A load that was answered with 200 is in a list within this. */
 #define OLLAMA_CHECK_NS (2 * NS_PER_S)
-/* One that was loaded and is in no list for so long has gone; for less, Ollama may be putting another
- * runner in its place, as it does for another num_ctx. */
+/* One that was loaded and is in no list for so long has gone; for less, Ollama may be putting
+ * another runner in its place, as it does for another num_ctx. */
 #define OLLAMA_MISSING_NS (1 * NS_PER_S)
 /* An unload, or a stay, is asked for again after this. */
 #define OLLAMA_AGAIN_NS (1 * NS_PER_S)
@@ -75,12 +75,12 @@ enum ollama_phase {
 
 struct ollama_model {
     enum ollama_phase phase;
-    bool calling;         /* a call is under way */
-    bool embeds;          /* it does not generate */
-    bool told;            /* acted_ns is when it was last told to go, or to stay */
-    uint64_t since_ns;    /* when the phase began */
+    bool calling;      /* a call is under way */
+    bool embeds;       /* it does not generate */
+    bool told;         /* acted_ns is when it was last told to go, or to stay */
+    uint64_t since_ns; /* when the phase began */
     uint64_t acted_ns;
-    uint64_t missing_ns;  /* HELD: since when no list has it; 0: the last one had */
+    uint64_t missing_ns; /* HELD: since when no list has it; 0: the last one had */
 };
 
 struct ollama_actions {

@@ -15,8 +15,8 @@ static uint64_t read_bytes(const json_t *item, const char *name)
     return bytes > 0 ? (uint64_t)bytes : 0;
 }
 
-/* RFC 3339; of the offset a day's precision is more than is needed. What cannot be read is for good:
- * old versions do not say. */
+/* RFC 3339; of the offset a day's precision is more than is needed. What cannot be read is for
+ * good: old versions do not say. */
 static bool is_brief(const char *expires, int64_t now_s)
 {
     struct tm tm = {0};

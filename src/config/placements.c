@@ -158,8 +158,7 @@ static void resolve_only(struct resolver *r, const struct bound *b, struct confi
     take_vram(bound_value(b, SET_MODEL_vram), p);
     m->has_variants = p->host;
     m->placements = p;
-    m->placement_count =
-        (p->vram != CONFIG_VRAM_BYTES || p->vram_bytes > 0) && !is_elsewhere(b, m);
+    m->placement_count = (p->vram != CONFIG_VRAM_BYTES || p->vram_bytes > 0) && !is_elsewhere(b, m);
 }
 
 static void resolve_yield(struct resolver *r, const struct bound *b, struct config_model *m)

@@ -21,8 +21,8 @@ struct settles {
 };
 
 void settles_init(struct server *s);
-/* on_done is called once: at once where nothing of the model settles, else when it no longer does, or
- * after SETTLES_NS_MAX; not when the exchange is over before. */
+/* on_done is called once: at once where nothing of the model settles, else when it no longer does,
+ * or after SETTLES_NS_MAX; not when the exchange is over before. */
 void settles_await(struct exchange *ex, uint32_t slot, void (*on_done)(struct exchange *ex));
 /* Nothing of the model settles any more. */
 void settles_over(struct server *s, uint32_t slot);

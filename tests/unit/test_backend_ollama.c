@@ -1,5 +1,5 @@
-/* How a model that an Ollama server holds comes and goes, whether that server is there, and what its
- * answers say: sequences of events, and what is done at each. */
+/* How a model that an Ollama server holds comes and goes, whether that server is there, and what
+ * its answers say: sequences of events, and what is done at each. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,45 +14,46 @@
 #include "backend/ollama_json.h"
 
 static const char *const event_words[] = {
-    [OLLAMA_LOAD] = "load",           [OLLAMA_FOUND] = "found",
-    [OLLAMA_ABORT] = "abort",         [OLLAMA_UNLOAD] = "unload",
-    [OLLAMA_KILL] = "kill",           [OLLAMA_CALL_OK] = "ok",
-    [OLLAMA_CALL_UNFIT] = "unfit",    [OLLAMA_CALL_FAILED] = "failed",
-    [OLLAMA_SEEN] = "seen",           [OLLAMA_SEEN_BRIEF] = "brief",
-    [OLLAMA_UNSEEN] = "unseen",       [OLLAMA_LOST] = "lost",
+    [OLLAMA_LOAD] = "load",        [OLLAMA_FOUND] = "found",        [OLLAMA_ABORT] = "abort",
+    [OLLAMA_UNLOAD] = "unload",    [OLLAMA_KILL] = "kill",          [OLLAMA_CALL_OK] = "ok",
+    [OLLAMA_CALL_UNFIT] = "unfit", [OLLAMA_CALL_FAILED] = "failed", [OLLAMA_SEEN] = "seen",
+    [OLLAMA_SEEN_BRIEF] = "brief", [OLLAMA_UNSEEN] = "unseen",      [OLLAMA_LOST] = "lost",
 };
 _Static_assert(countof(event_words) == OLLAMA_EVENT__COUNT, "a word for each event");
 
 static const char *const action_words[] = {
-    [OLLAMA_DO_LOAD] = "LOAD",         [OLLAMA_DO_EMBED] = "EMBED",
-    [OLLAMA_DO_KEEP] = "KEEP",         [OLLAMA_DO_UNLOAD] = "UNLOAD",
-    [OLLAMA_DO_CANCEL] = "CANCEL",     [OLLAMA_DO_LOADED] = "LOADED",
+    [OLLAMA_DO_LOAD] = "LOAD",          [OLLAMA_DO_EMBED] = "EMBED",
+    [OLLAMA_DO_KEEP] = "KEEP",          [OLLAMA_DO_UNLOAD] = "UNLOAD",
+    [OLLAMA_DO_CANCEL] = "CANCEL",      [OLLAMA_DO_LOADED] = "LOADED",
     [OLLAMA_DO_LOAD_FAILED] = "FAILED", [OLLAMA_DO_UNLOADED] = "UNLOADED",
-    [OLLAMA_DO_STUCK] = "STUCK",       [OLLAMA_DO_EXITED] = "EXITED",
+    [OLLAMA_DO_STUCK] = "STUCK",        [OLLAMA_DO_EXITED] = "EXITED",
     [OLLAMA_DO_UNKNOWN] = "UNKNOWN",
 };
 _Static_assert(countof(action_words) == OLLAMA_ACTION__COUNT, "a word for each action");
 
 #define HELD "load:LOAD ok: seen:LOADED "
 
-/* event[@milliseconds since the event before; 10 unless given]:ACTION+ACTION, in order. @-5: the list
- * was asked for that long before the event before. */
+/* event[@milliseconds since the event before; 10 unless given]:ACTION+ACTION, in order. @-5: the
+ * list was asked for that long before the event before. */
 static const struct {
     const char *what, *story;
 } stories[] = {
     {"loads", HELD "seen: seen:"},
     {"is in the list while it loads, which proves nothing", "load:LOAD seen: brief: unseen: ok:"},
-    {"a list that was asked for before the answer is too old", "load:LOAD ok: seen@-5: seen:LOADED"},
+    {"a list that was asked for before the answer is too old",
+     "load:LOAD ok: seen@-5: seen:LOADED"},
     {"only embeds", "load:LOAD unfit:EMBED ok: seen:LOADED"},
     {"cannot do that either", "load:LOAD unfit:EMBED unfit: unseen:FAILED"},
-    {"is said to be loaded, and is not", "load:LOAD ok: unseen: unseen@1980: unseen@10:FAILED seen:"},
+    {"is said to be loaded, and is not",
+     "load:LOAD ok: unseen: unseen@1980: unseen@10:FAILED seen:"},
     {"is said to be loaded, and comes a little later", "load:LOAD ok: unseen@1500: seen:LOADED"},
     {"is refused", "load:LOAD failed: unseen:FAILED"},
     {"a list from before the refusal is too old", "load:LOAD failed: unseen@-5: unseen:FAILED"},
     {"fails, and is there all the same: it is told to go",
      "load:LOAD failed: seen:UNLOAD ok: unseen:FAILED"},
-    {"fails, and will not go", "load:LOAD failed: seen:UNLOAD ok: seen@900: seen@200:UNLOAD failed: "
-                               "seen@9000:FAILED"},
+    {"fails, and will not go",
+     "load:LOAD failed: seen:UNLOAD ok: seen@900: seen@200:UNLOAD failed: "
+     "seen@9000:FAILED"},
     {"is given up while it loads", "load:LOAD abort:CANCEL+UNLOAD ok: unseen:FAILED"},
     {"is given up, and the list is quicker than the answer",
      "load:LOAD abort:CANCEL+UNLOAD unseen:CANCEL+FAILED ok:"},
@@ -62,7 +63,8 @@ static const struct {
     {"is given up twice", "load:LOAD abort:CANCEL+UNLOAD abort: ok: abort: unseen:FAILED"},
     {"is unloaded", HELD "unload:UNLOAD ok: unseen:UNLOADED seen:"},
     {"is gone before the unload is answered", HELD "unload:UNLOAD unseen:CANCEL+UNLOADED ok:"},
-    {"a list from before the unload is too old", HELD "unload:UNLOAD unseen@-5: unseen:CANCEL+UNLOADED"},
+    {"a list from before the unload is too old",
+     HELD "unload:UNLOAD unseen@-5: unseen:CANCEL+UNLOADED"},
     {"is told again while it stays", HELD "unload:UNLOAD ok: seen: seen@990:UNLOAD seen: failed: "
                                           "seen@990:UNLOAD unseen:CANCEL+UNLOADED"},
     {"the kill finds it gone", HELD "unload:UNLOAD ok: kill: unseen:UNLOADED"},
@@ -73,9 +75,11 @@ static const struct {
     {"leaves by itself", HELD "unseen: unseen@990: unseen:EXITED"},
     {"gets another runner", HELD "unseen: seen: unseen: unseen@990: seen:"},
     {"would leave by itself: it is to stay", HELD "brief:KEEP brief: ok: seen:"},
-    {"would leave by itself, whatever it is told", HELD "brief:KEEP failed: brief: brief@1000:KEEP ok:"},
+    {"would leave by itself, whatever it is told",
+     HELD "brief:KEEP failed: brief: brief@1000:KEEP ok:"},
     {"is told to stay and then to go", HELD "brief:KEEP unload:CANCEL+UNLOAD ok: unseen:UNLOADED"},
-    {"leaves by itself while it is told to stay", HELD "brief:KEEP unseen: unseen@1000:CANCEL+EXITED"},
+    {"leaves by itself while it is told to stay",
+     HELD "brief:KEEP unseen: unseen@1000:CANCEL+EXITED"},
     {"was there already", "found: seen: brief:KEEP ok: unload:UNLOAD ok: unseen:UNLOADED"},
     {"its server is lost while it loads", "load:LOAD lost:CANCEL+UNKNOWN"},
     {"its server is lost while it is looked for", "load:LOAD ok: lost:UNKNOWN seen:"},
@@ -83,7 +87,8 @@ static const struct {
     {"its server is lost while it unloads", HELD "unload:UNLOAD lost:CANCEL+UNKNOWN"},
     {"its server is lost at the kill", HELD "unload:UNLOAD ok: kill: lost:UNKNOWN"},
     {"its server is lost: it may be there still", HELD "lost: seen: unload:UNLOAD"},
-    {"its server is lost: it has gone with it", HELD "unseen: lost: unseen@5000: unseen@1000:EXITED"},
+    {"its server is lost: it has gone with it",
+     HELD "unseen: lost: unseen@5000: unseen@1000:EXITED"},
     {"its server is lost while it is told to stay", HELD "brief:KEEP lost:CANCEL seen:"},
     {"its server is lost while it is stuck",
      HELD "unload:UNLOAD ok: kill: seen:STUCK lost: unseen:EXITED"},
@@ -116,12 +121,14 @@ static void test_stories(void **state)
         for (const char *at = stories[i].story; *at;) {
             size_t n = strcspn(at, ":@ "), colon = strcspn(at, ":"), end = strcspn(at, " ");
             long ms = at[n] == '@' ? strtol(at + n + 1, NULL, 10) : 10;
-            uint64_t when = ms < 0 ? now - (uint64_t)-ms * NS_PER_MS : now + (uint64_t)ms * NS_PER_MS;
+            uint64_t when =
+                ms < 0 ? now - (uint64_t)-ms * NS_PER_MS : now + (uint64_t)ms * NS_PER_MS;
             struct ollama_actions got = ollama_step(&m, event_of(at, n), when);
             now = when > now ? when : now;
             char text[128];
             put(text, sizeof(text), &got);
-            if (strlen(text) != end - colon - 1 || strncmp(text, at + colon + 1, end - colon - 1) != 0)
+            if (strlen(text) != end - colon - 1 ||
+                strncmp(text, at + colon + 1, end - colon - 1) != 0)
                 fail_msg("%s: at '%.*s': got '%s'", stories[i].what, (int)end, at, text);
             at += end + (at[end] == ' ');
         }
@@ -218,10 +225,10 @@ static void test_server(void **state)
     static const struct {
         const char *answers; /* l: listed, r: refused, s: slow */
         const char *changes; /* u: came up, d: went down, .: neither */
-    } rows[] = {{"lll", "..."},      {"r", "d"},         {"s", "d"},         {"lr", ".d"},
-                {"ls", ".."},        {"lss", "..d"},     {"lsls", "...."},   {"lsr", "..d"},
-                {"lrrsr", ".d..."},  {"lrl", ".du"},     {"rl", "du"},       {"lsslsl", "..du.."},
-                {"lrlr", ".dud"},    {"lrlssl", ".du.du"}};
+    } rows[] = {{"lll", "..."},     {"r", "d"},          {"s", "d"},       {"lr", ".d"},
+                {"ls", ".."},       {"lss", "..d"},      {"lsls", "...."}, {"lsr", "..d"},
+                {"lrrsr", ".d..."}, {"lrl", ".du"},      {"rl", "du"},     {"lsslsl", "..du.."},
+                {"lrlr", ".dud"},   {"lrlssl", ".du.du"}};
     for (size_t i = 0; i < countof(rows); i++) {
         enum ollama_state is = OLLAMA_NEW;
         char got[16] = "";
@@ -235,8 +242,10 @@ static void test_server(void **state)
         assert_string_equal(got, rows[i].changes);
     }
     assert_int_equal(ollama_period_ns(OLLAMA_DOWN, true, true), 0);
-    assert_true(ollama_period_ns(OLLAMA_UP, true, false) < ollama_period_ns(OLLAMA_UP, false, true));
-    assert_true(ollama_period_ns(OLLAMA_UP, false, true) < ollama_period_ns(OLLAMA_UP, false, false));
+    assert_true(ollama_period_ns(OLLAMA_UP, true, false) <
+                ollama_period_ns(OLLAMA_UP, false, true));
+    assert_true(ollama_period_ns(OLLAMA_UP, false, true) <
+                ollama_period_ns(OLLAMA_UP, false, false));
     assert_true(ollama_period_ns(OLLAMA_LATE, false, false) ==
                 ollama_period_ns(OLLAMA_UP, true, false));
 }
@@ -327,10 +336,14 @@ static void test_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stories), cmocka_unit_test(test_any_order),
-        cmocka_unit_test(test_busy),    cmocka_unit_test(test_server),
-        cmocka_unit_test(test_names),   cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_list_is_bounded), cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_stories),
+        cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_server),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_list_is_bounded),
+        cmocka_unit_test(test_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

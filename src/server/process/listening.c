@@ -76,7 +76,8 @@ static void look_unix(const char *path, struct inodes *ret)
     FILE *f = fopen("/proc/net/unix", "re");
     /* Flags 00010000: it listens. */
     while (f && fgets(line, sizeof(line), f))
-        if (sscanf(line, "%*x: %*x %*x 00010000 %*x %*x %" SCNu64 " %127[^\n]", &inode, name) == 2 &&
+        if (sscanf(line, "%*x: %*x %*x 00010000 %*x %*x %" SCNu64 " %127[^\n]", &inode, name) ==
+                2 &&
             strcmp(name, path) == 0)
             note(ret, inode);
     if (f)
@@ -140,8 +141,8 @@ bool listening_is_here(const struct sockaddr_storage *address)
         return true;
     /* Nobody can bind to what is not his. */
     struct sockaddr_storage probe = *address;
-    socklen_t n = address->ss_family == AF_INET ? sizeof(struct sockaddr_in)
-                                                : sizeof(struct sockaddr_in6);
+    socklen_t n =
+        address->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
     if (address->ss_family == AF_INET)
         ((struct sockaddr_in *)&probe)->sin_port = 0;
     else

@@ -80,8 +80,8 @@ static const struct rewrite_fallback *priority_of(struct exchange *ex, const str
     if (!who->model || !*who->model->priority_param)
         return NULL;
     exchange_settle(ex, who->model);
-    *ret = (struct rewrite_fallback){.name = who->model->priority_param,
-                                     .json = ranks[ex->ask.class]};
+    *ret =
+        (struct rewrite_fallback){.name = who->model->priority_param, .json = ranks[ex->ask.class]};
     return ret;
 }
 
@@ -101,11 +101,10 @@ bool exchange_filter(struct exchange *ex, const struct naming *who)
         keep.next = members;
         members = &keep;
     }
-    if (!scanner_is_json(ex->scanner) ||
-        (!members && !rewrite_is_needed(who->filters, who->asked)))
+    if (!scanner_is_json(ex->scanner) || (!members && !rewrite_is_needed(who->filters, who->asked)))
         return true;
-    int rc = rewrite_body(&ex->body, who->filters, who->asked, members, ex->server->spool_scratch,
-                          &why);
+    int rc =
+        rewrite_body(&ex->body, who->filters, who->asked, members, ex->server->spool_scratch, &why);
     if (rc < 0)
         exchange_fail_error(ex, rc, why.data);
     buf_fini(&why);

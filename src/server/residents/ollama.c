@@ -69,7 +69,8 @@ static void note_failure(struct ollama_resident *o, const struct call_answer *a)
     if (a->error)
         set_failure(o, alloc_printf("ollama at %s: %s", url, a->why));
     else if (a->status == 404)
-        set_failure(o, alloc_printf("ollama at %s has no model %s; ollama pull %s", url, name, name));
+        set_failure(o,
+                    alloc_printf("ollama at %s has no model %s; ollama pull %s", url, name, name));
     else
         set_failure(o, alloc_printf("ollama at %s answered %d%s%s", url, a->status,
                                     *said ? ": " : "", said));
@@ -163,8 +164,8 @@ static void act(struct ollama_resident *o, enum ollama_action action)
         break;
     case OLLAMA_DO_LOAD_FAILED:
         tell_failure(o);
-        resident_complete(r, RESIDENT_FAILED,
-                          o->out_of_memory ? REASON_OUT_OF_MEMORY : REASON_NONE, 0);
+        resident_complete(r, RESIDENT_FAILED, o->out_of_memory ? REASON_OUT_OF_MEMORY : REASON_NONE,
+                          0);
         break;
     case OLLAMA_DO_UNLOADED:
     case OLLAMA_DO_EXITED:

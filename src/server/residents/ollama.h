@@ -3,8 +3,9 @@
  * An endpoint is one server, with a number by which the core knows it as a backend for as long as
  * anything of it is configured or loaded (residents_place). It asks for the list of what is loaded,
  * four times a second while something is under way, else each second or each 5 s, and has
- * backend/ollama.h decide: for each model that is resident, and for itself. What the list has and the
- * core does not know is adopted, list after list, so that nothing depends on having seen it come. */
+ * backend/ollama.h decide: for each model that is resident, and for itself. What the list has and
+ * the core does not know is adopted, list after list, so that nothing depends on having seen it
+ * come. */
 #ifndef SERVER_RESIDENTS_OLLAMA_H
 #define SERVER_RESIDENTS_OLLAMA_H
 
@@ -26,8 +27,13 @@ struct origin;
 struct ollama_process {
     pid_t pid;
     uint64_t start_ticks;
-    enum { PROCESS_FREE, PROCESS_HELD, PROCESS_STRANGE, PROCESS_SPENT } owner; /* SPENT: its model
-                                                                                  has gone */
+    enum {
+        PROCESS_FREE,
+        PROCESS_HELD,
+        PROCESS_STRANGE,
+        PROCESS_SPENT
+    } owner;       /* SPENT: its model
+                      has gone */
     uint32_t slot; /* HELD */
 };
 
@@ -36,10 +42,10 @@ struct ollama_process {
 /* The server's processes, as far as they can be seen: it starts one for each model. */
 struct ollama_tree {
     struct ollama_process items[OLLAMA_PROCESSES_MAX];
-    uint32_t count;         /* 0: it cannot be found, or is on another machine */
-    pid_t root;             /* takes the connections; 0: not found */
-    bool wanted;            /* something new was seen on a device */
-    uint64_t searched_ns;   /* when root was looked for in vain */
+    uint32_t count;           /* 0: it cannot be found, or is on another machine */
+    pid_t root;               /* takes the connections; 0: not found */
+    bool wanted;              /* something new was seen on a device */
+    uint64_t searched_ns;     /* when root was looked for in vain */
     struct ollama_scan *scan; /* under way, or NULL */
 };
 
@@ -52,10 +58,10 @@ struct ollama_endpoint {
     struct origin *origin; /* counted; NULL: not used yet */
     uv_timer_t timer;
     struct call *list, *version_call;
-    uint64_t asked_ns;         /* when the list under way was asked for */
-    bool again;                /* ask for another as soon as it is there */
-    struct ollama_list next;   /* just come, while processes are looked for */
-    struct ollama_list listed; /* the last one */
+    uint64_t asked_ns;               /* when the list under way was asked for */
+    bool again;                      /* ask for another as soon as it is there */
+    struct ollama_list next;         /* just come, while processes are looked for */
+    struct ollama_list listed;       /* the last one */
     bool strange[OLLAMA_LISTED_MAX]; /* of listed: not a model of this configuration's */
     uint32_t stranger_count;
     struct ollama_tree tree;
@@ -66,7 +72,7 @@ struct ollama_endpoint {
 
 struct ollama {
     struct ollama_endpoint *endpoints[CORE_BACKENDS_MAX + 1]; /* by number; [0] is none */
-    bool boots;  /* the boot is held until all were asked */
+    bool boots; /* the boot is held until all were asked */
     bool closed;
 };
 
@@ -76,10 +82,10 @@ struct ollama_resident {
     struct ollama_endpoint *endpoint;
     struct ollama_model model;
     struct call *call;
-    char *failure;         /* owned; what the server said last, or NULL */
-    bool out_of_memory;    /* that it was this */
-    bool spilt;            /* told that a part of it is on the CPU */
-    uint64_t vram_bytes;   /* by the last list; 0: none, or not listed yet */
+    char *failure;       /* owned; what the server said last, or NULL */
+    bool out_of_memory;  /* that it was this */
+    bool spilt;          /* told that a part of it is on the CPU */
+    uint64_t vram_bytes; /* by the last list; 0: none, or not listed yet */
 };
 
 /* ollama_endpoint.c: for residents.c */

@@ -114,8 +114,8 @@ static void release_boot(struct server *s)
     struct ollama *all = s->residents.ollama;
     bool waits = false;
     for (uint32_t i = 1; i <= CORE_BACKENDS_MAX; i++)
-        waits |= all->endpoints[i] && all->endpoints[i]->used &&
-                 all->endpoints[i]->state == OLLAMA_NEW;
+        waits |=
+            all->endpoints[i] && all->endpoints[i]->used && all->endpoints[i]->state == OLLAMA_NEW;
     if (!all->boots || waits)
         return;
     all->boots = false;
@@ -134,11 +134,11 @@ static void change(struct ollama_endpoint *e, enum ollama_answer answer)
         e->tree.count = 0;
         e->listed.count = 0;
         e->stranger_count = 0;
-        runner_event(&s->runner, (struct event){.type = EVENT_BACKEND_DOWN,
-                                                .backend = {.backend = e->number}});
+        runner_event(&s->runner,
+                     (struct event){.type = EVENT_BACKEND_DOWN, .backend = {.backend = e->number}});
     } else if (is == OLLAMA_CAME_UP) {
-        runner_event(&s->runner, (struct event){.type = EVENT_BACKEND_UP,
-                                                .backend = {.backend = e->number}});
+        runner_event(&s->runner,
+                     (struct event){.type = EVENT_BACKEND_UP, .backend = {.backend = e->number}});
     }
     if (e->state == OLLAMA_UP && (first || is == OLLAMA_CAME_UP))
         ask_version(e);
@@ -219,7 +219,8 @@ static void find_strangers(struct ollama_endpoint *e)
         bool known = false;
         for (uint32_t k = 0; k < e->server->roster.count; k++) {
             const struct ollama_resident *o = ollama_resident_at(e, k);
-            known |= o && ollama_same_name(o->resident.model->backend_model, e->listed.items[i].name);
+            known |=
+                o && ollama_same_name(o->resident.model->backend_model, e->listed.items[i].name);
         }
         for (uint32_t k = 0; k < e->model_count; k++) {
             const struct config_model *m = roster_model(&e->server->roster, e->models[k]);
@@ -378,8 +379,8 @@ static void leave(struct ollama_endpoint *e)
     cancel_calls(e);
     ollama_tree_close(e);
     if (e->state == OLLAMA_DOWN)
-        runner_event(&e->server->runner, (struct event){.type = EVENT_BACKEND_UP,
-                                                        .backend = {.backend = e->number}});
+        runner_event(&e->server->runner,
+                     (struct event){.type = EVENT_BACKEND_UP, .backend = {.backend = e->number}});
     if (e->origin) {
         e->origin->open = false;
         upstream_drop_idle(e->origin);
@@ -495,13 +496,14 @@ uint32_t residents_backends(const struct server *s, struct resident_backend_view
         if (!e || !e->used)
             continue;
         bool up = e->state == OLLAMA_UP || e->state == OLLAMA_LATE;
-        ret[count++] = (struct resident_backend_view){.number = i,
-                                                      .kind = resident_ollama.word,
-                                                      .endpoint = e->url,
-                                                      .up = up,
-                                                      .version = up ? e->version : "",
-                                                      .reason = e->state == OLLAMA_DOWN ? e->why : "",
-                                                      .stranger_count = e->stranger_count};
+        ret[count++] =
+            (struct resident_backend_view){.number = i,
+                                           .kind = resident_ollama.word,
+                                           .endpoint = e->url,
+                                           .up = up,
+                                           .version = up ? e->version : "",
+                                           .reason = e->state == OLLAMA_DOWN ? e->why : "",
+                                           .stranger_count = e->stranger_count};
     }
     return count;
 }

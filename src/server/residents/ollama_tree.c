@@ -1,6 +1,7 @@
-/* Whose memory it is: an Ollama server starts a process for each model, and does not say which. They
- * are told apart by when they appear, and by size. Where they cannot be seen (another user's, in a
- * container), what Ollama reckons is taken, as far as the device says that somebody uses as much. */
+/* Whose memory it is: an Ollama server starts a process for each model, and does not say which.
+ * They are told apart by when they appear, and by size. Where they cannot be seen (another user's,
+ * in a container), what Ollama reckons is taken, as far as the device says that somebody uses as
+ * much. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,7 +204,8 @@ static uint64_t left_for(const struct ollama_resident *o, uint32_t device,
         const struct resident *r = resident_at(s, i);
         if (!r || r->ops != &resident_ollama || !(r->devices >> device & 1))
             continue;
-        const struct ollama_resident *before = container_of(r, const struct ollama_resident, resident);
+        const struct ollama_resident *before =
+            container_of(r, const struct ollama_resident, resident);
         taken += has_process(&before->endpoint->tree, i) ? 0 : before->vram_bytes;
     }
     return free > taken ? free - taken : 0;
@@ -228,7 +230,8 @@ uint32_t ollama_seen_on(const struct ollama_endpoint *e, uint32_t allowed)
 {
     uint32_t seen = 0;
     for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
-        const struct gpu_device *now = allowed >> d & 1 ? devices_reading(e->server->devices, d) : NULL;
+        const struct gpu_device *now =
+            allowed >> d & 1 ? devices_reading(e->server->devices, d) : NULL;
         for (uint32_t i = 0; now && i < now->use_count; i++)
             for (uint32_t k = 0; k < e->tree.count; k++)
                 if (e->tree.items[k].pid == now->uses[i].pid &&

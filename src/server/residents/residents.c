@@ -22,8 +22,8 @@ static const char *const op_words[RESIDENT_OPEN__COUNT] = {
 
 void residents_init(struct server *s)
 {
-    s->residents = (struct residents){
-        .kinds = kinds, .kind_count = countof(kinds), .ollama = ollama_new()};
+    s->residents =
+        (struct residents){.kinds = kinds, .kind_count = countof(kinds), .ollama = ollama_new()};
     uv_timer_init(s->loop, &s->residents.watch);
 }
 
@@ -63,9 +63,8 @@ char *residents_unserved(const struct server *s, uint32_t slot)
     const struct config_model *m = roster_model(&s->roster, slot);
     if (!m || resident_kind_of(s, m))
         return NULL;
-    return alloc_printf(
-        "backend: %s is configured, but this version of wharf does not serve it",
-        config_backend_words[m->backend]);
+    return alloc_printf("backend: %s is configured, but this version of wharf does not serve it",
+                        config_backend_words[m->backend]);
 }
 
 void residents_tell_unserved(const struct server *s)

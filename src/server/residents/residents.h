@@ -30,8 +30,8 @@ void residents_init(struct server *s);
 int residents_start(struct server *s, struct err *err) warn_unused;
 void residents_close(struct server *s);
 void residents_fini(struct server *s);
-/* Gives each backend of the configuration its number in the core, the same for as long as anything of
- * it is configured or loaded. False: there are too many. Before the roster takes it over. */
+/* Gives each backend of the configuration its number in the core, the same for as long as anything
+ * of it is configured or loaded. False: there are too many. Before the roster takes it over. */
 bool residents_place(struct server *s, struct config *c) warn_unused;
 /* Another configuration is in force. */
 void residents_reload(struct server *s, const struct config_ref *old);

@@ -28,7 +28,7 @@ def test_requests_load_it(wharf, either):
     d = wharf(either.config())
     events = d.events()
     assert content(d.ok(d.chat("m", seconds=120)))
-    events.wait_for("model_loaded", model="m", reason="demand")
+    events.wait_for("model_loaded", model="m", reason="a request wants it")
     assert either.name in either.loaded()
 
 
@@ -46,7 +46,7 @@ def test_loaded_behind_wharfs_back_is_adopted(wharf, either):
     d = wharf(either.config())
     events = d.events()
     either.load()
-    events.wait_for("model_loaded", model="m", reason="adopted")
+    events.wait_for("model_loaded", model="m", reason="it was loaded already")
     assert d.state_of("m") == "loaded"
     d.ok(d.chat("m"))
 
@@ -78,8 +78,7 @@ def test_bytes_are_not_counted_twice(wharf, world, sizes):
     d = wharf(world.config({"big": world.server.model("big:8b", **keys), "p": demo("p", vram="5GiB")}))
     events = d.events()
     d.load("big")
-    v = until_device(d, "the model's own bytes", own_bytes=6 * GIB, foreign_bytes=0)
-    assert v["used_bytes"] == 6 * GIB
+    until_device(d, "the model's own bytes", own_bytes=6 * GIB, used_bytes=6 * GIB, foreign_bytes=0)
     # There is room for the other beside it.
     d.load("p")
     assert (d.state_of("big"), d.state_of("p")) == ("loaded", "loaded")
@@ -151,17 +150,18 @@ def test_the_room_for_another_is_made_in_it(wharf, world):
 def test_a_stranger_is_foreign_and_listed(wharf, world):
     d = wharf(world.config())
     d.load("small")
-    world.server.stranger("mine:1b", 5 * GIB)
-    v = until_device(d, "somebody else's", foreign_bytes=5 * GIB)
+    world.server.stranger("mine:1b", 8 * GIB)
+    v = until_device(d, "somebody else's", foreign_bytes=8 * GIB)
     assert v["own_bytes"] == 2 * GIB
+    until(lambda: backends(d)[0]["strangers"], "the list")
     (b,) = backends(d)
-    assert b["strangers"] == [{"name": "mine:1b", "bytes": 5 * GIB, "vram_bytes": 5 * GIB}]
+    assert b["strangers"] == [{"name": "mine:1b", "bytes": 8 * GIB, "vram_bytes": 8 * GIB}]
     assert (b["kind"], b["endpoint"], b["up"], b["version"]) == \
         ("ollama", world.server.url, True, "0.99.1")
     assert d.model("small")["used_bytes"] == 2 * GIB
     # It is not wharf's to unload: what needs its room is told so.
-    answer = d.chat("big")
-    assert answer.status in (503, 507), answer
+    answer = d.chat("big", headers={"X-Wharf-Wait": "0"})
+    assert answer.status == 503 and "mine:1b" not in answer.text, answer
     world.server.evict("mine:1b")
     until_device(d, "nobody else", foreign_bytes=0)
     until(lambda: backends(d)[0]["strangers"] == [], "no strangers")
@@ -176,7 +176,7 @@ def test_what_is_loaded_at_the_start_is_adopted(wharf, world, what):
     d = wharf(world.config(models={"big": world.server.model("big:8b", vram="6GiB"),
                                    "small": world.server.model("small"),
                                    "p": demo("p", vram="5GiB")}, preload=["p"]))
-    assert d.state_of("big") == "loaded"
+    d.until_model("big", state="loaded")
     own = 8 * GIB if what == "both" else 6 * GIB
     until(lambda: device(d)["used_bytes"] in (own, own + 5 * GIB), "its bytes")
     until_device(d, "nobody else's", foreign_bytes=0)
@@ -249,7 +249,7 @@ def test_keep_alive_is_wharfs(wharf, worlds):
     assert call["body"] == {**say, "model": "big:8b", "keep_alive": -1}
     assert 590 < d.model("big")["idle_unload_s"] <= 600
     d.ok(d.post("/api/chat", say))
-    assert 290 < d.model("big")["idle_unload_s"] <= 300
+    assert 590 < d.model("big")["idle_unload_s"] <= 600  # until it is unloaded
     # OpenAI's requests have no such word: wharf says it for them.
     d.ok(d.chat("big"))
     until(lambda: world.server.loaded()["big:8b"]["expires"] is None, "no end of Ollama's own")
@@ -289,7 +289,7 @@ def test_bodies_in_ollamas_words_pass_as_they_are(wharf, world, size):
 
 
 def test_a_selector_speaks_what_all_understand(wharf, world):
-    d = wharf(world.config(selectors={"any": {"targets": ["big"]}}))
+    d = wharf(world.config(selectors={"any": {"strategy": "warm", "targets": ["big"]}}))
     answer = d.post("/api/chat", {"model": "any", "stream": False,
                                   "messages": [{"role": "user", "content": "hi"}]})
     assert d.ok(answer).json()["message"]["content"] == "openai: hi"
