@@ -6,14 +6,11 @@ meanwhile."""
 
 import json
 import os
-import pathlib
-import sys
 import urllib.request
 
+from fakes.ollama import GIB, Ollama
 from wharf_harness import SECONDS, until
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "fakes"))
-from ollama import GIB, Ollama  # noqa: E402
 
 TOTAL = 12 * GIB
 MODELS = {"big:8b": {"vram": 6 * GIB}, "small": {"vram": 2 * GIB},
