@@ -131,8 +131,7 @@ uint64_t exchange_tag(const struct exchange *ex);
 bool exchange_lives(const struct server *s, struct id self);
 struct exchange *exchange_find(struct server *s, uint64_t tag);
 void exchange_client_drained(struct exchange *ex);
-/* Ends it: lets go of the upstream, tells the core and the client. keep: another may follow on it.
- */
+/* Ends it: lets go of the upstream, tells core and client. keep: another request may follow. */
 void exchange_over(struct exchange *ex, enum ended how, bool keep);
 
 /* request.c: its body */

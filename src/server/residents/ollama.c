@@ -293,7 +293,7 @@ static void unload(struct resident *r)
 static void abort_load(struct resident *r)
 {
     struct ollama_resident *o = resident_of(r);
-    set_failure(o, alloc_printf("ollama at %s did not load it in time", o->endpoint->url));
+    set_failure(o, alloc_printf("ollama at %s had not loaded it by then", o->endpoint->url));
     order(r, OLLAMA_ABORT);
 }
 

@@ -181,7 +181,11 @@ static void mark(struct ollama_endpoint *e, struct resident_claim *claims, uint3
         struct ollama_process *p = find(&e->tree, c->pid, 0);
         if (c->slot != CORE_SLOT_NONE)
             continue;
-        e->tree.wanted |= !c->known && e->tree.root && !p;
+        bool fresh = !c->known && e->tree.root && !p;
+        if (fresh && !e->tree.wanted) {
+            e->tree.wanted = true;
+            ollama_endpoint_ask(e);
+        }
         if (p && p->owner == PROCESS_FREE)
             assign(e, p, c->bytes);
         if (p && p->owner == PROCESS_HELD)

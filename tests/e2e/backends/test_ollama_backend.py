@@ -190,6 +190,23 @@ def test_what_is_loaded_at_the_start_is_adopted(wharf, world, what):
     d.ok(d.chat("p"))
 
 
+def test_another_runner_in_its_place(wharf, world):
+    """As Ollama has one for another num_ctx: it is the same model, and its bytes are its own."""
+    d = wharf(world.config())
+    events = d.events()
+    d.load("big")
+    d.load("small")
+    until(lambda: d.model("big")["used_bytes"] == 6 * GIB, "big's own")
+    world.server.restart("big:8b")
+    until(lambda: d.model("big")["used_bytes"] == 6 * GIB and device(d)["foreign_bytes"] == 0 and
+          device(d)["used_bytes"] == 8 * GIB, "big's own again")
+    assert d.model("small")["used_bytes"] == 2 * GIB
+    events.catch_up()
+    assert events.count("model_unloaded") == 0
+    pids = {p["pid"]: p["model"] for p in device(d)["processes"]}
+    assert pids == {m["pid"]: name.partition(":")[0] for name, m in world.server.loaded().items()}
+
+
 def test_a_server_whose_processes_are_not_seen(wharf, world, forwarder):
     """Behind a proxy its processes cannot be found: what Ollama reckons is taken."""
     big = {**world.server.model("big:8b", vram="6GiB"), "endpoint": forwarder(world.server.options["port"])}
@@ -197,7 +214,8 @@ def test_a_server_whose_processes_are_not_seen(wharf, world, forwarder):
     d.load("p")
     d.load("big")
     v = until_device(d, "by size", used_bytes=11 * GIB, foreign_bytes=0)
-    assert v["own_bytes"] == 11 * GIB and d.model("big")["used_bytes"] == 6 * GIB
+    assert v["own_bytes"] == 11 * GIB
+    until(lambda: d.model("big")["used_bytes"] == 6 * GIB, "the model's own")
 
 
 def test_partial_offload_is_told(wharf, world):
@@ -257,6 +275,13 @@ def test_keep_alive_is_wharfs(wharf, worlds):
     d.ok(answer)
     d.until_model("big", state="unloaded")
     assert world.server.loaded() == {}
+
+
+def test_its_class_is_told_beside_it(wharf, world):
+    d = wharf(world.config({"big": world.server.model("big:8b", vram="6GiB", priorityParam="rank")}))
+    d.ok(d.post("/api/chat", {"model": "big", "stream": False, "keep_alive": 100, "messages": [{"role": "user", "content": "hi"}]}))
+    body = world.server.calls("/api/chat")[0]["body"]
+    assert (body["rank"], body["keep_alive"]) == (50, -1)
 
 
 def test_ttl_is_wharfs(wharf, world):
@@ -336,8 +361,8 @@ def test_over_tls_and_by_name(wharf, worlds, authority, certificate):
     until_device(d, "its own", own_bytes=6 * GIB, foreign_bytes=0)
     # Whom nobody vouches for is down, with the reason.
     other = wharf(world.config(models), env={"SSL_CERT_FILE": "/dev/null", "SSL_CERT_DIR": "/dev/null"})
-    (b,) = backends(other)
-    assert not b["up"] and "certificate" in b["reason"], b
+    why = until(lambda: backends(other)[0]["reason"], "the reason")
+    assert "certificate" in why and not backends(other)[0]["up"], why
 
 
 def test_another_machines_takes_no_memory_here(wharf, world):

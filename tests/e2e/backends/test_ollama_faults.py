@@ -21,6 +21,7 @@ def test_down_at_start_degrades_and_recovers(wharf, world):
     server = world.server
     server.down()
     d = wharf(world.config({**world.config()["models"], "p": demo("p", vram="1GiB")}))
+    until(lambda: degradations(d), "what is not there")
     (told,) = d.get("/wharf/status").json()["degradations"]
     assert (told["what"], told["name"], told["models"]) == ("backend", server.url, ["big", "small"])
     assert told["reason"] == f"ollama at {server.url} does not answer: connection refused"
@@ -132,7 +133,7 @@ def test_what_answers_is_no_ollama(wharf, world, upstream):
         peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>")
 
     d = wharf(world.config({"m": {"backend": "ollama", "endpoint": f"http://127.0.0.1:{upstream(script).port}"}}))
-    assert backends(d)[0]["reason"].endswith("is no ollama: its /api/ps is no list")
+    assert until(lambda: backends(d)[0]["reason"], "the reason").endswith("is no ollama: its /api/ps is no list")
     assert d.chat("m").status == 503
 
 

@@ -31,6 +31,7 @@ Scripts; each holds until o.behave(), which ends all lies and slowness:
     o.spill(name, vram) from its next load on, so much of it is on the GPU
     o.stranger(name, vram)      somebody else's model, which was not in `models`, is loaded
     o.evict(name)       Ollama unloads it by itself
+    o.restart(name)     another runner in its place, as for a request with another num_ctx
     o.cut(path)         the next request for the path is cut off
 
 A real server can stand in where nothing is scripted: see backends/conftest.py.
@@ -381,6 +382,16 @@ class State:
             r = self.held(name)
             del self.runners[r.name]
         r.end()
+
+    def do_restart(self, name):
+        with self.gate:
+            with self.lock:
+                old = self.held(name)
+            old.end()
+            r = Runner(old.name, self.options["gpu"], old.vram, old.size)
+            with self.lock:
+                r.expires = old.expires
+                self.runners[old.name] = r
 
     def do_cut(self, path):
         self.cuts.add(path)
