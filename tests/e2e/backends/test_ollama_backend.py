@@ -203,8 +203,8 @@ def test_another_runner_in_its_place(wharf, world):
     assert d.model("small")["used_bytes"] == 2 * GIB
     events.catch_up()
     assert events.count("model_unloaded") == 0
-    pids = {p["pid"]: p["model"] for p in device(d)["processes"]}
-    assert pids == {m["pid"]: name.partition(":")[0] for name, m in world.server.loaded().items()}
+    there = {m["pid"]: name.partition(":")[0] for name, m in world.server.loaded().items()}
+    until(lambda: {p["pid"]: p["model"] for p in device(d)["processes"]} == there, "whose each is")
 
 
 def test_a_server_whose_processes_are_not_seen(wharf, world, forwarder):
