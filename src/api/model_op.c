@@ -19,6 +19,15 @@ static void answer_op(struct exchange *ex)
     api_send_json(ex, 200, &json);
 }
 
+/* What left is not gone before its memory can be used. */
+static void answer_unloaded(struct exchange *ex)
+{
+    if (ex->command_result != REASON_NONE)
+        answer_op(ex);
+    else
+        settles_await(ex, ex->slot, answer_op);
+}
+
 /* ?wait=0: what was begun is answered with 202; the command goes on without us. */
 static void answer_begun(struct server *s, struct exchange *ex, uint32_t slot)
 {
@@ -54,12 +63,13 @@ static void run_op(struct server *s, struct exchange *ex, const struct model_op 
     if (what == COMMAND_MOVE && !api_read_placement(s, ex, slot, &placement))
         return;
     bool waits = api_query_flag(ex, "wait", true);
+    bool unloads = what == COMMAND_UNLOAD || what == COMMAND_UNLOAD_NOW;
     if (waits)
         ex->slot = slot;
     if (waits && what == COMMAND_MOVE) {
         exchange_move(ex, slot, placement, answer_op);
     } else if (waits) {
-        exchange_command(ex, slot, what, answer_op);
+        exchange_command(ex, slot, what, unloads ? answer_unloaded : answer_op);
     } else if (what == COMMAND_MOVE) {
         runner_move(&s->runner, SERVER_TAG_NOBODY, slot, placement);
         answer_begun(s, ex, slot);

@@ -75,7 +75,7 @@ static bool put_backend(struct server *s, const struct resident_ops *kind, uint3
                         struct buf *b)
 {
     struct resident_backend is = {.name = NULL};
-    if (!kind->backend || !kind->backend(s, number, &is))
+    if (!kind->backend || !kind->backend(s, number, &is) || is.unused)
         return false;
     const struct degradation *down = degraded_find(s, DEGRADED_BACKEND, is.name);
     buf_printf(b, "\"kind\":\"%s\",\"name\":", kind->word);
@@ -84,6 +84,8 @@ static bool put_backend(struct server *s, const struct resident_ops *kind, uint3
     buf_text(b, ",\"reason\":");
     api_put_text(b, down ? down->reason : NULL);
     put_models(s, is.models, is.model_count, b);
+    if (kind->status)
+        kind->status(s, number, b);
     return true;
 }
 
@@ -92,16 +94,12 @@ void api_put_backends(struct server *s, struct buf *b)
     const char *sep = "{";
     buf_text(b, "\"backends\":[");
     for (uint32_t k = 0; k < s->residents.kind_count; k++) {
-        const struct resident_ops *kind = s->residents.kinds[k];
-        bool more = kind != NULL;
-        for (uint32_t i = 0; more && (kind->status || i < CORE_BACKENDS_MAX); i++) {
+        for (uint32_t i = 1; i <= CORE_BACKENDS_MAX && s->residents.kinds[k]; i++) {
             struct buf one = {0};
-            bool is = kind->status ? kind->status(s, i, &one) : put_backend(s, kind, i, &one);
-            if (is)
+            if (put_backend(s, s->residents.kinds[k], i, &one)) {
                 buf_printf(b, "%s%s}", sep, one.data);
-            sep = is ? ",{" : sep;
-            /* Numbers may have gaps; lists have none. */
-            more = is || !kind->status;
+                sep = ",{";
+            }
             buf_fini(&one);
         }
     }

@@ -1,5 +1,6 @@
 /* The ways in which a model may sit: its variants by device, or one for all. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/pure/units.h"
 #include "config/resolve.h"
@@ -120,6 +121,31 @@ static void resolve_variants(struct resolver *r, const struct bound *b, struct c
         resolve_variant(r, v->children[i], m, &m->placements[i]);
 }
 
+/* Whether an endpoint is sure to be on this machine. */
+static bool is_here(const char *endpoint)
+{
+    static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
+    const char *host = strstr(endpoint, "://");
+    if (!host)
+        return true; /* unix:/PATH */
+    host += 3;
+    size_t n = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/");
+    bool here = strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == n;
+    for (size_t i = 0; i < countof(hosts); i++)
+        here |= strlen(hosts[i]) == n && strncasecmp(host, hosts[i], n) == 0;
+    return here;
+}
+
+/* What another machine's server holds takes nothing here, unless something is said of it. */
+static bool is_elsewhere(const struct bound *b, const struct config_model *m)
+{
+    static const enum setting_id keys[] = {SET_MODEL_vram, SET_MODEL_gpus, SET_MODEL_gpuCount};
+    bool said = false;
+    for (size_t i = 0; i < countof(keys); i++)
+        said |= bound_value(b, keys[i])->given;
+    return m->backend == CONFIG_BACKEND_OLLAMA && !said && !is_here(m->endpoint);
+}
+
 /* A worker sits on the host unless something else is said; another model on any GPU. */
 static void resolve_only(struct resolver *r, const struct bound *b, struct config_model *m)
 {
@@ -132,7 +158,7 @@ static void resolve_only(struct resolver *r, const struct bound *b, struct confi
     take_vram(bound_value(b, SET_MODEL_vram), p);
     m->has_variants = p->host;
     m->placements = p;
-    m->placement_count = p->vram != CONFIG_VRAM_BYTES || p->vram_bytes > 0;
+    m->placement_count = (p->vram != CONFIG_VRAM_BYTES || p->vram_bytes > 0) && !is_elsewhere(b, m);
 }
 
 static void resolve_yield(struct resolver *r, const struct bound *b, struct config_model *m)

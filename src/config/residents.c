@@ -1,5 +1,6 @@
 /* Who serves a model: a process of wharf's own, an Ollama server, or a worker. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/pure/units.h"
 #include "config/proxy.h"
@@ -68,6 +69,31 @@ void resolve_backend(struct resolver *r, const struct bound *b, struct config_mo
         m->endpoint[n - 1] = '\0';
 }
 
+static size_t name_bytes(const char *name)
+{
+    static const char latest[] = ":latest";
+    size_t n = strlen(name), k = sizeof(latest) - 1;
+    return n > k && strcmp(name + n - k, latest) == 0 ? n - k : n;
+}
+
+/* What is there is there once, and can be one model's only. */
+static void check_same(struct resolver *r, uint32_t later)
+{
+    const struct config *c = r->config;
+    const struct config_model *b = &c->models[later];
+    for (uint32_t i = 0; i < later; i++) {
+        const struct config_model *a = &c->models[i];
+        size_t n = name_bytes(a->backend_model);
+        if (a->endpoint_number != b->endpoint_number || n != name_bytes(b->backend_model) ||
+            strncasecmp(a->backend_model, b->backend_model, n) != 0)
+            continue;
+        diag_error(r->diag, bound_value(r->models[later], SET_MODEL_backend)->at,
+                   "model %s is the same model of the same server as %s; write an alias of that",
+                   diag_quote(r->diag, b->id), diag_quote(r->diag, a->id));
+        return;
+    }
+}
+
 /* Models of one endpoint come and go with it. */
 void resolve_endpoints(struct resolver *r)
 {
@@ -78,6 +104,8 @@ void resolve_endpoints(struct resolver *r)
         for (uint32_t k = 0; *m->endpoint && k < i && !m->endpoint_number; k++)
             if (strcmp(c->models[k].endpoint, m->endpoint) == 0)
                 m->endpoint_number = c->models[k].endpoint_number;
+        if (m->endpoint_number)
+            check_same(r, i);
         if (!*m->endpoint || m->endpoint_number)
             continue;
         m->endpoint_number = ++count;

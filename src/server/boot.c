@@ -107,6 +107,12 @@ void boot_release(struct server *s, const char *who)
         arm(s);
 }
 
+bool boot_waits_only_for(const struct server *s, const char *who)
+{
+    const struct boot *b = &s->boot;
+    return b->hold_count == 0 || (b->hold_count == 1 && find(b, who) == 0);
+}
+
 int boot_start(struct server *s, const struct part *parts, uint32_t count,
                void (*on_failed)(struct server *s), struct err *err)
 {

@@ -40,6 +40,8 @@ void boot_init(struct server *s);
 void boot_hold(struct server *s, const char *who, uint64_t ns_max);
 /* Starts what is behind the gate when this was the last, in the loop's next turn. */
 void boot_release(struct server *s, const char *who);
+/* Whether all others have been heard: who holds it alone, or nobody does. */
+bool boot_waits_only_for(const struct server *s, const char *who);
 /* Starts the parts up to the gate, and those behind it when nobody holds the boot. -1: one of them
  * could not be. One behind the gate that is started later and cannot be: on_failed is called. */
 int boot_start(struct server *s, const struct part *parts, uint32_t count,

@@ -1,5 +1,6 @@
 #include "server/call.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,7 @@ struct call {
     struct chunk_decoder chunks;
     uint64_t left; /* HTTP_BODY_LENGTH: bytes still to come */
     bool connected;
+    char why[256];
     int start_error;                                         /* it could not even be tried */
     int status;                                              /* 0: no head yet */
     void (*on_done)(void *arg, const struct call_answer *a); /* NULL: done, or cancelled */
@@ -61,8 +63,10 @@ static void shut(struct call *c)
 static void finish(struct call *c, int error)
 {
     void (*on_done)(void *arg, const struct call_answer *a) = c->on_done;
+    if (error)
+        snprintf(c->why, sizeof(c->why), "%s", dial_why(&c->dial, error));
     struct call_answer a = {.error = error,
-                            .why = error ? stream_why(&c->stream, error) : NULL,
+                            .why = error ? c->why : NULL,
                             .connected = c->connected,
                             .status = c->status,
                             .body = c->body.data ? c->body.data : "",

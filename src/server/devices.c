@@ -121,7 +121,7 @@ static void attribute(struct device *v)
     }
     v->use_count = resident_uses(s, v->index, claims, v->now.use_count, v->uses, GPU_USES_MAX);
     for (uint32_t i = 0; i < v->now.use_count; i++)
-        if (!claims[i].known)
+        if (!claims[i].known || claims[i].slot != owners[i].slot)
             owners[i] = (struct device_owner){.pid = claims[i].pid,
                                               .start_ticks = v->now.uses[i].start_ticks,
                                               .slot = claims[i].slot,

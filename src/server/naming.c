@@ -17,11 +17,12 @@ bool naming_resolve(const struct config_ref *config, const char *name, struct na
     switch (found->kind) {
     case CONFIG_NAME_MODEL: {
         const struct config_model *m = &config->config->models[found->index];
+        const char *write = *m->backend_model ? m->backend_model : m->use_model_name;
         *ret_naming = (struct naming){.kind = found->kind,
                                       .model = m,
                                       .slot = config->slots[found->index],
                                       .filters = &m->filters,
-                                      .write = m->use_model_name[0] ? m->use_model_name : NULL};
+                                      .write = *write ? write : NULL};
         return true;
     }
     case CONFIG_NAME_PEER: {

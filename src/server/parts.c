@@ -26,6 +26,8 @@ static void init_roster(struct server *s)
 
 static int open_roster(struct server *s, struct err *err)
 {
+    /* No more than one configuration's, which has been checked. */
+    must(residents_place(s, s->options.config));
     if (!roster_apply(&s->roster, s->options.config))
         return err_set(err, "more than %d models", ROSTER_MODELS_MAX);
     server_apply(s);
@@ -304,7 +306,10 @@ const struct part server_parts[] = {
     {.name = "residents",
      .init = residents_init,
      .start = residents_start,
-     .close = residents_close},
+     .reload = residents_reload,
+     .close = residents_close,
+     .fini = residents_fini},
+    {.name = "settles", .init = settles_init, .close = settles_close},
     {.name = "workers", .init = workers_init, .reload = workers_reload, .close = workers_close},
     {.name = "peers", .init = peers_init, .close = peers_close},
     {.name = "hooks", .init = hooks_init, .close = hooks_close, .fini = hooks_fini},

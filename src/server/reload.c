@@ -20,7 +20,6 @@ void server_apply(struct server *s)
         [TIMEOUT_POOL] = UPSTREAM_IDLE_MS,
     };
     logs_apply(s);
-    residents_tell_unserved(s);
     memcpy(s->timeouts.length_ms, lengths, sizeof(lengths));
     s->bodies.body_max = s->roster.current->config->body_bytes_max;
     s->bodies.spooled_max = s->roster.current->config->spool_bytes_max;
@@ -51,6 +50,11 @@ bool server_reload(struct server *s)
     if (report.text.len)
         log_warn(NULL, "configuration:\n%s", report.text.data);
     config_report_fini(&report);
+    if (config && !residents_place(s, config)) {
+        log_error(NULL, "too many ollama servers, with those whose models are still leaving");
+        config_free(config);
+        config = NULL;
+    }
     if (config && !roster_apply(&s->roster, config)) {
         log_error(NULL, "too many models are still leaving");
         config = NULL;

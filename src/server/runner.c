@@ -64,6 +64,8 @@ static void do_notice(struct server *s, const struct effect *e)
         residents_backend_up(s, e->backend);
     else
         notices_publish(s, e);
+    if (e->notice == NOTICE_SETTLED)
+        settles_over(s, e->model);
     if (e->notice == NOTICE_DRAINED)
         server_drained(s);
 }

@@ -30,6 +30,7 @@
 #include "server/route.h"
 #include "server/runner.h"
 #include "server/serve.h"
+#include "server/settles.h"
 #include "server/stream.h"
 #include "server/tails.h"
 #include "server/timeouts.h"
@@ -76,6 +77,7 @@ struct server {
     struct changes changes;
     struct decisions decisions;
     struct degraded degraded;
+    struct settles settles;
     struct history history;
     struct footprints footprints;
     struct captures captures;

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from fake_gpus import GIB, UUIDS, FakeGpus, descriptors
-from wharf_harness import demo, is_alive, until, wait_exit
+from wharf_harness import Later, demo, is_alive, until, wait_exit
 
 
 @pytest.fixture
@@ -241,10 +241,12 @@ def test_bytes_that_have_not_come_back_are_not_given_out(wharf, gpus):
     fake.use(0, {pid: 15 * GIB})
     until(lambda: d.model("a")["used_bytes"] == 15 * GIB, "the reading")
     fake.use(0, {}, foreign=15 * GIB)  # nobody's any more
-    d.post("/wharf/models/a/unload")
-    assert device(d)["settling_bytes"] == 15 * GIB
+    unload = Later(d.post, "/wharf/models/a/unload")
+    events.wait_for("model_unloaded", model="a")
+    assert device(d)["settling_bytes"] == 15 * GIB and not unload.done
     fake.use(0, {})
     events.wait_for("settled", model="a")
+    assert unload.result().json()["settling"] is False
     d.ok(d.chat("b"))
 
 

@@ -3,7 +3,7 @@ is told of what is not there."""
 
 import pytest
 
-from wharf_harness import ROOT, demo, models, until
+from wharf_harness import ROOT, demo, free_port, models, until
 
 GPUS = [{"sim": {"name": "left", "memory": "4GiB"}}, {"sim": {"name": "right", "memory": "4GiB"}}]
 MODES = {"a": {"m": "left"}, "b": {"m": "right"}}
@@ -89,36 +89,26 @@ def test_a_store_that_cannot_be_opened_is_told(wharf, tmp_path):
     assert degradations(d) == []
 
 
-# ---------------------------------------------------------------- what is configured, but cannot be yet
+# ---------------------------------------------------------------- what nobody is there for
 
 
 GPU = {"sim": {"name": "sim", "memory": "10GiB"}, "sample": "20ms"}
 
 
 @pytest.mark.slice
-def test_what_cannot_be_served_is_said_and_refused(wharf):
-    d = wharf((ROOT / "examples/recording.yaml").read_text())
-    said = "backend: ollama is configured, but this version of wharf cannot serve it yet"
-    assert d.stderr.count(f"{said}: requests for it are answered with 501") == 1
-    for _ in range(2):
-        answer = d.chat("vlm")
-        assert answer.status == 501
-        assert answer.json()["error"]["code"] == "not_supported" and said in answer.text
-    assert d.ask("POST", "/wharf/models/vlm/load", b"").status == 501
-    assert said in d.model("vlm")["error"]
-
-
-@pytest.mark.slice
 def test_a_mode_that_wants_them_harms_nobody(wharf):
     d = wharf({"gpus": [GPU], "modes": {"on": {"w": "cpu", "o": "loaded", "p": "loaded"}},
                "models": {"w": {"backend": "worker", "devices": {"cuda": {"vram": "1GiB"}, "cpu": {}}},
-                          "o": {"backend": "ollama", "vram": "6GiB", "maxLoadRetries": 0},
+                          "o": {"backend": "ollama", "vram": "6GiB", "maxLoadRetries": 0,
+                                "endpoint": f"http://127.0.0.1:{free_port()}"},
                           "p": demo("p", vram="6GiB")}})
     events = d.events()
     assert d.ok(d.ask("PUT", "/wharf/mode", b'{"mode": "on"}')).json()["modes"]["on"]["w"] == "cpu"
-    events.wait_for("load_failed", model="o")
+    events.wait_for("load_failed", model="w")
     until(lambda: d.model("p")["state"] == "loaded", "the model that can be loaded")
     d.ok(d.chat("p"))
+    # Nobody is there for it.
+    assert d.state_of("o") == "unloaded" and degradations(d)[0][2] == ["o"]
 
 
 @pytest.mark.slice

@@ -1,5 +1,5 @@
 /* The servers that models are left to, as the status shows them: by the numbers that the core knows
- * them by, or as their kind lists them. */
+ * them by. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,22 +16,23 @@ static bool numbered(struct server *s, uint32_t number, struct resident_backend 
     (void)s;
     if (number == 1)
         *ret = (struct resident_backend){"http://near:1", "it hangs", models, 2};
-    if (number == 4)
+    if (number == 8)
         *ret = (struct resident_backend){"http://far:2", "it hangs", NULL, 0};
-    return number == 1 || number == 4;
+    if (number == 3)
+        *ret = (struct resident_backend){.name = "http://left:3", .unused = true};
+    return number == 1 || number == 3 || number == 8;
 }
 
-static bool listed(struct server *s, uint32_t i, struct buf *b)
+static void say_more(const struct server *s, uint32_t number, struct buf *b)
 {
     (void)s;
-    if (i < 2)
-        buf_printf(b, "\"kind\":\"list\",\"token\":%u", i);
-    return i < 2;
+    buf_printf(b, ",\"token\":%u", number);
 }
 
 static const struct resident_ops plain = {.word = "plain"},
                                  by_number = {.word = "number", .backend = numbered},
-                                 by_list = {.word = "list", .backend = numbered, .status = listed};
+                                 with_more = {
+                                     .word = "more", .backend = numbered, .status = say_more};
 
 static void expect(struct server *s, const struct resident_ops *const *kinds, uint32_t count,
                    const char *wanted)
@@ -48,7 +49,7 @@ static void test_backends(void **state)
 {
     static const struct resident_ops *const none[] = {NULL, &plain},
                                             *const numbers[] = {&by_number},
-                                            *const all[] = {&plain, &by_list, NULL, &by_number};
+                                            *const all[] = {&plain, &with_more, NULL};
     (void)state;
     struct server *s = server_world_new("models: {a: {cmd: 'x ${PORT}'}, b: {cmd: 'x ${PORT}'}}");
     expect(s, none, 2, "\"backends\":[]");
@@ -60,9 +61,10 @@ static void test_backends(void **state)
     expect(s, numbers, 1, "\"backends\":[" NEAR("true", "null") "," FAR "]");
     degraded_set(s, DEGRADED_BACKEND, "http://near:1", "no route", NULL, 0);
     expect(s, numbers, 1, "\"backends\":[" NEAR("false", "\"no route\"") "," FAR "]");
-    expect(s, all, 4,
-           "\"backends\":[{\"kind\":\"list\",\"token\":0},{\"kind\":\"list\",\"token\":1}," NEAR(
-               "false", "\"no route\"") "," FAR "]");
+    expect(s, all, 3,
+           "\"backends\":[{\"kind\":\"more\",\"name\":\"http://near:1\",\"up\":false,\"reason\":"
+           "\"no route\",\"models\":[\"b\",\"a\"],\"token\":1},{\"kind\":\"more\",\"name\":"
+           "\"http://far:2\",\"up\":true,\"reason\":null,\"models\":[],\"token\":8}]");
     degraded_clear(s, DEGRADED_BACKEND, "http://near:1");
     expect(s, numbers, 1, "\"backends\":[" NEAR("true", "null") "," FAR "]");
     server_world_free(s);

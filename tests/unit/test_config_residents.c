@@ -85,6 +85,15 @@ static const struct {
      "c:1:41: warning: user name and password in endpoint are ignored\n"},
     {"port in an endpoint", OLLAMA(", endpoint: \"http://h:${PORT}\""),
      "c:1:41: error: models.m.endpoint: ${PORT} is only known to models that have it in cmd\n"},
+    {"one model of one server, twice",
+     "models: {a: {backend: ollama, model: 'X:latest'}, b: {backend: ollama, model: x}, "
+     "c: {backend: ollama, model: 'x:1b'}}",
+     "c:1:64: error: model 'b' is the same model of the same server as 'a'; write an alias of "
+     "that\n"},
+    {"one model of two servers",
+     "models: {a: {backend: ollama, model: x}, b: {backend: ollama, model: x, endpoint: "
+     "'http://h:1'}}",
+     NULL},
     {"healthCheckTimeout of ollama, negative", OLLAMA(", healthCheckTimeout: -1"),
      "c:1:51: warning: healthCheckTimeout is negative, and taken as 15s\n"},
     /* devices */
@@ -440,6 +449,42 @@ static void test_placements(void **state)
 }
 
 /* The first device is preferred, and stays so. */
+/* What another machine's server holds takes nothing here, unless something is said of it. */
+static void test_where_the_server_is(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *keys;
+        uint32_t placements;
+    } cases[] = {
+        {"", 1},
+        {", endpoint: 'http://localhost:1/x'", 1},
+        {", endpoint: 'https://LOCALHOST'", 1},
+        {", endpoint: 'http://127.8.0.1:11434'", 1},
+        {", endpoint: 'http://[::1]:11434'", 1},
+        {", endpoint: 'unix:/run/o.sock'", 1},
+        {", endpoint: 'http://127.0.0.1.example:1'", 0},
+        {", endpoint: 'http://localhost.example'", 0},
+        {", endpoint: 'http://10.0.0.7:11434'", 0},
+        {", endpoint: 'http://[::1:2]:11434'", 0},
+        {", endpoint: 'http://gpu-box:11434'", 0},
+        {", endpoint: 'http://gpu-box:11434', vram: 1GiB", 1},
+        {", endpoint: 'http://gpu-box:11434', vram: auto", 1},
+        {", endpoint: 'http://gpu-box:11434', gpus: [0]", 1},
+        {", endpoint: 'http://gpu-box:11434', vram: 0", 0},
+        {", vram: 0", 0},
+    };
+    for (size_t i = 0; i < countof(cases); i++) {
+        char text[256];
+        snprintf(text, sizeof(text),
+                 "gpus: [{sim: {memory: 1GiB}}]\nmodels: {m: {backend: ollama%s}}", cases[i].keys);
+        struct config *c = config_of(text);
+        if (c->models[0].placement_count != cases[i].placements)
+            fail_msg("%s: %u placements", cases[i].keys, c->models[0].placement_count);
+        config_free(c);
+    }
+}
+
 static void test_wishes(void **state)
 {
     (void)state;
@@ -556,8 +601,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reports),    cmocka_unit_test(test_nine_endpoints),
         cmocka_unit_test(test_printed),    cmocka_unit_test(test_times_by_backend),
-        cmocka_unit_test(test_placements), cmocka_unit_test(test_wishes),
-        cmocka_unit_test(test_hashes),     cmocka_unit_test(test_recording),
+        cmocka_unit_test(test_placements), cmocka_unit_test(test_where_the_server_is),
+        cmocka_unit_test(test_wishes),     cmocka_unit_test(test_hashes),
+        cmocka_unit_test(test_recording),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

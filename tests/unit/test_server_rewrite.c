@@ -327,22 +327,28 @@ static void test_fallback(void **state)
     static const struct {
         struct row filters;
         const char *body, *want;
+        bool always;
     } cases[] = {
-        {{0}, "{\"a\":1}", "{\"a\":1,\"p\":50}"},
-        {{0}, "{ }", "{ \"p\":50}"},
-        {{0}, "{\"p\":7}", "{\"p\":7}"},
-        {{0}, "{\"\\u0070\":null}", "{\"\\u0070\":null}"},
-        {{0}, "{\"o\":{\"p\":7}}", "{\"o\":{\"p\":7},\"p\":50}"},
-        {{.set = {{"p", "1"}}}, "{}", "{\"p\":1}"},
-        {{.strip = {"p"}}, "{\"p\":7}", "{\"p\":50}"},
+        {{0}, "{\"a\":1}", "{\"a\":1,\"p\":50}", true},
+        {{0}, "{\"p\":7,\"a\":1}", "{\"p\":50,\"a\":1}", true},
+        {{.set = {{"p", "1"}}}, "{}", "{\"p\":50}", true},
+        {{.set = {{"p", "1"}}}, "{\"p\": {}}", "{\"p\": 50}", true},
+        {{0}, "{\"a\":1}", "{\"a\":1,\"p\":50}", false},
+        {{0}, "{ }", "{ \"p\":50}", false},
+        {{0}, "{\"p\":7}", "{\"p\":7}", false},
+        {{0}, "{\"\\u0070\":null}", "{\"\\u0070\":null}", false},
+        {{0}, "{\"o\":{\"p\":7}}", "{\"o\":{\"p\":7},\"p\":50}", false},
+        {{.set = {{"p", "1"}}}, "{}", "{\"p\":1}", false},
+        {{.strip = {"p"}}, "{\"p\":7}", "{\"p\":50}", false},
     };
-    const struct rewrite_fallback fallback = {"p", "50"};
     (void)state;
     for (size_t i = 0; i < countof(cases); i++) {
         struct body_budget shared = budget();
         struct body b;
         struct filters made;
         struct buf why = {0}, got = {0};
+        const struct rewrite_fallback fallback = {
+            .name = "p", .json = "50", .always = cases[i].always};
         make(&made, &cases[i].filters);
         body_init(&b, &shared);
         assert_int_equal(body_append(&b, cases[i].body, strlen(cases[i].body), 0), 0);

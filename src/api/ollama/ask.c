@@ -34,7 +34,8 @@ static bool read_common(struct ollama_ask *ask, const json_t *in)
         return ollama_ask_fail(ask, "\"stream\" must be true or false");
     bool embeds = ask->call == OLLAMA_EMBED || ask->call == OLLAMA_EMBEDDINGS;
     ask->stream = !embeds && !json_is_false(stream); /* absent is true */
-    return ollama_read_keep(ask, in);
+    ask->read = ollama_read_keep(ask, in);
+    return ask->read;
 }
 
 static bool translate(struct ollama_ask *ask, const json_t *in, json_t *out)

@@ -24,6 +24,7 @@ struct ollama_ask {
     char *model; /* owned; as it was asked for */
     bool stream; /* the answer is to come line by line */
     bool empty;  /* there is nothing to answer to: the model is to be loaded, or to leave */
+    bool read;   /* all above and keep_alive: the rest is about a translation */
     bool keeps;  /* keep_alive is given: */
     uint64_t keep_ns;
     const char *path; /* of the model's server; static */

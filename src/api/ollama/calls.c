@@ -92,10 +92,33 @@ static void load_or_unload(struct exchange *ex, const char *name)
 
 /* ---- the way ---- */
 
+/* Whether an Ollama server has the model: it understands the request as it is, and better. What a
+ * selector may choose is asked in OpenAI's words, which all of them understand. */
+static bool is_native(const struct exchange *ex, const char *name)
+{
+    const struct config *c = ex->config->config;
+    const struct config_pin *pin = profiles_pin(ex->server, c, name);
+    const struct config_name *found = config_find_name(c, pin ? pin->target : name);
+    return found && found->kind == CONFIG_NAME_MODEL && *c->models[found->index].backend_model;
+}
+
+static void pass_on(struct exchange *ex, struct ollama_ask *ask, const char *name)
+{
+    ex->ask.keeps = ask->keeps;
+    ex->ask.keep_ns = ask->keep_ns;
+    exchange_untranslated(ex, name);
+    ollama_ask_fini(ask);
+}
+
 /* Takes over what is in ask. */
 static void go_on(struct exchange *ex, struct ollama_ask *ask)
 {
     char made[API_NAME_MAX];
+    const char *native = ask->read && !ask->empty ? ollama_name_find(ex, ask->model, made) : NULL;
+    if (native && is_native(ex, native)) {
+        pass_on(ex, ask, native);
+        return;
+    }
     if (ask->error) {
         exchange_fail_error(ex, ask->error, ask->why.data);
         ollama_ask_fini(ask);
@@ -152,7 +175,10 @@ static void on_job_done(struct exchange *ex, struct work *w)
     struct job *job = container_of(w, struct job, work);
     struct ollama_ask ask = job->ask;
     int rc = job->rc;
-    body_fini(&job->body);
+    if (ex)
+        ex->body = job->body;
+    else
+        body_fini(&job->body);
     free(job);
     if (ex && rc == 0) {
         go_on(ex, &ask);

@@ -234,6 +234,31 @@ bool proctree_descends(pid_t pid, pid_t ancestor)
     return false;
 }
 
+bool proctree_below(pid_t root, struct proc_list *list)
+{
+    struct stat_fields f;
+    bool complete = true;
+    DIR *dir = opendir("/proc");
+    if (!dir)
+        return false;
+    list->count = 0;
+    for (struct dirent *e; (e = readdir(dir)) != NULL;) {
+        pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+        errno = 0;
+        bool known = pid > 1 && read_stat(pid, &f) && !ended(&f);
+        complete = complete && !exhausted(errno);
+        if (known)
+            *append(list) = (struct proc){pid, f.ppid, f.start_ticks, pid == root};
+    }
+    closedir(dir);
+    if (list->count > 0) {
+        qsort(list->items, list->count, sizeof(*list->items), compare_pid);
+        claim_by_parent(list);
+    }
+    drop_others(list);
+    return complete;
+}
+
 bool proctree_match(const struct proc_mark *mark, pid_t pid)
 {
     struct stat_fields f;

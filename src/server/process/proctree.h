@@ -42,6 +42,9 @@ bool proc_list_add(struct proc_list *l, pid_t pid);
  * descriptors or memory kept some unseen. */
 bool proctree_scan(const struct proc_mark *mark, struct proc_list *list)
     __attribute__((warn_unused_result));
+/* Replaces the list by a living process and all that descend from it, whoever they belong to; by
+ * none when it has ended. False: as above. */
+bool proctree_below(pid_t root, struct proc_list *list) __attribute__((warn_unused_result));
 /* Whether one process belongs, by environment or session alone. */
 bool proctree_match(const struct proc_mark *mark, pid_t pid);
 /* Whether pid is ancestor, or came from it, as far as its parents still live. */

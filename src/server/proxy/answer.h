@@ -54,6 +54,9 @@ struct exchange_words {
  * should see to the answer. May end the exchange. */
 void exchange_translated(struct exchange *ex, const struct exchange_words *words);
 
+/* Same with the body as it came, in which `model` comes in place of the name. */
+void exchange_untranslated(struct exchange *ex, const char *model);
+
 /* exchange.c: commands */
 /* Starts a command in the core. on_done is called when all that were started are done, possibly
  * from inside this call; a handler that starts several sets commands_held, clears it after the

@@ -176,10 +176,16 @@ const char *exchange_target(const struct exchange *ex)
 
 void exchange_end_uncounted(const struct origin *o)
 {
+    exchange_end_uncounted_of(o, CORE_SLOT_NONE);
+}
+
+void exchange_end_uncounted_of(const struct origin *o, uint32_t slot)
+{
     struct exchange_table *t = o->server->exchanges;
     for (uint32_t i = 0; i < t->pool.high_water; i++) {
         struct exchange *ex = t->items[i];
-        if (!ex || !ex->upstream || ex->upstream->origin != o || !id_none(ex->waiter))
+        if (!ex || !ex->upstream || ex->upstream->origin != o || !id_none(ex->waiter) ||
+            (slot != CORE_SLOT_NONE && ex->slot != slot))
             continue;
         ex->upstream_keep = false;
         if (ex->state == EXCHANGE_TUNNEL)

@@ -49,11 +49,13 @@ enum exchange_state {
 
 /* What the request wants, as far as the core and the model's server care. */
 struct exchange_ask {
-    uint64_t wait_ns_max;   /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
-    struct auth auth;       /* the API key that it came with */
-    enum class class;       /* X-Wharf-Class; CLASS__COUNT: not given */
-    uint32_t path_skip;     /* characters of the path that the model's server does not see */
-    const char *path;       /* static; in place of path and query (answer.h); NULL: those */
+    uint64_t wait_ns_max; /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
+    struct auth auth;     /* the API key that it came with */
+    enum class class;     /* X-Wharf-Class; CLASS__COUNT: not given */
+    uint32_t path_skip;   /* characters of the path that the model's server does not see */
+    const char *path;     /* static; in place of path and query (answer.h); NULL: those */
+    bool keeps;           /* the core is told of keep_ns once it is served (COMMAND_KEEP) */
+    uint64_t keep_ns;
     bool stream;            /* a JSON body says "stream": true */
     const char *selector;   /* the one that chose its model, of the configuration; NULL: none */
     char *query;            /* owned; goes upstream in place of the client's; NULL: that does */
@@ -117,25 +119,23 @@ void exchange_waiting(struct server *s, const struct effect *e);
 void exchange_granted(struct server *s, const struct effect *e);
 void exchange_refused(struct server *s, const struct effect *e);
 void exchange_command_done(struct server *s, const struct effect *e);
-/* Ends it, unless its model wants requests finished whose client has left. */
+/* Ends it, unless its model wants requests finished whose client has left; and those so kept. */
 void exchange_client_gone(struct exchange *ex);
-/* Ends those that were kept for that. */
 void exchange_end_drained(struct server *s);
-/* Ends those that the core was not told of, and that are with this server: it is about to stop. */
+/* Ends those that the core was not told of, and that are with this server, which is about to stop;
+ * _of: with this model there. */
 void exchange_end_uncounted(const struct origin *o);
-/* Its id as one number, never 0: what the core calls it by. */
+void exchange_end_uncounted_of(const struct origin *o, uint32_t slot);
+/* Its id as one number, never 0: what the core calls it by. NULL: it is over. */
 uint64_t exchange_tag(const struct exchange *ex);
 bool exchange_lives(const struct server *s, struct id self);
-/* NULL: it is over. */
 struct exchange *exchange_find(struct server *s, uint64_t tag);
 void exchange_client_drained(struct exchange *ex);
-/* Ends it: lets go of the upstream, tells the core, tells the client's connection. keep: another
- * request may follow on it. */
+/* Ends it: lets go of the upstream, tells core and client. keep: another request may follow. */
 void exchange_over(struct exchange *ex, enum ended how, bool keep);
 
 /* request.c: its body */
-/* What the filters change in a body that was looked through, and is JSON. False, and answered, when
- * that cannot be done. */
+/* What the filters change in a body that is JSON. False, and answered, when that cannot be done. */
 bool exchange_filter(struct exchange *ex, const struct naming *who);
 void exchange_body(struct exchange *ex, const char *data, size_t n);
 void exchange_body_end(struct exchange *ex);

@@ -310,6 +310,11 @@ static void open_tunnel(struct exchange *ex, size_t head, const char *data, size
         client_tunnel(ex->client);
 }
 
+static void on_kept(struct exchange *ex)
+{
+    (void)ex; /* nobody waits for it */
+}
+
 static void begin_answer(struct exchange *ex, const struct http_head *h, const char *data, size_t n)
 {
     bool tunnel = h->status == 101;
@@ -323,6 +328,8 @@ static void begin_answer(struct exchange *ex, const struct http_head *h, const c
         return;
     }
     traffic_head(ex, h->status, h, data);
+    if (ex->ask.keeps)
+        exchange_keep(ex, ex->slot, ex->ask.keep_ns, on_kept);
     size_t head =
         ex->filter && !tunnel ? filter_head(ex, h, data) : format_head(ex, h, data, tunnel);
     data += h->bytes;

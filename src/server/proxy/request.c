@@ -80,20 +80,31 @@ static const struct rewrite_fallback *priority_of(struct exchange *ex, const str
     if (!who->model || !*who->model->priority_param)
         return NULL;
     exchange_settle(ex, who->model);
-    *ret = (struct rewrite_fallback){who->model->priority_param, ranks[ex->ask.class]};
+    *ret =
+        (struct rewrite_fallback){.name = who->model->priority_param, .json = ranks[ex->ask.class]};
     return ret;
+}
+
+/* When a model leaves is wharf's business, which has noted what the client wants. */
+static bool keeps_itself(const struct exchange *ex, const struct naming *who)
+{
+    return who->model && *who->model->backend_model && ex->route->face == FACE_OLLAMA &&
+           !ex->ask.path;
 }
 
 bool exchange_filter(struct exchange *ex, const struct naming *who)
 {
     struct buf why = {0};
-    struct rewrite_fallback space;
-    const struct rewrite_fallback *priority = priority_of(ex, who, &space);
-    if (!scanner_is_json(ex->scanner) ||
-        (!priority && !rewrite_is_needed(who->filters, who->asked)))
+    struct rewrite_fallback space, keep = {.name = "keep_alive", .json = "-1", .always = true};
+    const struct rewrite_fallback *members = priority_of(ex, who, &space);
+    if (keeps_itself(ex, who)) {
+        keep.next = members;
+        members = &keep;
+    }
+    if (!scanner_is_json(ex->scanner) || (!members && !rewrite_is_needed(who->filters, who->asked)))
         return true;
-    int rc = rewrite_body(&ex->body, who->filters, who->asked, priority, ex->server->spool_scratch,
-                          &why);
+    int rc =
+        rewrite_body(&ex->body, who->filters, who->asked, members, ex->server->spool_scratch, &why);
     if (rc < 0)
         exchange_fail_error(ex, rc, why.data);
     buf_fini(&why);
@@ -141,6 +152,25 @@ void exchange_translated(struct exchange *ex, const struct exchange_words *words
         fail_scan(ex, rc);
     else
         finish_scan(ex, words->model);
+}
+
+void exchange_untranslated(struct exchange *ex, const char *model)
+{
+    const char *data;
+    size_t n = 1;
+    int rc = 0;
+    must(ex->body_complete);
+    ex->state = EXCHANGE_READING;
+    ex->scanner = scanner_new(NULL, 0);
+    for (uint64_t at = 0; rc == 0 && n; at += n) {
+        rc = body_peek(&ex->body, at, ex->server->spool_scratch, SERVER_SCRATCH_BYTES, &data, &n);
+        if (rc == 0 && n)
+            rc = scanner_feed(ex->scanner, data, n);
+    }
+    if (rc < 0)
+        fail_scan(ex, rc);
+    else
+        finish_scan(ex, model);
 }
 
 void exchange_body_end(struct exchange *ex)

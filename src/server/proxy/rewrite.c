@@ -210,8 +210,9 @@ static void fall_back(struct rewrite *r, const struct rewrite_fallback *fallback
     buf_text(&name, fallback->name);
     struct member *m = member_of(r, &name);
     buf_fini(&name);
-    if (m->kept || m->order)
+    if ((m->kept || m->order) && !fallback->always)
         return;
+    buf_clear(&m->value);
     buf_text(&m->value, fallback->json);
     put_there(r, m);
 }
@@ -285,21 +286,21 @@ bool rewrite_is_needed(const struct config_filters *f, const char *name)
     return f->strip.count || f->set.count || config_find_variant(f, name);
 }
 
-int rewrite_body(struct body *b, const struct config_filters *f, const char *name,
+int rewrite_body(struct body *body, const struct config_filters *f, const char *name,
                  const struct rewrite_fallback *fallback, char *scratch, struct buf *why)
 {
-    struct rewrite r = {.body = b, .scratch = scratch, .why = why};
-    struct buf fallback_name = {0};
+    struct rewrite r = {.body = body, .scratch = scratch, .why = why};
     int rc = each_change(&r, f, name, note_member);
-    if (fallback) {
-        buf_text(&fallback_name, fallback->name);
-        note_name(&r, &fallback_name);
+    for (const struct rewrite_fallback *b = fallback; b; b = b->next) {
+        struct buf text = {0};
+        buf_text(&text, b->name);
+        note_name(&r, &text);
     }
     if (rc == 0)
         rc = look(&r);
     if (rc == 0)
         rc = each_change(&r, f, name, change_member);
-    if (rc == 0 && fallback)
+    for (; rc == 0 && fallback; fallback = fallback->next)
         fall_back(&r, fallback);
     if (rc == 0 && r.count)
         edit(&r);

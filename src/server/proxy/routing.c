@@ -131,12 +131,6 @@ void exchange_admit(struct exchange *ex, const struct naming *who)
         admit_to_peer(ex, who);
         return;
     }
-    char *why = residents_unserved(ex->server, ex->slot);
-    if (why) {
-        exchange_fail_error(ex, ERR_NOT_POSSIBLE, why);
-        free(why);
-        return;
-    }
     if (who->model->ignore_websockets && is_websocket(ex)) {
         pass_by(ex);
         return;

@@ -143,7 +143,8 @@ void resident_fini(struct resident *r)
 
 const struct resident_ops *resident_kind_of(const struct server *s, const struct config_model *m)
 {
-    return m->backend < s->residents.kind_count ? s->residents.kinds[m->backend] : NULL;
+    must(m->backend < s->residents.kind_count);
+    return s->residents.kinds[m->backend];
 }
 
 static struct resident_order order_of(const struct effect *e)
@@ -157,17 +158,7 @@ void resident_load(struct server *s, const struct effect *e)
     const struct resident_order order = order_of(e);
     const struct config_model *m = roster_model(&s->roster, e->model);
     must(m != NULL);
-    const struct resident_ops *kind = resident_kind_of(s, m);
-    if (kind) {
-        kind->load(s, e->model, &order);
-        return;
-    }
-    free(s->roster.entries[e->model].last_error);
-    s->roster.entries[e->model].last_error = residents_unserved(s, e->model);
-    runner_event(
-        &s->runner,
-        (struct event){.type = EVENT_MODEL_LOAD_FAILED,
-                       .model = {.model = e->model, .op = e->op, .why = REASON_NOT_POSSIBLE}});
+    resident_kind_of(s, m)->load(s, e->model, &order);
 }
 
 /* Opens the op; NULL: nobody is there, and the core is told so. */

@@ -57,7 +57,8 @@ struct resident_claim {
     pid_t pid;
     uint64_t bytes;
     uint32_t slot; /* whose it is; CORE_SLOT_NONE: nobody's so far */
-    bool known;    /* it was looked up before, which may be costly; a stranger's is one */
+    bool known;    /* it was looked up before, which may be costly; then nobody's is a stranger's,
+                      unless a kind knows it without a look */
 };
 
 /* What there is to see of it. */
@@ -72,6 +73,7 @@ struct resident_backend {
     const char *name, *reason;
     const uint32_t *models; /* slots */
     uint32_t model_count;
+    bool unused; /* nothing of it is configured or loaded any more */
 };
 
 struct resident_ops {
@@ -99,9 +101,8 @@ struct resident_ops {
     void (*probe)(struct server *s, uint32_t backend);
     /* Its name and why it is down; false: none of its kind. NULL without probe alone. Borrowed. */
     bool (*backend)(struct server *s, uint32_t backend, struct resident_backend *ret);
-    /* For /wharf/status: the members of the i-th server of its kind, with "kind" and commas between
-     * them; false: there are no more. NULL: those that `backend` knows, by what it says of them. */
-    bool (*status)(struct server *s, uint32_t i, struct buf *b);
+    /* What else /wharf/status says of it: members, each behind a comma. NULL: nothing. */
+    void (*status)(const struct server *s, uint32_t backend, struct buf *b);
 };
 
 /* The first member of each kind's own struct, which owns it. */
@@ -117,9 +118,9 @@ struct resident {
     bool overdue;                /* said once an op */
 };
 
-extern const struct resident_ops resident_process;
+extern const struct resident_ops resident_process, resident_ollama;
 
-/* Of which kind a model is, which is decided here alone; NULL: of one that cannot be served yet. */
+/* Of which kind a model is, which is decided here alone. */
 const struct resident_ops *resident_kind_of(const struct server *s, const struct config_model *m);
 
 /* Puts it into its model's place, which is free, with the LOAD open; order NULL: with nothing open,

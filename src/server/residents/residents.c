@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "server/residents/ollama.h"
 #include "server/residents/worker.h"
 #include "server/server.h"
 
@@ -12,6 +13,7 @@
 
 static const struct resident_ops *const kinds[CONFIG_BACKEND__COUNT] = {
     [CONFIG_BACKEND_PROCESS] = &resident_process,
+    [CONFIG_BACKEND_OLLAMA] = &resident_ollama,
     [CONFIG_BACKEND_WORKER] = &resident_worker,
 };
 
@@ -22,7 +24,8 @@ static const char *const op_words[RESIDENT_OPEN__COUNT] = {
 
 void residents_init(struct server *s)
 {
-    s->residents = (struct residents){.kinds = kinds, .kind_count = countof(kinds)};
+    s->residents =
+        (struct residents){.kinds = kinds, .kind_count = countof(kinds), .ollama = ollama_new()};
     uv_timer_init(s->loop, &s->residents.watch);
 }
 
@@ -43,6 +46,7 @@ static void on_watch(uv_timer_t *timer)
 int residents_start(struct server *s, struct err *err)
 {
     (void)err;
+    ollama_start(s);
     s->residents.watched_ns = uv_hrtime();
     return uv_timer_start(&s->residents.watch, on_watch, WATCH_NS / NS_PER_MS,
                           WATCH_NS / NS_PER_MS);
@@ -51,27 +55,18 @@ int residents_start(struct server *s, struct err *err)
 void residents_close(struct server *s)
 {
     uv_close((uv_handle_t *)&s->residents.watch, NULL);
+    ollama_close(s);
 }
 
-char *residents_unserved(const struct server *s, uint32_t slot)
+void residents_fini(struct server *s)
 {
-    const struct config_model *m = roster_model(&s->roster, slot);
-    if (!m || resident_kind_of(s, m))
-        return NULL;
-    return alloc_printf("backend: %s is configured, but this version of wharf cannot serve it yet",
-                        config_backend_words[m->backend]);
+    free(s->residents.ollama);
 }
 
-void residents_tell_unserved(const struct server *s)
+void residents_reload(struct server *s, const struct config_ref *old)
 {
-    const struct config_ref *ref = s->roster.current;
-    for (uint32_t i = 0; i < ref->config->model_count; i++) {
-        const struct config_model *m = &ref->config->models[i];
-        char *why = residents_unserved(s, ref->slots[i]);
-        if (why)
-            log_warn(m->id, "%s: requests for it are answered with 501", why);
-        free(why);
-    }
+    (void)old;
+    ollama_follow(s);
 }
 
 /* What the core gives it. The configuration may have changed since it was loaded. */

@@ -10,9 +10,13 @@
 #include "base/pure/check.h"
 #include "server/residents/resident.h"
 
+struct config;
+struct ollama;
+
 struct residents {
-    const struct resident_ops *const *kinds; /* by enum config_backend; NULL: not served yet */
+    const struct resident_ops *const *kinds; /* by enum config_backend; one for each */
     uint32_t kind_count;
+    struct ollama *ollama; /* owned; the servers that were configured since the start */
     uv_timer_t watch;
     uint64_t watched_ns; /* when it looked last */
     uint32_t late;       /* ends and hurries that came too late */
@@ -25,15 +29,16 @@ struct residents {
 void residents_init(struct server *s);
 int residents_start(struct server *s, struct err *err) warn_unused;
 void residents_close(struct server *s);
+void residents_fini(struct server *s);
+/* Gives each backend of the configuration its number in the core, the same for as long as anything
+ * of it is configured or loaded. False: there are too many. Before the roster takes it over. */
+bool residents_place(struct server *s, struct config *c) warn_unused;
+/* Another configuration is in force. */
+void residents_reload(struct server *s, const struct config_ref *old);
 /* The daemon is to end: what moves is hurried, since nobody wants it any more where it goes. */
 void residents_stop(struct server *s);
 /* Once each few seconds, with the time: reports ops that are overdue (the event no_progress). */
 void residents_watch(struct server *s, uint64_t now_ns);
-
-/* Why the daemon cannot serve the model although it is configured, or NULL. The caller frees it. */
-char *residents_unserved(const struct server *s, uint32_t slot);
-/* Logs a line for each model of which the configuration says what the daemon cannot do yet. */
-void residents_tell_unserved(const struct server *s);
 
 /* The core has noted that a backend cannot be reached, or that it can: told as degraded. */
 void residents_backend_down(struct server *s, uint32_t backend);
