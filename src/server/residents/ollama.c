@@ -218,6 +218,11 @@ void ollama_look(struct ollama_resident *o, const struct ollama_listed *at, uint
     uint32_t slot = o->resident.slot;
     if (at)
         o->vram_bytes = at->vram_bytes;
+    bool comes = o->model.phase == OLLAMA_CHECKING && asked_ns >= o->model.acted_ns;
+    if (at && comes && !ollama_is_measured(o)) {
+        e->soon = true;
+        return;
+    }
     ollama_feed(o, !at ? OLLAMA_UNSEEN : at->brief ? OLLAMA_SEEN_BRIEF : OLLAMA_SEEN, asked_ns);
     o = at ? ollama_resident_at(e, slot) : NULL;
     if (o)

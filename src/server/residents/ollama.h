@@ -59,6 +59,7 @@ struct ollama_endpoint {
     uv_timer_t timer;
     struct call *list, *version_call;
     uint64_t asked_ns;               /* when the list under way was asked for */
+    bool soon;                       /* ask for the next one soon: a device is being read */
     bool again;                      /* ask for another as soon as it is there */
     struct ollama_list next;         /* just come, while processes are looked for */
     struct ollama_list listed;       /* the last one */
@@ -85,6 +86,7 @@ struct ollama_resident {
     char *failure;       /* owned; what the server said last, or NULL */
     bool out_of_memory;  /* that it was this */
     bool spilt;          /* told that a part of it is on the CPU */
+    uint64_t known_ns;   /* since when its process can be told from a stranger's; 0: not yet */
     uint64_t vram_bytes; /* by the last list; 0: none, or not listed yet */
 };
 
@@ -132,6 +134,10 @@ void ollama_tree_leave(struct ollama_endpoint *e, uint32_t slot);
 /* resident_ops.uses */
 bool ollama_uses(struct resident *r, uint32_t device, struct resident_claim *claims, uint32_t count,
                  uint64_t *ret_bytes);
+/* Whether its devices have been read since its process was known: before, what it uses is in use,
+ * and not its own, so that there seems to be less room than there is. Has them read. Not for long.
+ */
+bool ollama_is_measured(struct ollama_resident *o);
 /* Devices of `allowed` on which the model, or what may be it, was last seen. */
 uint32_t ollama_seen_on(const struct ollama_endpoint *e, uint32_t allowed);
 

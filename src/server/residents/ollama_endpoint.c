@@ -20,6 +20,8 @@
 #define LIST_NS_MIN (100 * NS_PER_MS)
 /* More than the first lists, the look for processes and that for GPUs take. */
 #define BOOT_NS_MAX (60 * NS_PER_S)
+/* While a device is being read. */
+#define SOON_NS (20 * NS_PER_MS)
 #define VERSION_BYTES_MAX 4096
 
 static const char *id_of(const struct ollama_endpoint *e, uint32_t slot)
@@ -43,6 +45,9 @@ static void arm(struct ollama_endpoint *e)
         busy |= o && ollama_is_busy(&o->model);
     }
     uint64_t ns = ollama_period_ns(e->state, busy, holds);
+    if (e->soon)
+        ns = SOON_NS;
+    e->soon = false;
     if (uv_is_closing((uv_handle_t *)&e->timer))
         return;
     uv_timer_stop(&e->timer);
@@ -109,14 +114,25 @@ static void lose_models(struct ollama_endpoint *e)
     }
 }
 
-/* The boot goes on when all have been asked once. */
+/* Whether what it has been found to hold is measured, too. */
+static bool is_known(struct ollama_endpoint *e)
+{
+    bool known = e->state != OLLAMA_NEW;
+    for (uint32_t i = 0; i < e->server->roster.count; i++) {
+        struct ollama_resident *o = ollama_resident_at(e, i);
+        known &= !o || ollama_is_measured(o);
+    }
+    e->soon |= !known;
+    return known;
+}
+
+/* The boot goes on when all are known. */
 static void release_boot(struct server *s)
 {
     struct ollama *all = s->residents.ollama;
     bool waits = false;
-    for (uint32_t i = 1; i <= CORE_BACKENDS_MAX; i++)
-        waits |=
-            all->endpoints[i] && all->endpoints[i]->used && all->endpoints[i]->state == OLLAMA_NEW;
+    for (uint32_t i = 1; i <= CORE_BACKENDS_MAX && all->boots; i++)
+        waits |= all->endpoints[i] && all->endpoints[i]->used && !is_known(all->endpoints[i]);
     if (!all->boots || waits)
         return;
     all->boots = false;

@@ -18,6 +18,9 @@
 /* A server that could not be found is looked for again after this. */
 #define SEARCH_AGAIN_NS (60 * NS_PER_S)
 
+/* A device that is slow is not waited for longer. */
+#define MEASURE_NS_MAX (2 * NS_PER_S)
+
 struct ollama_scan {
     uv_work_t work;
     struct ollama_endpoint *endpoint; /* NULL: nobody waits for it */
@@ -220,14 +223,34 @@ bool ollama_uses(struct resident *r, uint32_t device, struct resident_claim *cla
 {
     struct ollama_resident *o = container_of(r, struct ollama_resident, resident);
     mark(o->endpoint, claims, count);
-    if (has_process(&o->endpoint->tree, r->slot))
-        return resident_claimed(r, claims, count, ret_bytes);
-    if (o->model.phase == OLLAMA_LOADING || !o->vram_bytes || !(r->devices >> device & 1))
+    if (resident_claimed(r, claims, count, ret_bytes))
+        return true;
+    if (has_process(&o->endpoint->tree, r->slot) || o->model.phase == OLLAMA_LOADING ||
+        !o->vram_bytes || !(r->devices >> device & 1))
         return false;
     uint64_t left = left_for(o, device, claims, count);
     uint64_t share = o->vram_bytes / (uint32_t)__builtin_popcount(r->devices);
     *ret_bytes = share < left ? share : left;
     return true;
+}
+
+bool ollama_is_measured(struct ollama_resident *o)
+{
+    struct devices *all = o->resident.server->devices;
+    uint64_t now = uv_hrtime();
+    bool measured = true;
+    if (!o->known_ns)
+        o->known_ns = now;
+    if (now - o->known_ns > MEASURE_NS_MAX)
+        return true;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        bool on = o->resident.devices >> d & 1 && devices_reading(all, d);
+        if (!on || devices_read_at(all, d) > o->known_ns)
+            continue;
+        measured = false;
+        devices_sample_now(all, d);
+    }
+    return measured;
 }
 
 uint32_t ollama_seen_on(const struct ollama_endpoint *e, uint32_t allowed)

@@ -101,6 +101,22 @@ def test_two_models_share_an_endpoint(wharf, world):
     assert v["own_bytes"] == 2 * GIB and d.model("small")["used_bytes"] == 2 * GIB
 
 
+def test_at_once_beside_one_that_has_just_come(wharf, worlds):
+    """What it uses is known to be its own as soon as it is loaded, and not a sample later: it is not
+    unloaded to make room that there is."""
+    world = worlds(load_s=0, warm_s=0.03)
+    d = wharf(world.config())
+    events = d.events()
+    for _ in range(8):
+        d.load("big")
+        d.load("small")
+        assert d.state_of("big") == "loaded"
+        d.ok(d.post("/wharf/models/big/unload"))
+        d.ok(d.post("/wharf/models/small/unload"))
+    events.catch_up()
+    assert events.count("evicted") == 0, events.summary()
+
+
 def test_two_endpoints(wharf, world):
     other = world.serve()
     d = wharf(world.config({"a": world.server.model("big:8b", vram="6GiB"),

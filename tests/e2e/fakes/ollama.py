@@ -9,7 +9,8 @@ one: by the server's tree of processes.
 
 `models` maps the names of what was pulled to {"vram": bytes on the GPU, "size": bytes in all (vram),
 "embeds": it only embeds (False), "gpu": another folder}. gpu None: nothing is claimed anywhere.
-Further options of Ollama(): load_s, unload_s: how long either takes (0.05); port: a fixed one; unix: a
+Further options of Ollama(): load_s, unload_s: how long either takes
+(0.05); warm_s: how long a load goes on once its runner holds its memory (0); port: a fixed one; unix: a
 path to listen on; tls: (certificate, key); resets: a request without keep_alive sets it to 5 minutes,
 as old versions do (False); version.
 
@@ -264,6 +265,7 @@ class State:
                        spec.get("size", spec["vram"]))
             if self.dies:
                 os._exit(9)
+            self.pause("warm", self.options.get("warm_s", 0), connection)
             if not r.fits:
                 r.end()
                 raise Failure(500, "llama runner process has terminated: cudaMalloc failed: out of memory")
