@@ -15,9 +15,9 @@ static bool numbered(struct server *s, uint32_t number, struct resident_backend 
     static const uint32_t models[] = {1, 0};
     (void)s;
     if (number == 1)
-        *ret = (struct resident_backend){"http://near:1", "it hangs", models, 2};
+        *ret = (struct resident_backend){"http://near:1", "it hangs", models, 2, false};
     if (number == 8)
-        *ret = (struct resident_backend){"http://far:2", "it hangs", NULL, 0};
+        *ret = (struct resident_backend){"http://far:2", "it hangs", NULL, 0, false};
     if (number == 3)
         *ret = (struct resident_backend){.name = "http://left:3", .unused = true};
     return number == 1 || number == 3 || number == 8;

@@ -93,7 +93,7 @@ static bool backend(struct server *s, uint32_t number, struct resident_backend *
     static const uint32_t models[] = {0};
     (void)s;
     if (number == 3)
-        *ret = (struct resident_backend){"there", "it hangs", models, 1};
+        *ret = (struct resident_backend){"there", "it hangs", models, 1, false};
     return number == 3;
 }
 
@@ -554,21 +554,14 @@ static void test_known_claims(void **state)
     end(s);
 }
 
-/* A model whose backend has no kind yet is refused, whatever else is asked of it. */
-static void test_no_kind(void **state)
+/* A backend of a kind that has no name for it, or of none, goes by its number. */
+static void test_a_backend_without_a_name(void **state)
 {
     (void)state;
     struct server *s = begin(true);
-    struct core_model_view v;
-    s->residents.kinds = (const struct resident_ops *const[]){NULL};
-    order(s, COMMAND_LOAD);
-    assert_string_equal(calls, "");
-    core_view_model(s->runner.core, 0, &v);
-    assert_int_equal(v.state, MODEL_ERROR);
-    assert_non_null(strstr(s->roster.entries[0].last_error, "backend: process"));
-    resident_probe(s, &(struct effect){.type = EFFECT_BACKEND_PROBE, .backend = 3});
-    runner_event(&s->runner, (struct event){.type = EVENT_BACKEND_DOWN, .backend = {.backend = 3}});
-    assert_true(server_world_told(s, "degraded", "\"name\":\"3\""));
+    resident_probe(s, &(struct effect){.type = EFFECT_BACKEND_PROBE, .backend = 4});
+    runner_event(&s->runner, (struct event){.type = EVENT_BACKEND_DOWN, .backend = {.backend = 4}});
+    assert_true(server_world_told(s, "degraded", "\"name\":\"4\""));
     end(s);
 }
 
@@ -585,7 +578,7 @@ int main(void)
         cmocka_unit_test(test_a_gap_is_not_overdue),
         cmocka_unit_test(test_uses),
         cmocka_unit_test(test_known_claims),
-        cmocka_unit_test(test_no_kind),
+        cmocka_unit_test(test_a_backend_without_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
