@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from backend_harness import Fake, Real, World
+from seed import VLM_BYTES, Seed
 from test_tls import authority, certificate  # noqa: F401
+from workers import workers  # noqa: F401
 
 
 @pytest.fixture
@@ -37,6 +39,28 @@ def either(request):
     server = Real() if request.param == "real" else Fake(request.getfixturevalue("world"))
     yield server
     server.close()
+
+
+@pytest.fixture
+def make(wharf, worlds, workers):  # noqa: F811
+    """make(**keys of the VLM) → a Seed whose Ollama is scripted."""
+    def it(**vlm):
+        world = worlds(models={"test-model:latest": {"vram": VLM_BYTES}})
+        return Seed(wharf, workers, world, world.server, "test-model:latest", True, **vlm)
+    return it
+
+
+@pytest.fixture
+def seed(make):
+    return make()
+
+
+@pytest.fixture
+def both(request, wharf, worlds, workers, either):  # noqa: F811
+    """A Seed whose Ollama is scripted, or the real one."""
+    world = worlds(models={either.name: {"vram": VLM_BYTES}})
+    scripted = request.node.callspec.params["either"] == "fake"
+    return Seed(wharf, workers, world, world.server if scripted else either, either.name, scripted)
 
 
 FORWARD = """
