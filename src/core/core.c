@@ -134,7 +134,9 @@ static void drain_model(struct core *c, uint32_t slot)
     if (m->state == MODEL_SUSPENDED ||
         (m->state == MODEL_LOADED && (m->running.count == 0 || c->drain_expired)))
         op_start_unload(c, slot, REASON_SHUTDOWN);
-    if (m->op.kind != OP_NONE && m->op.kind != OP_LOAD && hurried)
+    /* Where it moves or wakes, nobody wants it any more. */
+    bool comes = m->op.kind == OP_MOVE || m->op.kind == OP_RESUME;
+    if (comes || (m->op.kind != OP_NONE && m->op.kind != OP_LOAD && hurried))
         op_kill(c, slot);
 }
 

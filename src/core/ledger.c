@@ -480,12 +480,16 @@ static uint64_t passing_unseen(const struct core *c, const struct event *ev)
     return sum;
 }
 
-/* A lease whose processes are not known takes up growth that is nobody else's, up to its size. */
-static uint64_t absorb(struct core *c, uint32_t device, uint64_t unattributed)
+/* A lease whose processes are not known takes up growth that is nobody else's, up to its size: what
+ * was there before its grant is not its own. */
+static uint64_t absorb(struct core *c, const struct event *ev, uint64_t unattributed)
 {
+    uint32_t device = ev->sample.device;
+    uint64_t taken_ns = core_clock(c, ev->sample.taken).ns;
     for (uint32_t s = 0; s < c->lease_pool.high_water && unattributed; s++) {
         struct holding *h = &c->leases[s].hold;
-        if (!h->charged[device] || (h->seen_devices >> device & 1))
+        if (!h->charged[device] || (h->seen_devices >> device & 1) ||
+            c->leases[s].granted_at.ns >= taken_ns)
             continue;
         uint64_t take = unattributed < unseen(h, device) ? unattributed : unseen(h, device);
         put(c, h, device, h->charged[device], h->settling[device], h->measured[device] + take);
@@ -616,9 +620,9 @@ void ledger_sample(struct core *c, const struct event *ev)
     uint64_t late = 0;
     if (d->used_known) {
         uint64_t old = strange < absorbed ? strange : absorbed;
-        strange -= old - absorb(c, device, old);
+        strange -= old - absorb(c, ev, old);
         late = late_bytes(c, ev, strange);
-        set_foreign(d, absorb(c, device, strange - late));
+        set_foreign(d, absorb(c, ev, strange - late));
     }
     bool again = false;
     for (uint32_t i = 0; i < holdings(c) && core_has_room(c); i++) {

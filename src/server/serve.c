@@ -58,7 +58,6 @@ void server_stop(struct server *s)
     listeners_close(s->listeners);
     peers_drain(s, grace);
     runner_event(&s->runner, (struct event){.type = EVENT_DRAIN, .drain = {.grace_ns = grace}});
-    residents_stop(s);
 }
 
 /* Nothing runs and nothing is loaded, or the start failed: close every handle, and the loop ends by

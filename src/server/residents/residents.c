@@ -29,15 +29,6 @@ void residents_init(struct server *s)
     uv_timer_init(s->loop, &s->residents.watch);
 }
 
-void residents_stop(struct server *s)
-{
-    for (uint32_t i = 0; i < s->roster.count; i++) {
-        struct resident *r = s->roster.entries[i].resident;
-        if (r && r->open == RESIDENT_MOVE)
-            r->ops->kill(r);
-    }
-}
-
 static void on_watch(uv_timer_t *timer)
 {
     residents_watch(container_of(timer, struct server, residents.watch), uv_hrtime());

@@ -35,8 +35,6 @@ void residents_fini(struct server *s);
 bool residents_place(struct server *s, struct config *c) warn_unused;
 /* Another configuration is in force. */
 void residents_reload(struct server *s, const struct config_ref *old);
-/* The daemon is to end: what moves is hurried, since nobody wants it any more where it goes. */
-void residents_stop(struct server *s);
 /* Once each few seconds, with the time: reports ops that are overdue (the event no_progress). */
 void residents_watch(struct server *s, uint64_t now_ns);
 
