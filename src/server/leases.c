@@ -91,6 +91,17 @@ const char *leases_name(const struct lease *l)
     return l->name;
 }
 
+void leases_count(const struct server *s, uint32_t *ret_waiting, uint32_t *ret_granted)
+{
+    const struct link *n;
+    *ret_waiting = *ret_granted = 0;
+    list_each(n, &s->leases.all) {
+        const struct lease *l = list_entry(n, const struct lease, link);
+        *ret_waiting += l->phase == PHASE_WAITING;
+        *ret_granted += l->phase == PHASE_GRANTED;
+    }
+}
+
 static const char *state_of(const struct lease *l)
 {
     if (l->phase == PHASE_REMAINS)
