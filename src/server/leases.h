@@ -58,7 +58,8 @@ struct lease_view {
     const struct core_lease_ask *ask;
     uint32_t devices;
     pid_t pid;
-    bool held; /* by a connection, now */
+    bool held;            /* by a connection, now */
+    uint32_t revoked_for; /* a model's slot; CORE_SLOT_NONE: none */
     uint64_t since_ns, granted_ns, expires_ns;
     uint32_t position;   /* 1 is next; 0: it does not wait */
     uint32_t estimate_s; /* 0: not known */

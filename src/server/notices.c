@@ -88,7 +88,13 @@ static void put_other(const struct telling *t, const char *name)
 static void put_for(const struct telling *t)
 {
     const struct lease *l = t->effect->model != CORE_SLOT_NONE ? lease_in(t) : NULL;
+    struct lease_view v = {.revoked_for = CORE_SLOT_NONE};
     put_other(t, "for_model");
+    if (t->effect->model == CORE_SLOT_NONE && lease_in(t))
+        leases_look(t->server, lease_in(t), &v);
+    /* What a lease was revoked for is told with the order, not with the notice. */
+    if (v.revoked_for != CORE_SLOT_NONE && t->effect->other == CORE_SLOT_NONE)
+        put_text(t, "for_model", roster_id(&t->server->roster, v.revoked_for));
     if (l)
         put_text(t, "for_lease", leases_id(l));
 }
@@ -298,13 +304,26 @@ static const struct {
     enum member bit;
     void (*put)(const struct telling *t);
 } members[] = {
-    {MODEL, put_model},       {LEASE, put_lease},     {GATES, put_gates},
-    {FOR, put_for},         {BY, put_by},
-    {MODE, put_mode},         {WHAT, put_what},       {REASON, put_reason},
-    {FROM, put_from},         {TO, put_to},           {PLACEMENT, put_placement},
-    {DEVICE, put_device},     {DEVICES, put_devices}, {HAD, put_had},
-    {BYTES, put_bytes},       {SECONDS, put_seconds}, {POSITION, put_position},
-    {ESTIMATE, put_estimate}, {VRAM, put_vram},       {ATTEMPT, put_attempt},
+    {MODEL, put_model},
+    {LEASE, put_lease},
+    {GATES, put_gates},
+    {FOR, put_for},
+    {BY, put_by},
+    {MODE, put_mode},
+    {WHAT, put_what},
+    {REASON, put_reason},
+    {FROM, put_from},
+    {TO, put_to},
+    {PLACEMENT, put_placement},
+    {DEVICE, put_device},
+    {DEVICES, put_devices},
+    {HAD, put_had},
+    {BYTES, put_bytes},
+    {SECONDS, put_seconds},
+    {POSITION, put_position},
+    {ESTIMATE, put_estimate},
+    {VRAM, put_vram},
+    {ATTEMPT, put_attempt},
     {ERROR, put_error},
 };
 

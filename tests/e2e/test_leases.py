@@ -4,13 +4,13 @@ simulated GPU."""
 import json
 import os
 import random
-import signal
+import subprocess
 import threading
 
 import pytest
 
 from leases import GIB, MIB, Job, Lease, device, end, gpu, listed, renew, room
-from wharf_harness import SECONDS, Connection, Later, demo, is_alive, together, until
+from wharf_harness import SECONDS, WHARF, Connection, Later, demo, is_alive, together, until
 
 QUICK = {"scheduler": {"settings": {"fair": {"minResident": "0s"}}}}
 
@@ -420,8 +420,8 @@ def test_a_killed_daemon_knows_its_leases(wharf, jobs):
     assert (shown["name"], shown["gates"], shown["bytes"]) == ("train", ["mlx"], 6 * GIB)
     refused(d, 503, "wait_expired", vram="6GiB", wait=0)
     refused(d, 503, "wait_expired", gates=["mlx"], wait=0)
-    wrong = Lease(d, again=ttl and lost)
-    assert wrong.state == "granted" and wrong.granted["environment"]["WHARF_LEASE"] == lost.mark
+    other = Lease(d, again=lost)
+    assert other.state == "granted" and other.granted["environment"]["WHARF_LEASE"] == lost.mark
     answer = d.post(f"/wharf/leases/{lease.id}", {"token": lost.token})
     assert (answer.status, answer.error["code"]) == (403, "lease_token_wrong")
     assert d.post(f"/wharf/leases/{waiting.id}", {"token": waiting.token}).status == 404
@@ -432,7 +432,7 @@ def test_a_killed_daemon_knows_its_leases(wharf, jobs):
     d.ok(renew(d, ttl["lease"], ttl["token"]))
     job.kill()
     again.close()
-    wrong.close()
+    other.close()
     end(d, ttl["lease"], ttl["token"])
     until(lambda: not listed(d), "the end of all")
 
@@ -545,7 +545,7 @@ BAD = [
     ({"vram": "1GiB", "gpus": "1"}, '"gpus" must be a number from 1 to 8'),
     ({"vram": "1GiB", "devices": ["gpu1"]}, 'no device is called "gpu1"; the nearest name is gpu0; there are: gpu0'),
     ({"vram": "1GiB", "devices": "gpu0"}, '"devices" must be a list'),
-    ({"gates": ["mlx", "tea"]}, 'no gate is called "tea"; there are: mlx, tts'),
+    ({"gates": ["mlx", "tea"]}, 'no gate is called "tea"; the nearest name is tts; there are: mlx, tts'),
     ({"gates": "mlx"}, '"gates" must be a list'),
     ({"gates": [1]}, '"gates" must be a list'),
     ({"gates": ["mlx"] * 5}, '"gates" must be a list of 4 names at most'),
@@ -580,7 +580,7 @@ def test_bad_input(wharf):
 
 
 def test_there_are_only_so_many(wharf):
-    d = wharf(gates(mlx=2000), env={"WHARF_TEST_DUMMY": "1"})
+    d = wharf(gates(mlx=2000))
     with Connection(d.address, 3 * SECONDS) as c:
         for _ in range(1024):
             assert c.ask("POST", "/wharf/leases", {"gates": ["mlx"], "ttl": 60}).status == 201
@@ -591,18 +591,56 @@ def test_there_are_only_so_many(wharf):
 
 
 def test_keys_bound_jobs_too(wharf):
-    keys = {"keys": [{"key": "slow", "name": "ci", "class": "background", "classMax": "normal"}, {"key": "fast"}]}
-    d = wharf({**gates(mlx=1), **keys, "apiKeys": []})
+    keys = [{"key": "slow", "name": "ci", "class": "normal", "wait": 0}, {"key": "fast", "name": "me"}]
+    d = wharf({**gates(mlx=1), "keys": keys})
+
+    def by(key, **terms):
+        return Lease(d, headers={"Authorization": f"Bearer {key}"}, gates=["mlx"], **terms)
+
     assert d.post("/wharf/leases", {"gates": ["mlx"]}).status == 401
+    assert by("fast").state == "granted"
+    assert by("fast", **{"class": "foreground"}).state == "waiting"
+    answer = by("slow", wait="1h").answer
+    assert (answer.status, answer.error["code"]) == (503, "wait_expired")
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def test_the_command_line(wharf, tmp_path):
+    d = wharf(config(gates={"mlx": {"limit": 1}}))
+    assert d.cli("lease", check=0).stdout == "no leases\n"
+    env = dict(d.env, WHARF_URL=d.url)
+    path = tmp_path / "env"
+    with open(path, "wb") as out:
+        hold = subprocess.Popen([str(WHARF), "lease", "hold", "--vram", "6GiB", "--gate", "mlx", "--name", "it's",
+                                 "--revocable"], env=env, stdout=out, stderr=subprocess.PIPE, text=True)
+    text = until(lambda: "WHARF_LEASE" in path.read_text() and path.read_text(), "the environment")
+    shell = subprocess.run(["sh", "-c", f". {path}; echo $WHARF_LEASE"], capture_output=True, text=True, check=True)
+    mark = shell.stdout.strip()
+    [lease] = listed(d)
+    assert mark.startswith(lease["id"] + ":") and lease["name"] == "it's" and lease["revocable"]
+    table = d.cli("lease", check=0).stdout
+    assert all(word in table for word in ("it's", "granted", "6GiB", "gpu0", "mlx")) and mark not in table
+    assert "lease it's of 6GiB, mlx" in d.cli("queue", check=0).stdout
+    assert "a job" not in d.cli("why", check=0).stdout
+    assert d.cli("lease", "hold", "--gate", "mlx", "--wait", "0", check=1).stderr.startswith("wharf: cannot get")
+    for words in (["hold"], ["end"], ["nonsense"], ["hold", "more"], ["end", "no-colon"]):
+        assert d.cli("lease", *words).returncode == 2, words
+    assert d.cli("lease", "end", mark[:-1], check=1).stderr
+    assert d.cli("lease", "end", mark, check=0).stdout == ""
+    assert hold.wait(SECONDS) == 1 and "its holder has ended it" in hold.stderr.read()
+    hold.stderr.close()
+    assert "export WHARF_SIM_FOLDER='" in text
+    assert not listed(d) or until(lambda: not listed(d), "its end")
 
 
 # ---------------------------------------------------------------- nothing is given twice
 
 
-def test_nothing_is_given_twice(wharf, jobs):
+def test_nothing_is_given_twice(wharf):
     """Jobs of all sizes come, work and die; the events, and what the simulated GPU's claims say, are
     the witnesses."""
-    chance = random.Random(5)
     d = wharf(config(gpu("left", "8GiB", limit=1), gpu("right", "8GiB", limit=1), gates={"mlx": {"limit": 2}},
                      models={"m": demo("m", vram="2GiB")}))
     events = d.events()
@@ -645,7 +683,6 @@ def test_nothing_is_given_twice(wharf, jobs):
                 job.kill()
                 lease.close()
 
-    del chance
     requests = [Later(d.chat, "m", seconds=6 * SECONDS) for _ in range(3)]
     together(6, work)
     for r in requests:
