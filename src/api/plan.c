@@ -64,6 +64,9 @@ static void put_plan(const struct server *s, const struct core_plan_view *p, str
         const struct core_plan_victim *v = &p->victims[i];
         buf_text(b, i ? ",{\"model\":" : "{\"model\":");
         api_put_model(b, s, v->model);
+        const struct lease *l = leases_by_core(s, v->lease);
+        buf_text(b, ",\"lease\":");
+        api_put_text(b, l ? leases_id(l) : NULL);
         buf_printf(b, ",\"action\":\"%s\",\"bytes\":%llu,\"busy\":%s}", action_text(v->action),
                    (unsigned long long)v->bytes, v->busy ? "true" : "false");
     }

@@ -91,6 +91,17 @@ const char *leases_name(const struct lease *l)
     return l->name;
 }
 
+void leases_count(const struct server *s, uint32_t *ret_waiting, uint32_t *ret_granted)
+{
+    const struct link *n;
+    *ret_waiting = *ret_granted = 0;
+    list_each(n, &s->leases.all) {
+        const struct lease *l = list_entry(n, const struct lease, link);
+        *ret_waiting += l->phase == PHASE_WAITING;
+        *ret_granted += l->phase == PHASE_GRANTED;
+    }
+}
+
 static const char *state_of(const struct lease *l)
 {
     if (l->phase == PHASE_REMAINS)
@@ -109,6 +120,7 @@ void leases_look(struct server *s, const struct lease *l, struct lease_view *ret
                                .devices = l->devices,
                                .pid = l->process.pid,
                                .held = l->held != NULL,
+                               .revoked_for = l->revoked_for,
                                .since_ns = l->since_ns,
                                .granted_ns = l->granted_ns,
                                .expires_ns = l->phase == PHASE_GRANTED ? l->expires_ns : 0,
@@ -135,6 +147,7 @@ struct lease *lease_new(struct server *s)
     l->server = s;
     l->self = self;
     l->record = RECORDS_NONE;
+    l->revoked_for = CORE_SLOT_NONE;
     l->since_ns = uv_hrtime();
     list_push(&s->leases.all, &l->link);
     return l;
@@ -373,7 +386,7 @@ void leases_revoked(struct server *s, const struct effect *e)
         return;
     l->revoked = true;
     l->revoked_why = reason_text(e->reason);
-    l->grace_ns = e->duration_ns;
+    l->revoked_for = e->other;
     uint64_t expires = uv_hrtime() + e->duration_ns;
     l->expires_ns = l->expires_ns && l->expires_ns < expires ? l->expires_ns : expires;
     lease_note(l);

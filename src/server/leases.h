@@ -33,8 +33,6 @@ struct server;
 #define LEASE_TOKEN_BYTES 16
 #define LEASE_ID_MAX (2 * LEASE_ID_BYTES + 1)
 #define LEASE_TOKEN_MAX (2 * LEASE_TOKEN_BYTES + 1)
-/* After a start, so long until what an earlier daemon granted ends, unless its holder comes. */
-#define LEASE_GRACE_NS (30 * NS_PER_S)
 
 struct leases {
     struct list all;  /* struct lease, in order of arrival */
@@ -60,7 +58,8 @@ struct lease_view {
     const struct core_lease_ask *ask;
     uint32_t devices;
     pid_t pid;
-    bool held; /* by a connection, now */
+    bool held;            /* by a connection, now */
+    uint32_t revoked_for; /* a model's slot; CORE_SLOT_NONE: none */
     uint64_t since_ns, granted_ns, expires_ns;
     uint32_t position;   /* 1 is next; 0: it does not wait */
     uint32_t estimate_s; /* 0: not known */
@@ -86,6 +85,7 @@ uint64_t leases_left_ns(const struct lease *l);
 struct id leases_core_id(const struct lease *l);
 /* The first, when after is NULL; NULL behind the last. */
 const struct lease *leases_next(const struct server *s, const struct lease *after);
+void leases_count(const struct server *s, uint32_t *ret_waiting, uint32_t *ret_granted);
 void leases_look(struct server *s, const struct lease *l, struct lease_view *ret);
 /* By what the core calls it, or by its tag there; NULL: none, or it has ended. */
 struct lease *leases_by_core(const struct server *s, struct id core);

@@ -127,7 +127,8 @@ static void restore(struct server *s, uint32_t record, const struct kept *k)
     }
     uint32_t devices = find_places(s, k);
     struct core_lease_ask ask = ask_of(s, k, devices);
-    uint64_t grace = k->ttl_ns > LEASE_GRACE_NS ? k->ttl_ns : LEASE_GRACE_NS;
+    uint64_t grace = s->roster.current->config->lease_grace_ns;
+    grace = k->ttl_ns > grace ? k->ttl_ns : grace;
     memcpy(l->id, k->id, sizeof(l->id));
     memcpy(l->token, k->token, sizeof(l->token));
     l->name = alloc_text(k->name);

@@ -27,8 +27,9 @@ struct lease {
     struct core_lease_ask ask; /* the core reads it until it has answered */
     uint32_t devices;          /* where it was granted */
     uint64_t since_ns, granted_ns, expires_ns;
-    uint64_t waited_ns, grace_ns;
+    uint64_t waited_ns;
     bool revoked;
+    uint32_t revoked_for; /* a model's slot; CORE_SLOT_NONE: a lease, or nobody in particular */
     const char *revoked_why, *ended_why; /* static */
     enum reason refused;                 /* the core would not have it */
     struct exchange *asker; /* waits for the first line, or for the 201; NULL: nobody does */
