@@ -615,6 +615,31 @@ def test_ctrl_c_on_a_terminal_ends_a_command_that_takes_it_so(jobs):
     terminal.close()
 
 
+def test_a_signal_to_the_group_on_a_terminal_comes_once(jobs):
+    server = jobs.serve(grants=True)
+    script = """
+import signal
+for n in (signal.SIGTERM, signal.SIGUSR1):
+    signal.signal(n, lambda n, f: print('GOT', signal.Signals(n).name, flush=True))
+print('READY', flush=True)
+while True: signal.pause()
+"""
+    terminal = Terminal(jobs, "run", "--vram", "1GiB", PYTHON, "-c", script)
+    terminal.expect("READY")
+    pid = server.next().body["pid"]
+    for kill, name in ((os.killpg, "TERM"), (os.kill, "TERM"), (os.killpg, "USR1"), (os.kill, "USR1")):
+        kill(pid, getattr(signal, "SIG" + name))
+        assert "GOT" not in terminal.expect("GOT SIG" + name).removesuffix("GOT SIG" + name)
+    os.killpg(pid, signal.SIGTERM)
+    terminal.expect("GOT SIGTERM")
+    # Passed on in order: a second SIGTERM would come before this.
+    os.kill(pid, signal.SIGUSR1)
+    assert "SIGTERM" not in terminal.expect("GOT SIGUSR1")
+    os.killpg(pid, signal.SIGKILL)
+    terminal.expect("DONE -9")
+    terminal.close()
+
+
 def test_a_command_that_stops_itself_stops_wharf_run(jobs):
     jobs.serve(grants=True)
     terminal = Terminal(jobs, "run", "--vram", "1GiB", "--", "sh", "-c", "kill -STOP $$; echo AGAIN; exit 6")

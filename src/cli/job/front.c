@@ -13,10 +13,12 @@
 
 #include "cli/job/guard.h"
 #include "cli/job/tree.h"
+#include "cli/job/witness.h"
 #include "cli/output.h"
 
 struct front {
     struct tree tree;
+    struct witness witness;
     pid_t guard;
     int link, signals;
     sigset_t old_signals;
@@ -85,18 +87,19 @@ static void hear_guard(struct front *f)
     }
 }
 
-/* What the terminal sends, it sends to the whole process group that is in front, and so to the
- * command as well. */
+/* What came for the whole process group, as all that a terminal sends does, has come to the command
+ * as well where it is in the same one. */
 static void pass_on(struct front *f)
 {
     struct signalfd_siginfo s;
     if (read(f->signals, &s, sizeof(s)) != (ssize_t)sizeof(s))
         return;
     int number = (int)s.ssi_signo;
+    bool was_for_all = witness_saw(&f->witness, number) || s.ssi_code == SI_KERNEL;
     if (f->is_detached && (number == SIGTERM || number == SIGINT || number == SIGHUP)) {
         f->end->was_cancelled = true;
         (void)guard_say(f->link, GUARD_END, 0);
-    } else if (f->own_group || s.ssi_code != SI_KERNEL) {
+    } else if (f->own_group || !was_for_all) {
         (void)guard_say(f->link, GUARD_FORWARD, number);
     }
 }
@@ -167,7 +170,10 @@ static void take_over(struct front *f)
 
 void front_run(struct hold *h, bool is_detached, struct front_end *ret)
 {
-    struct front f = {.is_detached = is_detached, .own_group = !has_terminal(), .end = ret};
+    struct front f = {.is_detached = is_detached,
+                      .own_group = !has_terminal(),
+                      .witness = {.link = -1},
+                      .end = ret};
     const sigset_t passed = to_pass_on();
     sigset_t all;
     *ret = (struct front_end){.was_run = false};
@@ -179,7 +185,10 @@ void front_run(struct hold *h, bool is_detached, struct front_end *ret)
     int error = session_interrupted() ? EINTR : start_guard(&f, h);
     if (error == 0) {
         let_go_of_input_and_output();
+        if (!f.own_group)
+            witness_start(&f.witness, (const int[]){f.link, f.signals}, 2);
         look_after(&f);
+        witness_end(&f.witness);
         error = f.failed_errno;
         if (error == 0 && !ret->was_run)
             take_over(&f);
