@@ -310,3 +310,17 @@ def test_submitted_jobs_outlive_the_daemon_and_can_be_ended(d):
     assert wharf_run(daemon, "jobs", "cancel", "2").returncode == 0
     assert [(j["state"], j["cancelled"]) for j in jobs_of(daemon)] == [("ended", True)] * 2
     until(lambda: not listed(daemon), "the leases' end")
+
+
+def test_a_lease_that_is_renewed_outlives_its_time(d):
+    daemon = d()
+    job = hold(daemon, "6GiB", "--ttl", "1s")
+    lease = listed(daemon)[0]
+    assert (lease["held"], lease["state"]) == (False, "granted")
+    until(lambda: listed(daemon)[0]["granted_s"] > 2, "two times its time to live")
+    assert job.process.poll() is None
+    assert job.finish()[0] == 0
+    until(lambda: not listed(daemon), "the end of the lease")
+    job = hold(daemon, "6GiB", "--ttl", "1s")
+    job.process.kill()
+    until(lambda: not listed(daemon), "the end of one whose holder was killed")

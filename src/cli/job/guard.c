@@ -319,13 +319,8 @@ static void renew(struct guard *g)
             say_lost(g);
         return;
     }
-    struct client_lease_line l = {.state = CLIENT_LEASE_PING};
     if (stands(g, r.status))
         g->lease_ns = hold_now_ns() + g->hold->ask->ttl_ns / RENEWALS;
-    if (r.json && client_lease_line_take(json_incref(r.json), &l) == 0 &&
-        l.state == CLIENT_LEASE_REVOKED)
-        take_end(g, &l);
-    client_lease_line_fini(&l);
     client_reply_fini(&r);
 }
 
