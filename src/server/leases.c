@@ -484,8 +484,12 @@ static void tell_holder(struct lease *l)
     }
 }
 
+static void on_timer(uv_timer_t *timer);
+
 static void tell(struct lease *l)
 {
+    if (l->phase == PHASE_WAITING && !uv_is_active((uv_handle_t *)&l->server->leases.timer))
+        uv_timer_start(&l->server->leases.timer, on_timer, TELL_MS, TELL_MS);
     if (l->phase == PHASE_OVER && l->asker && l->refused != REASON_NONE)
         refuse_asker(l);
     else if (l->phase == PHASE_OVER && l->asker)
@@ -516,14 +520,18 @@ static void on_timer(uv_timer_t *timer)
 {
     struct server *s = container_of(timer, struct server, leases.timer);
     struct link *n;
+    bool any = false;
     list_each(n, &s->leases.all) {
         struct lease *l = list_entry(n, struct lease, link);
+        any |= l->phase == PHASE_WAITING;
         if (l->phase != PHASE_WAITING || !l->held || !lease_wait_changed(l))
             continue;
         l->knows_wait = false;
         lease_note(l);
     }
     leases_turn(s);
+    if (!any)
+        uv_timer_stop(timer);
 }
 
 /* ---- the part ---- */
@@ -537,7 +545,6 @@ void leases_init(struct server *s)
     pool_init(&ls->pool, ls->pool_memory, LEASES_MAX);
     ls->items = alloc_zeroed(LEASES_MAX, sizeof(struct lease *));
     uv_timer_init(s->loop, &ls->timer);
-    uv_timer_start(&ls->timer, on_timer, TELL_MS, TELL_MS);
 }
 
 void leases_close(struct server *s)

@@ -590,6 +590,21 @@ def test_there_are_only_so_many(wharf):
         assert one["state"] == "granted"
 
 
+def test_one_that_is_asked_for_behind_a_refusal(wharf):
+    """Both at once: the refusal is told while the core hands out effects, and the next request of the
+    connection is read there and then."""
+    d = wharf(config(models={"a": demo("a", vram="8GiB")}, gates={"mlx": {"limit": 1}}))
+    Lease(d, vram="8GiB")
+    chat = json.dumps({"model": "a", "messages": []})
+    terms = json.dumps({"gates": ["mlx"], "ttl": 30})
+    with Connection(d.address) as c:
+        c.send("".join(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Wharf-Wait: 0\r\n"
+                       f"Content-Length: {len(body)}\r\n\r\n{body}"
+                       for path, body in (("/v1/chat/completions", chat), ("/wharf/leases", terms))))
+        assert c.answer().error["code"] in ("busy", "memory_held")
+        assert c.answer().status == 201
+
+
 def test_keys_bound_jobs_too(wharf):
     keys = [{"key": "slow", "name": "ci", "class": "normal", "wait": 0}, {"key": "fast", "name": "me"}]
     d = wharf({**gates(mlx=1), "keys": keys})
