@@ -120,14 +120,11 @@ static void look_after(struct front *f)
 
 /* --- beginning and end --- */
 
-static void let_go_of_input_and_output(void)
+/* Before the command is there to be signalled. */
+static void start_witness(struct front *f, const struct hold *h)
 {
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0)
-        return;
-    (void)dup2(null, STDIN_FILENO);
-    (void)dup2(null, STDOUT_FILENO);
-    close(null);
+    const int not_its[] = {f->signals, h->answer ? client_fd(h->answer) : -1};
+    witness_start(&f->witness, not_its, countof(not_its));
 }
 
 /* 0, or the errno. */
@@ -142,6 +139,8 @@ static int start_guard(struct front *f, struct hold *h)
             .hold = h, .link = pair[1], .own_group = f->own_group, .old_signals = f->old_signals};
         close(pair[0]);
         close(f->signals);
+        if (f->witness.link >= 0)
+            close(f->witness.link);
         guard_main(&plan);
     }
     int error = f->guard < 0 ? errno : 0;
@@ -182,18 +181,18 @@ void front_run(struct hold *h, bool is_detached, struct front_end *ret)
     f.signals = signalfd(-1, &passed, SFD_CLOEXEC | SFD_NONBLOCK);
     must(f.signals >= 0);
     tree_init(&f.tree);
+    if (!f.own_group)
+        start_witness(&f, h);
     int error = session_interrupted() ? EINTR : start_guard(&f, h);
     if (error == 0) {
-        let_go_of_input_and_output();
-        if (!f.own_group)
-            witness_start(&f.witness, (const int[]){f.link, f.signals}, 2);
+        guard_let_go();
         look_after(&f);
-        witness_end(&f.witness);
         error = f.failed_errno;
         if (error == 0 && !ret->was_run)
             take_over(&f);
         close(f.link);
     }
+    witness_end(&f.witness);
     close(f.signals);
     if (error == 0)
         return;

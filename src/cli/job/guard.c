@@ -115,9 +115,7 @@ static int start_command(struct guard *g)
     return error;
 }
 
-/* CMD's own ends of pipes are to be the last ones: who closes its output is seen to have closed it.
- * stderr stays for what the guard has to say. */
-static void let_go_of_input_and_output(void)
+void guard_let_go(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0)
@@ -436,7 +434,7 @@ _Noreturn void guard_main(const struct guard_plan *plan)
     int error = start_command(&g);
     /* Behind the start: CMD stays in the terminal's session. */
     (void)setsid();
-    let_go_of_input_and_output();
+    guard_let_go();
     watch(&g);
     if (ask->ttl_ns > 0)
         g.lease_ns = hold_now_ns() + ask->ttl_ns / RENEWALS;

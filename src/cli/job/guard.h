@@ -41,6 +41,9 @@ struct guard_plan {
 
 /* What the process that was forked for it does. All signals are blocked. */
 _Noreturn void guard_main(const struct guard_plan *plan);
+/* Standard input and output become /dev/null, so that CMD's ends of pipes are the last ones: when
+ * it closes its output, the reader sees the end. stderr stays for what there is to say. */
+void guard_let_go(void);
 /* 0, or -1 when nobody is there. */
 int guard_say(int link, enum guard_word word, int value);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/pure/check.h"
+#include "cli/job/guard.h"
 
 /* One that was stopped by itself answers nobody. */
 #define ANSWER_MS_MAX 200
@@ -17,6 +18,7 @@ static _Noreturn void witness_main(int link, pid_t caller)
 {
     const struct timespec at_once = {0};
     int number;
+    guard_let_go();
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != caller)
         _exit(0);
     while (recv(link, &number, sizeof(number), 0) == (ssize_t)sizeof(number)) {
@@ -30,7 +32,7 @@ static _Noreturn void witness_main(int link, pid_t caller)
     _exit(0);
 }
 
-void witness_start(struct witness *w, const int *close_fds, int count)
+void witness_start(struct witness *w, const int *not_its, size_t count)
 {
     int pair[2];
     pid_t self = getpid();
@@ -40,8 +42,9 @@ void witness_start(struct witness *w, const int *close_fds, int count)
     w->pid = fork();
     if (w->pid == 0) {
         close(pair[0]);
-        for (int i = 0; i < count; i++)
-            close(close_fds[i]);
+        for (size_t i = 0; i < count; i++)
+            if (not_its[i] >= 0)
+                close(not_its[i]);
         witness_main(pair[1], self);
     }
     close(pair[1]);

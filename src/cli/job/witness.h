@@ -5,11 +5,12 @@
  * `wharf run` alone has to be passed on, and passing on both would tell the command twice, which
  * many take as "at once". The two look the same to who gets them. A third process of the group,
  * with all signals blocked, has one pending exactly when it was for the group: the kernel gives it
- * to the youngest member first, which the witness is. */
+ * to younger members first, and the witness is younger than `wharf run`. */
 #ifndef CLI_JOB_WITNESS_H
 #define CLI_JOB_WITNESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 struct witness {
@@ -17,9 +18,9 @@ struct witness {
     int link; /* -1: there is none, and nothing is seen */
 };
 
-/* close_fds: of the caller's, count of them, which are not the witness's. All signals are blocked.
- */
-void witness_start(struct witness *w, const int *close_fds, int count);
+/* not_its: count descriptors of the caller's that it must not keep open; -1 is none. All signals
+ * are blocked. */
+void witness_start(struct witness *w, const int *not_its, size_t count);
 /* Whether the signal came to the witness too, since it was last asked about it. */
 bool witness_saw(struct witness *w, int number);
 void witness_end(struct witness *w);
