@@ -163,7 +163,7 @@ static void set_text(json_t *json, const char *name, const char *text)
     json_object_set_new(json, name, text ? json_string(text) : json_null());
 }
 
-/* Bytes that are no UTF-8 make no JSON, and are left out. */
+/* Through buf_json, which makes U+FFFD of bytes that are no UTF-8: Jansson would refuse them. */
 static json_t *command_of(const struct job_ask *ask)
 {
     json_t *command = json_array();

@@ -5,7 +5,7 @@
  *     jobs/7/lock          locked (flock) while one of the job's own two processes lives
  *
  * A job belongs to its user and to no daemon: it and its record outlive the daemon's restarts, and
- * who may not be asked about it, as a daemon of another machine, need not be. */
+ * the daemon may be on another machine. */
 #ifndef CLI_JOB_RECORD_H
 #define CLI_JOB_RECORD_H
 
