@@ -42,7 +42,7 @@ static int read_size(const struct cli_args *args, struct job_ask *ask)
 static int read_signal(const struct cli_args *args, struct job_ask *ask)
 {
     const char *text = cli_args_text(args, "signal");
-    char digits[8];
+    char digits[12];
     ask->end_signal = SIGTERM;
     if (!text)
         return CLI_DONE;
