@@ -226,7 +226,7 @@ def test_bytes_are_the_leases_until_it_ends(wharf):
         "held": True, "revocable": False}
     status = d.get("/wharf/status").json()
     assert status["leased_bytes"] == 6 * GIB == device(d)["leased_bytes"]
-    assert (status["jobs"]["leases"], status["jobs"]["leases_waiting"]) == (1, 0)
+    assert (status["leases"], status["leases_waiting"]) == (1, 0)
     waiting = Lease(d, vram=8 * GIB)
     assert [l["id"] for l in d.get("/wharf/queue").json()["leases"]] == [lease.id, waiting.id]
     assert lease.end().status == 204
