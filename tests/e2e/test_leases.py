@@ -385,6 +385,18 @@ def test_a_holder_that_obeys_ends_its_grace(wharf):
     d.ok(waits.result())
 
 
+def test_one_with_a_ttl_hears_of_it_when_it_renews(wharf):
+    d = wharf(config(models={"a": demo("a", vram="8GiB", **{"class": "foreground"})}))
+    lease = ask(d, vram="8GiB", revocable=True, grace="2s", ttl="1h").json()
+    assert renew(d, lease["lease"], lease["token"]).json()["state"] == "granted"
+    waits = Later(d.chat, "a")
+    until(lambda: listed(d, lease["lease"])["state"] == "revoked", "the revocation")
+    answer = d.ok(renew(d, lease["lease"], lease["token"])).json()
+    assert answer["state"] == "revoked" and 0 < answer["expires_s"] <= 2
+    d.ok(waits.result())
+    assert renew(d, lease["lease"], lease["token"]).status == 404
+
+
 # ---------------------------------------------------------------- deaths
 
 
