@@ -226,7 +226,7 @@ def test_bytes_are_the_leases_until_it_ends(wharf):
         "held": True, "revocable": False}
     status = d.get("/wharf/status").json()
     assert status["leased_bytes"] == 6 * GIB == device(d)["leased_bytes"]
-    assert (status["jobs"]["leases"], status["jobs"]["leases_waiting"]) == (1, 0)
+    assert (status["leases"], status["leases_waiting"]) == (1, 0)
     waiting = Lease(d, vram=8 * GIB)
     assert [l["id"] for l in d.get("/wharf/queue").json()["leases"]] == [lease.id, waiting.id]
     assert lease.end().status == 204
@@ -383,6 +383,18 @@ def test_a_holder_that_obeys_ends_its_grace(wharf):
     assert 3590 < lease.until("revoked")["grace_s"] <= 3600
     lease.end()
     d.ok(waits.result())
+
+
+def test_one_with_a_ttl_hears_of_it_when_it_renews(wharf):
+    d = wharf(config(models={"a": demo("a", vram="8GiB", **{"class": "foreground"})}))
+    lease = ask(d, vram="8GiB", revocable=True, grace="2s", ttl="1h").json()
+    assert renew(d, lease["lease"], lease["token"]).json()["state"] == "granted"
+    waits = Later(d.chat, "a")
+    until(lambda: listed(d, lease["lease"])["state"] == "revoked", "the revocation")
+    answer = d.ok(renew(d, lease["lease"], lease["token"])).json()
+    assert answer["state"] == "revoked" and 0 < answer["expires_s"] <= 2
+    d.ok(waits.result())
+    assert renew(d, lease["lease"], lease["token"]).status == 404
 
 
 # ---------------------------------------------------------------- deaths
