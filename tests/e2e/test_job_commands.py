@@ -274,13 +274,6 @@ def test_no_daemon(jobs, command):
     assert re.fullmatch(r"wharf: cannot reach wharf at \S+: Connection refused .*\n", run.stderr)
 
 
-def test_only_a_held_lease_can_be_revoked(jobs):
-    jobs.serve().close()
-    run = jobs.run("run", "--vram", "1GiB", "--ttl", "1m", "--revocable", "30s", "true")
-    assert run.returncode == 2
-    assert "--ttl and --revocable exclude each other" in run.stderr
-
-
 def test_what_answers_is_no_such_daemon(jobs):
     server = jobs.serve()
     server.answers.put((200, {"hello": 1}))

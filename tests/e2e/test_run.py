@@ -204,11 +204,12 @@ def test_an_idle_model_leaves_for_a_job(d):
     assert job.finish()[0] == 0
 
 
-def test_revoked_for_one_that_waits(d):
+@pytest.mark.parametrize("how", [[], ["--ttl", "1s"]], ids=["held", "renewed"])
+def test_revoked_for_one_that_waits(d, how):
     daemon = d(classes={"foreground": {"maxWait": "200ms"}},
                routing={"scheduler": {"settings": {"fair": {"minResident": "0s"}}}})
     script = "trap 'echo told; exit 9' TERM; echo up; while :; do sleep 0.02; done"
-    job = daemon.job("run", "--vram", "8GiB", "--revocable", "20s", "--", "sh", "-c", script)
+    job = daemon.job("run", "--vram", "8GiB", "--revocable", "20s", *how, "--", "sh", "-c", script)
     assert job.line() == "up\n"
     other = daemon.job("run", "--vram", "8GiB", "--class", "foreground", "--", "echo", "ran")
     returncode, out, err = job.finish()

@@ -108,13 +108,6 @@ int job_ask_read(const struct cli_args *args, struct job_ask *ret)
         return status;
     if (cli_args_number(args, "gpus", &a->gpus) && a->gpus == 0)
         return wrong(args, "gpus", "0", "no number of GPUs: 1 or more is");
-    if (a->ttl_ns > 0 && a->is_revocable) {
-        output_complain(
-            "%s: --ttl and --revocable exclude each other: only a lease that is held is "
-            "told to end",
-            args->command->name);
-        return CLI_USAGE;
-    }
     if (!a->vram && a->gate_count == 0) {
         output_complain("%s: --vram SIZE is missing, or --gate NAME, as in `%s`",
                         args->command->name, args->command->examples[0].command);

@@ -252,7 +252,8 @@ static void hear_daemon(struct guard *g)
 static void go_on_without(struct guard *g, const char *why)
 {
     g->lease_over = true;
-    output_complain("the lease is lost (%s); the job goes on without it", why);
+    if (g->phase == RUNNING)
+        output_complain("the lease is lost (%s); the job goes on without it", why);
 }
 
 static void say_lost(struct guard *g)
@@ -317,8 +318,15 @@ static void renew(struct guard *g)
             say_lost(g);
         return;
     }
+    struct client_lease_line l = {.state = CLIENT_LEASE_PING};
     if (stands(g, r.status))
         g->lease_ns = hold_now_ns() + g->hold->ask->ttl_ns / RENEWALS;
+    if (r.json && client_lease_line_take(json_incref(r.json), &l) == 0 &&
+        l.state == CLIENT_LEASE_REVOKED) {
+        l.grace_s = l.expires_s;
+        take_end(g, &l);
+    }
+    client_lease_line_fini(&l);
     client_reply_fini(&r);
 }
 
