@@ -119,6 +119,18 @@ static void put_jobs(const struct server *s, const struct core_view *v, struct b
     buf_char(b, '}');
 }
 
+/* On all devices. */
+static uint64_t leased_bytes(const struct server *s)
+{
+    uint64_t sum = 0;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        struct core_device_view v;
+        core_view_device(s->runner.core, d, &v);
+        sum += v.leased_bytes;
+    }
+    return sum;
+}
+
 static void put_daemon(const struct server *s, const struct core_view *v, struct buf *b)
 {
     const struct config *c = s->roster.current->config;
@@ -132,6 +144,11 @@ static void put_daemon(const struct server *s, const struct core_view *v, struct
                roster_planner(c), c->model_count, v->loaded, v->running, v->waiting,
                s->clients.count);
     buf_json_text(b, s->modes.name);
+    uint32_t waiting, granted;
+    leases_count(s, &waiting, &granted);
+    api_put_number(b, "leases", true, granted);
+    api_put_number(b, "leases_waiting", true, waiting);
+    api_put_number(b, "leased_bytes", true, leased_bytes(s));
     put_flag(b, "mode_reached", modes_look(s) == MODE_REACHED);
 }
 

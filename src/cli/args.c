@@ -232,6 +232,7 @@ int cli_args_parse(const struct cli_command *c, int argc, char *const *argv, str
         int rc = 0;
         if (operand && c->style == CLI_GO)
             break;
+        options_ended = options_ended || (operand && c->first_operand_ends);
         if (operand)
             rc = add_operand(ret, arg, e);
         else if (strcmp(arg, "--") == 0)

@@ -68,6 +68,8 @@ struct cli_command {
     uint32_t option_count;
     uint32_t shared; /* of enum cli_shared */
     enum cli_style style;
+    bool first_operand_ends; /* the options: what follows it belongs to it, as `env` does it */
+    const char *statuses;    /* lines of help, where its exit statuses are not enum cli_status */
     struct cli_example examples[CLI_EXAMPLES_MAX];
     /* Returns an enum cli_status. Prints its own errors. */
     int (*run)(const struct cli_args *args);

@@ -108,5 +108,8 @@ void help_command(struct buf *out, const struct cli_command *c)
         buf_text(out, "\nExamples:\n");
     for (size_t i = 0; i < CLI_EXAMPLES_MAX && c->examples[i].command; i++)
         buf_printf(out, "  %s\n      %s\n", c->examples[i].command, c->examples[i].what);
-    write_statuses(out, c->shared & CLI_WITH_DAEMON);
+    if (c->statuses)
+        buf_printf(out, "\nExit status:\n%s", c->statuses);
+    else
+        write_statuses(out, c->shared & CLI_WITH_DAEMON);
 }

@@ -27,6 +27,7 @@ enum client_error {
     CLIENT_BROKEN,      /* the connection ended early, or what came over it is not HTTP */
     CLIENT_TOO_LARGE,   /* the answer, or a line of it, is beyond its bound */
     CLIENT_STOPPED,     /* stop_fd became readable */
+    CLIENT_AGAIN,       /* nothing whole has come yet; only of an answer that is polled */
 };
 
 #define CLIENT_CONNECT_MS_DEFAULT 5000
@@ -61,12 +62,19 @@ void client_close(struct client_answer *a);
 uint16_t client_status(const struct client_answer *a);
 /* Replaces the request's limit from here on. */
 void client_set_silence(struct client_answer *a, uint32_t silence_ms_max);
+/* From here on nothing waits: what is not there yet is -CLIENT_AGAIN, to be asked for again when
+ * client_fd is readable. That says nothing of what was received already: read on until
+ * -CLIENT_AGAIN before polling. */
+void client_set_polled(struct client_answer *a);
+/* The connection's descriptor, for poll only. */
+int client_fd(const struct client_answer *a);
 /* The next bytes of the body: 1 with *ret_data borrowed until the next call and *ret_n > 0; 0 at
  * the body's end. A body that stops early is -CLIENT_BROKEN, never an end. */
 int client_read(struct client_answer *a, const char **ret_data, size_t *ret_n,
                 struct err *e) warn_unused;
 /* The next line, without its LF or CRLF, replaces the contents of line: 1; 0 at the body's end. The
- * last line need not be ended. */
+ * last line need not be ended. Behind -CLIENT_AGAIN, line holds what has come of it: give the same
+ * one again. */
 int client_read_line(struct client_answer *a, struct buf *line, struct err *e) warn_unused;
 
 /* Appends text as one segment of a path (RFC 3986, section 3.3): all but the unreserved characters

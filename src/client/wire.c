@@ -233,6 +233,15 @@ int wire_receive(struct wire *w, char *out, size_t size, uint32_t silence_ms_max
     }
 }
 
+int wire_receive_ready(struct wire *w, char *out, size_t size, struct err *e)
+{
+    must(size > 0 && size <= INT_MAX);
+    ssize_t n = recv(w->fd, out, size, 0);
+    if (n >= 0)
+        return (int)n;
+    return errno == EAGAIN || errno == EINTR ? -CLIENT_AGAIN : broken(w, errno, e);
+}
+
 void wire_close(struct wire *w)
 {
     if (w->fd >= 0)

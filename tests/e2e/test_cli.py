@@ -105,11 +105,11 @@ def daemon():
 def test_overview_lists_the_commands(args):
     run = wharf(*args)
     assert (run.returncode, run.stderr) == (0, "")
-    for name in "serve check status ps load unload mode logs events help version".split():
+    for name in "serve check status ps load unload mode run submit jobs logs events help version".split():
         assert re.search(rf"^  {name}  +\S", run.stdout, re.M), run.stdout
 
 
-@pytest.mark.parametrize("name", "serve check status ps load unload mode logs events help version".split())
+@pytest.mark.parametrize("name", "serve check status ps load unload mode run submit jobs logs events help version".split())
 def test_help_of_each_command(name):
     run = wharf(name, "--help")
     assert (run.returncode, run.stderr) == (0, "")

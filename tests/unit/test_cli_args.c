@@ -43,6 +43,21 @@ static const struct cli_command paint = {
     .examples = {{"wharf paint qwen", "paint it"}},
 };
 
+/* As `env` has it: what follows its first operand is not its own. */
+static const struct cli_command wrap = {
+    .name = "wrap",
+    .summary = "run a command",
+    .description = "Runs a command.",
+    .operand = "CMD",
+    .operands_min = 1,
+    .operands_max = UINT32_MAX,
+    .options = options,
+    .option_count = countof(options),
+    .first_operand_ends = true,
+    .statuses = "  9  it was so\n",
+    .examples = {{"wharf wrap true", "run it"}},
+};
+
 static const struct cli_option needed[] = {
     {.name = "config",
      .kind = CLI_TEXT,
@@ -162,6 +177,10 @@ static void test_understood(void **state)
         {&go, "-watch true -config x", "watch |"},
         {&go, "one -config x", "|"},
         {&go, "-watch -- -config x", "watch |"},
+        /* As `env` reads it. */
+        {&wrap, "-f -n 3 ls -l --all -f", "force count=3 | ls -l --all -f"},
+        {&wrap, "--color=red -- ls -- -x", "color=red | ls -- -x"},
+        {&wrap, "-- --force", "| --force"},
     };
     for (size_t i = 0; i < countof(cases); i++) {
         struct cli_args args;
@@ -353,6 +372,16 @@ static void test_help(void **state)
     buf_fini(&out);
 }
 
+static void test_help_with_statuses(void **state)
+{
+    struct buf out = {0};
+    (void)state;
+    help_command(&out, &wrap);
+    assert_non_null(strstr(out.data, "\nExit status:\n  9  it was so\n"));
+    assert_null(strstr(out.data, "the operation failed"));
+    buf_fini(&out);
+}
+
 static void test_overview(void **state)
 {
     (void)state;
@@ -375,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_flags_with_values),
         cmocka_unit_test(test_help_wins),
         cmocka_unit_test(test_help),
+        cmocka_unit_test(test_help_with_statuses),
         cmocka_unit_test(test_overview),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

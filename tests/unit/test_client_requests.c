@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -438,6 +439,60 @@ static void test_lines(void **state)
     peer_stop(&peer);
 }
 
+/* Nothing waits: a line comes in pieces, and is whole once. */
+static void test_polled_lines(void **state)
+{
+    static const char *const lines[] = {"one", "two", "three"};
+    const struct script script = {
+        .pieces = {OK_CHUNKED, "2\r\non\r\n", "4\r\ne\ntw", "\r\n", "8\r\no\nthree\n\r\n0\r\n\r\n"},
+        .holds = true};
+    struct peer peer;
+    struct client_answer *a;
+    struct buf line = {0};
+    struct err e = {.set = false};
+    size_t count = 0;
+    int rc;
+    (void)state;
+    peer_start(&peer, &script);
+    assert_int_equal(client_open(&peer.options, &get, &a, &e), 0);
+    client_set_polled(a);
+    while ((rc = client_read_line(a, &line, &e)) != 0) {
+        struct pollfd readable = {.fd = client_fd(a), .events = POLLIN};
+        if (rc == -CLIENT_AGAIN) {
+            assert_int_equal(poll(&readable, 1, -1), 1);
+            continue;
+        }
+        assert_int_equal(rc, 1);
+        assert_true(count < countof(lines));
+        assert_string_equal(line.data, lines[count++]);
+    }
+    assert_int_equal(count, countof(lines));
+    buf_fini(&line);
+    client_close(a);
+    peer_stop(&peer);
+}
+
+static void test_half_a_polled_line(void **state)
+{
+    const struct script script = {.pieces = {OK_CHUNKED "6\r\none\ntw\r\n"}, .holds = true};
+    struct peer peer;
+    struct client_answer *a;
+    struct buf line = {0};
+    struct err e = {.set = false};
+    (void)state;
+    peer_start(&peer, &script);
+    assert_int_equal(client_open(&peer.options, &get, &a, &e), 0);
+    assert_int_equal(client_read_line(a, &line, &e), 1);
+    assert_string_equal(line.data, "one");
+    client_set_polled(a);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(client_read_line(a, &line, &e), -CLIENT_AGAIN);
+    assert_string_equal(line.data, "tw");
+    buf_fini(&line);
+    client_close(a);
+    peer_stop(&peer);
+}
+
 static void test_invalid_texts(void **state)
 {
     (void)state;
@@ -502,6 +557,8 @@ int main(void)
         cmocka_unit_test(test_full_queue),
         cmocka_unit_test(test_tcp),
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_polled_lines),
+        cmocka_unit_test(test_half_a_polled_line),
         cmocka_unit_test(test_invalid_texts),
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_encode_segment),

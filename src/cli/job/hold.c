@@ -1,0 +1,320 @@
+#include "hold.h"
+
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/pure/errors.h"
+#include "base/pure/units.h"
+#include "cli/output.h"
+#include "cli/text.h"
+
+/* Three pings that did not come: the daemon is gone, or what lies between. */
+#define SILENCE_MS_MAX (3 * CLIENT_LEASE_PING_MS)
+#define RETRY_MS 500
+#define COLUMNS_DEFAULT 80
+#define FOR_THE_LEASE "get the lease"
+
+uint64_t hold_now_ns(void)
+{
+    struct timespec t;
+    must(clock_gettime(CLOCK_MONOTONIC, &t) == 0);
+    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+void hold_init(struct hold *h, const struct session *s, const struct job_ask *ask)
+{
+    *h = (struct hold){
+        .session = s, .ask = ask, .asked_ns = hold_now_ns(), .on_terminal = isatty(STDERR_FILENO)};
+}
+
+static void forget(struct hold *h)
+{
+    client_close(h->answer);
+    client_lease_line_fini(&h->line);
+    free(h->id);
+    free(h->token);
+    h->answer = NULL;
+    h->id = h->token = NULL;
+}
+
+void hold_fini(struct hold *h)
+{
+    forget(h);
+}
+
+/* --- what the waiting person sees --- */
+
+/* Cut to so many columns at the end of a character. */
+static void cut(struct buf *text, size_t columns)
+{
+    while (text_width(text->data) > columns) {
+        do
+            text->len--;
+        while (text->len > 0 && ((unsigned char)text->data[text->len] & 0xc0) == 0x80);
+        text->data[text->len] = '\0';
+    }
+}
+
+static size_t terminal_columns(void)
+{
+    struct winsize size;
+    bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+    return known ? size.ws_col : COLUMNS_DEFAULT;
+}
+
+static void clear_shown(struct hold *h)
+{
+    if (h->line_shown)
+        fputs("\r\033[K", stderr);
+    h->line_shown = false;
+}
+
+static void show(struct hold *h, struct buf *text)
+{
+    if (h->ask->is_quiet)
+        return;
+    clear_shown(h);
+    if (h->on_terminal)
+        cut(text, terminal_columns() - 1);
+    fwrite(text->data, 1, text->len, stderr);
+    if (!h->on_terminal)
+        fputc('\n', stderr);
+    h->line_shown = h->on_terminal;
+}
+
+static void show_waiting(struct hold *h)
+{
+    const struct client_lease_line *l = &h->line;
+    char span[UNITS_TEXT_MAX];
+    struct buf text = {0};
+    buf_text(&text, "wharf: waiting");
+    if (l->position >= 0)
+        buf_printf(&text, ", position %lld", (long long)l->position);
+    if (l->estimate_s >= 0)
+        buf_printf(&text, ", about %s",
+                   units_format_duration((uint64_t)(l->estimate_s * (double)NS_PER_S), span));
+    if (l->why) {
+        buf_text(&text, ": ");
+        text_escape_all(&text, TEXT_LINE, l->why);
+    }
+    show(h, &text);
+    buf_fini(&text);
+}
+
+static void show_gone(struct hold *h)
+{
+    struct buf text = {0};
+    buf_printf(&text, "wharf: waiting for the daemon at %s to come back",
+               h->session->options.address.text);
+    show(h, &text);
+    buf_fini(&text);
+}
+
+/* --- asking --- */
+
+static int status_of(uint16_t http_status)
+{
+    switch (http_status) {
+    case 400: /* unknown words */
+    case 422:
+    case 507: /* more than any device can ever give */
+        return CLI_USAGE;
+    case 408:
+    case 429:
+    case 503:
+        return JOB_TRY_LATER;
+    default:
+        return CLI_FAILED;
+    }
+}
+
+static int refused(struct hold *h)
+{
+    const char *code = h->line.code ? h->line.code : "";
+    int http_status = 0;
+    for (int e = ERR_NONE + 1; e < ERR__COUNT; e++)
+        if (strcmp(error_info(e)->code, code) == 0)
+            http_status = error_info(e)->http_status;
+    clear_shown(h);
+    output_complain("cannot " FOR_THE_LEASE ": %s", h->line.why ? h->line.why : "it was refused");
+    return status_of((uint16_t)http_status);
+}
+
+static int ended(struct hold *h)
+{
+    clear_shown(h);
+    output_complain("the lease was ended before it was granted: %s",
+                    h->line.why ? h->line.why : "no reason was given");
+    return JOB_TRY_LATER;
+}
+
+/* A daemon that ends refuses all that wait; the next one may be there soon. */
+static bool is_restart(const struct client_lease_line *l)
+{
+    return l->state == CLIENT_LEASE_REFUSED && l->code &&
+           strcmp(l->code, error_info(ERR_SHUTTING_DOWN)->code) == 0;
+}
+
+/* Takes over a line; CLI_DONE unless it is the end. */
+static int take_line(struct hold *h, struct client_lease_line *l)
+{
+    if (l->state == CLIENT_LEASE_PING) {
+        client_lease_line_fini(l);
+        return CLI_DONE;
+    }
+    client_lease_line_fini(&h->line);
+    h->line = *l;
+    if (!h->id && l->id)
+        h->id = alloc_text(l->id);
+    if (!h->token && l->token)
+        h->token = alloc_text(l->token);
+    if (is_restart(l))
+        return CLI_DONE;
+    if (l->state == CLIENT_LEASE_REFUSED)
+        return refused(h);
+    if (l->state == CLIENT_LEASE_ENDED)
+        return ended(h);
+    if (l->state == CLIENT_LEASE_WAITING)
+        show_waiting(h);
+    else
+        clear_shown(h);
+    if (h->on_line)
+        h->on_line(h->arg);
+    return CLI_DONE;
+}
+
+static int no_lease(void)
+{
+    output_complain("what came is no lease: no id and token");
+    return CLI_FAILED;
+}
+
+/* The whole answer at once, of a lease with a time to live. */
+static int take_reply(struct hold *h, struct client_answer *a)
+{
+    struct client_reply r;
+    struct client_lease_line l;
+    struct err e = {.set = false};
+    int rc = client_collect(a, &r, &e);
+    if (rc < 0)
+        return session_failed(rc, &e);
+    int status =
+        client_lease_line_take(json_incref(r.json), &l) < 0 ? no_lease() : take_line(h, &l);
+    client_reply_fini(&r);
+    return status == CLI_DONE && (!h->id || !h->token) ? no_lease() : status;
+}
+
+static bool is_gone(int rc)
+{
+    return rc == -CLIENT_UNREACHABLE || rc == -CLIENT_TIMEOUT || rc == -CLIENT_BROKEN;
+}
+
+/* The first line. *ret_rc: of the client's, where it failed; then nothing was said yet. */
+static int ask_once(struct hold *h, int *ret_rc, struct err *e)
+{
+    struct buf body = {0}, text = {0};
+    struct client_answer *a;
+    struct client_lease_line l;
+    int status = CLI_DONE;
+    job_ask_write(h->ask, hold_now_ns() - h->asked_ns, &body);
+    int rc = client_lease_ask(&h->session->options, body.data, body.len, &a, e);
+    buf_fini(&body);
+    *ret_rc = rc;
+    if (rc < 0)
+        return CLI_FAILED;
+    client_set_silence(a, SILENCE_MS_MAX);
+    uint16_t http_status = client_status(a);
+    if (http_status == 503 && h->is_asking_anew) {
+        *ret_rc = -CLIENT_BROKEN; /* one that is still starting, or ending */
+        status = CLI_FAILED;
+    } else if (http_status != 200 && http_status != 201) {
+        clear_shown(h);
+        status = session_check_stream(h->session, a, FOR_THE_LEASE);
+        status = status == CLI_DONE ? no_lease() : status_of(http_status);
+    } else if (h->ask->ttl_ns > 0) {
+        status = take_reply(h, a);
+    } else if ((rc = client_lease_read(a, &text, &l, e)) <= 0) {
+        *ret_rc = rc < 0 ? rc : -CLIENT_BROKEN;
+        status = CLI_FAILED;
+    } else {
+        h->answer = a;
+        status = take_line(h, &l);
+        a = NULL;
+    }
+    client_close(a);
+    buf_fini(&text);
+    if (status == CLI_DONE && (!h->id || !h->token))
+        status = no_lease();
+    return status;
+}
+
+int hold_ask(struct hold *h)
+{
+    struct err e = {.set = false};
+    int rc = 0;
+    int status = ask_once(h, &rc, &e);
+    if (rc >= 0)
+        return status;
+    if (!e.set)
+        err_set(&e, "wharf at %s ended its answer before it said anything",
+                h->session->options.address.text);
+    status = session_failed(rc, &e);
+    return status == CLI_UNREACHABLE ? JOB_UNAVAILABLE : status;
+}
+
+static bool wait_is_over(const struct hold *h)
+{
+    return !h->ask->waits_for_ever && hold_now_ns() - h->asked_ns >= h->ask->wait_ns;
+}
+
+/* The daemon went away while the job waited. A new one knows nothing of it. */
+static int ask_anew(struct hold *h)
+{
+    struct err e = {.set = false};
+    int status = CLI_FAILED, rc = -CLIENT_BROKEN;
+    forget(h);
+    show_gone(h);
+    h->is_asking_anew = true;
+    while (is_gone(rc)) {
+        struct pollfd stop = {.fd = h->session->options.stop_fd, .events = POLLIN};
+        (void)poll(&stop, 1, RETRY_MS);
+        if (wait_is_over(h)) {
+            clear_shown(h);
+            output_complain("the daemon did not come back within the time to wait");
+            return JOB_TRY_LATER;
+        }
+        status = ask_once(h, &rc, &e);
+    }
+    h->is_asking_anew = false;
+    return rc < 0 ? session_failed(rc, &e) : status;
+}
+
+int hold_wait(struct hold *h)
+{
+    struct buf text = {0};
+    int status = CLI_DONE;
+    while (status == CLI_DONE && h->line.state != CLIENT_LEASE_GRANTED) {
+        struct err e = {.set = false};
+        struct client_lease_line l;
+        int rc = is_restart(&h->line) ? 0 : client_lease_read(h->answer, &text, &l, &e);
+        if (rc > 0) {
+            status = take_line(h, &l);
+        } else if (rc == 0 || is_gone(rc)) {
+            buf_clear(&text);
+            status = ask_anew(h);
+        } else {
+            clear_shown(h);
+            status = session_failed(rc, &e);
+        }
+    }
+    clear_shown(h);
+    buf_fini(&text);
+    return status;
+}
