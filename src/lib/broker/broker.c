@@ -70,6 +70,39 @@ void broker_step(struct wharf_broker *b, struct event ev)
     must(pthread_cond_signal(&b->wake) == 0);
 }
 
+static int found(struct wharf_broker *b, uint32_t slot, uint32_t placement)
+{
+    struct core_model_view v;
+    core_view_model(b->core, slot, &v);
+    bool there = v.state == MODEL_LOADED, absent = v.state == MODEL_UNLOADED || v.state == MODEL_ERROR;
+    if (!there && !absent)
+        return -EBUSY;
+    if (there && v.placement != placement)
+        broker_step(b, (struct event){.type = EVENT_MODEL_EXITED,
+                                      .model = {.model = slot, .why = REASON_EXITED}});
+    if (placement == CORE_SLOT_NONE || (there && v.placement == placement))
+        return 0;
+    uint32_t devices = b->names.policies[slot].placements[placement].device_mask;
+    broker_step(b, (struct event){.type = EVENT_MODEL_ADOPTED,
+                                  .model = {.model = slot, .placement = placement, .devices = devices}});
+    return 0;
+}
+
+int wharf_broker_found(struct wharf_broker *b, const char *model, const char *device)
+{
+    uint32_t slot = names_model(&b->names, model), placement = CORE_SLOT_NONE;
+    if (slot == CORE_SLOT_NONE)
+        return -ENOENT;
+    if (device)
+        placement = names_placement(&b->names, slot, device);
+    if (device && placement == CORE_SLOT_NONE)
+        return -ENOENT;
+    broker_lock(b);
+    int rc = found(b, slot, placement);
+    broker_unlock(b);
+    return rc;
+}
+
 /* One of them, without the lock. False: there is none. */
 static bool tell_event(struct wharf_broker *b)
 {
