@@ -95,7 +95,8 @@ WHARF_API int wharf_broker_view_device(struct wharf_broker *b, const char *devic
                                        struct wharf_device_view *ret); /* 0, -ENOENT */
 /* NULL: none is set. */
 WHARF_API const char *wharf_broker_mode(struct wharf_broker *b);
-/* Has the devices sampled now, so that what changed behind its back is known. */
+/* Has the devices sampled, and waits for that: what changed behind its back is known then. Not to be
+ * called by sample itself. */
 WHARF_API void wharf_broker_sample(struct wharf_broker *b);
 
 #ifdef __cplusplus

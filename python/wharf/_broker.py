@@ -210,11 +210,13 @@ class Broker:
             return _lib.LoadOp(with_self(lambda b, model, device: b._carry_out(
                 work, model.decode(), device.decode()))) if work else _lib.LoadOp()
 
-        unload = _lib.UnloadOp(with_self(lambda b, model: b._carry_out(
-            self_unload, model.decode()))) if (self_unload := self._do_unload) else _lib.UnloadOp()
+        def leave(work: Optional[Callable[..., Any]]) -> Any:
+            return _lib.UnloadOp(with_self(lambda b, model: b._carry_out(
+                work, model.decode()))) if work else _lib.UnloadOp()
+
         sample = _lib.SampleOp(with_self(Broker._sample_op)) if self._do_sample else _lib.SampleOp()
         event = _lib.EventOp(with_self(Broker._event_op)) if self._do_event else _lib.EventOp()
-        return _lib.BrokerOps(place(self._do_load), unload, place(self._do_move), sample, event)
+        return _lib.BrokerOps(place(self._do_load), leave(self._do_unload), place(self._do_move), sample, event)
 
     # -- what the library calls, on its threads
 
@@ -450,7 +452,7 @@ class Broker:
             self._end()
 
     def sample(self) -> None:
-        """Has the devices sampled now, so that what changed behind its back is known."""
+        """Has the devices sampled, and waits for that: what changed behind its back is known then."""
         self._begin()
         try:
             _lib.broker_sample(self._broker)
@@ -491,5 +493,3 @@ def _close_all() -> None:
     for broker in list(_open):
         broker.close()
 
-
-__all__ = ["Broker", "BrokerEvent", "Device", "DeviceView", "Held", "Model", "ModelView", "Place"]

@@ -70,21 +70,23 @@ void broker_step(struct wharf_broker *b, struct event ev)
     must(pthread_cond_signal(&b->wake) == 0);
 }
 
+/* One that is stuck may be found where it was: then it is well again. */
 static int found(struct wharf_broker *b, uint32_t slot, uint32_t placement)
 {
     struct core_model_view v;
     core_view_model(b->core, slot, &v);
-    bool there = v.state == MODEL_LOADED, absent = v.state == MODEL_UNLOADED || v.state == MODEL_ERROR;
-    if (!there && !absent)
+    bool there = v.state == MODEL_LOADED, stuck = v.state == MODEL_STUCK;
+    if (!there && !stuck && v.state != MODEL_UNLOADED && v.state != MODEL_ERROR)
         return -EBUSY;
-    if (there && v.placement != placement)
+    if (stuck || (there && v.placement != placement))
         broker_step(b, (struct event){.type = EVENT_MODEL_EXITED,
                                       .model = {.model = slot, .why = REASON_EXITED}});
     if (placement == CORE_SLOT_NONE || (there && v.placement == placement))
         return 0;
     uint32_t devices = b->names.policies[slot].placements[placement].device_mask;
-    broker_step(b, (struct event){.type = EVENT_MODEL_ADOPTED,
-                                  .model = {.model = slot, .placement = placement, .devices = devices}});
+    broker_step(
+        b, (struct event){.type = EVENT_MODEL_ADOPTED,
+                          .model = {.model = slot, .placement = placement, .devices = devices}});
     return 0;
 }
 

@@ -198,6 +198,8 @@ static void end_sample(struct wharf_broker *b, const struct work *w)
     broker_step(b, ev);
     if (again)
         work_sample(b, device);
+    b->samples_ended[device]++;
+    must(pthread_cond_broadcast(&b->idle) == 0);
 }
 
 /* With the lock: its function has returned. */
@@ -264,4 +266,19 @@ void work_wait(struct wharf_broker *b)
 {
     while (!list_empty(&b->work))
         (void)clock_cond_wait(&b->idle, &b->lock, UINT64_MAX);
+}
+
+void work_sample_now(struct wharf_broker *b)
+{
+    uint64_t wanted[CORE_DEVICES_MAX];
+    if (!b->ops.sample)
+        return;
+    for (uint32_t d = 0; d < b->names.config.device_count; d++) {
+        /* One that is under way may have looked before now. */
+        wanted[d] = b->samples_ended[d] + (b->sampling >> d & 1 ? 2 : 1);
+        work_sample(b, d);
+    }
+    for (uint32_t d = 0; d < b->names.config.device_count; d++)
+        while (b->samples_ended[d] < wanted[d])
+            (void)clock_cond_wait(&b->idle, &b->lock, UINT64_MAX);
 }
