@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <wharf/broker.h>
 
 #define GIB (UINT64_C(1) << 30)
@@ -538,6 +539,47 @@ static void test_what_the_program_finds(void **state)
     stop(&w);
 }
 
+static _Atomic unsigned samples;
+
+/* Somebody has taken some of what a model has just left: that it is not all free is looked at
+ * again, but not all the time, and nobody waits for that at the end. */
+static int sample_taken(void *arg, const char *at, uint64_t *ret_used_bytes)
+{
+    (void)arg;
+    (void)at;
+    samples++;
+    *ret_used_bytes = GIB;
+    return 0;
+}
+
+static void test_what_does_not_come_free(void **state)
+{
+    enum { SAMPLES = 6 };
+    struct world w;
+    struct wharf_broker_options o = options;
+    struct timespec began, now;
+    (void)state;
+    o.ops.sample = sample_taken;
+    start(&w, &o);
+    assert_int_equal(wharf_broker_found(w.broker, "vlm", "cuda"), 0);
+    wharf_broker_sample(w.broker);
+    assert_int_equal(order(&w, (struct wharf_order){.kind = WHARF_UNLOAD, .model = "vlm"}), 0);
+    unsigned first = samples;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &began), 0);
+    while (samples < first + SAMPLES)
+        sched_yield();
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    int64_t took_ns = (now.tv_sec - began.tv_sec) * 1000 * MS + now.tv_nsec - began.tv_nsec;
+    if (took_ns < (SAMPLES - 2) * 50 * MS)
+        fail_msg("%d samples in %lld ns", SAMPLES, (long long)took_ns);
+    struct wharf_device_view d;
+    assert_int_equal(wharf_broker_view_device(w.broker, "cuda", &d), 0);
+    assert_true(d.settling_bytes > 0);
+    stop(&w);
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &began), 0);
+    assert_true(began.tv_sec - now.tv_sec <= 1);
+}
+
 static void test_setups_that_are_refused(void **state)
 {
     static const struct wharf_model twice[] = {{.name = "a"}, {.name = "a"}};
@@ -579,6 +621,7 @@ int main(void)
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_many_users),
         cmocka_unit_test(test_what_the_program_finds),
+        cmocka_unit_test(test_what_does_not_come_free),
         cmocka_unit_test(test_setups_that_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

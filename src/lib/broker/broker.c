@@ -40,7 +40,7 @@ static void put_event(struct wharf_broker *b, const struct effect *e)
 
 static void do_sample(struct wharf_broker *b, const struct effect *e)
 {
-    work_sample(b, e->device);
+    work_sample_soon(b, e->device);
 }
 
 /* An effect without a row is of no interest here, or cannot come: nothing is suspended, nothing has
@@ -154,7 +154,8 @@ static void *run(void *arg)
     while (!b->ending) {
         uint64_t now_ns = clock_ns(), next_ns = UINT64_MAX;
         if (tell_event(b) || work_report(b) || calls_expire(b, now_ns, &next_ns) ||
-            run_deadline(b, now_ns, &next_ns) || sample_all(b, now_ns, &next_ns))
+            run_deadline(b, now_ns, &next_ns) || work_sample_due(b, now_ns, &next_ns) ||
+            sample_all(b, now_ns, &next_ns))
             continue;
         (void)clock_cond_wait(&b->wake, &b->lock, next_ns);
     }
@@ -237,6 +238,7 @@ void wharf_broker_free(struct wharf_broker *b)
         return;
     broker_lock(b);
     must(list_empty(&b->calls));
+    b->closing = true;
     work_wait(b);
     b->ending = true;
     must(pthread_cond_signal(&b->wake) == 0);
