@@ -308,10 +308,14 @@ class Broker:
             self._end()
         return self._checked(o, o.answer.rc)
 
+    def use_running_loop(self) -> None:
+        """Coroutines of load and the others run in it from now on, as they do after an order."""
+        self._loop = weakref.ref(asyncio.get_running_loop())
+
     async def _await(self, o: _Order) -> None:
         hub, handle = _waits.hub(), c_void_p()
         loop = asyncio.get_running_loop()
-        self._loop = weakref.ref(loop)
+        self.use_running_loop()
         number = hub.number()
         rc = _lib.broker_begin(self._broker, byref(o.order), byref(o.answer), hub.inbox, number,
                                byref(handle))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import weakref
+import sys
 from ctypes import byref, c_void_p
 from functools import partial
 from typing import Any, NamedTuple, Optional
@@ -63,6 +63,34 @@ class Hold:
         self._gate.release()
 
 
+class _Handle:
+    """The library's gate, which lives until nobody waits any more: of a loop that is dropped with
+    waits in it, Python may end the gate before them."""
+
+    __slots__ = ("_gate", "_waits", "_dropped")
+
+    def __init__(self, gate: int) -> None:
+        self._gate, self._waits, self._dropped = gate, 0, False
+
+    def begun(self) -> None:
+        self._waits += 1
+
+    def ended(self) -> None:
+        self._waits -= 1
+        if self._dropped and self._waits == 0:
+            _lib.gate_free(self._gate)
+
+    def cancel(self, wait: c_void_p) -> None:
+        _lib.gate_cancel(wait)
+        self.ended()
+
+    def __del__(self) -> None:
+        self._dropped = True
+        # At the end of the process threads may still be in it, and its memory goes anyway.
+        if self._waits == 0 and not sys.is_finalizing():
+            _lib.gate_free(self._gate)
+
+
 class Gate:
     """Foreground goes before normal, normal before background, and within a class whoever came
     first; nobody inside is put out. The rules are those of the daemon's gates, by the same code.
@@ -83,7 +111,7 @@ class Gate:
         if not self._gate:
             raise error_of(-ctypes.get_errno(), f"a gate cannot have limit {limit}")
         self._try, self._leave = _lib.gate_try, _lib.gate_release
-        self._finalizer = weakref.finalize(self, _lib.gate_free, self._gate)
+        self._handle = _Handle(self._gate)
 
     def hold(self, wharf_class: int = BACKGROUND, timeout: Optional[Seconds] = None) -> Hold:
         """For `with` or `async with`: inside for as long as the block lasts."""
@@ -129,12 +157,13 @@ class Gate:
             return
         if rc != _EINPROGRESS:
             raise error_of(rc)
-        cancel = partial(_lib.gate_cancel, handle)
+        self._handle.begun()
+        cancel = partial(self._handle.cancel, handle)
         if limit_s == 0:
             cancel()
             raise Timeout("there is no room, or others wait")
         future = asyncio.get_running_loop().create_future()
-        wait = _waits.Wait(future, cancel, self.release, self)
+        wait = _waits.Wait(future, cancel, self.release, self, self._handle.ended)
         await hub.wait(number, wait, limit_s, Timeout("the time was over first"))
 
     def close(self) -> None:

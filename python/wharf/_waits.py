@@ -20,7 +20,8 @@ class Cancel:
         self._cancel = _lib.cancel_new()
         if not self._cancel:
             raise MemoryError
-        self._finalizer = weakref.finalize(self, _lib.cancel_free, self._cancel)
+        # At the end of the process brokers may still need it, and its memory goes anyway.
+        weakref.finalize(self, _lib.cancel_free, self._cancel).atexit = False
 
     def set(self) -> None:
         """Every call that it was given to ends with `Cancelled` where it would wait, later ones too."""
@@ -28,13 +29,16 @@ class Cancel:
 
 
 class Wait:
-    """One that an event loop has under way. `cancel` ends it in the library while it is not told."""
+    """One that an event loop has under way. `cancel` ends it in the library while the inbox has not
+    told of it; `told` is called when it has."""
 
-    __slots__ = ("future", "cancel", "give_back", "owner")
+    __slots__ = ("future", "cancel", "told", "give_back", "owner")
 
     def __init__(self, future: "asyncio.Future[None]", cancel: Callable[[], None],
-                 give_back: Callable[[], None], owner: Any) -> None:
-        self.future, self.cancel, self.give_back, self.owner = future, cancel, give_back, owner
+                 give_back: Callable[[], None], owner: Any,
+                 told: Callable[[], None] = lambda: None) -> None:
+        self.future, self.cancel, self.told = future, cancel, told
+        self.give_back, self.owner = give_back, owner
 
 
 class Hub:
@@ -48,7 +52,7 @@ class Hub:
         self._waits: Dict[int, Wait] = {}
         self._numbers = itertools.count(1)
         self._arg = c_void_p()
-        # It is not to be kept by the loop alone, nor the loop by it.
+        # Whoever closes a loop without asking need not have it read any more.
         loop.add_reader(_lib.inbox_fd(self.inbox), Hub._read, weakref.ref(self))
 
     def __del__(self) -> None:
@@ -96,6 +100,7 @@ class Hub:
     def _take_all(self) -> None:
         while _lib.inbox_next(self.inbox, byref(self._arg)):
             wait = self._waits.pop(self._arg.value or 0)
+            wait.told()
             if wait.future.done():
                 wait.give_back()  # its task was cancelled; the next one need not wait for that
             else:
@@ -128,24 +133,26 @@ def _running_loop() -> Optional[asyncio.AbstractEventLoop]:
         return None
 
 
-_hubs: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Hub]" = weakref.WeakKeyDictionary()
+_hubs: "weakref.WeakSet[Hub]" = weakref.WeakSet()
 _hubs_lock = threading.Lock()
 
 
 def hub() -> Hub:
-    """That of the running loop."""
+    """That of the running loop, which keeps it: so both go together, whatever waits in it."""
     loop = asyncio.get_running_loop()
-    found = _hubs.get(loop)
+    found = getattr(loop, "_wharf_hub", None)
     if found is None:
+        found = Hub(loop)
+        setattr(loop, "_wharf_hub", found)
         with _hubs_lock:
-            found = _hubs[loop] = Hub(loop)
+            _hubs.add(found)
     return found
 
 
 def end_waits_for(owner: Any) -> None:
     """In every loop; returns when there are none any more."""
     with _hubs_lock:
-        hubs = list(_hubs.values())
+        hubs = list(_hubs)
     for done in [h.end_for(owner) for h in hubs]:
         done.wait()
 

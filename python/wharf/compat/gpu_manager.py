@@ -189,20 +189,7 @@ class GPUManager:
 
 
 class GPUMemoryManager(GPUManager):
-    """The older class of the two: the same manager, with the calls that it had for memory alone."""
-
-    def get_memory_usage(self) -> Dict[str, Any]:
-        """As get_memory_info."""
-        return self.get_memory_info()
-
-    def check_available_memory(self, required_mb: int) -> bool:
-        """As can_process_job."""
-        return self.can_process_job(required_mb)
-
-    def cleanup(self) -> None:
-        """What torch keeps without need is given back; jobs go on."""
-        gc.collect()
-        _readings.empty_cache()
+    """An older name, by which programs may still ask for the same manager."""
 
 
 _manager: Optional[GPUManager] = None
