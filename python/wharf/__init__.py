@@ -41,7 +41,7 @@ def lease(vram: _Optional[Size] = None, *, url: _Optional[str] = None, key: _Opt
     return Client(url, key).lease(vram, **terms)
 
 
-def gate(name: str, wharf_class: int = BACKGROUND, timeout: _Optional[Seconds] = None, *,
+def gate(name: str, /, wharf_class: int = BACKGROUND, timeout: _Optional[Seconds] = None, *,
          url: _Optional[str] = None, key: _Optional[str] = None, **terms: _Any) -> Lease:
     """A slot of one of the daemon's gates, for `with` or `async with`:
     `async with wharf.gate("mlx", wharf.FOREGROUND): ...`. It is a lease of that gate; with `vram=`

@@ -62,8 +62,8 @@ class _Base:
         """Memory and gate slots of this daemon; see `wharf.lease`."""
         return _lease.make(self.address, self.key, vram, **terms)
 
-    def gate(self, name: str, wharf_class: int = BACKGROUND, timeout: Optional[Seconds] = None,
-             **terms: Any) -> Lease:
+    def gate(self, name: str, /, wharf_class: int = BACKGROUND,
+             timeout: Optional[Seconds] = None, **terms: Any) -> Lease:
         """A slot of one of this daemon's gates; see `wharf.gate`."""
         return self.lease(gates=[name], wharf_class=wharf_class, timeout=timeout, **terms)
 
