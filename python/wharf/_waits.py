@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 import threading
 import weakref
 from ctypes import byref, c_void_p
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from . import _lib
 from ._errors import Closed
@@ -56,10 +57,12 @@ class Hub:
         loop.add_reader(_lib.inbox_fd(self.inbox), Hub._read, weakref.ref(self))
 
     def __del__(self) -> None:
-        if getattr(self, "inbox", None):
-            for wait in self._waits.values():  # of a loop that was closed with them in it
-                wait.cancel()
-            _lib.inbox_free(self.inbox)
+        if not getattr(self, "inbox", None) or sys.is_finalizing():
+            return
+        waits, self._waits = self._waits, {}  # their tasks, which end as well, find nothing to do
+        for wait in waits.values():
+            wait.cancel()
+        _lib.inbox_free(self.inbox)
 
     def number(self) -> int:
         """What the next wait is begun with."""
@@ -162,15 +165,19 @@ def block(call: Callable[[Any], int], cancel: Optional[Cancel], give_back: Calla
     another one, so that Ctrl-C ends the wait."""
     if threading.current_thread() is not threading.main_thread():
         return call(cancel._cancel if cancel else None)
-    own = cancel or Cancel()
-    results = []
-    thread = threading.Thread(target=lambda: results.append(call(own._cancel)), daemon=True)
-    thread.start()
+    own, done, results = cancel or Cancel(), threading.Event(), []  # type: Cancel, Any, List[int]
+
+    def work() -> None:
+        results.append(call(own._cancel))
+        done.set()
+
+    threading.Thread(target=work, daemon=True).start()
     try:
-        thread.join()
+        # Not join(), which, interrupted, may take a running thread for one that has ended.
+        done.wait()
     except BaseException:
         own.set()
-        thread.join()
+        done.wait()
         if results == [0]:
             give_back()
         raise

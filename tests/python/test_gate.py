@@ -273,13 +273,15 @@ def test_a_loop_that_is_closed_with_waits_in_it():
     gate = Gate(1)
     gate.acquire()
     before = len(os.listdir("/proc/self/fd"))
-    for _ in range(20):
+    gc.disable()  # so that all of them are there at once
+    for count in range(1, 21):
         loop = asyncio.new_event_loop()
         task = loop.create_task(gate.acquire_async())
-        loop.run_until_complete(waiting(gate, gate.stats.waiting + 1))
+        loop.run_until_complete(waiting(gate, count))
         loop.close()
         task._log_destroy_pending = False
         del loop, task
+    gc.enable()
     gc.collect()
     assert gate.stats.waiting == 0
     gate.release()
