@@ -484,8 +484,31 @@ static void tell_holder(struct lease *l)
     }
 }
 
+static void on_timer(uv_timer_t *timer);
+
+/* It was not granted in the step in which it was asked for. */
+static void begin_wait(struct lease *l)
+{
+    struct server *s = l->server;
+    if (!uv_is_active((uv_handle_t *)&s->leases.timer))
+        uv_timer_start(&s->leases.timer, on_timer, TELL_MS, TELL_MS);
+    if (l->wait_published)
+        return;
+    l->wait_published = true;
+    notices_waiter(s, "waiting",
+                   &(struct effect){.type = EFFECT_LEASE_WAIT,
+                                    .waiter = l->core,
+                                    .tag = leases_tag(l),
+                                    .model = CORE_SLOT_NONE,
+                                    .other = CORE_SLOT_NONE,
+                                    .position = lease_position(l),
+                                    .bytes = l->ask.bytes});
+}
+
 static void tell(struct lease *l)
 {
+    if (l->phase == PHASE_WAITING && l->ask.wait_ns_max)
+        begin_wait(l);
     if (l->phase == PHASE_OVER && l->asker && l->refused != REASON_NONE)
         refuse_asker(l);
     else if (l->phase == PHASE_OVER && l->asker)
@@ -516,14 +539,18 @@ static void on_timer(uv_timer_t *timer)
 {
     struct server *s = container_of(timer, struct server, leases.timer);
     struct link *n;
+    bool any = false;
     list_each(n, &s->leases.all) {
         struct lease *l = list_entry(n, struct lease, link);
+        any |= l->phase == PHASE_WAITING;
         if (l->phase != PHASE_WAITING || !l->held || !lease_wait_changed(l))
             continue;
         l->knows_wait = false;
         lease_note(l);
     }
     leases_turn(s);
+    if (!any)
+        uv_timer_stop(timer);
 }
 
 /* ---- the part ---- */
@@ -537,7 +564,6 @@ void leases_init(struct server *s)
     pool_init(&ls->pool, ls->pool_memory, LEASES_MAX);
     ls->items = alloc_zeroed(LEASES_MAX, sizeof(struct lease *));
     uv_timer_init(s->loop, &ls->timer);
-    uv_timer_start(&ls->timer, on_timer, TELL_MS, TELL_MS);
 }
 
 void leases_close(struct server *s)
