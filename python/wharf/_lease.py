@@ -155,6 +155,12 @@ class Lease:
             except Exception:
                 log.exception("on_revoke of lease %s", self.id)
 
+    def _renewed(self, said: Any) -> None:
+        """What a renewal answers: one that is asked back lasts for its grace, renewed or not."""
+        if isinstance(said, dict) and said.get("state") == "revoked" and not self.revoked:
+            self.reason, self.grace_s = said.get("reason"), said.get("expires_s")
+            self._revoke()
+
     def _end(self) -> None:
         if not self._left.is_set() and self.state in ("granted", "revoked"):
             self._revoke()
@@ -268,7 +274,7 @@ class Lease:
         renewed = time.monotonic()
         while not self._left.wait(ttl_s / 3):
             try:
-                ask(self._address, self._renewal(), self._key)
+                self._renewed(ask(self._address, self._renewal(), self._key))
                 renewed = time.monotonic()
             except (Unreachable, DaemonError) as e:
                 refused = isinstance(e, DaemonError) and e.status < 500
@@ -366,7 +372,7 @@ class Lease:
         while True:
             await asyncio.sleep(ttl_s / 3)
             try:
-                await ask_async(self._address, self._renewal(), self._key)
+                self._renewed(await ask_async(self._address, self._renewal(), self._key))
                 renewed = time.monotonic()
             except (Unreachable, DaemonError) as e:
                 refused = isinstance(e, DaemonError) and e.status < 500

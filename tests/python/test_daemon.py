@@ -171,6 +171,32 @@ def test_ttl(at, form):
     until(lambda: not listed(), "it is given back")
 
 
+@pytest.mark.parametrize("form", ["plain", "loop"])
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_lease_outlives_the_daemon(at, form, how):
+    d = at(config(gates={"jobs": {"limit": 1}}))
+    d.listen = d.addresses[0]
+
+    def again(lease):
+        getattr(d, how)()
+        d.start()
+        until(lambda: listed().get("t", {}).get("held"), "it is held again")
+        assert not lease.revoked
+        with pytest.raises(wharf.LeaseTimeout):
+            wharf.gate("jobs", timeout=0).acquire()
+
+    async def in_loop():
+        async with wharf.lease("6GiB", gates=["jobs"], name="t") as l:
+            await asyncio.get_running_loop().run_in_executor(None, again, l)
+
+    if form == "loop":
+        asyncio.run(in_loop())
+    else:
+        with wharf.lease("6GiB", gates=["jobs"], name="t") as l:
+            again(l)
+    until(lambda: not listed(), "it is given back")
+
+
 # ---------------------------------------------------------------- models, modes, events
 
 

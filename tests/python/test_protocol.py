@@ -206,6 +206,21 @@ def test_a_ttl_that_is_refused(server, form):
     assert asked[:3] == ["POST /wharf/leases HTTP/1.1"] + ["PUT /wharf/leases/7 HTTP/1.1"] * 2
 
 
+def test_a_ttl_that_is_asked_back(server, form):
+    told = []
+
+    def script(peer, number):
+        peer.request()
+        answer = {"lease": "7", "state": "revoked", "expires_s": 20} if number > 1 else GRANTED
+        peer.answer(json.dumps(answer), 200 if number > 1 else 201)
+
+    l = wharf.lease("1GiB", ttl=0.03, url=url(server(script)), on_revoke=lambda x: told.append(x.grace_s))
+    form.do(l, "acquire")
+    until(lambda: told, "the notice")
+    form.do(l, "release")
+    assert told == [20]
+
+
 def test_a_lease_is_used_again(server, form):
     def script(peer, number):
         peer.request()
