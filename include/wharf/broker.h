@@ -68,6 +68,12 @@ WHARF_API void wharf_call_cancel(struct wharf_call *call);
 /* Gives back what an ENTER or a LEASE was given; a second time, nothing. */
 WHARF_API void wharf_broker_leave(struct wharf_broker *b, uint64_t id);
 
+/* What the program has found out for itself: the model is loaded there ("cpu" or a device), by
+ * somebody else or from before, or, with NULL, it has gone. Nothing is called for it. 0, or
+ * -ENOENT  no such model, or no such place of it
+ * -EBUSY   it is being loaded, unloaded or moved just now */
+WHARF_API int wharf_broker_found(struct wharf_broker *b, const char *model, const char *device);
+
 struct wharf_model_view {
     const char *state;  /* "unloaded", "loading", "loaded", "unloading", "moving", "error" … */
     const char *why;    /* of its last change */
@@ -89,7 +95,8 @@ WHARF_API int wharf_broker_view_device(struct wharf_broker *b, const char *devic
                                        struct wharf_device_view *ret); /* 0, -ENOENT */
 /* NULL: none is set. */
 WHARF_API const char *wharf_broker_mode(struct wharf_broker *b);
-/* Has the devices sampled now, so that what changed behind its back is known. */
+/* Has the devices sampled, and waits for that: what changed behind its back is known then. Not to be
+ * called by sample itself. */
 WHARF_API void wharf_broker_sample(struct wharf_broker *b);
 
 #ifdef __cplusplus

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <wharf/broker.h>
 
 #define GIB (UINT64_C(1) << 30)
@@ -486,6 +487,99 @@ static void test_many_users(void **state)
     stop(&w);
 }
 
+/* Whatever the program finds out is so, and nothing is called for it. */
+static void test_what_the_program_finds(void **state)
+{
+    static const struct {
+        const char *model, *device;
+        int rc;
+        const char *state, *at; /* of the model then; "cpu" too */
+    } cases[] = {
+        {"vlm", "cuda", 0, "loaded", "cuda"},      {"vlm", "cuda", 0, "loaded", "cuda"},
+        {"clip", "cpu", 0, "loaded", "cpu"},       {"clip", "cuda", 0, "loaded", "cuda"},
+        {"vlm", NULL, 0, "unloaded", NULL},        {"vlm", NULL, 0, "unloaded", NULL},
+        {"vlm", "cpu", -ENOENT, "unloaded", NULL}, {"clip", "gpu7", -ENOENT, "loaded", "cuda"},
+        {"clip", NULL, 0, "unloaded", NULL},
+    };
+    struct world w;
+    (void)state;
+    start(&w, &options);
+    for (size_t i = 0; i < countof(cases); i++) {
+        int rc = wharf_broker_found(w.broker, cases[i].model, cases[i].device);
+        struct wharf_model_view v = view(&w, cases[i].model);
+        const char *at = v.on_cpu ? "cpu" : v.device;
+        if (rc != cases[i].rc || strcmp(v.state, cases[i].state) != 0 || !at != !cases[i].at ||
+            (at && strcmp(at, cases[i].at) != 0))
+            fail_msg("case %zu: %d, %s at %s", i, rc, v.state, at ? at : "none");
+    }
+    assert_int_equal(wharf_broker_found(w.broker, "none", NULL), -ENOENT);
+    expect_said(&w, "");
+    /* A load under way is left alone. */
+    pthread_t thread;
+    struct blocked b = {.world = &w, .cancel = wharf_cancel_new()};
+    w.hold = true;
+    assert_int_equal(pthread_create(&thread, NULL, enter_blocked, &b), 0);
+    while (strcmp(view(&w, "vlm").state, "loading") != 0)
+        sched_yield();
+    assert_int_equal(wharf_broker_found(w.broker, "vlm", NULL), -EBUSY);
+    let_load(&w);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(b.rc, 0);
+    /* What settles is seen to be free, or taken, when sampling has returned. */
+    lock(&w);
+    w.clip_bytes = 3 * GIB;
+    unlock(&w);
+    wharf_broker_sample(w.broker);
+    struct wharf_device_view d;
+    assert_int_equal(wharf_broker_view_device(w.broker, "cuda", &d), 0);
+    lock(&w);
+    assert_true(d.used_bytes == w.vlm_bytes + 3 * GIB);
+    unlock(&w);
+    wharf_cancel_free(b.cancel);
+    stop(&w);
+}
+
+static _Atomic unsigned samples;
+
+/* Somebody has taken some of what a model has just left: that it is not all free is looked at
+ * again, but not all the time, and nobody waits for that at the end. */
+static int sample_taken(void *arg, const char *at, uint64_t *ret_used_bytes)
+{
+    (void)arg;
+    (void)at;
+    samples++;
+    *ret_used_bytes = GIB;
+    return 0;
+}
+
+static void test_what_does_not_come_free(void **state)
+{
+    enum { SAMPLES = 6 };
+    struct world w;
+    struct wharf_broker_options o = options;
+    struct timespec began, now;
+    (void)state;
+    o.ops.sample = sample_taken;
+    start(&w, &o);
+    assert_int_equal(wharf_broker_found(w.broker, "vlm", "cuda"), 0);
+    wharf_broker_sample(w.broker);
+    assert_int_equal(order(&w, (struct wharf_order){.kind = WHARF_UNLOAD, .model = "vlm"}), 0);
+    unsigned first = samples;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &began), 0);
+    while (samples < first + SAMPLES)
+        sched_yield();
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    int64_t took_ns = (now.tv_sec - began.tv_sec) * 1000 * MS + now.tv_nsec - began.tv_nsec;
+    if (took_ns < (SAMPLES - 2) * 50 * MS)
+        fail_msg("%d samples in %lld ns", SAMPLES, (long long)took_ns);
+    struct wharf_device_view d;
+    assert_int_equal(wharf_broker_view_device(w.broker, "cuda", &d), 0);
+    assert_true(d.settling_bytes > 0);
+    stop(&w);
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &began), 0);
+    assert_true(began.tv_sec - now.tv_sec <= 1);
+}
+
 static void test_setups_that_are_refused(void **state)
 {
     static const struct wharf_model twice[] = {{.name = "a"}, {.name = "a"}};
@@ -526,6 +620,8 @@ int main(void)
         cmocka_unit_test(test_without_blocking),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_many_users),
+        cmocka_unit_test(test_what_the_program_finds),
+        cmocka_unit_test(test_what_does_not_come_free),
         cmocka_unit_test(test_setups_that_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,7 +40,7 @@ static void put_event(struct wharf_broker *b, const struct effect *e)
 
 static void do_sample(struct wharf_broker *b, const struct effect *e)
 {
-    work_sample(b, e->device);
+    work_sample_soon(b, e->device);
 }
 
 /* An effect without a row is of no interest here, or cannot come: nothing is suspended, nothing has
@@ -68,6 +68,41 @@ void broker_step(struct wharf_broker *b, struct event ev)
     } while (fx.more);
     calls_look_at_modes(b);
     must(pthread_cond_signal(&b->wake) == 0);
+}
+
+/* One that is stuck may be found where it was: then it is well again. */
+static int found(struct wharf_broker *b, uint32_t slot, uint32_t placement)
+{
+    struct core_model_view v;
+    core_view_model(b->core, slot, &v);
+    bool there = v.state == MODEL_LOADED, stuck = v.state == MODEL_STUCK;
+    if (!there && !stuck && v.state != MODEL_UNLOADED && v.state != MODEL_ERROR)
+        return -EBUSY;
+    if (stuck || (there && v.placement != placement))
+        broker_step(b, (struct event){.type = EVENT_MODEL_EXITED,
+                                      .model = {.model = slot, .why = REASON_EXITED}});
+    if (placement == CORE_SLOT_NONE || (there && v.placement == placement))
+        return 0;
+    uint32_t devices = b->names.policies[slot].placements[placement].device_mask;
+    broker_step(
+        b, (struct event){.type = EVENT_MODEL_ADOPTED,
+                          .model = {.model = slot, .placement = placement, .devices = devices}});
+    return 0;
+}
+
+int wharf_broker_found(struct wharf_broker *b, const char *model, const char *device)
+{
+    uint32_t slot = names_model(&b->names, model), placement = CORE_SLOT_NONE;
+    if (slot == CORE_SLOT_NONE)
+        return -ENOENT;
+    if (device)
+        placement = names_placement(&b->names, slot, device);
+    if (device && placement == CORE_SLOT_NONE)
+        return -ENOENT;
+    broker_lock(b);
+    int rc = found(b, slot, placement);
+    broker_unlock(b);
+    return rc;
 }
 
 /* One of them, without the lock. False: there is none. */
@@ -119,7 +154,8 @@ static void *run(void *arg)
     while (!b->ending) {
         uint64_t now_ns = clock_ns(), next_ns = UINT64_MAX;
         if (tell_event(b) || work_report(b) || calls_expire(b, now_ns, &next_ns) ||
-            run_deadline(b, now_ns, &next_ns) || sample_all(b, now_ns, &next_ns))
+            run_deadline(b, now_ns, &next_ns) || work_sample_due(b, now_ns, &next_ns) ||
+            sample_all(b, now_ns, &next_ns))
             continue;
         (void)clock_cond_wait(&b->wake, &b->lock, next_ns);
     }
@@ -202,6 +238,7 @@ void wharf_broker_free(struct wharf_broker *b)
         return;
     broker_lock(b);
     must(list_empty(&b->calls));
+    b->closing = true;
     work_wait(b);
     b->ending = true;
     must(pthread_cond_signal(&b->wake) == 0);

@@ -21,18 +21,22 @@ struct broker_event {
 struct wharf_broker {
     pthread_mutex_t lock;
     pthread_cond_t wake; /* of the thread: a deadline, an event, the end */
-    pthread_cond_t idle; /* no work is under way */
+    pthread_cond_t idle; /* no work is under way, or a sample has ended */
     pthread_t thread;
+    bool closing; /* nothing is sampled any more */
     bool ending;
     struct core *core; /* its own */
     struct names names;
     struct wharf_broker_ops ops;
     void *arg;
-    struct list calls;       /* struct wharf_call, under way */
-    struct list events;      /* struct broker_event, not yet told */
-    struct list work;        /* struct work, under way */
-    uint32_t sampling;       /* devices that are being sampled; a mask */
-    uint32_t sample_again;   /* of these: after that once more */
+    struct list calls;     /* struct wharf_call, under way */
+    struct list events;    /* struct broker_event, not yet told */
+    struct list work;      /* struct work, under way */
+    uint32_t sampling;     /* devices that are being sampled; a mask */
+    uint32_t sample_again; /* of these: after that once more */
+    uint32_t sample_due;   /* the core has asked for these, too soon after the last time */
+    uint64_t sample_began_ns[CORE_DEVICES_MAX];
+    uint64_t samples_ended[CORE_DEVICES_MAX];
     uint64_t sampled_ns;     /* all of them, the last time */
     struct sample_use *uses; /* room for one a model */
     uint32_t mode;           /* CORE_SLOT_NONE: none */
@@ -60,6 +64,12 @@ void work_begin(struct wharf_broker *b, const struct effect *e);
  * done. */
 void work_give_up(struct wharf_broker *b, const struct effect *e);
 void work_sample(struct wharf_broker *b, uint32_t device);
+/* The core asks again and again while something has not come free: not more often than it may. */
+void work_sample_soon(struct wharf_broker *b, uint32_t device);
+/* False: none is due; *next_ns is no later than when the next one is. */
+bool work_sample_due(struct wharf_broker *b, uint64_t now_ns, uint64_t *next_ns);
+/* All devices, and waits until they have been looked at after this call. */
+void work_sample_now(struct wharf_broker *b);
 /* Tells the core of one that could not begin, or was given up. False: there is none. */
 bool work_report(struct wharf_broker *b);
 /* Waits until nothing is under way. */

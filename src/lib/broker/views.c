@@ -61,7 +61,6 @@ const char *wharf_broker_mode(struct wharf_broker *b)
 void wharf_broker_sample(struct wharf_broker *b)
 {
     broker_lock(b);
-    for (uint32_t d = 0; d < b->names.config.device_count; d++)
-        work_sample(b, d);
+    work_sample_now(b);
     broker_unlock(b);
 }

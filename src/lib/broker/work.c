@@ -7,6 +7,8 @@
 #include "lib/broker/broker.h"
 #include "lib/clock.h"
 
+#define SAMPLE_AGAIN_NS (50 * NS_PER_MS)
+
 struct work {
     struct link link; /* in the broker's work */
     struct wharf_broker *broker;
@@ -93,7 +95,7 @@ void work_give_up(struct wharf_broker *b, const struct effect *e)
 
 void work_sample(struct wharf_broker *b, uint32_t device)
 {
-    if (!b->ops.sample)
+    if (!b->ops.sample || b->closing)
         return;
     if (b->sampling >> device & 1) {
         b->sample_again |= 1U << device;
@@ -103,7 +105,33 @@ void work_sample(struct wharf_broker *b, uint32_t device)
     struct work *w = add(b, EFFECT_SAMPLE_NOW);
     w->devices = device;
     w->device = b->names.devices[device];
+    b->sample_due &= ~(1U << device);
+    b->sample_began_ns[device] = clock_ns();
     spawn(w);
+}
+
+void work_sample_soon(struct wharf_broker *b, uint32_t device)
+{
+    if (b->sample_began_ns[device] + SAMPLE_AGAIN_NS <= clock_ns())
+        work_sample(b, device);
+    else
+        b->sample_due |= 1U << device;
+}
+
+bool work_sample_due(struct wharf_broker *b, uint64_t now_ns, uint64_t *next_ns)
+{
+    for (uint32_t d = 0; d < b->names.config.device_count; d++) {
+        uint64_t at_ns = b->sample_began_ns[d] + SAMPLE_AGAIN_NS;
+        if (!(b->sample_due >> d & 1))
+            continue;
+        if (at_ns <= now_ns) {
+            b->sample_due &= ~(1U << d);
+            work_sample(b, d);
+            return true;
+        }
+        *next_ns = at_ns < *next_ns ? at_ns : *next_ns;
+    }
+    return false;
 }
 
 static enum reason why_of(int rc)
@@ -198,6 +226,8 @@ static void end_sample(struct wharf_broker *b, const struct work *w)
     broker_step(b, ev);
     if (again)
         work_sample(b, device);
+    b->samples_ended[device]++;
+    must(pthread_cond_broadcast(&b->idle) == 0);
 }
 
 /* With the lock: its function has returned. */
@@ -264,4 +294,19 @@ void work_wait(struct wharf_broker *b)
 {
     while (!list_empty(&b->work))
         (void)clock_cond_wait(&b->idle, &b->lock, UINT64_MAX);
+}
+
+void work_sample_now(struct wharf_broker *b)
+{
+    uint64_t wanted[CORE_DEVICES_MAX];
+    if (!b->ops.sample)
+        return;
+    for (uint32_t d = 0; d < b->names.config.device_count; d++) {
+        /* One that is under way may have looked before now. */
+        wanted[d] = b->samples_ended[d] + (b->sampling >> d & 1 ? 2 : 1);
+        work_sample(b, d);
+    }
+    for (uint32_t d = 0; d < b->names.config.device_count; d++)
+        while (b->samples_ended[d] < wanted[d])
+            (void)clock_cond_wait(&b->idle, &b->lock, UINT64_MAX);
 }
