@@ -160,6 +160,7 @@ static void end(struct wharf_broker *b)
     names_fini(&b->names);
     must(pthread_cond_destroy(&b->wake) == 0);
     must(pthread_cond_destroy(&b->idle) == 0);
+    must(pthread_cond_destroy(&b->sampled) == 0);
     must(pthread_mutex_destroy(&b->lock) == 0);
     free(b->core);
     free(b->uses);
@@ -182,6 +183,7 @@ struct wharf_broker *wharf_broker_new(const struct wharf_broker_options *o)
     must(pthread_mutex_init(&b->lock, NULL) == 0);
     clock_cond_init(&b->wake);
     clock_cond_init(&b->idle);
+    clock_cond_init(&b->sampled);
     list_init(&b->calls);
     list_init(&b->events);
     list_init(&b->work);

@@ -34,10 +34,20 @@ struct wharf_broker {
     uint32_t sampling;       /* devices that are being sampled; a mask */
     uint32_t sample_again;   /* of these: after that once more */
     uint64_t sampled_ns;     /* all of them, the last time */
+    uint64_t samples[CORE_DEVICES_MAX]; /* of each, that have come in */
+    pthread_cond_t sampled;             /* one has */
     struct sample_use *uses; /* room for one a model */
     uint32_t mode;           /* CORE_SLOT_NONE: none */
     uint64_t mode_seq;       /* of setting one */
 };
+
+/* Which list of the core an id that the program is given is of. */
+#define ID_OF_LEASE (UINT64_C(1) << 31)
+
+static inline uint64_t broker_id(struct id id, bool lease)
+{
+    return (uint64_t)id.gen << 32 | id.slot | (lease ? ID_OF_LEASE : 0);
+}
 
 void broker_lock(struct wharf_broker *b);
 void broker_unlock(struct wharf_broker *b);

@@ -193,6 +193,8 @@ static void end_sample(struct wharf_broker *b, const struct work *w)
                                   .uses = b->uses,
                                   .use_count = find_uses(b, device, b->uses),
                                   .used_bytes = w->used_bytes}};
+    b->samples[device]++;
+    must(pthread_cond_broadcast(&b->sampled) == 0);
     bool again = b->sample_again >> device & 1;
     b->sample_again &= ~(1U << device);
     broker_step(b, ev);
