@@ -181,6 +181,11 @@ uint16_t client_status(const struct client_answer *a)
     return a->status;
 }
 
+int client_fd(const struct client_answer *a)
+{
+    return a->wire.fd;
+}
+
 void client_set_silence(struct client_answer *a, uint32_t silence_ms_max)
 {
     a->silence_ms_max = silence_ms_max;

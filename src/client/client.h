@@ -30,6 +30,8 @@ enum client_error {
 };
 
 #define CLIENT_CONNECT_MS_DEFAULT 5000
+/* As a limit of silence: what has come, or -CLIENT_TIMEOUT at once. */
+#define CLIENT_NO_WAIT UINT32_MAX
 #define CLIENT_LINE_BYTES_MAX (1024 * 1024)
 
 struct client_options {
@@ -59,6 +61,8 @@ int client_open(const struct client_options *opt, const struct client_request *r
 void client_close(struct client_answer *a);
 
 uint16_t client_status(const struct client_answer *a);
+/* Its socket, to be polled: readable when more may have come. */
+int client_fd(const struct client_answer *a);
 /* Replaces the request's limit from here on. */
 void client_set_silence(struct client_answer *a, uint32_t silence_ms_max);
 /* The next bytes of the body: 1 with *ret_data borrowed until the next call and *ret_n > 0; 0 at
