@@ -467,7 +467,7 @@ static void test_a_lease_with_a_ttl(void **state)
 {
     (void)state;
     static const struct script scripts[] = {
-        {.parts = {CREATED}}, {.parts = {JSON "{\"expires_s\":29.5}"}}, {{"HTTP/1.1 204 No Content\r\n\r\n"}}};
+        {.parts = {CREATED}}, {.parts = {JSON "{\"expires_s\":29.5}"}}, {.parts = {"HTTP/1.1 204 No Content\r\n\r\n"}}};
     struct daemon d;
     struct wharf_client *c = start(&d, scripts, 3);
     struct wharf_lease *s;

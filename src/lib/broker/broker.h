@@ -31,6 +31,8 @@ struct wharf_broker {
     struct list calls;       /* struct wharf_call, under way */
     struct list events;      /* struct broker_event, not yet told */
     struct list work;        /* struct work, under way */
+    struct list work_spare;  /* the others: an order of the core can always be carried out */
+    struct work *work_items; /* all of them */
     uint32_t sampling;       /* devices that are being sampled; a mask */
     uint32_t sample_again;   /* of these: after that once more */
     uint64_t sampled_ns;     /* all of them, the last time */
@@ -64,7 +66,8 @@ void calls_look_at_modes(struct wharf_broker *b);
 /* Ends those whose time is over. False: none; *next_ns is no later than when the next one's is. */
 bool calls_expire(struct wharf_broker *b, uint64_t now_ns, uint64_t *next_ns);
 
-/* work.c: orders of the core. With the lock. */
+/* work.c: orders of the core. With the lock, but for init, which comes after the names. */
+int work_init(struct wharf_broker *b) warn_unused;
 void work_begin(struct wharf_broker *b, const struct effect *e);
 /* The time of that op is over: the core is told so, and the rest when the program's function is
  * done. */
