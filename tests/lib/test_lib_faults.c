@@ -32,7 +32,10 @@ void __wrap_free(void *ptr);
 
 static bool fails(void)
 {
-    return atomic_fetch_sub(&fail_at, 1) == 0;
+    bool now = atomic_fetch_sub(&fail_at, 1) == 0;
+    if (now)
+        errno = ENOMEM;
+    return now;
 }
 
 static void *count(void *ptr)
