@@ -21,6 +21,8 @@ static void put_decision(const struct server *s, const struct decision *d, struc
     buf_printf(b, "{\"time\":\"%s\",\"type\":\"%s\",\"model\":", d->time, d->type);
     api_put_text(b, d->model);
     bool blocked = strcmp(d->type, notice_text(NOTICE_BLOCKED)) == 0;
+    buf_printf(b, ",\"%s\":", d->model ? "for_lease" : "lease");
+    api_put_text(b, d->lease);
     buf_text(b, ",\"for_model\":");
     api_put_text(b, blocked ? NULL : d->other);
     buf_text(b, ",\"by_model\":");
@@ -41,19 +43,24 @@ static void put_decision(const struct server *s, const struct decision *d, struc
     buf_char(b, '}');
 }
 
-/* Whether it is about the model: it left, came, or was made room for. */
+/* Whether it is about the model or lease: it left, came, or was made room for. */
 static bool concerns(const struct decision *d, const char *id)
 {
     return !id || (d->model && strcmp(d->model, id) == 0) ||
-           (d->other && strcmp(d->other, id) == 0);
+           (d->other && strcmp(d->other, id) == 0) || (d->lease && strcmp(d->lease, id) == 0);
 }
 
-/* The model of the query; false, and answered, for one that is not known and never was. */
+/* The model or lease of the query; false, and answered, for a model that is not known and never
+ * was. */
 static bool read_model(const struct server *s, struct exchange *ex, char name[API_NAME_MAX],
                        const char **ret_id)
 {
     struct http_span q = ex->head->query;
     *ret_id = NULL;
+    if (url_query_find(ex->bytes + q.off, q.len, "lease", name, API_NAME_MAX) == 1 && *name) {
+        *ret_id = name;
+        return true;
+    }
     int found = url_query_find(ex->bytes + q.off, q.len, "model", name, API_NAME_MAX);
     if (found == 0)
         return true;

@@ -95,6 +95,9 @@ static void put_processes(const struct server *s, uint32_t index, const struct g
         buf_printf(b, "%s{\"pid\":%" PRId32 ",\"bytes\":%" PRIu64 ",\"model\":", i ? "," : "",
                    r->uses[i].pid, r->uses[i].bytes);
         api_put_model(b, s, devices_owner(s->devices, index, i));
+        const struct lease *l = leases_by_core(s, devices_owner_lease(s->devices, index, i));
+        buf_text(b, ",\"lease\":");
+        api_put_text(b, l ? leases_id(l) : NULL);
         buf_char(b, '}');
     }
     buf_text(b, known ? "]" : "");

@@ -53,6 +53,16 @@ void api_decisions(struct server *s, struct exchange *ex);
 void api_mode(struct server *s, struct exchange *ex);
 void api_set_mode(struct server *s, struct exchange *ex);
 
+/* leases.c */
+void api_leases(struct server *s, struct exchange *ex);
+void api_lease_ask(struct server *s, struct exchange *ex);
+void api_lease_hold(struct server *s, struct exchange *ex);
+void api_lease_renew(struct server *s, struct exchange *ex);
+void api_lease_end(struct server *s, struct exchange *ex);
+/* One of them, as an object. */
+struct lease;
+void api_put_lease(struct server *s, const struct lease *l, struct buf *b);
+
 /* workers.c */
 void api_worker_join(struct server *s, struct exchange *ex);
 void api_worker_answer(struct server *s, struct exchange *ex);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "api/handlers.h"
 
@@ -48,6 +49,14 @@ bool api_read_text(struct exchange *ex, const struct json_t *body, const char *n
 /* The class named by the member "class"; *ret stays when there is none. False, and answered, for
  * one that is none. */
 bool api_read_class(struct exchange *ex, const struct json_t *body, enum class *ret);
+/* What a lease is asked for. False, and answered, when it makes no sense (lease_ask.c). */
+struct core_lease_ask;
+bool api_read_lease(struct exchange *ex, const struct json_t *lease, struct core_lease_ask *ret);
+/* peer.c: whether an address, as text, is this machine's own; and the process at the other end: the
+ * kernel's word for it, else the member "pid" where that can be true. 0: not known. Blocks no
+ * longer than a look into /proc. */
+bool api_is_loopback(const char *peer);
+pid_t api_peer_pid(const struct exchange *ex, const struct json_t *body);
 /* 400 with that sentence. */
 void api_fail_body(struct exchange *ex, const char *detail);
 /* move.c: the placement that the query or the body of a move names, the first where none is named.

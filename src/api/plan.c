@@ -1,10 +1,7 @@
 /* POST /wharf/plan: what would happen if a model, or memory for a job, were wanted now. */
 #include <jansson.h>
-#include <string.h>
 
 #include "api/json.h"
-#include "base/pure/units.h"
-#include "config/nearest.h"
 
 static const char *verdict_text(enum core_verdict v)
 {
@@ -67,6 +64,9 @@ static void put_plan(const struct server *s, const struct core_plan_view *p, str
         const struct core_plan_victim *v = &p->victims[i];
         buf_text(b, i ? ",{\"model\":" : "{\"model\":");
         api_put_model(b, s, v->model);
+        const struct lease *l = leases_by_core(s, v->lease);
+        buf_text(b, ",\"lease\":");
+        api_put_text(b, l ? leases_id(l) : NULL);
         buf_printf(b, ",\"action\":\"%s\",\"bytes\":%llu,\"busy\":%s}", action_text(v->action),
                    (unsigned long long)v->bytes, v->busy ? "true" : "false");
     }
@@ -104,85 +104,12 @@ static void plan_model(struct server *s, struct exchange *ex, const json_t *body
     answer(s, ex, &plan, class, slot);
 }
 
-static bool read_gate(struct exchange *ex, const char *name, struct core_lease_ask *ask)
-{
-    const struct config *c = ex->server->roster.current->config;
-    struct nearest near = nearest_to(name);
-    struct buf detail = {0};
-    for (uint32_t i = 0; i < c->gate_count; i++) {
-        nearest_offer(&near, c->gates[i].id);
-        if (strcmp(c->gates[i].id, name) != 0)
-            continue;
-        for (uint32_t k = 0; k < ask->gate_count; k++)
-            if (ask->gates[k] == i)
-                return true; /* named twice: one slot is enough */
-        ask->gates[ask->gate_count++] = i;
-        return true;
-    }
-    buf_text(&detail, "no gate is called ");
-    buf_json_text(&detail, name);
-    if (near.best)
-        buf_printf(&detail, "; the nearest name is %s", near.best);
-    api_fail_body(ex, detail.data);
-    buf_fini(&detail);
-    return false;
-}
-
-static bool read_gates(struct exchange *ex, const json_t *lease, struct core_lease_ask *ask)
-{
-    const json_t *gates = json_object_get(lease, "gates");
-    if (gates && (!json_is_array(gates) || json_array_size(gates) > CORE_LEASE_GATES_MAX)) {
-        api_fail_body(ex, "\"gates\" must be a list of 4 names at most");
-        return false;
-    }
-    for (size_t i = 0; i < json_array_size(gates); i++) {
-        const char *name = json_string_value(json_array_get(gates, i));
-        if (!name) {
-            api_fail_body(ex, "\"gates\" must be a list of names");
-            return false;
-        }
-        if (!read_gate(ex, name, ask))
-            return false;
-    }
-    return true;
-}
-
-/* As in `vram` of the configuration, or a number of bytes. */
-static bool read_bytes(struct exchange *ex, const json_t *lease, struct core_lease_ask *ask)
-{
-    const json_t *vram = json_object_get(lease, "vram"), *gpus = json_object_get(lease, "gpus");
-    const struct config *c = ex->server->roster.current->config;
-    if (json_is_integer(vram) && json_integer_value(vram) >= 0) {
-        ask->bytes = (uint64_t)json_integer_value(vram);
-    } else if (vram &&
-               !(json_is_string(vram) && units_parse_bytes(json_string_value(vram), &ask->bytes))) {
-        api_fail_body(ex, "\"vram\" must be a size such as \"6GiB\", or a number of bytes");
-        return false;
-    }
-    if (gpus && (!json_is_integer(gpus) || json_integer_value(gpus) < 1 ||
-                 json_integer_value(gpus) > CORE_DEVICES_MAX)) {
-        api_fail_body(ex, "\"gpus\" must be a number from 1 to 8");
-        return false;
-    }
-    if (ask->bytes) {
-        ask->device_count = gpus ? (uint32_t)json_integer_value(gpus) : 1;
-        ask->device_mask =
-            (1U << (c->gpu_count < CORE_DEVICES_MAX ? c->gpu_count : CORE_DEVICES_MAX)) - 1;
-    }
-    return true;
-}
-
 static void plan_lease(struct server *s, struct exchange *ex, const json_t *lease)
 {
-    struct core_lease_ask ask = {.class = CLASS_BACKGROUND, .wait_ns_max = UINT64_MAX};
+    struct core_lease_ask ask;
     struct core_plan_view plan;
-    if (!api_read_class(ex, lease, &ask.class) || !read_bytes(ex, lease, &ask) ||
-        !read_gates(ex, lease, &ask))
+    if (!api_read_lease(ex, lease, &ask))
         return;
-    if (!ask.bytes && !ask.gate_count) {
-        api_fail_body(ex, "a lease asks for \"vram\", \"gates\", or both");
-        return;
-    }
     if (ask.bytes && !ask.device_mask)
         plan = (struct core_plan_view){.verdict = VERDICT_NEVER, .why = REASON_NO_DEVICE};
     else

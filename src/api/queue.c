@@ -65,41 +65,14 @@ static void put_request(struct listing *l, const struct core_waiting *w, struct 
     put_deadline(b, w->deadline.ns);
 }
 
-static const char *lease_state(const struct core_lease_view *v)
+static void put_leases(struct server *s, struct buf *b)
 {
-    return v->ended ? "ended" : v->revoked ? "revoked" : v->granted ? "granted" : "waiting";
-}
-
-static void put_lease(const struct server *s, const struct core_lease_view *v, struct buf *b)
-{
-    const struct config *c = s->roster.current->config;
-    buf_printf(b, "{\"state\":\"%s\",\"class\":\"%s\",\"since_s\":", lease_state(v),
-               class_text(v->ask.class));
-    api_put_age(b, v->since.ns);
-    buf_printf(b, ",\"bytes\":%llu,\"gpus\":%u,\"devices\":", (unsigned long long)v->ask.bytes,
-               v->ask.bytes ? v->ask.device_count + !v->ask.device_count : 0);
-    api_put_devices(b, s, v->devices);
-    buf_text(b, ",\"gates\":[");
-    for (uint32_t i = 0; i < v->ask.gate_count; i++) {
-        buf_text(b, i ? "," : "");
-        if (v->ask.gates[i] < c->gate_count)
-            buf_json_text(b, c->gates[v->ask.gates[i]].id);
-        else
-            buf_text(b, "null");
-    }
-    buf_char(b, ']');
-    put_deadline(b, v->deadline.ns);
-}
-
-static void put_leases(const struct server *s, struct buf *b)
-{
-    struct id cursor = {0};
-    struct core_lease_view lease;
+    const struct lease *l = NULL;
     const char *sep = "";
     buf_text(b, "],\"leases\":[");
-    while (core_view_next_lease(s->runner.core, &cursor, &lease)) {
+    while ((l = leases_next(s, l))) {
         buf_text(b, sep);
-        put_lease(s, &lease, b);
+        api_put_lease(s, l, b);
         sep = ",";
     }
     buf_text(b, "]}\n");
@@ -115,10 +88,12 @@ void api_queue(struct server *s, struct exchange *ex)
     struct core_waiting w;
     struct core_view v;
     struct buf json = {0};
+    uint32_t waiting, granted;
+    leases_count(s, &waiting, &granted);
     core_view(s->runner.core, &v);
     count_waiting(&l);
     buf_printf(&json, "{\"waiting\":%u,\"running\":%u,\"leases_waiting\":%u,\"leases_granted\":%u,",
-               v.waiting, v.running, v.leases_waiting, v.leases_granted);
+               v.waiting, v.running, waiting, granted);
     buf_text(&json, "\"requests\":[");
     while (l.number < max && core_view_next_waiting(s->runner.core, &cursor, &w)) {
         l.number++;

@@ -113,12 +113,27 @@ void api_put_backends(struct server *s, struct buf *b)
 static void put_jobs(const struct server *s, const struct core_view *v, struct buf *b)
 {
     const struct traffic_totals *t = &s->totals;
+    uint32_t waiting, granted;
+    leases_count(s, &waiting, &granted);
     buf_printf(b, ",\"jobs\":{\"active\":%u,\"waiting\":%u", v->running + s->peers.requests,
                v->waiting);
+    buf_printf(b, ",\"leases\":%u,\"leases_waiting\":%u", granted, waiting);
     api_put_number(b, "processed", true, t->processed);
     api_put_number(b, "failed", true, t->failed);
     api_put_number(b, "cancelled", true, t->cancelled);
     buf_char(b, '}');
+}
+
+/* On all devices. */
+static uint64_t leased_bytes(const struct server *s)
+{
+    uint64_t sum = 0;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        struct core_device_view v;
+        core_view_device(s->runner.core, d, &v);
+        sum += v.leased_bytes;
+    }
+    return sum;
 }
 
 static void put_daemon(const struct server *s, const struct core_view *v, struct buf *b)
@@ -134,6 +149,7 @@ static void put_daemon(const struct server *s, const struct core_view *v, struct
                roster_planner(c), c->model_count, v->loaded, v->running, v->waiting,
                s->clients.count);
     buf_json_text(b, s->modes.name);
+    api_put_number(b, "leased_bytes", true, leased_bytes(s));
     put_flag(b, "mode_reached", modes_look(s) == MODE_REACHED);
 }
 

@@ -21,17 +21,11 @@ static void fail(struct exchange *ex, int error, const char *detail)
     exchange_fail(ex, &(struct problem){.error = error, .detail = detail});
 }
 
-static bool is_loopback(const char *peer)
-{
-    return strncmp(peer, "127.", 4) == 0 || strcmp(peer, "::1") == 0 ||
-           strncmp(peer, "::ffff:127.", 11) == 0;
-}
-
 /* Without keys, whoever reaches wharf over a network could stand for a model. */
 static bool refuse_stranger(struct server *s, struct exchange *ex)
 {
     const char *peer = ex->client->peer;
-    if (!*peer || is_loopback(peer) || s->roster.current->config->api_keys.count)
+    if (!*peer || api_is_loopback(peer) || s->roster.current->config->api_keys.count)
         return false;
     fail(ex, ERR_UNAUTHORIZED,
          "a worker on another machine needs an API key, and none are configured");
@@ -113,25 +107,6 @@ static bool read_bytes(struct exchange *ex, const json_t *body, uint64_t *ret)
     return false;
 }
 
-/* What the kernel says of the peer; over TCP, what it says of itself, where that can be true: its
- * process is here, and not another user's. Blocks no longer than a look into /proc. */
-static pid_t find_pid(const struct exchange *ex, const json_t *body)
-{
-    uv_os_fd_t fd;
-    struct ucred peer;
-    socklen_t n = sizeof(peer);
-    if (!*ex->client->peer && uv_fileno(&ex->client->stream.uv.handle, &fd) == 0 &&
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
-        return peer.pid;
-    json_int_t pid = json_integer_value(json_object_get(body, "pid"));
-    char path[32];
-    struct stat st;
-    snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-    bool ours = pid > 1 && pid < INT32_MAX && is_loopback(ex->client->peer) &&
-                stat(path, &st) == 0 && (st.st_uid == geteuid() || geteuid() == 0);
-    return ours ? (pid_t)pid : 0;
-}
-
 static bool on_this_machine(const struct origin *o)
 {
     bool is = !o->named && o->addr_count > 0;
@@ -139,7 +114,7 @@ static bool on_this_machine(const struct origin *o)
         char text[INET6_ADDRSTRLEN] = "";
         const struct sockaddr *addr = (const struct sockaddr *)&o->addrs[i];
         uv_ip_name(addr, text, sizeof(text));
-        is &= is_loopback(text);
+        is &= api_is_loopback(text);
     }
     return is;
 }
@@ -189,7 +164,7 @@ static bool read_terms(struct server *s, struct exchange *ex, const json_t *body
         fail(ex, ERR_CONFLICT, err.text);
         return false;
     }
-    ret->pid = find_pid(ex, body);
+    ret->pid = api_peer_pid(ex, body);
     return read_origin(s, ex, body, m, &ret->origin);
 }
 

@@ -3,11 +3,10 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "cli/lease_body.h"
 #include "cli/output.h"
 #include "cli/show.h"
 #include "cli/text.h"
-
-#define GATES_MAX 4
 
 static const char *verdict_words(const char *verdict)
 {
@@ -29,7 +28,9 @@ static void write_leaver(struct buf *out, const json_t *v)
     char bytes[SHOW_CELL_MAX];
     const char *model = json_string_value(json_object_get(v, "model"));
     buf_printf(out, "  %s ", show_text(v, "action"));
-    text_escape_all(out, TEXT_LINE, model ? model : "a lease");
+    if (!model)
+        buf_text(out, "lease ");
+    text_escape_all(out, TEXT_LINE, model ? model : show_text(v, "lease"));
     buf_printf(out, ", which gives %s", show_bytes(v, "bytes", bytes));
     if (json_is_true(json_object_get(v, "busy")))
         buf_text(out, ", when it has finished its work");
@@ -69,51 +70,23 @@ static void write_plan(struct buf *out, const json_t *answer)
     }
 }
 
-static void put_member(struct buf *body, const char *name, const char *value)
-{
-    if (!value)
-        return;
-    buf_printf(body, "%s\"%s\":", body->data[body->len - 1] == '{' ? "" : ",", name);
-    buf_json_text(body, value);
-}
-
-static void put_lease(struct buf *body, const struct cli_args *args)
-{
-    const char *gates[GATES_MAX];
-    uint32_t count = cli_args_texts(args, "gate", gates, GATES_MAX);
-    uint64_t gpus;
-    buf_text(body, "{\"lease\":{");
-    put_member(body, "vram", cli_args_text(args, "vram"));
-    put_member(body, "class", cli_args_text(args, "class"));
-    if (cli_args_number(args, "gpus", &gpus))
-        buf_printf(body, "%s\"gpus\":%llu", body->data[body->len - 1] == '{' ? "" : ",",
-                   (unsigned long long)gpus);
-    for (uint32_t i = 0; i < count; i++) {
-        if (i == 0)
-            buf_printf(body, "%s\"gates\":[", body->data[body->len - 1] == '{' ? "" : ",");
-        buf_text(body, i ? "," : "");
-        buf_json_text(body, gates[i]);
-    }
-    buf_text(body, count ? "]}}" : "}}");
-}
-
 static int run(const struct cli_args *args)
 {
     struct buf body = {0};
-    const char *gate;
-    bool is_lease =
-        cli_args_text(args, "vram") != NULL || cli_args_texts(args, "gate", &gate, 1) > 0;
+    bool is_lease = lease_body_asked(args);
     if (is_lease == (args->operand_count > 0)) {
         output_complain(is_lease ? "plan: a MODEL excludes --vram and --gate"
                                  : "plan: MODEL is missing, or --vram or --gate");
         return CLI_USAGE;
     }
     if (is_lease) {
-        put_lease(&body, args);
+        buf_text(&body, "{\"lease\":{");
+        lease_body_put(&body, args);
+        buf_text(&body, "}}");
     } else {
         buf_char(&body, '{');
-        put_member(&body, "model", args->operands[0]);
-        put_member(&body, "class", cli_args_text(args, "class"));
+        lease_body_text(&body, "model", args->operands[0]);
+        lease_body_text(&body, "class", cli_args_text(args, "class"));
         buf_char(&body, '}');
     }
     const struct client_request rq = {.method = "POST",

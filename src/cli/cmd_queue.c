@@ -25,17 +25,21 @@ static void add_request(struct text_table *table, const json_t *r)
 
 static void add_lease(struct text_table *table, const json_t *l)
 {
-    char bytes[SHOW_CELL_MAX], gates[SHOW_CELL_MAX], since[SHOW_CELL_MAX], deadline[SHOW_CELL_MAX];
+    char bytes[SHOW_CELL_MAX], gates[SHOW_CELL_MAX], since[SHOW_CELL_MAX], estimate[SHOW_CELL_MAX];
+    char position[SHOW_CELL_MAX];
+    bool waits = json_is_integer(json_object_get(l, "position"));
+    const char *name = json_string_value(json_object_get(l, "name"));
     struct buf what = {0};
-    buf_printf(&what, "lease of %s", show_bytes(l, "bytes", bytes));
+    buf_printf(&what, "lease %s of %s", name ? name : show_text(l, "id"),
+               show_bytes(l, "bytes", bytes));
     if (json_array_size(json_object_get(l, "gates")))
         buf_printf(&what, ", %s", show_list(l, "gates", gates));
-    const char *cells[] = {show_text(l, "state"),
+    const char *cells[] = {waits ? show_count(l, "position", position) : show_text(l, "state"),
                            what.data,
                            show_text(l, "class"),
                            show_seconds(l, "since_s", since),
-                           "-",
-                           show_seconds(l, "deadline_s", deadline)};
+                           show_seconds(l, "estimate_s", estimate),
+                           "-"};
     _Static_assert(countof(cells) == countof(headings), "a heading a cell");
     text_table_add(table, cells);
     buf_fini(&what);

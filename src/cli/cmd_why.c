@@ -17,7 +17,10 @@ static const char *verb_of(const char *type)
                  {"idle_unload", "was unloaded"},
                  {"load_failed", "failed to load"},
                  {"blocked", "cannot come in"},
-                 {"stuck", "cannot be ended"}};
+                 {"stuck", "cannot be ended"},
+                 {"lease_granted", "was granted"},
+                 {"lease_revoked", "was asked back"},
+                 {"starving", "has waited for five minutes"}};
     for (size_t i = 0; i < countof(verbs); i++)
         if (strcmp(verbs[i].type, type) == 0)
             return verbs[i].verb;
@@ -42,13 +45,16 @@ static void write_decision(struct buf *out, const json_t *d)
 {
     static const struct {
         const char *name, *words;
-    } others[] = {{"for_model", " for "}, {"by_model", " because of "}};
+    } others[] = {
+        {"for_model", " for "}, {"for_lease", " for lease "}, {"by_model", " because of "}};
     char bytes[SHOW_CELL_MAX], idle[SHOW_CELL_MAX], devices[SHOW_CELL_MAX];
     const char *model = json_string_value(json_object_get(d, "model"));
     json_int_t count = json_integer_value(json_object_get(d, "count"));
     text_escape_all(out, TEXT_LINE, show_text(d, "time"));
     buf_char(out, ' ');
-    text_escape_all(out, TEXT_LINE, model ? model : "a lease");
+    if (!model)
+        buf_text(out, "lease ");
+    text_escape_all(out, TEXT_LINE, model ? model : show_text(d, "lease"));
     buf_char(out, ' ');
     text_escape_all(out, TEXT_LINE, verb_of(show_text(d, "type")));
     for (size_t i = 0; i < countof(others); i++) {

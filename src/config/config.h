@@ -81,6 +81,7 @@ struct config {
     struct config_hook *hooks;
     uint32_t hook_count;
     uint64_t hook_timeout_ns;  /* then a command is killed */
+    uint64_t lease_grace_ns;   /* after a start, for what an earlier daemon granted */
     uint64_t backend_retry_ns; /* between two tries to reach a backend that is down */
     char *state;               /* "" when not given */
     char *models_dir;          /* likewise; its models are among the others */

@@ -11,6 +11,7 @@
 static void clear(struct decision *d)
 {
     free(d->model);
+    free(d->lease);
     free(d->other);
     free(d->detail);
     *d = (struct decision){0};
@@ -42,6 +43,9 @@ static const char *type_of(const struct effect *e)
     case NOTICE_IDLE_UNLOAD:
     case NOTICE_BLOCKED:
     case NOTICE_STUCK:
+    case NOTICE_LEASE_GRANTED:
+    case NOTICE_LEASE_REVOKED:
+    case NOTICE_STARVING:
         return notice_text(e->notice);
     case NOTICE_MODEL_UNLOADING:
         /* Those that make room or were idle are told by their own decisions. */
@@ -52,6 +56,13 @@ static const char *type_of(const struct effect *e)
     }
 }
 
+/* Of what is not about a request or a model: the lease that it is about; else whom it is for. */
+static const struct lease *lease_of(const struct server *s, const struct effect *e)
+{
+    const struct lease *l = id_none(e->waiter) ? NULL : leases_by_core(s, e->waiter);
+    return l || e->model != CORE_SLOT_NONE ? l : leases_by_tag(s, e->tag);
+}
+
 static char *detail_of(struct server *s, const struct effect *e)
 {
     const char *last = e->model < s->roster.count ? s->roster.entries[e->model].last_error : NULL;
@@ -59,6 +70,14 @@ static char *detail_of(struct server *s, const struct effect *e)
         struct buf text = {0};
         struct problem p;
         exchange_describe(s, e, &p, &text);
+        return buf_take(&text);
+    }
+    const struct lease *l = lease_of(s, e);
+    if (e->type == EFFECT_REFUSE && l) {
+        struct lease_view v;
+        struct buf text = {0};
+        leases_look(s, l, &v);
+        (void)leases_describe(s, v.ask, e->reason, &text);
         return buf_take(&text);
     }
     return e->type == EFFECT_NOTICE && e->notice == NOTICE_LOAD_FAILED && last ? alloc_text(last)
@@ -77,7 +96,7 @@ static bool repeats(struct server *s, const struct effect *e)
     struct decision *last = d->next ? &d->items[(d->next - 1) % DECISIONS_MAX] : NULL;
     const char *id = e->model == CORE_SLOT_NONE ? NULL : roster_id(&s->roster, e->model);
     if (e->type != EFFECT_REFUSE || !last || strcmp(last->type, "refused") != 0 ||
-        last->reason != e->reason || !equal(last->model, id))
+        last->reason != e->reason || !equal(last->model, id) || lease_of(s, e))
         return false;
     last->count++;
     last->estimate_s = e->retry_after_s;
@@ -98,10 +117,12 @@ void decisions_note(struct server *s, const struct effect *e)
         return;
     struct decision *slot = &d->items[d->next++ % DECISIONS_MAX];
     /* Nothing can have been used before the daemon was there: it never was. */
+    const struct lease *l = lease_of(s, e);
     bool used = e->type == EFFECT_DECISION && e->duration_ns < uv_hrtime() - s->started_ns;
     clear(slot);
     *slot = (struct decision){.type = type,
                               .model = name(s, e->model),
+                              .lease = l ? alloc_text(leases_id(l)) : NULL,
                               .other = name(s, e->other),
                               .detail = detail_of(s, e),
                               .reason = e->reason,

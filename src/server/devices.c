@@ -95,6 +95,8 @@ static bool owner_again(const struct device *v, const struct gpu_use *use, struc
             continue;
         *ret = *o;
         ret->age++;
+        if (!id_none(o->lease))
+            return leases_by_core(v->devices->server, o->lease) != NULL;
         if (o->slot == CORE_SLOT_NONE)
             return ret->age < STRANGER_AGE_MAX;
         return resident_at(v->devices->server, o->slot) == o->resident;
@@ -117,14 +119,18 @@ static void attribute(struct device *v)
         claims[i] = (struct resident_claim){.pid = use->pid,
                                             .bytes = use->bytes,
                                             .known = known,
+                                            .lease = known ? owners[i].lease : (struct id){0},
                                             .slot = known ? owners[i].slot : CORE_SLOT_NONE};
     }
     v->use_count = resident_uses(s, v->index, claims, v->now.use_count, v->uses, GPU_USES_MAX);
+    v->use_count += leases_uses(s, claims, v->now.use_count, v->uses + v->use_count,
+                                GPU_USES_MAX - v->use_count);
     for (uint32_t i = 0; i < v->now.use_count; i++)
         if (!claims[i].known)
             owners[i] = (struct device_owner){.pid = claims[i].pid,
                                               .start_ticks = v->now.uses[i].start_ticks,
                                               .slot = claims[i].slot,
+                                              .lease = claims[i].lease,
                                               .resident = resident_at(s, claims[i].slot)};
     memcpy(v->owners, owners, v->now.use_count * sizeof(owners[0]));
     v->owner_count = v->now.use_count;
@@ -190,6 +196,8 @@ static void note_peaks(struct device *v)
     if ((v->now.known & GPU_USED) && v->now.used_bytes > v->peak_bytes)
         v->peak_bytes = v->now.used_bytes;
     for (uint32_t k = 0; k < v->use_count; k++) {
+        if (v->uses[k].model == CORE_SLOT_NONE)
+            continue;
         struct roster_entry *e = &d->server->roster.entries[v->uses[k].model];
         uint64_t bytes;
         if (devices_model_uses(d, v->uses[k].model, &bytes) && bytes > e->vram_peak_bytes)
@@ -489,6 +497,11 @@ const struct gpu_device *devices_found(const struct devices *d, uint32_t i)
 uint32_t devices_owner(const struct devices *d, uint32_t device, uint32_t use)
 {
     return d->all[device].owners[use].slot;
+}
+
+struct id devices_owner_lease(const struct devices *d, uint32_t device, uint32_t use)
+{
+    return d->all[device].owners[use].lease;
 }
 
 uint64_t devices_peak(const struct devices *d, uint32_t device)

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/pure/check.h"
+#include "base/pure/pool.h"
 
 struct buf;
 struct config;
@@ -48,6 +49,8 @@ void devices_put_no_gpu(char **env);
 const struct gpu_device *devices_reading(const struct devices *d, uint32_t device);
 /* Whose process its use of that number is: a slot, CORE_SLOT_NONE for a stranger's. */
 uint32_t devices_owner(const struct devices *d, uint32_t device, uint32_t use);
+/* And which lease's, as the core calls it; none: no lease's. */
+struct id devices_owner_lease(const struct devices *d, uint32_t device, uint32_t use);
 /* Who it is, which outlives readings; NULL: not known yet. */
 const struct gpu_device *devices_identity(const struct devices *d, uint32_t device);
 /* The GPUs of the machine that were found, used or not; NULL behind the last. */

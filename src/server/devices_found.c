@@ -337,7 +337,7 @@ void devices_find(struct devices *d)
     const struct config *c = d->server->roster.current->config;
     if (!d->probe && !c->gpus_listed && c->gpu_choice == CONFIG_GPUS_CPU)
         log_info(NULL, "no GPU is used (gpus: cpu)");
-    if (d->probe && c->planner == CONFIG_PLAN_FIT)
+    if (d->probe && (c->planner == CONFIG_PLAN_FIT || leases_kept_bytes(d->server)))
         boot_hold(d->server, boot_holder, gpuprobe_hurry(BOOT_HOLD_NS_MAX));
     ask(d);
 }

@@ -15,7 +15,8 @@
 struct device_owner {
     int32_t pid;
     uint32_t slot,
-        age; /* slot: CORE_SLOT_NONE for a stranger; age: readings since it was looked up */
+        age;         /* slot: CORE_SLOT_NONE for a stranger; age: readings since it was looked up */
+    struct id lease; /* of a slot that is CORE_SLOT_NONE: the core's lease; none: a stranger's */
     uint64_t start_ticks;
     const struct resident *resident; /* the slot's model's then; compared, never followed */
 };
@@ -44,7 +45,7 @@ struct device {
     uint64_t told_bytes;
     bool use_told; /* whoever follows events knows of told_used_bytes */
     uint64_t told_used_bytes;
-    struct sample_use uses[GPU_USES_MAX]; /* each model's own */
+    struct sample_use uses[GPU_USES_MAX]; /* each model's and lease's own */
     uint32_t use_count;
     struct device_owner owners[GPU_USES_MAX]; /* of now.uses, or of the last that were known */
     uint32_t owner_count;

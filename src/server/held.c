@@ -1,11 +1,14 @@
 #include "server/held.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "server/proxy/answer.h"
+#include "server/proxy/client.h"
 #include "server/server.h"
 
 struct held {
@@ -48,6 +51,16 @@ static void on_ping(uv_timer_t *timer)
         put(h, h->ping, strlen(h->ping));
 }
 
+/* A peer that does not take what is sent, since it or the network has died, is gone after this time
+ * (RFC 5482): a connection of TCP would otherwise be kept for a quarter of an hour. */
+static void watch_peer(struct exchange *ex)
+{
+    uv_os_fd_t fd;
+    unsigned ms = (unsigned)(HELD_PEER_NS / NS_PER_MS);
+    if (*ex->client->peer && uv_fileno(&ex->client->stream.uv.handle, &fd) == 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+}
+
 struct held *held_begin(struct exchange *ex, const struct held_spec *spec)
 {
     struct held *h = alloc_zeroed(1, sizeof(*h));
@@ -56,6 +69,7 @@ struct held *held_begin(struct exchange *ex, const struct held_spec *spec)
     h->ping_ms = (spec->ping_ns ? spec->ping_ns : HELD_PING_NS) / NS_PER_MS;
     h->arg = spec->arg;
     uv_timer_init(ex->server->loop, &h->timer);
+    watch_peer(ex);
     ex->local = h;
     ex->on_local_end = on_local_end;
     if (!exchange_stream_begin(ex, "application/x-ndjson"))

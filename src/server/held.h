@@ -10,6 +10,8 @@
 #include "base/pure/units.h"
 
 #define HELD_PING_NS (15 * NS_PER_S)
+/* What was sent and is not acknowledged for so long ends the connection. */
+#define HELD_PEER_NS (30 * NS_PER_S)
 
 struct exchange;
 struct held;

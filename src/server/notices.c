@@ -45,6 +45,40 @@ static void put_model(const struct telling *t)
         put_text(t, "model", t->entry->id);
 }
 
+/* What is said of a lease has its name; in what is said of a model, a lease is whom it is for. */
+static const struct lease *lease_in(const struct telling *t)
+{
+    const struct effect *e = t->effect;
+    const struct lease *l = id_none(e->waiter) ? NULL : leases_by_core(t->server, e->waiter);
+    return l || e->model != CORE_SLOT_NONE ? l : leases_by_tag(t->server, e->tag);
+}
+
+static void put_lease(const struct telling *t)
+{
+    const struct lease *l = t->effect->model == CORE_SLOT_NONE ? lease_in(t) : NULL;
+    if (!l)
+        return;
+    put_text(t, "lease", leases_id(l));
+    if (*leases_name(l))
+        put_text(t, "name", leases_name(l));
+}
+
+static void put_gates(const struct telling *t)
+{
+    struct lease_view v;
+    const struct lease *l = t->effect->model == CORE_SLOT_NONE ? lease_in(t) : NULL;
+    if (!l)
+        return;
+    leases_look(t->server, l, &v);
+    for (uint32_t i = 0; i < v.ask->gate_count; i++) {
+        if (i == 0)
+            put_name(t, "gates");
+        buf_text(t->out, i ? "," : "[");
+        buf_json_text(t->out, roster_gate(&t->server->roster, v.ask->gates[i]));
+    }
+    buf_text(t->out, v.ask->gate_count ? "]" : "");
+}
+
 static void put_other(const struct telling *t, const char *name)
 {
     if (t->effect->other != CORE_SLOT_NONE)
@@ -53,7 +87,16 @@ static void put_other(const struct telling *t, const char *name)
 
 static void put_for(const struct telling *t)
 {
+    const struct lease *l = t->effect->model != CORE_SLOT_NONE ? lease_in(t) : NULL;
+    struct lease_view v = {.revoked_for = CORE_SLOT_NONE};
     put_other(t, "for_model");
+    if (t->effect->model == CORE_SLOT_NONE && lease_in(t))
+        leases_look(t->server, lease_in(t), &v);
+    /* What a lease was revoked for is told with the order, not with the notice. */
+    if (v.revoked_for != CORE_SLOT_NONE && t->effect->other == CORE_SLOT_NONE)
+        put_text(t, "for_model", roster_id(&t->server->roster, v.revoked_for));
+    if (l)
+        put_text(t, "for_lease", leases_id(l));
 }
 
 static void put_by(const struct telling *t)
@@ -252,6 +295,8 @@ enum member {
     VRAM = 1 << 16,
     ATTEMPT = 1 << 17,
     ERROR = 1 << 18,
+    LEASE = 1 << 19,
+    GATES = 1 << 20,
 };
 
 /* In the order in which they stand. */
@@ -259,12 +304,26 @@ static const struct {
     enum member bit;
     void (*put)(const struct telling *t);
 } members[] = {
-    {MODEL, put_model},       {FOR, put_for},         {BY, put_by},
-    {MODE, put_mode},         {WHAT, put_what},       {REASON, put_reason},
-    {FROM, put_from},         {TO, put_to},           {PLACEMENT, put_placement},
-    {DEVICE, put_device},     {DEVICES, put_devices}, {HAD, put_had},
-    {BYTES, put_bytes},       {SECONDS, put_seconds}, {POSITION, put_position},
-    {ESTIMATE, put_estimate}, {VRAM, put_vram},       {ATTEMPT, put_attempt},
+    {MODEL, put_model},
+    {LEASE, put_lease},
+    {GATES, put_gates},
+    {FOR, put_for},
+    {BY, put_by},
+    {MODE, put_mode},
+    {WHAT, put_what},
+    {REASON, put_reason},
+    {FROM, put_from},
+    {TO, put_to},
+    {PLACEMENT, put_placement},
+    {DEVICE, put_device},
+    {DEVICES, put_devices},
+    {HAD, put_had},
+    {BYTES, put_bytes},
+    {SECONDS, put_seconds},
+    {POSITION, put_position},
+    {ESTIMATE, put_estimate},
+    {VRAM, put_vram},
+    {ATTEMPT, put_attempt},
     {ERROR, put_error},
 };
 
@@ -292,16 +351,17 @@ static const uint32_t details[NOTICE__COUNT] = {
     [NOTICE_STUCK] = MODEL | REASON | PLACEMENT | DEVICES,
     [NOTICE_ERROR_OVER] = MODEL | REASON | ATTEMPT,
     [NOTICE_SETTLED] = MODEL | DEVICE | BYTES | VRAM,
-    [NOTICE_BLOCKED] = MODEL | BY | REASON,
-    [NOTICE_LEASE_GRANTED] = MODEL | DEVICES | BYTES | SECONDS,
-    [NOTICE_LEASE_REVOKED] = MODEL | FOR | REASON,
-    [NOTICE_LEASE_ENDED] = MODEL | REASON,
+    [NOTICE_BLOCKED] = MODEL | LEASE | BY | REASON,
+    [NOTICE_STARVING] = LEASE | GATES | SECONDS,
+    [NOTICE_LEASE_GRANTED] = LEASE | GATES | DEVICES | BYTES | SECONDS,
+    [NOTICE_LEASE_REVOKED] = LEASE | FOR | REASON,
+    [NOTICE_LEASE_ENDED] = LEASE | REASON,
     [NOTICE_ELSEWHERE] = MODEL | PLACEMENT | DEVICE | BYTES,
     [NOTICE_MODE_REACHED] = MODE | REASON,
     [NOTICE_DRAINED] = REASON,
 };
 
-#define WAITER_DETAILS (MODEL | REASON | BYTES | SECONDS | POSITION | ESTIMATE)
+#define WAITER_DETAILS (MODEL | LEASE | REASON | BYTES | SECONDS | POSITION | ESTIMATE)
 #define DECISION_DETAILS (MODEL | FOR | REASON | DEVICE | BYTES | SECONDS)
 
 static void put_details(struct server *s, const struct effect *e, uint32_t which, struct buf *out)

@@ -308,6 +308,11 @@ const struct part server_parts[] = {
     {.name = "workers", .init = workers_init, .reload = workers_reload, .close = workers_close},
     {.name = "peers", .init = peers_init, .close = peers_close},
     {.name = "hooks", .init = hooks_init, .close = hooks_close, .fini = hooks_fini},
+    {.name = "leases",
+     .init = leases_init,
+     .open = leases_open,
+     .close = leases_close,
+     .fini = leases_fini},
     {.name = "children", .open = open_children, .close = close_children},
     /* Behind the children: they get the limit that there was. */
     {.name = "descriptors", .open = open_descriptors},
@@ -352,6 +357,7 @@ const struct part server_parts[] = {
     {.name = "probe", .start = find_devices},
     /* Clients may come meanwhile, and wait. */
     {.name = "boot", .gate = true, .init = boot_init, .close = boot_close},
+    {.name = "restored leases", .start = leases_restore},
     {.name = "deciding", .start = start_deciding},
     {.name = "preload", .start = start_preload},
 };

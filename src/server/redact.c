@@ -17,8 +17,9 @@ static bool is_secret(const char *bytes, const struct http_field *f)
     static const struct {
         const char *text;
         size_t n;
-    } words[] = {WORD("authorization"), WORD("key"),      WORD("apikey"), WORD("token"),
-                 WORD("secret"),        WORD("password"), WORD("cookie"), WORD("assertion")};
+    } words[] = {WORD("authorization"), WORD("key"),       WORD("apikey"),
+                 WORD("token"),         WORD("secret"),    WORD("password"),
+                 WORD("cookie"),        WORD("assertion"), WORD("lease")};
 #undef WORD
     const char *name = bytes + f->name.off, *last = name + f->name.len;
     while (last > name && last[-1] != '-' && last[-1] != '_')

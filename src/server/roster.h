@@ -13,6 +13,7 @@
 #include "server/notices.h"
 
 #define ROSTER_MODELS_MAX (2 * CONFIG_MODELS_MAX) /* a reload may replace them all */
+#define ROSTER_GATES_MAX (4 * CONFIG_GATES_MAX)
 
 struct origin;
 struct resident;
@@ -35,21 +36,31 @@ struct roster_entry {
     struct notice_memory told; /* notices.c's own */
 };
 
+/* A gate keeps its slot while it is configured, or somebody stands at it. */
+struct roster_gate {
+    char *id;                       /* owned; NULL: a free slot */
+    struct core_gate_policy policy; /* the last that was configured */
+    bool listed;                    /* in the present configuration */
+    uint32_t uses;                  /* leases that name it */
+};
+
 struct roster {
     struct config_ref *current;
     struct roster_entry *entries; /* owned, ROSTER_MODELS_MAX */
     uint32_t count;               /* slots in use: all below */
+    struct roster_gate *gates;    /* owned, ROSTER_GATES_MAX */
+    uint32_t gate_count;          /* likewise */
 };
 
 void roster_init(struct roster *r);
 void roster_fini(struct roster *r);
-/* Makes the configuration (taken) the present one and gives its models slots. False when there are
- * more names than slots; then nothing changed and the configuration is freed. */
+/* Makes the configuration (taken) the present one and gives its models and gates slots. False when
+ * there are more names than slots; then nothing changed and the configuration is freed. */
 bool roster_apply(struct roster *r, struct config *config);
 void roster_retire(struct roster *r, uint32_t slot);
 /* Tells the core: fills ev's configuration from the present one; `step` is called with it. */
-void roster_configure(const struct roster *r,
-                      void (*step)(void *arg, const struct core_config *config), void *arg);
+void roster_configure(struct roster *r, void (*step)(void *arg, const struct core_config *config),
+                      void *arg);
 
 /* Whether the planner fit is in force: asked for, and with a device whose memory is known. */
 bool roster_fits(const struct config *c);
@@ -62,6 +73,11 @@ void config_ref_put(struct config_ref *ref);
 uint32_t roster_find(const struct roster *r, const char *name);
 /* The model's present definition, or NULL when it is no longer configured. */
 const struct config_model *roster_model(const struct roster *r, uint32_t slot);
+/* The slot of a gate of the present configuration; CORE_SLOT_NONE: there is none of that name. */
+uint32_t roster_find_gate(const struct roster *r, const char *name);
+const char *roster_gate(const struct roster *r, uint32_t slot); /* "?" for none */
+/* One more lease names it, or one less. */
+void roster_use_gate(struct roster *r, uint32_t slot, bool more);
 const char *roster_id(const struct roster *r, uint32_t slot); /* "?" for none */
 
 #endif

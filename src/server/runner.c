@@ -16,7 +16,8 @@
 /* One for each model, and more. */
 #define COMMANDS_MAX (ROSTER_MODELS_MAX + 1024)
 #define GROUPS_MAX (CONFIG_GROUPS_MAX + 1)
-#define LEASES_MAX 1024
+/* For each that there is, what it holds and what still settles of it; and one to look for plans. */
+#define CORE_LEASES_MAX (2 * LEASES_MAX + 1)
 /* All invariants are checked every so many steps: linear work, spread thin. */
 #define STEPS_PER_CHECK 4096
 /* A deadline that comes later than this by more was slept through: the machine or the daemon stood
@@ -41,7 +42,16 @@ static void do_refuse(struct server *s, const struct effect *e)
 {
     decisions_note(s, e);
     notices_waiter(s, "refused", e);
-    exchange_refused(s, e);
+    if (e->model == CORE_SLOT_NONE)
+        leases_refused(s, e);
+    else
+        exchange_refused(s, e);
+}
+
+static void do_lease_wait(struct server *s, const struct effect *e)
+{
+    leases_wait(s, e);
+    notices_waiter(s, "waiting", e);
 }
 
 static void do_sample_now(struct server *s, const struct effect *e)
@@ -56,6 +66,8 @@ static void do_retired(struct server *s, const struct effect *e)
 
 static void do_notice(struct server *s, const struct effect *e)
 {
+    if (leases_hide(s, e))
+        return;
     decisions_note(s, e);
     footprints_noticed(s, e);
     if (e->notice == NOTICE_BACKEND_DOWN)
@@ -84,26 +96,19 @@ static void do_command_done(struct server *s, const struct effect *e)
     exchange_command_done(s, e);
 }
 
-/* The daemon has no leases yet, so that none of these comes. */
-static void do_unexpected(struct server *s, const struct effect *e)
-{
-    (void)s;
-    log_error(NULL, "unexpected effect=%s", effect_type_text(e->type));
-}
-
 static void (*const actions[])(struct server *s, const struct effect *e) = {
     [EFFECT_WAIT] = do_wait,
     [EFFECT_GRANT] = do_grant,
     [EFFECT_REFUSE] = do_refuse,
-    [EFFECT_LEASE_WAIT] = do_unexpected,
-    [EFFECT_LEASE_GRANT] = do_unexpected,
-    [EFFECT_LEASE_REVOKE] = do_unexpected,
-    [EFFECT_LEASE_END] = do_unexpected,
+    [EFFECT_LEASE_WAIT] = do_lease_wait,
+    [EFFECT_LEASE_GRANT] = leases_granted,
+    [EFFECT_LEASE_REVOKE] = leases_revoked,
+    [EFFECT_LEASE_END] = leases_ended,
     [EFFECT_MOVE] = resident_move,
     [EFFECT_SUSPEND] = resident_suspend,
     [EFFECT_RESUME] = resident_resume,
     [EFFECT_BACKEND_PROBE] = resident_probe,
-    [EFFECT_TRACE] = do_unexpected,
+    [EFFECT_TRACE] = leases_traced,
     [EFFECT_LEARNED] = footprints_learned,
     [EFFECT_LOAD] = resident_load,
     [EFFECT_ABORT] = resident_abort,
@@ -139,7 +144,7 @@ void runner_init(struct runner *r, struct server *server, uint32_t waiters_max)
                                  .sets_max = CONFIG_MATRIX_SETS_MAX,
                                  .set_members_max = CONFIG_MATRIX_MEMBERS_MAX,
                                  .waiters_max = waiters_max,
-                                 .leases_max = LEASES_MAX,
+                                 .leases_max = CORE_LEASES_MAX,
                                  .commands_max = COMMANDS_MAX};
     size_t bytes = core_size(&limits);
     /* Zero pages that are never touched cost nothing. */
@@ -214,8 +219,8 @@ static void arm_timer(struct runner *r)
 
 void runner_event(struct runner *r, struct event ev)
 {
-    bool pointers = ev.type == EVENT_CONFIG || ev.type == EVENT_DEVICE_SAMPLE ||
-                    ev.type == EVENT_MODE || ev.type == EVENT_LEASE_ASKED;
+    bool pointers =
+        ev.type == EVENT_CONFIG || ev.type == EVENT_DEVICE_SAMPLE || ev.type == EVENT_MODE;
     if (r->stepping) {
         must(!pointers);
         post(r, &ev);
@@ -235,6 +240,7 @@ void runner_event(struct runner *r, struct event ev)
     r->stepping = false;
     arm_timer(r);
     modes_turn(r->server);
+    leases_turn(r->server);
 }
 
 void runner_after_poll(struct runner *r)

@@ -30,7 +30,8 @@ struct runner {
 
 void runner_init(struct runner *r, struct server *server, uint32_t waiters_max);
 void runner_fini(struct runner *r);
-/* Fills in the time. Events with pointers (CONFIG, DEVICE_SAMPLE) must not be sent from effects. */
+/* Fills in the time. Events with pointers (CONFIG, DEVICE_SAMPLE, MODE) must not be sent from
+ * effects; what a lease asks for must stay until the core has answered. */
 void runner_event(struct runner *r, struct event ev);
 /* After the loop has polled. */
 void runner_after_poll(struct runner *r);

@@ -17,6 +17,7 @@
 #include "server/footprints.h"
 #include "server/history.h"
 #include "server/hooks.h"
+#include "server/leases.h"
 #include "server/logs.h"
 #include "server/modes.h"
 #include "server/peers.h"
@@ -86,6 +87,7 @@ struct server {
     struct hooks hooks;
     struct modes modes;
     struct peers peers;
+    struct leases leases;
     struct profiles profiles;
     char *scratch, *spool_scratch; /* owned, SERVER_SCRATCH_BYTES each; valid within one callback */
     struct http_head head;         /* scratch of the same kind, for parsing */

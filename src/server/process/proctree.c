@@ -234,6 +234,37 @@ bool proctree_descends(pid_t pid, pid_t ancestor)
     return false;
 }
 
+bool proctree_variable(pid_t pid, const char *name, char *out, size_t out_size)
+{
+    char *env = alloc_zeroed(ENVIRON_BYTES_MAX, 1);
+    ssize_t n = read_proc(pid, "environ", env, ENVIRON_BYTES_MAX);
+    size_t name_len = strlen(name);
+    bool found = false;
+    for (ssize_t at = 0; !found && at < n;) {
+        size_t len = strnlen(env + at, (size_t)(n - at));
+        found = len > name_len && memcmp(env + at, name, name_len) == 0 &&
+                env[(size_t)at + name_len] == '=' && len - name_len - 1 < out_size;
+        if (found) {
+            memcpy(out, env + at + name_len + 1, len - name_len - 1);
+            out[len - name_len - 1] = '\0';
+        }
+        at += (ssize_t)len + 1;
+    }
+    free(env);
+    return found;
+}
+
+uint32_t proctree_ancestors(pid_t pid, struct proc *ret, uint32_t ret_max)
+{
+    struct stat_fields f;
+    uint32_t count = 0;
+    while (count < ret_max && pid > 1 && read_stat(pid, &f)) {
+        ret[count++] = (struct proc){.pid = pid, .ppid = f.ppid, .start_ticks = f.start_ticks};
+        pid = f.ppid;
+    }
+    return count;
+}
+
 bool proctree_match(const struct proc_mark *mark, pid_t pid)
 {
     struct stat_fields f;

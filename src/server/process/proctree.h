@@ -46,6 +46,11 @@ bool proctree_scan(const struct proc_mark *mark, struct proc_list *list)
 bool proctree_match(const struct proc_mark *mark, pid_t pid);
 /* Whether pid is ancestor, or came from it, as far as its parents still live. */
 bool proctree_descends(pid_t pid, pid_t ancestor);
+/* The value of a variable in its environment, as it was when it was started; false: it has none,
+ * one that is longer, or nobody may look. */
+bool proctree_variable(pid_t pid, const char *name, char *out, size_t out_size);
+/* The process and those that it came from, itself first, as far as they still live. */
+uint32_t proctree_ancestors(pid_t pid, struct proc *ret, uint32_t ret_max);
 /* SIGKILL to each that still is the process it was when it was listed. */
 void proctree_kill(const struct proc_list *l);
 /* Now, on the clock of start_ticks. */

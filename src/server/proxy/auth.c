@@ -5,18 +5,9 @@
 
 #include "config/config.h"
 #include "http/head.h"
+#include "server/secret.h"
 
 #define CREDENTIAL_MAX 1024
-
-/* The time depends on the given text alone, not on how much of it is right. */
-static bool equal(const char *given, size_t n, const char *key)
-{
-    size_t key_len = strlen(key);
-    unsigned char diff = n != key_len;
-    for (size_t i = 0; i < n; i++)
-        diff |= (unsigned char)given[i] ^ (unsigned char)(key_len ? key[i % key_len] : 0);
-    return diff == 0;
-}
 
 /* FNV-1a of 32 bits, but never 0. */
 static uint32_t number_of(const char *key, size_t n)
@@ -33,7 +24,7 @@ static bool any_equal(const struct config *config, const char *given, size_t n,
 {
     uint32_t which = UINT32_MAX, plain = config->api_keys.count - config->key_count;
     for (uint32_t i = 0; i < config->api_keys.count; i++)
-        which = equal(given, n, config->api_keys.items[i]) ? i : which;
+        which = secret_equal(given, n, config->api_keys.items[i]) ? i : which;
     if (which == UINT32_MAX || n == 0)
         return false;
     *ret_auth = (struct auth){.number = number_of(given, n),

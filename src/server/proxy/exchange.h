@@ -51,6 +51,7 @@ enum exchange_state {
 struct exchange_ask {
     uint64_t wait_ns_max;   /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
     struct auth auth;       /* the API key that it came with */
+    struct id lease;        /* X-Wharf-Lease: as the core calls it; none: not given */
     enum class class;       /* X-Wharf-Class; CLASS__COUNT: not given */
     uint32_t path_skip;     /* characters of the path that the model's server does not see */
     const char *path;       /* static; in place of path and query (answer.h); NULL: those */
@@ -110,9 +111,8 @@ struct exchange {
 struct exchange_table *exchange_table_new(uint32_t max);
 void exchange_table_free(struct exchange_table *t);
 uint32_t exchange_table_count(const struct exchange_table *t);
-/* Copies the head. NULL when there are too many. */
 struct exchange *exchange_new(struct server *s, struct client *c, const struct http_head *head,
-                              const char *bytes);
+                              const char *bytes); /* copies them; NULL: there are too many */
 void exchange_waiting(struct server *s, const struct effect *e);
 void exchange_granted(struct server *s, const struct effect *e);
 void exchange_refused(struct server *s, const struct effect *e);

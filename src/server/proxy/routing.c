@@ -16,7 +16,7 @@
 #include "server/traffic.h"
 
 #define MODEL_NAME_MAX 512
-#define FIELD_TEXT_MAX 32
+#define FIELD_TEXT_MAX 64
 
 /* True while the exchange still lives: a failed write ends it. */
 static bool send_continue(struct exchange *ex)
@@ -149,7 +149,8 @@ void exchange_admit(struct exchange *ex, const struct naming *who)
                                                                  .model = ex->slot,
                                                                  .class = ex->ask.class,
                                                                  .wait_ns_max = ex->ask.wait_ns_max,
-                                                                 .key = ex->ask.auth.number}});
+                                                                 .key = ex->ask.auth.number,
+                                                                 .lease = ex->ask.lease}});
 }
 
 /* The name in the query, as the model's server is to see it: profile and selector may have put
@@ -236,6 +237,28 @@ static bool find_once(const struct exchange *ex, const char *name, char value[FI
     return true;
 }
 
+/* ID:TOKEN of the lease under which the request is made, which it must not wait for. False, and
+ * answered, when it is none. */
+static bool read_lease(struct exchange *ex)
+{
+    char text[FIELD_TEXT_MAX];
+    if (!find_once(ex, "x-wharf-lease", text) || (*text && !strchr(text, ':'))) {
+        exchange_fail_error(ex, ERR_FIELD_INVALID, "X-Wharf-Lease is ID:TOKEN, as in WHARF_LEASE");
+        return false;
+    }
+    if (!*text)
+        return true;
+    size_t n = strcspn(text, ":");
+    const struct lease *l = leases_find(ex->server, text, n);
+    const char *token = text + n + 1;
+    if (!l || !leases_opens(l, token, strlen(token))) {
+        exchange_fail_error(ex, l ? ERR_LEASE_FOREIGN : ERR_LEASE_UNKNOWN, NULL);
+        return false;
+    }
+    ex->ask.lease = leases_core_id(l);
+    return true;
+}
+
 /* Who it waits behind, and for how long. False, and answered, when that cannot be understood. */
 static bool read_wishes(struct exchange *ex)
 {
@@ -262,7 +285,7 @@ static bool read_wishes(struct exchange *ex)
         exchange_fail_error(ex, ERR_FIELD_INVALID, "X-Wharf-Progress is interim, comments or none");
         return false;
     }
-    return true;
+    return read_lease(ex);
 }
 
 static bool admissible(struct exchange *ex, const char *allow)

@@ -56,8 +56,9 @@ enum resident_end {
 struct resident_claim {
     pid_t pid;
     uint64_t bytes;
-    uint32_t slot; /* whose it is; CORE_SLOT_NONE: nobody's so far */
-    bool known;    /* it was looked up before, which may be costly; a stranger's is one */
+    uint32_t slot;   /* whose it is; CORE_SLOT_NONE: no model's, so far */
+    struct id lease; /* whose it is otherwise, as the core calls it; none: nobody's */
+    bool known;      /* it was looked up before, which may be costly; a stranger's is one */
 };
 
 /* What there is to see of it. */

@@ -15,6 +15,7 @@
 #include "server/process/proctree.h"
 #include "server/proxy/exchange.h"
 #include "server/proxy/upstream.h"
+#include "server/secret.h"
 #include "server/server.h"
 
 #define TOKEN_BYTES 16
@@ -505,14 +506,6 @@ int worker_admits(struct server *s, uint32_t slot, struct err *err)
     return 0;
 }
 
-static void make_token(char token[2 * TOKEN_BYTES + 1])
-{
-    unsigned char bytes[TOKEN_BYTES];
-    must(uv_random(NULL, NULL, bytes, sizeof(bytes), 0, NULL) == 0);
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(token + 2 * i, 3, "%02x", bytes[i]);
-}
-
 void worker_join(struct server *s, struct exchange *ex, const struct worker_terms *terms)
 {
     struct worker *w = seat_of(s, terms->slot);
@@ -527,7 +520,7 @@ void worker_join(struct server *s, struct exchange *ex, const struct worker_term
             origin_put(terms->origin);
         return;
     }
-    make_token(w->token);
+    secret_make(w->token, TOKEN_BYTES);
     w->offered = terms->offered;
     w->hash = roster_model(&s->roster, terms->slot)->hash_process;
     w->pid = terms->pid;
