@@ -28,7 +28,7 @@
 struct wharf_gate {
     _Atomic uint64_t word;
     _Atomic uint32_t limit; /* changed with the lock */
-    pthread_mutex_t lock; /* of all below; not needed while the word is not SLOW */
+    pthread_mutex_t lock;   /* of all below; not needed while the word is not SLOW */
     bool closed;
     struct gate gate;
     struct wharf_gate_stats stats; /* what was counted so far */

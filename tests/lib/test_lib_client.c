@@ -22,10 +22,8 @@
 #define MS INT64_C(1000000)
 #define MINUTE (60000 * MS)
 #define JSON "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
-#define LINES                                                                                      \
-    "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n"
-#define EVENTS                                                                                     \
-    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+#define LINES "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nConnection: close\r\n\r\n"
+#define EVENTS "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 #define WAITING                                                                                    \
     "{\"lease\":\"L1\",\"token\":\"S3\",\"state\":\"waiting\",\"position\":3,\"estimate_s\":12,"   \
     "\"for\":\"others\"}\n"
@@ -49,7 +47,7 @@ struct daemon {
     const struct script *scripts;
     size_t count;
     char asked[4096]; /* all requests, the test reads it when it has had their answers */
-    sem_t had; /* a request */
+    sem_t had;        /* a request */
     sem_t go;
     sem_t gone; /* a client has closed a held one */
 };
@@ -72,9 +70,8 @@ static void receive(struct daemon *d, int fd)
     const char *body = n ? strstr(text, "\r\n\r\n") : NULL;
     const char *id = body ? strstr(text, "Last-Event-ID: ") : NULL;
     size_t at = strlen(d->asked);
-    snprintf(d->asked + at, sizeof(d->asked) - at, "%.*s %s%s%.2s\n",
-             (int)strcspn(text, "\r"), text, body ? body + 4 : "", id ? "after " : "",
-             id ? id + 15 : "");
+    snprintf(d->asked + at, sizeof(d->asked) - at, "%.*s %s%s%.2s\n", (int)strcspn(text, "\r"),
+             text, body ? body + 4 : "", id ? "after " : "", id ? id + 15 : "");
 }
 
 static void *serve(void *arg)
@@ -112,8 +109,7 @@ static struct wharf_client *start(struct daemon *d, const struct script *scripts
     d->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(d->fd, (const struct sockaddr *)&sa, sizeof(sa)), 0);
     assert_int_equal(listen(d->fd, 8), 0);
-    assert_int_equal(sem_init(&d->had, 0, 0) | sem_init(&d->go, 0, 0) |
-                         sem_init(&d->gone, 0, 0),
+    assert_int_equal(sem_init(&d->had, 0, 0) | sem_init(&d->go, 0, 0) | sem_init(&d->gone, 0, 0),
                      0);
     assert_int_equal(pthread_create(&d->thread, NULL, serve, d), 0);
     struct wharf_client *c = wharf_client_new(&(struct wharf_client_options){.url = d->url});
@@ -149,8 +145,9 @@ static void test_requests(void **state)
 {
     (void)state;
     static const struct script scripts[] = {
-        {.parts = {JSON "{\"a\":1}"}}, {.parts = {JSON "{}"}}, {.parts = {JSON "{}"}}, {.parts = {JSON "{}"}}, {.parts = {JSON "{}"}},
-        {.parts = {JSON "{}"}},        {.parts = {JSON "{}"}}, {.parts = {JSON "{}"}}, {.parts = {JSON "{}"}}};
+        {.parts = {JSON "{\"a\":1}"}}, {.parts = {JSON "{}"}}, {.parts = {JSON "{}"}},
+        {.parts = {JSON "{}"}},        {.parts = {JSON "{}"}}, {.parts = {JSON "{}"}},
+        {.parts = {JSON "{}"}},        {.parts = {JSON "{}"}}, {.parts = {JSON "{}"}}};
     struct daemon d;
     struct wharf_client *c = start(&d, scripts, 9);
     char *text;
@@ -184,10 +181,11 @@ static void test_requests(void **state)
 static void test_refusals(void **state)
 {
     (void)state;
-    static const struct script scripts[] = {{.parts = {REFUSED("400")}}, {.parts = {REFUSED("401")}},
-                                            {.parts = {REFUSED("404")}}, {.parts = {REFUSED("429")}},
-                                            {.parts = {REFUSED("503")}}, {.parts = {REFUSED("507")}},
-                                            {.parts = {REFUSED("500")}}, {.parts = {"no HTTP at all\r\n\r\n"}}};
+    static const struct script scripts[] = {
+        {.parts = {REFUSED("400")}}, {.parts = {REFUSED("401")}},
+        {.parts = {REFUSED("404")}}, {.parts = {REFUSED("429")}},
+        {.parts = {REFUSED("503")}}, {.parts = {REFUSED("507")}},
+        {.parts = {REFUSED("500")}}, {.parts = {"no HTTP at all\r\n\r\n"}}};
     static const struct {
         int rc;
         const char *text;
@@ -212,7 +210,7 @@ static void test_what_cannot_be_asked(void **state)
     (void)state;
     static const struct wharf_request wrong[] = {
         {"GET", "status", NULL}, {"GET", "/a b", NULL}, {"GET", "/a\r\n", NULL}, {"", "/", NULL},
-        {"GET x", "/", NULL}, {NULL, "/", NULL}, {"GET", NULL, NULL}};
+        {"GET x", "/", NULL},    {NULL, "/", NULL},     {"GET", NULL, NULL}};
     struct wharf_client *c =
         wharf_client_new(&(struct wharf_client_options){.url = "unix:/nowhere/at/all"});
     char *text = NULL;
@@ -251,8 +249,7 @@ static void *cancel_second(void *arg)
 static void test_time_and_cancel(void **state)
 {
     (void)state;
-    static const struct script scripts[] = {
-        {.held = true}, {.held = true}, {.parts = {JSON "{}"}}};
+    static const struct script scripts[] = {{.held = true}, {.held = true}, {.parts = {JSON "{}"}}};
     struct daemon d;
     struct wharf_client *c = start(&d, scripts, 3);
     struct canceller canceller = {.d = &d, .cancel = wharf_cancel_new()};
@@ -272,8 +269,10 @@ static void test_events(void **state)
 {
     (void)state;
     static const struct script scripts[] = {
-        {.parts = {EVENTS, "id: 7\nevent: model_loaded\ndata: {\"model\":\"a\"}\n\n: ping\n\nid: 8\ndata: {",
-          "}\n\n"}},
+        {.parts =
+             {EVENTS,
+              "id: 7\nevent: model_loaded\ndata: {\"model\":\"a\"}\n\n: ping\n\nid: 8\ndata: {",
+              "}\n\n"}},
         {.parts = {REFUSED("401")}}};
     struct daemon d;
     struct wharf_client *c = start(&d, scripts, 2);
@@ -315,11 +314,12 @@ static void test_a_held_lease(void **state)
 {
     (void)state;
     static const struct script scripts[] = {
-        {.parts = {LINES WAITING,
-          "{\"ping\":true}\n{\"lease\":\"L1\",\"state\":\"waiting\",\"position\":2,"
-          "\"estimate_s\":8,\"for\":\"one\"}\n" GRANTED,
-          "{\"lease\":\"L1\",\"state\":\"revoked\",\"reason\":\"wanted\",\"grace_s\":30}\n",
-          "{\"lease\":\"L1\",\"state\":\"ended\",\"reason\":\"grace\"}\n"}}};
+        {.parts = {
+             LINES WAITING,
+             "{\"ping\":true}\n{\"lease\":\"L1\",\"state\":\"waiting\",\"position\":2,"
+             "\"estimate_s\":8,\"for\":\"one\"}\n" GRANTED,
+             "{\"lease\":\"L1\",\"state\":\"revoked\",\"reason\":\"wanted\",\"grace_s\":30}\n",
+             "{\"lease\":\"L1\",\"state\":\"ended\",\"reason\":\"grace\"}\n"}}};
     static const char *const devices[] = {"gpu0"}, *const gates[] = {"mlx", "disk"};
     const struct wharf_lease_ask ask = {.name = "tr\"ain",
                                         .bytes = 6442450944,
@@ -409,7 +409,7 @@ static void test_refused_leases(void **state)
     static const struct script scripts[] = {
         {.parts = {REFUSED("507")}},
         {.parts = {LINES WAITING "{\"lease\":\"L1\",\"state\":\"refused\",\"error\":"
-                        "{\"code\":\"wait_expired\",\"message\":\"too long\"}}\n"}},
+                                 "{\"code\":\"wait_expired\",\"message\":\"too long\"}}\n"}},
         {.parts = {LINES "not JSON\n"}},
         {.parts = {LINES WAITING}}};
     struct daemon d;
@@ -466,8 +466,9 @@ static void test_a_lease_outlives_the_daemon(void **state)
 static void test_a_lease_with_a_ttl(void **state)
 {
     (void)state;
-    static const struct script scripts[] = {
-        {.parts = {CREATED}}, {.parts = {JSON "{\"expires_s\":29.5}"}}, {.parts = {"HTTP/1.1 204 No Content\r\n\r\n"}}};
+    static const struct script scripts[] = {{.parts = {CREATED}},
+                                            {.parts = {JSON "{\"expires_s\":29.5}"}},
+                                            {.parts = {"HTTP/1.1 204 No Content\r\n\r\n"}}};
     struct daemon d;
     struct wharf_client *c = start(&d, scripts, 3);
     struct wharf_lease *s;
@@ -491,7 +492,8 @@ static void test_a_gate_of_the_daemon(void **state)
 {
     (void)state;
     static const struct script scripts[] = {
-        {.parts = {LINES "{\"lease\":\"L1\",\"token\":\"S3\",\"state\":\"granted\"}\n"}, .held = true},
+        {.parts = {LINES "{\"lease\":\"L1\",\"token\":\"S3\",\"state\":\"granted\"}\n"},
+         .held = true},
         {.parts = {LINES WAITING}, .held = true},
         {.parts = {REFUSED("503")}}};
     struct daemon d;

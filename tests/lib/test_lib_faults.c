@@ -1,6 +1,6 @@
-/* The n-th allocation of the library fails, for every n, through gates, brokers and pools: each call
- * does its work or says that it could not, nothing else breaks, and nothing leaks. Linked with the
- * static library, whose allocations come through the functions below (ld --wrap). */
+/* The n-th allocation of the library fails, for every n, through gates, brokers and pools: each
+ * call does its work or says that it could not, nothing else breaks, and nothing leaks. Linked with
+ * the static library, whose allocations come through the functions below (ld --wrap). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -150,15 +150,22 @@ static void brokers(void)
 {
     static const struct wharf_device device = {.name = "d", .total_bytes = 8 * GIB};
     static const struct wharf_placement place = {"d", GIB, 0};
-    static const struct wharf_model model = {.name = "m", .placements = &place,
-                                             .placement_count = 1, .slots_max = 2};
+    static const struct wharf_model model = {
+        .name = "m", .placements = &place, .placement_count = 1, .slots_max = 2};
     static const struct wharf_wish wish = {.model = "m"};
     static const struct wharf_mode mode = {"on", &wish, 1};
     static const struct wharf_named_gate gate = {"g", 1};
     atomic_int heard = 0;
     struct wharf_broker *b = wharf_broker_new(&(struct wharf_broker_options){
-        .devices = &device, .device_count = 1, .models = &model, .model_count = 1, .modes = &mode,
-        .mode_count = 1, .gates = &gate, .gate_count = 1, .arg = &heard,
+        .devices = &device,
+        .device_count = 1,
+        .models = &model,
+        .model_count = 1,
+        .modes = &mode,
+        .mode_count = 1,
+        .gates = &gate,
+        .gate_count = 1,
+        .arg = &heard,
         .ops = {.load = load, .unload = unload, .sample = sample, .event = hear}});
     if (b)
         use_broker(b);

@@ -135,9 +135,10 @@ static void test_orders_that_make_no_sense(void **state)
     assert_int_equal(wharf_pool_allocate(w.pool, &job, 0, NULL, NULL), -ENOENT);
     assert_int_equal(stats_of(w.pool).active + stats_of(w.pool).waiting, 0);
     wharf_pool_free(w.pool);
-    static const struct wharf_pool_options wrong[] = {
-        {.limit_permille = 1001, .total_bytes = 1}, {.device = "gpu9"}, {.device = "cuda:1x"},
-        {.sample = sample}};
+    static const struct wharf_pool_options wrong[] = {{.limit_permille = 1001, .total_bytes = 1},
+                                                      {.device = "gpu9"},
+                                                      {.device = "cuda:1x"},
+                                                      {.sample = sample}};
     for (size_t i = 0; i < 4; i++) {
         errno = 0;
         assert_null(wharf_pool_new(&wrong[i]));
@@ -242,9 +243,10 @@ static int never_returns(void *arg, const char *device)
 {
     (void)device;
     atomic_store((atomic_bool *)arg, true);
-    while (poll(NULL, 0, -1) < 0) /* a cancellation point */
-        ;
-    return 0;
+    for (;;) {
+        pthread_testcancel();
+        sched_yield();
+    }
 }
 
 struct cancelled_run {
@@ -283,8 +285,12 @@ static void test_visible_devices(void **state)
     (void)state;
     static const struct {
         const char *list, *products;
-    } cases[] = {{"2,0", "Fake H0,Fake H2,"}, {"GPU-2", "Fake H1,"},   {"0,9,1", "Fake H0,"},
-                 {"", NULL},                  {"-1", NULL},           {"1", "Fake H1,"}};
+    } cases[] = {{"2,0", "Fake H0,Fake H2,"},
+                 {"GPU-2", "Fake H1,"},
+                 {"0,9,1", "Fake H0,"},
+                 {"", NULL},
+                 {"-1", NULL},
+                 {"1", "Fake H1,"}};
     fake_gpus(3, 0, NULL);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char seen[64] = "";

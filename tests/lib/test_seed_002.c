@@ -12,9 +12,9 @@
  *     torch.cuda.synchronize()                   the program's own, inside its job
  *
  * test_gpu_manager_with_hunyuan and test_gpu_manager_with_batch_processor are about modules of the
- * seed's own: what they ask of the manager, that a stage takes its memory and gives it back, and that
- * a batch goes through one job at a time, is asked here. In Python the same names are asked of the
- * Python package. */
+ * seed's own: what they ask of the manager, that a stage takes its memory and gives it back, and
+ * that a batch goes through one job at a time, is asked here. In Python the same names are asked of
+ * the Python package. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -391,7 +391,8 @@ static void test_memory_limit_enforcement(void **state)
     wharf_pool_free(p);
 }
 
-/* What a framework keeps after a job is in use, and is nobody's: it counts until it is given back. */
+/* What a framework keeps after a job is in use, and is nobody's: it counts until it is given back.
+ */
 static void test_cache_info(void **state)
 {
     (void)state;
@@ -506,7 +507,8 @@ static void test_gpu_manager_with_hunyuan(void **state)
     bool ran = false;
     assert_int_equal(wharf_pool_run(p, &shape, 0, out_of_memory, NULL, &ran), -ENOMEM);
     assert_true(ran);
-    assert_int_equal(wharf_pool_run(p, &texture, MINUTE, one_of_batch, &(struct batch){.most = 0}, &ran), 0);
+    assert_int_equal(
+        wharf_pool_run(p, &texture, MINUTE, one_of_batch, &(struct batch){.most = 0}, &ran), 0);
     assert_int_equal(stats_of(p).failed, 1);
     assert_int_equal(stats_of(p).processed, 1);
     wharf_pool_free(p);
@@ -560,21 +562,40 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup(name, setup)
-        TEST(test_gpu_manager_initialization), TEST(test_gpu_manager_singleton),
-        TEST(test_cuda_availability_check), TEST(test_device_selection_auto),
-        TEST(test_device_selection_cuda), TEST(test_device_selection_cpu),
-        TEST(test_get_gpu_stats), TEST(test_gpu_memory_info), TEST(test_gpu_utilization_tracking),
-        TEST(test_multiple_device_support), TEST(test_device_properties),
-        TEST(test_memory_allocation), TEST(test_max_memory_tracking), TEST(test_memory_reserved),
-        TEST(test_can_process_job), TEST(test_allocate_job), TEST(test_cleanup_after_job),
-        TEST(test_memory_cleanup), TEST(test_concurrent_job_limit),
-        TEST(test_can_allocate_various_sizes_100MB), TEST(test_can_allocate_various_sizes_1000MB),
-        TEST(test_can_allocate_various_sizes_5000MB), TEST(test_can_allocate_various_sizes_10000MB),
-        TEST(test_managed_generation_context), TEST(test_memory_limit_enforcement),
-        TEST(test_cache_info), TEST(test_device_synchronization), TEST(test_gpu_name_detection),
-        TEST(test_error_handling_no_gpu), TEST(test_fallback_to_cpu),
-        TEST(test_gpu_manager_with_batch_processor), TEST(test_gpu_manager_with_hunyuan),
-        TEST(test_memory_tracking_during_operation), TEST(test_multi_job_scenario),
+        TEST(test_gpu_manager_initialization),
+        TEST(test_gpu_manager_singleton),
+        TEST(test_cuda_availability_check),
+        TEST(test_device_selection_auto),
+        TEST(test_device_selection_cuda),
+        TEST(test_device_selection_cpu),
+        TEST(test_get_gpu_stats),
+        TEST(test_gpu_memory_info),
+        TEST(test_gpu_utilization_tracking),
+        TEST(test_multiple_device_support),
+        TEST(test_device_properties),
+        TEST(test_memory_allocation),
+        TEST(test_max_memory_tracking),
+        TEST(test_memory_reserved),
+        TEST(test_can_process_job),
+        TEST(test_allocate_job),
+        TEST(test_cleanup_after_job),
+        TEST(test_memory_cleanup),
+        TEST(test_concurrent_job_limit),
+        TEST(test_can_allocate_various_sizes_100MB),
+        TEST(test_can_allocate_various_sizes_1000MB),
+        TEST(test_can_allocate_various_sizes_5000MB),
+        TEST(test_can_allocate_various_sizes_10000MB),
+        TEST(test_managed_generation_context),
+        TEST(test_memory_limit_enforcement),
+        TEST(test_cache_info),
+        TEST(test_device_synchronization),
+        TEST(test_gpu_name_detection),
+        TEST(test_error_handling_no_gpu),
+        TEST(test_fallback_to_cpu),
+        TEST(test_gpu_manager_with_batch_processor),
+        TEST(test_gpu_manager_with_hunyuan),
+        TEST(test_memory_tracking_during_operation),
+        TEST(test_multi_job_scenario),
         TEST(test_resource_exhaustion_handling)};
     fake_gpus_init();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

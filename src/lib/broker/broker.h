@@ -38,9 +38,9 @@ struct wharf_broker {
     uint64_t sampled_ns;     /* all of them, the last time */
     uint64_t samples[CORE_DEVICES_MAX]; /* of each, that have come in */
     pthread_cond_t sampled;             /* one has */
-    struct sample_use *uses; /* room for one a model */
-    uint32_t mode;           /* CORE_SLOT_NONE: none */
-    uint64_t mode_seq;       /* of setting one */
+    struct sample_use *uses;            /* room for one a model */
+    uint32_t mode;                      /* CORE_SLOT_NONE: none */
+    uint64_t mode_seq;                  /* of setting one */
 };
 
 /* Which list of the core an id that the program is given is of. */

@@ -55,9 +55,8 @@ static void spawn(struct work *w)
         must(pthread_detach(thread) == 0);
 }
 
-/* Of a model: one that was given up and still runs, one that was given up before it could begin, and
- * the one that follows. Of a device: one, and the one that
- * follows it. */
+/* Of a model: one that was given up and still runs, one that was given up before it could begin,
+ * and the one that follows. Of a device: one, and the one that follows it. */
 int work_init(struct wharf_broker *b)
 {
     uint32_t count = 3 * b->names.config.model_count + 2 * b->names.config.device_count;

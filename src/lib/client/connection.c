@@ -120,7 +120,7 @@ uint32_t limits_silence_ms(uint64_t end_ns)
 
 int rc_of_client(int rc)
 {
-    switch ((enum client_error)-rc) {
+    switch ((enum client_error) - rc) {
     case CLIENT_OK:
         return 0;
     case CLIENT_INVALID:

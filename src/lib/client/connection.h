@@ -1,5 +1,5 @@
-/* connection.h: what all calls to a daemon share: where it is, how long they may take, and what ends
- * them before. */
+/* connection.h: what all calls to a daemon share: where it is, how long they may take, and what
+ * ends them before. */
 #ifndef LIB_CLIENT_CONNECTION_H
 #define LIB_CLIENT_CONNECTION_H
 

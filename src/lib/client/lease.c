@@ -107,8 +107,10 @@ static bool apply(struct wharf_lease *s, json_t *said)
     static const struct {
         const char *text;
         enum wharf_lease_state state;
-    } states[] = {{"waiting", WHARF_LEASE_WAITS},   {"granted", WHARF_LEASE_GRANTED},
-                  {"revoked", WHARF_LEASE_REVOKED}, {"ended", WHARF_LEASE_ENDED},
+    } states[] = {{"waiting", WHARF_LEASE_WAITS},
+                  {"granted", WHARF_LEASE_GRANTED},
+                  {"revoked", WHARF_LEASE_REVOKED},
+                  {"ended", WHARF_LEASE_ENDED},
                   {"refused", WHARF_LEASE_ENDED}};
     const char *text = text_at(said, "state");
     for (size_t i = 0; i < countof(states); i++) {
@@ -394,10 +396,8 @@ int wharf_client_gate(struct wharf_client *c, const char *gate, enum wharf_class
     uint64_t end_ns = limits_end_ns(l);
     if (l)
         left = *l;
-    const struct wharf_lease_ask ask = {.gates = &gate,
-                                        .gate_count = 1,
-                                        .wharf_class = wharf_class,
-                                        .wait_ns = left.timeout_ns};
+    const struct wharf_lease_ask ask = {
+        .gates = &gate, .gate_count = 1, .wharf_class = wharf_class, .wait_ns = left.timeout_ns};
     /* With 0 the daemon answers at once, which takes what it takes. */
     const bool waits = left.timeout_ns != 0;
     struct wharf_limits patience = {.timeout_ns = WHARF_FOREVER, .cancel = left.cancel};

@@ -37,8 +37,8 @@ uint32_t pool_devices_find(const struct pool_devices *d, const char *name);
 int pool_devices_read(const struct pool_devices *d, uint32_t i,
                       struct wharf_pool_reading *ret) warn_unused;
 
-/* Whether CUDA_VISIBLE_DEVICES leaves this one; at is its number among all. Of a list of numbers and
- * UUIDs, as CUDA reads it: what stands behind the first that names none counts for nothing. */
+/* Whether CUDA_VISIBLE_DEVICES leaves this one; at is its number among all. Of a list of numbers
+ * and UUIDs, as CUDA reads it: what stands behind the first that names none counts for nothing. */
 bool pool_gpu_is_visible(const char *list, const struct gpu_device *gpus, uint32_t count,
                          uint32_t at);
 

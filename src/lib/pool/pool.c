@@ -1,5 +1,5 @@
-/* Jobs as leases of a broker: it decides who is let in, and this keeps their names, counts them, and
- * asks the devices what is in use before each decision. */
+/* Jobs as leases of a broker: it decides who is let in, and this keeps their names, counts them,
+ * and asks the devices what is in use before each decision. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -93,11 +93,10 @@ static int start(struct wharf_pool *p, const struct wharf_pool_options *o)
     if (rc < 0)
         return rc;
     for (uint32_t i = 0; i < p->devices.count; i++)
-        devices[i] = (struct wharf_device){
-            .name = p->devices.items[i].slot,
-            .total_bytes = p->devices.items[i].total_bytes,
-            .reserve_bytes = o->reserve_bytes,
-            .limit_permille = p->limit_permille};
+        devices[i] = (struct wharf_device){.name = p->devices.items[i].slot,
+                                           .total_bytes = p->devices.items[i].total_bytes,
+                                           .reserve_bytes = o->reserve_bytes,
+                                           .limit_permille = p->limit_permille};
     const struct wharf_named_gate slots = {.name = SLOTS, .limit = p->jobs_max};
     const struct wharf_broker_options setup = {.devices = devices,
                                                .device_count = p->devices.count,
@@ -442,8 +441,8 @@ void wharf_pool_stats(struct wharf_pool *p, struct wharf_pool_stats *ret)
     }
     lock(p);
     for (uint32_t i = 0; i < p->devices.count; i++)
-        s.allocated_bytes += is_sampled(p) ? p->devices.items[i].used_bytes
-                                           : p->devices.items[i].reserved_bytes;
+        s.allocated_bytes +=
+            is_sampled(p) ? p->devices.items[i].used_bytes : p->devices.items[i].reserved_bytes;
     count_jobs(p, &s);
     s.processed = p->processed;
     s.failed = p->failed;

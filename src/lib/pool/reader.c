@@ -17,9 +17,9 @@ struct reader {
     uint64_t asked;      /* the number of the last question */
     uint64_t answered;   /* those up to it */
     pthread_t thread;
-    bool ending; /* nobody asks any more */
-    bool over;   /* the thread has nothing more to do */
-    bool orphan; /* it is in a driver, and frees all of this if it ever comes back */
+    bool ending;                /* nobody asks any more */
+    bool over;                  /* the thread has nothing more to do */
+    bool orphan;                /* it is in a driver, and frees all of this if it ever comes back */
     struct gpu_report *report;  /* the last answer */
     struct gpu_report *scratch; /* of the thread */
     char *root, *nvml_path;

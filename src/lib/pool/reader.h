@@ -1,5 +1,5 @@
-/* reader.h: readings of GPUs for a program that must not hang with a driver: a thread of its own asks
- * the drivers, and is left behind where they never answer.
+/* reader.h: readings of GPUs for a program that must not hang with a driver: a thread of its own
+ * asks the drivers, and is left behind where they never answer.
  *
  * The daemon has a process for that (gpu/probe.h). A library cannot start processes behind its
  * program's back, and a program that uses a GPU has its driver inside anyway. */
