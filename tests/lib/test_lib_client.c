@@ -310,6 +310,18 @@ static struct wharf_lease_info info_of(const struct wharf_lease *s)
     return info;
 }
 
+static void expect_ask(const struct daemon *d)
+{
+    char wanted[512];
+    snprintf(wanted, sizeof(wanted),
+             "POST /wharf/leases HTTP/1.1 {\"class\":\"background\",\"pid\":%ld,"
+             "\"name\":\"tr\\\"ain\",\"vram\":6442450944,\"gpus\":1,\"devices\":[\"gpu0\"],"
+             "\"gates\":[\"mlx\",\"disk\"],\"wait\":60.000000000,\"run\":1.500000000,"
+             "\"revocable\":true,\"grace\":30.000000000}\n",
+             (long)getpid());
+    assert_string_equal(d->asked, wanted);
+}
+
 static void test_a_held_lease(void **state)
 {
     (void)state;
@@ -377,14 +389,7 @@ static void test_a_held_lease(void **state)
     assert_int_equal(wharf_lease_next(s, &minute, NULL), -EIO);
     assert_int_equal(wharf_lease_end(s, NULL), 0);
     stop(&d, c);
-    char wanted[512];
-    snprintf(wanted, sizeof(wanted),
-             "POST /wharf/leases HTTP/1.1 {\"class\":\"background\",\"pid\":%ld,"
-             "\"name\":\"tr\\\"ain\",\"vram\":6442450944,\"gpus\":1,\"devices\":[\"gpu0\"],"
-             "\"gates\":[\"mlx\",\"disk\"],\"wait\":60.000000000,\"run\":1.500000000,"
-             "\"revocable\":true,\"grace\":30.000000000}\n",
-             (long)getpid());
-    assert_string_equal(d.asked, wanted);
+    expect_ask(&d);
 }
 
 static void test_a_lease_ends_with_its_connection(void **state)

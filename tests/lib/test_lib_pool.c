@@ -247,6 +247,7 @@ static int never_returns(void *arg, const char *device)
         pthread_testcancel();
         sched_yield();
     }
+    return 0;
 }
 
 struct cancelled_run {
