@@ -143,7 +143,9 @@ void api_lease_renew(struct server *s, struct exchange *ex)
     }
     struct buf json = {0};
     leases_renew(l);
-    buf_printf(&json, "{\"lease\":\"%s\",\"expires_s\":", leases_id(l));
+    struct lease_view v;
+    leases_look(s, l, &v);
+    buf_printf(&json, "{\"lease\":\"%s\",\"state\":\"%s\",\"expires_s\":", v.id, v.state);
     api_put_seconds(&json, leases_left_ns(l));
     buf_text(&json, "}\n");
     api_send_json(ex, 200, &json);

@@ -113,11 +113,8 @@ void api_put_backends(struct server *s, struct buf *b)
 static void put_jobs(const struct server *s, const struct core_view *v, struct buf *b)
 {
     const struct traffic_totals *t = &s->totals;
-    uint32_t waiting, granted;
-    leases_count(s, &waiting, &granted);
     buf_printf(b, ",\"jobs\":{\"active\":%u,\"waiting\":%u", v->running + s->peers.requests,
                v->waiting);
-    buf_printf(b, ",\"leases\":%u,\"leases_waiting\":%u", granted, waiting);
     api_put_number(b, "processed", true, t->processed);
     api_put_number(b, "failed", true, t->failed);
     api_put_number(b, "cancelled", true, t->cancelled);
@@ -149,6 +146,10 @@ static void put_daemon(const struct server *s, const struct core_view *v, struct
                roster_planner(c), c->model_count, v->loaded, v->running, v->waiting,
                s->clients.count);
     buf_json_text(b, s->modes.name);
+    uint32_t waiting, granted;
+    leases_count(s, &waiting, &granted);
+    api_put_number(b, "leases", true, granted);
+    api_put_number(b, "leases_waiting", true, waiting);
     api_put_number(b, "leased_bytes", true, leased_bytes(s));
     put_flag(b, "mode_reached", modes_look(s) == MODE_REACHED);
 }

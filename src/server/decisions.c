@@ -59,6 +59,8 @@ static const char *type_of(const struct effect *e)
 /* Of what is not about a request or a model: the lease that it is about; else whom it is for. */
 static const struct lease *lease_of(const struct server *s, const struct effect *e)
 {
+    if (e->type == EFFECT_REFUSE && e->model != CORE_SLOT_NONE)
+        return NULL; /* its waiter is a request */
     const struct lease *l = id_none(e->waiter) ? NULL : leases_by_core(s, e->waiter);
     return l || e->model != CORE_SLOT_NONE ? l : leases_by_tag(s, e->tag);
 }

@@ -486,10 +486,29 @@ static void tell_holder(struct lease *l)
 
 static void on_timer(uv_timer_t *timer);
 
+/* It was not granted in the step in which it was asked for. */
+static void begin_wait(struct lease *l)
+{
+    struct server *s = l->server;
+    if (!uv_is_active((uv_handle_t *)&s->leases.timer))
+        uv_timer_start(&s->leases.timer, on_timer, TELL_MS, TELL_MS);
+    if (l->wait_published)
+        return;
+    l->wait_published = true;
+    notices_waiter(s, "waiting",
+                   &(struct effect){.type = EFFECT_LEASE_WAIT,
+                                    .waiter = l->core,
+                                    .tag = leases_tag(l),
+                                    .model = CORE_SLOT_NONE,
+                                    .other = CORE_SLOT_NONE,
+                                    .position = lease_position(l),
+                                    .bytes = l->ask.bytes});
+}
+
 static void tell(struct lease *l)
 {
-    if (l->phase == PHASE_WAITING && !uv_is_active((uv_handle_t *)&l->server->leases.timer))
-        uv_timer_start(&l->server->leases.timer, on_timer, TELL_MS, TELL_MS);
+    if (l->phase == PHASE_WAITING && l->ask.wait_ns_max)
+        begin_wait(l);
     if (l->phase == PHASE_OVER && l->asker && l->refused != REASON_NONE)
         refuse_asker(l);
     else if (l->phase == PHASE_OVER && l->asker)

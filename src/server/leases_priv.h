@@ -35,6 +35,7 @@ struct lease {
     struct exchange *asker; /* waits for the first line, or for the 201; NULL: nobody does */
     struct held *held;      /* NULL: nobody holds it now */
     /* What its holder has been told. */
+    bool wait_published;
     bool knows_token, knows_wait, knows_grant, knows_revoke;
     uint32_t told_position, told_estimate_s;
     char *told_wait; /* owned */

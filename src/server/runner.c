@@ -48,12 +48,6 @@ static void do_refuse(struct server *s, const struct effect *e)
         exchange_refused(s, e);
 }
 
-static void do_lease_wait(struct server *s, const struct effect *e)
-{
-    leases_wait(s, e);
-    notices_waiter(s, "waiting", e);
-}
-
 static void do_sample_now(struct server *s, const struct effect *e)
 {
     devices_sample_now(s->devices, e->device);
@@ -100,7 +94,7 @@ static void (*const actions[])(struct server *s, const struct effect *e) = {
     [EFFECT_WAIT] = do_wait,
     [EFFECT_GRANT] = do_grant,
     [EFFECT_REFUSE] = do_refuse,
-    [EFFECT_LEASE_WAIT] = do_lease_wait,
+    [EFFECT_LEASE_WAIT] = leases_wait,
     [EFFECT_LEASE_GRANT] = leases_granted,
     [EFFECT_LEASE_REVOKE] = leases_revoked,
     [EFFECT_LEASE_END] = leases_ended,

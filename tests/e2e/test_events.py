@@ -8,6 +8,7 @@ import re
 import pytest
 
 from fake_gpus import UUIDS, FakeGpus
+from leases import Lease
 from wharf_harness import ROOT, SECONDS, Later, demo, models, until
 
 GIB, MIB = 1024 ** 3, 1024 ** 2
@@ -24,9 +25,6 @@ ELSEWHERE = {
     "resuming": "tests/unit/test_server_notices.c::test_sleeps",
     "resumed": "tests/unit/test_server_notices.c::test_sleeps",
     "op_failed": "tests/unit/test_server_notices.c::test_errors",
-    "lease_granted": "tests/unit/test_server_notices.c::test_leases",
-    "lease_revoked": "tests/unit/test_server_notices.c::test_leases",
-    "lease_ended": "tests/unit/test_server_notices.c::test_leases",
     "starving": "tests/unit/test_server_notices.c::test_leases",
 }
 
@@ -397,3 +395,34 @@ def test_hooks_end_after_their_timeout(wharf, tmp_path):
     for _ in range(3):
         events.catch_up()
     assert d.stderr.count("takes too long") == 1
+
+
+# ---------------------------------------------------------------- leases
+
+
+@tells("lease_granted", "lease_ended", "waiting", "refused")
+def test_leases_say_who_they_are(told):
+    d, events = told(config({}, gates={"mlx": {}}))
+    lease = Lease(d, name="train", vram="6GiB", gates=["mlx"])
+    granted = events.wait_for("lease_granted")["details"]
+    assert granted == {"lease": lease.id, "name": "train", "gates": ["mlx"], "devices": ["sim"], "bytes": 6 * GIB}
+    waiting = Lease(d, name="next", gates=["mlx"], wait=0.1)
+    assert events.wait_for("waiting")["details"] == {"lease": waiting.id, "name": "next", "position": 1}
+    refused = events.wait_for("refused")["details"]
+    assert refused == {"lease": waiting.id, "name": "next", "reason": "it waited longer than allowed"}
+    lease.close()
+    assert events.wait_for("lease_ended")["details"] == {"lease": lease.id, "name": "train"}
+
+
+@tells("lease_granted", "lease_revoked", "lease_ended", "evicted", "decision")
+def test_a_lease_is_asked_back_and_a_model_leaves_for_it(told):
+    d, events = told({**config({"a": 6}), "routing": QUICK})
+    d.load("a")
+    lease = Lease(d, vram="6GiB", revocable=True, grace="0s")
+    lease.until("granted")
+    for type_ in ("decision", "evicted"):
+        assert events.wait_for(type_)["details"]["for_lease"] == lease.id
+    d.ok(d.chat("a", headers={"X-Wharf-Class": "foreground"}))
+    revoked = events.wait_for("lease_revoked")["details"]
+    assert revoked["lease"] == lease.id and revoked["for_model"] == "a" and revoked["reason"]
+    assert events.wait_for("lease_ended")["details"] == {"lease": lease.id, "reason": "the lease was revoked"}

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from leases import Lease
 from wharf_harness import Later, SECONDS, SLOWNESS, chat_body, demo, models, serve_requests, together, until
 
 
@@ -246,9 +247,10 @@ def test_the_headers_stay_here(wharf, upstream):
         seen.append(headers)
         peer.answer()
 
-    d = wharf({"models": {"a": upstream(serve_requests(answer)).model()}})
+    d = wharf({"gates": {"mlx": {}}, "models": {"a": upstream(serve_requests(answer)).model()}})
+    lease = Lease(d, gates=["mlx"])
     d.ok(d.chat("a", headers={"X-Wharf-Class": "background", "x-wharf-wait": "30",
-                              "X-Wharf-Lease": "x", "X-Other": "kept"}))
+                              "X-Wharf-Lease": lease.mark, "X-Other": "kept"}))
     [headers] = seen
     assert headers["x-other"] == "kept"
     assert not [name for name in headers if name.startswith("x-wharf")]

@@ -226,7 +226,7 @@ def test_bytes_are_the_leases_until_it_ends(wharf):
         "held": True, "revocable": False}
     status = d.get("/wharf/status").json()
     assert status["leased_bytes"] == 6 * GIB == device(d)["leased_bytes"]
-    assert (status["jobs"]["leases"], status["jobs"]["leases_waiting"]) == (1, 0)
+    assert (status["leases"], status["leases_waiting"]) == (1, 0)
     waiting = Lease(d, vram=8 * GIB)
     assert [l["id"] for l in d.get("/wharf/queue").json()["leases"]] == [lease.id, waiting.id]
     assert lease.end().status == 204
@@ -383,6 +383,18 @@ def test_a_holder_that_obeys_ends_its_grace(wharf):
     assert 3590 < lease.until("revoked")["grace_s"] <= 3600
     lease.end()
     d.ok(waits.result())
+
+
+def test_one_with_a_ttl_hears_of_it_when_it_renews(wharf):
+    d = wharf(config(models={"a": demo("a", vram="8GiB", **{"class": "foreground"})}))
+    lease = ask(d, vram="8GiB", revocable=True, grace="2s", ttl="1h").json()
+    assert renew(d, lease["lease"], lease["token"]).json()["state"] == "granted"
+    waits = Later(d.chat, "a")
+    until(lambda: listed(d, lease["lease"])["state"] == "revoked", "the revocation")
+    answer = d.ok(renew(d, lease["lease"], lease["token"])).json()
+    assert answer["state"] == "revoked" and 0 < answer["expires_s"] <= 2
+    d.ok(waits.result())
+    assert renew(d, lease["lease"], lease["token"]).status == 404
 
 
 # ---------------------------------------------------------------- deaths
@@ -588,6 +600,21 @@ def test_there_are_only_so_many(wharf):
         assert (answer.status, answer.error["code"]) == (429, "queue_full")
         one = listed(d)[0]
         assert one["state"] == "granted"
+
+
+def test_one_that_is_asked_for_behind_a_refusal(wharf):
+    """Both at once: the refusal is told while the core hands out effects, and the next request of the
+    connection is read there and then."""
+    d = wharf(config(models={"a": demo("a", vram="8GiB")}, gates={"mlx": {"limit": 1}}))
+    Lease(d, vram="8GiB")
+    chat = json.dumps({"model": "a", "messages": []})
+    terms = json.dumps({"gates": ["mlx"], "ttl": 30})
+    with Connection(d.address) as c:
+        c.send("".join(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Wharf-Wait: 0\r\n"
+                       f"Content-Length: {len(body)}\r\n\r\n{body}"
+                       for path, body in (("/v1/chat/completions", chat), ("/wharf/leases", terms))))
+        assert c.answer().error["code"] in ("busy", "memory_held")
+        assert c.answer().status == 201
 
 
 def test_keys_bound_jobs_too(wharf):

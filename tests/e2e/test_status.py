@@ -41,7 +41,8 @@ DEVICE = {
 STATUS = {
     "version": TEXT, "commit": TEXT, "build_date": TEXT, "uptime_s": NUMBER, "state": TEXT, "scheduler": TEXT,
     "planner": TEXT, "models": COUNT, "loaded": COUNT, "in_flight": COUNT, "waiting": COUNT,
-    "connections": COUNT, "mode": TEXT, "mode_reached": BOOL, "degraded": TEXT + NULL, "degraded_mode": BOOL,
+    "connections": COUNT, "leases": COUNT, "leases_waiting": COUNT, "leased_bytes": COUNT,
+    "mode": TEXT, "mode_reached": BOOL, "degraded": TEXT + NULL, "degraded_mode": BOOL,
     "degradations": LIST, "backends": LIST, "jobs": (dict,), "model_list": LIST, "devices": LIST}
 STATES = {"unloaded", "loading", "loaded", "unloading", "moving", "suspending", "suspended", "resuming",
           "error", "stuck"}

@@ -175,8 +175,10 @@ static void test_leases(void **state)
     notices_publish(s, &e);
     assert_true(server_world_told(s, "lease_ended", "\"reason\":"));
     e.notice = NOTICE_STARVING;
+    e.reason = REASON_NONE;
+    e.duration_ns = 300 * NS_PER_S;
     notices_publish(s, &e);
-    expect(s, "starving", "{}");
+    expect(s, "starving", "{\"seconds\":300.000}");
     server_world_free(s);
 }
 

@@ -656,7 +656,8 @@ static bool declared_use(const struct worker *w, uint32_t device,
 {
     uint64_t strangers = 0;
     for (uint32_t i = 0; i < count; i++)
-        strangers += claims[i].slot == CORE_SLOT_NONE ? claims[i].bytes : 0;
+        strangers +=
+            claims[i].slot == CORE_SLOT_NONE && id_none(claims[i].lease) ? claims[i].bytes : 0;
     if (!(w->machine.at.devices >> device & 1) || !w->bytes || !strangers)
         return false;
     *ret_bytes = w->bytes < strangers ? w->bytes : strangers;
