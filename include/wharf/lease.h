@@ -74,7 +74,7 @@ WHARF_API const char *wharf_lease_device(const struct wharf_lease *s, uint32_t i
 WHARF_API bool wharf_lease_environment(const struct wharf_lease *s, uint32_t i,
                                        const char **ret_name, const char **ret_value);
 
-/* With a ttl: it lives on. */
+/* With a ttl: it lives on; one that is asked back meanwhile is REVOKED then, and ends all the same. */
 WHARF_API int wharf_lease_renew(struct wharf_lease *s, const struct wharf_limits *l,
                                 char **ret_text);
 /* Takes it up again after its connection has broken, as when the daemon was restarted, which keeps it

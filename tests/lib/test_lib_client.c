@@ -471,11 +471,13 @@ static void test_a_lease_outlives_the_daemon(void **state)
 static void test_a_lease_with_a_ttl(void **state)
 {
     (void)state;
-    static const struct script scripts[] = {{.parts = {CREATED}},
-                                            {.parts = {JSON "{\"expires_s\":29.5}"}},
-                                            {.parts = {"HTTP/1.1 204 No Content\r\n\r\n"}}};
+    static const struct script scripts[] = {
+        {.parts = {CREATED}},
+        {.parts = {JSON "{\"state\":\"granted\",\"expires_s\":29.5}"}},
+        {.parts = {JSON "{\"state\":\"revoked\",\"expires_s\":9}"}},
+        {.parts = {"HTTP/1.1 204 No Content\r\n\r\n"}}};
     struct daemon d;
-    struct wharf_client *c = start(&d, scripts, 3);
+    struct wharf_client *c = start(&d, scripts, 4);
     struct wharf_lease *s;
     const struct wharf_lease_ask ask = {.bytes = 1, .ttl_ns = 30000 * MS, .wait_ns = 0};
     assert_int_equal(wharf_lease_begin(c, &ask, &minute, &s, NULL), 0);
@@ -485,6 +487,10 @@ static void test_a_lease_with_a_ttl(void **state)
     assert_int_equal(wharf_lease_resume(s, &minute, NULL), -EINVAL);
     assert_int_equal(wharf_lease_renew(s, &minute, NULL), 0);
     assert_true(info_of(s).expires_s < 29.9);
+    assert_int_equal(info_of(s).state, WHARF_LEASE_GRANTED);
+    assert_int_equal(wharf_lease_renew(s, &minute, NULL), 0);
+    assert_int_equal(info_of(s).state, WHARF_LEASE_REVOKED);
+    assert_string_equal(wharf_lease_device(s, 0), "gpu0");
     assert_string_equal(info_of(s).token, "S3");
     assert_int_equal(wharf_lease_end(s, &minute), 0);
     stop(&d, c);

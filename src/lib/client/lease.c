@@ -118,7 +118,8 @@ static bool apply(struct wharf_lease *s, json_t *said)
             continue;
         s->state = states[i].state;
         keep(&s->said, said);
-        if (s->state == WHARF_LEASE_GRANTED)
+        if (s->state == WHARF_LEASE_GRANTED &&
+            (!s->granted || json_object_get(said, "devices"))) /* a renewal names none */
             keep(&s->granted, said);
         if (strcmp(text, "refused") == 0)
             s->refusal = refusal_of(said);
@@ -347,7 +348,8 @@ int wharf_lease_renew(struct wharf_lease *s, const struct wharf_limits *l, char 
     if (rc < 0)
         return rc;
     if (json_is_object(reply.json)) {
-        keep(&s->said, reply.json);
+        if (!apply(s, reply.json))
+            keep(&s->said, reply.json);
         give_text(ret_text, reply.body.data);
     }
     client_reply_fini(&reply);
