@@ -95,9 +95,32 @@ WHARF_API int wharf_broker_view_device(struct wharf_broker *b, const char *devic
                                        struct wharf_device_view *ret); /* 0, -ENOENT */
 /* NULL: none is set. */
 WHARF_API const char *wharf_broker_mode(struct wharf_broker *b);
-/* Has the devices sampled, and waits for that: what changed behind its back is known then. Not to be
- * called by sample itself. */
+
+/* Who has, or waits for, a LEASE. */
+struct wharf_lease_view {
+    uint64_t id; /* as in its answer */
+    bool granted;
+    bool settling; /* it has been given back, but its bytes are not yet seen to be free */
+    enum wharf_class wharf_class;
+    uint64_t bytes;
+    const char *device;   /* of the broker; NULL: none, or not yet */
+    uint64_t since_ns;    /* that it was asked for, by CLOCK_MONOTONIC */
+    uint64_t granted_ns;  /* 0: not yet */
+};
+/* Up to count of them, in no order. Returns how many there are. */
+WHARF_API uint32_t wharf_broker_view_leases(struct wharf_broker *b, struct wharf_lease_view *ret,
+                                            uint32_t count);
+
+/* What would become of a LOAD, an ENTER or a LEASE that came now; nothing is changed by asking. 0:
+ * it would be had at once, or by loading; -EAGAIN: it would wait for others; -ENOSPC: it can never
+ * fit, or cannot now; -ENOENT, -EINVAL. ret_why may be NULL; "" with 0. */
+WHARF_API int wharf_broker_can(struct wharf_broker *b, const struct wharf_order *order,
+                               const char **ret_why);
+
+/* Has the devices sampled now, so that what changed behind its back is known. */
 WHARF_API void wharf_broker_sample(struct wharf_broker *b);
+/* The same, and waits until each has been: 0, or -ETIMEDOUT. Not to be called by sample itself. */
+WHARF_API int wharf_broker_refresh(struct wharf_broker *b, int64_t timeout_ns);
 
 #ifdef __cplusplus
 }

@@ -52,6 +52,10 @@ WHARF_API int wharf_gate_begin(struct wharf_gate *g, enum wharf_class c, struct 
  * again. */
 WHARF_API void wharf_gate_cancel(struct wharf_gate_wait *w);
 
+/* From now on so many may be inside at once; whom that lets in comes in. Who is inside beyond a lower
+ * limit stays. 0, or -EINVAL. */
+WHARF_API int wharf_gate_resize(struct wharf_gate *g, uint32_t limit);
+
 /* Those who wait get -ESHUTDOWN, those who do not block get nothing: cancel still ends their waits.
  * So do all who come later. Who is inside leaves as ever. */
 WHARF_API void wharf_gate_close(struct wharf_gate *g);

@@ -459,7 +459,7 @@ class Broker:
         """Has the devices sampled, and waits for that: what changed behind its back is known then."""
         self._begin()
         try:
-            _lib.broker_sample(self._broker)
+            _lib.broker_refresh(self._broker, -1)
         finally:
             self._end()
 

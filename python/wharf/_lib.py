@@ -159,7 +159,7 @@ _FUNCTIONS = {
     "broker_view_model": (c_int, [c_void_p, c_char_p, POINTER(ModelView)], True),
     "broker_view_device": (c_int, [c_void_p, c_char_p, POINTER(DeviceView)], True),
     "broker_mode": (c_char_p, [c_void_p], True),
-    "broker_sample": (None, [c_void_p], True),
+    "broker_refresh": (c_int, [c_void_p, c_int64], True),
 }
 
 

@@ -184,6 +184,11 @@ uint16_t client_status(const struct client_answer *a)
     return a->status;
 }
 
+int client_fd(const struct client_answer *a)
+{
+    return a->wire.fd;
+}
+
 void client_set_silence(struct client_answer *a, uint32_t silence_ms_max)
 {
     a->silence_ms_max = silence_ms_max;
@@ -192,11 +197,6 @@ void client_set_silence(struct client_answer *a, uint32_t silence_ms_max)
 void client_set_polled(struct client_answer *a)
 {
     a->is_polled = true;
-}
-
-int client_fd(const struct client_answer *a)
-{
-    return a->wire.fd;
 }
 
 static void give(struct client_answer *a, size_t n, const char **ret_data, size_t *ret_n)

@@ -31,6 +31,8 @@ enum client_error {
 };
 
 #define CLIENT_CONNECT_MS_DEFAULT 5000
+/* As a limit of silence: what has come, or -CLIENT_TIMEOUT at once. */
+#define CLIENT_NO_WAIT UINT32_MAX
 #define CLIENT_LINE_BYTES_MAX (1024 * 1024)
 
 struct client_options {
@@ -60,14 +62,14 @@ int client_open(const struct client_options *opt, const struct client_request *r
 void client_close(struct client_answer *a);
 
 uint16_t client_status(const struct client_answer *a);
+/* Its socket, to be polled: readable when more may have come. */
+int client_fd(const struct client_answer *a);
 /* Replaces the request's limit from here on. */
 void client_set_silence(struct client_answer *a, uint32_t silence_ms_max);
 /* From here on nothing waits: what is not there yet is -CLIENT_AGAIN, to be asked for again when
  * client_fd is readable. That says nothing of what was received already: read on until
  * -CLIENT_AGAIN before polling. */
 void client_set_polled(struct client_answer *a);
-/* The connection's descriptor, for poll only. */
-int client_fd(const struct client_answer *a);
 /* The next bytes of the body: 1 with *ret_data borrowed until the next call and *ret_n > 0; 0 at
  * the body's end. A body that stops early is -CLIENT_BROKEN, never an end. */
 int client_read(struct client_answer *a, const char **ret_data, size_t *ret_n,

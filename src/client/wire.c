@@ -32,7 +32,8 @@ static struct mono now(void)
 /* Deadline 0: none. */
 static struct mono deadline_in(uint32_t ms_max)
 {
-    return (struct mono){ms_max ? now().ns + ms_max * NS_PER_MS : 0};
+    uint64_t ms = ms_max == CLIENT_NO_WAIT ? 0 : ms_max;
+    return (struct mono){ms_max ? now().ns + ms * NS_PER_MS : 0};
 }
 
 /* For poll: -1 without a deadline, rounded up so that the deadline has passed on waking. */

@@ -27,8 +27,8 @@
 
 struct wharf_gate {
     _Atomic uint64_t word;
-    uint32_t limit;
-    pthread_mutex_t lock; /* of all below; not needed while the word is not SLOW */
+    _Atomic uint32_t limit; /* changed with the lock */
+    pthread_mutex_t lock;   /* of all below; not needed while the word is not SLOW */
     bool closed;
     struct gate gate;
     struct wharf_gate_stats stats; /* what was counted so far */
@@ -68,7 +68,7 @@ struct wharf_gate *wharf_gate_new(const struct wharf_gate_options *o)
     struct wharf_gate *g = calloc(1, sizeof(*g));
     if (!g)
         return NULL;
-    g->limit = o->limit;
+    atomic_init(&g->limit, o->limit);
     must(pthread_mutex_init(&g->lock, NULL) == 0);
     gate_init(&g->gate, o->limit);
     g->gate.wait_ns_max[CLASS_FOREGROUND] = o->foreground_wait_ns_max;
@@ -86,11 +86,16 @@ void wharf_gate_free(struct wharf_gate *g)
     free(g);
 }
 
+static uint32_t limit_of(struct wharf_gate *g)
+{
+    return atomic_load_explicit(&g->limit, memory_order_relaxed);
+}
+
 /* False: by the lock, then. */
 static bool enter_fast(struct wharf_gate *g)
 {
     uint64_t word = atomic_load_explicit(&g->word, memory_order_relaxed);
-    while (!(word & SLOW) && (word & INSIDE) < g->limit && (word & ENTERED) != ENTERED)
+    while (!(word & SLOW) && (word & INSIDE) < limit_of(g) && (word & ENTERED) != ENTERED)
         if (atomic_compare_exchange_weak_explicit(&g->word, &word, word + 1 + ENTERED_ONE,
                                                   memory_order_acquire, memory_order_relaxed))
             return true;
@@ -363,6 +368,18 @@ void wharf_gate_cancel(struct wharf_gate_wait *w)
     free(w);
 }
 
+int wharf_gate_resize(struct wharf_gate *g, uint32_t limit)
+{
+    if (limit < 1 || limit > WHARF_GATE_LIMIT_MAX)
+        return -EINVAL;
+    lock(g);
+    atomic_store_explicit(&g->limit, limit, memory_order_relaxed);
+    g->gate.limit = limit;
+    admit(g);
+    unlock(g);
+    return 0;
+}
+
 void wharf_gate_close(struct wharf_gate *g)
 {
     lock(g);
@@ -379,7 +396,7 @@ void wharf_gate_stats(struct wharf_gate *g, struct wharf_gate_stats *ret)
 {
     lock(g);
     *ret = g->stats;
-    ret->limit = g->limit;
+    ret->limit = limit_of(g);
     ret->inside = g->gate.inside;
     struct link *n;
     uint32_t waiting[CLASS__COUNT];

@@ -39,7 +39,8 @@ struct gpu {
     unsigned xids_told;
 };
 
-static struct gpu gpus[16];
+static struct gpu gpus[] = {{0, 0}, {1, 0}, {2, 0},  {3, 0},  {4, 0},  {5, 0},  {6, 0},  {7, 0},
+                            {8, 0}, {9, 0}, {10, 0}, {11, 0}, {12, 0}, {13, 0}, {14, 0}, {15, 0}};
 
 /* ---- the file ---- */
 
@@ -171,7 +172,6 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, struct gpu **out)
 {
     if (index >= sizeof(gpus) / sizeof(gpus[0]))
         return INVALID_ARGUMENT;
-    gpus[index].index = (int)index;
     ENTER(&gpus[index]);
     *out = &gpus[index];
     return 0;

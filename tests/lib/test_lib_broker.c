@@ -529,7 +529,7 @@ static void test_what_the_program_finds(void **state)
     lock(&w);
     w.clip_bytes = 3 * GIB;
     unlock(&w);
-    wharf_broker_sample(w.broker);
+    assert_int_equal(wharf_broker_refresh(w.broker, MINUTE), 0);
     struct wharf_device_view d;
     assert_int_equal(wharf_broker_view_device(w.broker, "cuda", &d), 0);
     lock(&w);
@@ -562,7 +562,7 @@ static void test_what_does_not_come_free(void **state)
     o.ops.sample = sample_taken;
     start(&w, &o);
     assert_int_equal(wharf_broker_found(w.broker, "vlm", "cuda"), 0);
-    wharf_broker_sample(w.broker);
+    assert_int_equal(wharf_broker_refresh(w.broker, MINUTE), 0);
     assert_int_equal(order(&w, (struct wharf_order){.kind = WHARF_UNLOAD, .model = "vlm"}), 0);
     unsigned first = samples;
     assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &began), 0);
@@ -608,9 +608,58 @@ static void test_setups_that_are_refused(void **state)
     }
 }
 
+static int can(struct world *w, struct wharf_order o)
+{
+    const char *why;
+    int rc = wharf_broker_can(w->broker, &o, &why);
+    assert_true(rc == 0 ? !*why : *why != '\0');
+    assert_int_equal(wharf_broker_can(w->broker, &o, NULL), rc);
+    return rc;
+}
+
+static void test_what_would_be_had(void **state)
+{
+    (void)state;
+    struct world w;
+    static const char *const jobs[] = {"jobs"};
+    const struct wharf_order lease = {.kind = WHARF_LEASE, .bytes = 8 * GIB};
+    const struct wharf_order slot = {.kind = WHARF_LEASE, .gates = jobs, .gate_count = 1};
+    start(&w, &options);
+    assert_int_equal(can(&w, lease), 0);
+    assert_int_equal(can(&w, slot), 0);
+    assert_int_equal(can(&w, (struct wharf_order){.kind = WHARF_LEASE, .bytes = 13 * GIB}),
+                     -ENOSPC);
+    assert_int_equal(can(&w, (struct wharf_order){.kind = WHARF_ENTER, .model = "vlm"}), 0);
+    assert_int_equal(can(&w, (struct wharf_order){.kind = WHARF_LOAD, .model = "x"}), -ENOENT);
+    assert_int_equal(can(&w, (struct wharf_order){.kind = WHARF_UNLOAD, .model = "vlm"}), -EINVAL);
+    assert_int_equal(can(&w, (struct wharf_order){.kind = WHARF_LEASE}), -EINVAL);
+    expect_said(&w, ""); /* nothing was done */
+    struct wharf_order taken = lease;
+    struct wharf_answer answer;
+    taken.gates = jobs;
+    taken.gate_count = 1;
+    assert_int_equal(wharf_broker_do(w.broker, &taken, NULL, &answer), 0);
+    assert_int_equal(can(&w, lease), -EAGAIN);
+    assert_int_equal(can(&w, slot), 0); /* of two */
+    assert_int_equal(can(&w, (struct wharf_order){.kind = WHARF_ENTER, .model = "vlm"}), -EAGAIN);
+    struct wharf_lease_view views[2];
+    assert_int_equal(wharf_broker_view_leases(w.broker, NULL, 0), 1);
+    assert_int_equal(wharf_broker_view_leases(w.broker, views, 2), 1);
+    assert_true(views[0].id == answer.id && views[0].granted && !views[0].settling);
+    assert_true(views[0].bytes == 8 * GIB && views[0].wharf_class == WHARF_FOREGROUND);
+    assert_true(views[0].granted_ns >= views[0].since_ns && views[0].since_ns);
+    assert_string_equal(views[0].device, "cuda");
+    wharf_broker_leave(w.broker, answer.id);
+    assert_int_equal(wharf_broker_refresh(w.broker, MINUTE), 0);
+    assert_int_equal(wharf_broker_view_leases(w.broker, views, 2), 0);
+    assert_int_equal(can(&w, lease), 0);
+    stop(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_would_be_had),
         cmocka_unit_test(test_modes),
         cmocka_unit_test(test_a_mode_that_cannot_be_had),
         cmocka_unit_test(test_loads_and_unloads),

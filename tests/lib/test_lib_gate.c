@@ -323,9 +323,46 @@ static void test_a_crowd(void **state)
     wharf_gate_free(c.gate);
 }
 
+static void test_resize(void **state)
+{
+    (void)state;
+    struct wharf_gate *g = gate_of(1);
+    struct wharf_inbox *inbox = wharf_inbox_new();
+    void *arg;
+    enter(g);
+    (void)begin(g, inbox, "n1");
+    (void)begin(g, inbox, "n2");
+    struct wharf_gate_wait *last = begin(g, inbox, "n3");
+    assert_int_equal(wharf_gate_resize(g, 3), 0); /* lets in two */
+    assert_true(wharf_inbox_next(inbox, &arg));
+    assert_string_equal(arg, "n1");
+    assert_true(wharf_inbox_next(inbox, &arg));
+    assert_string_equal(arg, "n2");
+    assert_false(wharf_inbox_next(inbox, &arg));
+    assert_int_equal(wharf_gate_resize(g, 1), 0); /* puts nobody out */
+    assert_int_equal(stats_of(g).inside, 3);
+    assert_int_equal(stats_of(g).limit, 1);
+    leave(g);
+    leave(g);
+    assert_false(wharf_inbox_next(inbox, &arg));
+    leave(g);
+    assert_true(wharf_inbox_next(inbox, &arg));
+    (void)last;
+    assert_int_equal(wharf_gate_acquire(g, WHARF_NORMAL, 0, NULL), -ETIMEDOUT);
+    leave(g);
+    enter(g); /* by the new limit, without the lock too */
+    assert_int_equal(wharf_gate_acquire(g, WHARF_NORMAL, 0, NULL), -ETIMEDOUT);
+    leave(g);
+    assert_int_equal(wharf_gate_resize(g, 0), -EINVAL);
+    assert_int_equal(wharf_gate_resize(g, WHARF_GATE_LIMIT_MAX + 1), -EINVAL);
+    wharf_inbox_free(inbox);
+    wharf_gate_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_resize),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_those_who_waited_too_long_go_first),

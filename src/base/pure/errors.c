@@ -1,5 +1,7 @@
 #include "errors.h"
 
+#include <string.h>
+
 #include "check.h"
 
 static const struct error_info infos[ERR__COUNT] = {
@@ -15,4 +17,12 @@ const struct error_info *error_info(int error)
     int index = error < 0 ? -error : error;
     must(index < ERR__COUNT);
     return &infos[index];
+}
+
+int error_find(const char *code)
+{
+    for (int i = 0; i < ERR__COUNT; i++)
+        if (strcmp(infos[i].code, code) == 0)
+            return i;
+    return ERR_NONE;
 }

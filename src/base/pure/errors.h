@@ -24,5 +24,7 @@ struct error_info {
 
 /* error: an enum error_code, or its negative. Never NULL. */
 const struct error_info *error_info(int error);
+/* The enum error_code of that code; ERR_NONE: there is none. */
+int error_find(const char *code);
 
 #endif

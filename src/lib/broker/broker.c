@@ -196,15 +196,19 @@ static void end(struct wharf_broker *b)
     names_fini(&b->names);
     must(pthread_cond_destroy(&b->wake) == 0);
     must(pthread_cond_destroy(&b->idle) == 0);
+    must(pthread_cond_destroy(&b->sampled) == 0);
     must(pthread_mutex_destroy(&b->lock) == 0);
     free(b->core);
     free(b->uses);
+    free(b->work_items);
     free(b);
 }
 
 static int start(struct wharf_broker *b, const struct wharf_broker_options *o)
 {
     int rc = names_init(&b->names, o);
+    if (rc == 0)
+        rc = work_init(b);
     if (rc == 0)
         rc = start_core(b);
     return rc == 0 ? -pthread_create(&b->thread, NULL, run, b) : rc;
@@ -218,9 +222,11 @@ struct wharf_broker *wharf_broker_new(const struct wharf_broker_options *o)
     must(pthread_mutex_init(&b->lock, NULL) == 0);
     clock_cond_init(&b->wake);
     clock_cond_init(&b->idle);
+    clock_cond_init(&b->sampled);
     list_init(&b->calls);
     list_init(&b->events);
     list_init(&b->work);
+    list_init(&b->work_spare);
     b->ops = o->ops;
     b->arg = o->arg;
     b->mode = CORE_SLOT_NONE;

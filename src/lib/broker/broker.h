@@ -29,19 +29,30 @@ struct wharf_broker {
     struct names names;
     struct wharf_broker_ops ops;
     void *arg;
-    struct list calls;     /* struct wharf_call, under way */
-    struct list events;    /* struct broker_event, not yet told */
-    struct list work;      /* struct work, under way */
-    uint32_t sampling;     /* devices that are being sampled; a mask */
-    uint32_t sample_again; /* of these: after that once more */
-    uint32_t sample_due;   /* the core has asked for these, too soon after the last time */
+    struct list calls;       /* struct wharf_call, under way */
+    struct list events;      /* struct broker_event, not yet told */
+    struct list work;        /* struct work, under way */
+    struct list work_spare;  /* the others: an order of the core can always be carried out */
+    struct work *work_items; /* all of them */
+    uint32_t sampling;       /* devices that are being sampled; a mask */
+    uint32_t sample_again;   /* of these: after that once more */
+    uint32_t sample_due;     /* the core has asked for these, too soon after the last time */
     uint64_t sample_began_ns[CORE_DEVICES_MAX];
-    uint64_t samples_ended[CORE_DEVICES_MAX];
-    uint64_t sampled_ns;     /* all of them, the last time */
-    struct sample_use *uses; /* room for one a model */
-    uint32_t mode;           /* CORE_SLOT_NONE: none */
-    uint64_t mode_seq;       /* of setting one */
+    uint64_t sampled_ns;                /* all of them, the last time */
+    uint64_t samples[CORE_DEVICES_MAX]; /* of each, that have come in */
+    pthread_cond_t sampled;             /* one has */
+    struct sample_use *uses;            /* room for one a model */
+    uint32_t mode;                      /* CORE_SLOT_NONE: none */
+    uint64_t mode_seq;                  /* of setting one */
 };
+
+/* Which list of the core an id that the program is given is of. */
+#define ID_OF_LEASE (UINT64_C(1) << 31)
+
+static inline uint64_t broker_id(struct id id, bool lease)
+{
+    return (uint64_t)id.gen << 32 | id.slot | (lease ? ID_OF_LEASE : 0);
+}
 
 void broker_lock(struct wharf_broker *b);
 void broker_unlock(struct wharf_broker *b);
@@ -58,7 +69,8 @@ void calls_look_at_modes(struct wharf_broker *b);
 /* Ends those whose time is over. False: none; *next_ns is no later than when the next one's is. */
 bool calls_expire(struct wharf_broker *b, uint64_t now_ns, uint64_t *next_ns);
 
-/* work.c: orders of the core. With the lock. */
+/* work.c: orders of the core. With the lock, but for init, which comes after the names. */
+int work_init(struct wharf_broker *b) warn_unused;
 void work_begin(struct wharf_broker *b, const struct effect *e);
 /* The time of that op is over: the core is told so, and the rest when the program's function is
  * done. */
@@ -68,8 +80,6 @@ void work_sample(struct wharf_broker *b, uint32_t device);
 void work_sample_soon(struct wharf_broker *b, uint32_t device);
 /* False: none is due; *next_ns is no later than when the next one is. */
 bool work_sample_due(struct wharf_broker *b, uint64_t now_ns, uint64_t *next_ns);
-/* All devices, and waits until they have been looked at after this call. */
-void work_sample_now(struct wharf_broker *b);
 /* Tells the core of one that could not begin, or was given up. False: there is none. */
 bool work_report(struct wharf_broker *b);
 /* Waits until nothing is under way. */

@@ -22,14 +22,6 @@ struct wharf_call {
     bool over, cancelled;
 };
 
-/* Which list of the core an id is of. */
-#define ID_OF_LEASE (UINT64_C(1) << 31)
-
-static uint64_t pack(struct id id, bool lease)
-{
-    return (uint64_t)id.gen << 32 | id.slot | (lease ? ID_OF_LEASE : 0);
-}
-
 static struct wharf_call *call_of(struct link *n)
 {
     return list_entry(n, struct wharf_call, link);
@@ -90,7 +82,7 @@ void call_granted(struct wharf_broker *b, const struct effect *e)
     struct wharf_call *call = call_named(e->tag);
     bool lease = call->kind == WHARF_LEASE;
     call->waiter = e->waiter;
-    call->ret->id = pack(e->waiter, lease);
+    call->ret->id = broker_id(e->waiter, lease);
     uint32_t devices = e->devices;
     if (!lease) {
         struct core_model_view v;
@@ -182,7 +174,7 @@ static void withdraw(struct wharf_call *call)
     struct wharf_broker *b = call->broker;
     if (call->kind == WHARF_ENTER || call->kind == WHARF_LEASE) {
         if (!call->over || call->ret->rc == 0)
-            give_back(b, pack(call->waiter, call->kind == WHARF_LEASE));
+            give_back(b, broker_id(call->waiter, call->kind == WHARF_LEASE));
     } else if (call->kind != WHARF_MODE && !call->over) {
         broker_step(
             b, (struct event){.type = EVENT_COMMAND_CANCELLED, .command = {.tag = tag_of(call)}});
@@ -315,6 +307,12 @@ static int make(struct wharf_call *call, const struct wharf_order *o, struct eve
     return -EINVAL;
 }
 
+/* Of an order that is not begun. */
+static const char *text_of(int rc)
+{
+    return rc == -ENOENT ? "it names what there is not" : "it makes no sense";
+}
+
 /* With the lock; on 0 it is under way, or over already. */
 static int begin(struct wharf_call *call, const struct wharf_order *o)
 {
@@ -327,7 +325,7 @@ static int begin(struct wharf_call *call, const struct wharf_order *o)
     *call->ret = (struct wharf_answer){.why = ""};
     int rc = make(call, o, &ev, &ask);
     if (rc < 0) {
-        call->ret->why = rc == -ENOENT ? "it names what there is not" : "it makes no sense";
+        call->ret->why = text_of(rc);
         return rc;
     }
     list_push(&b->calls, &call->link);
@@ -414,4 +412,39 @@ void wharf_call_cancel(struct wharf_call *call)
         list_remove(&b->calls, &call->link);
     broker_unlock(b);
     free(call);
+}
+
+int wharf_broker_can(struct wharf_broker *b, const struct wharf_order *order, const char **ret_why)
+{
+    struct wharf_call call = {.broker = b, .kind = order->kind};
+    struct core_plan_view plan;
+    struct core_lease_ask ask;
+    struct event ev;
+    const char *ignored;
+    const char **why = ret_why ? ret_why : &ignored;
+    bool lease = order->kind == WHARF_LEASE;
+    enum class class = CLASS_NORMAL;
+    int rc = 0;
+    call.model = names_model(&b->names, order->model);
+    *why = "it makes no sense";
+    if (order->kind != WHARF_LOAD && order->kind != WHARF_ENTER && !lease)
+        return -EINVAL;
+    if (order->kind != WHARF_LOAD && !class_of(order->wharf_class, &class))
+        return -EINVAL;
+    if (lease)
+        rc = make_lease(&call, order, &ev, &ask);
+    else if (call.model == CORE_SLOT_NONE)
+        rc = -ENOENT;
+    if (rc < 0) {
+        *why = text_of(rc);
+        return rc;
+    }
+    broker_lock(b);
+    if (lease)
+        core_plan_lease(b->core, &ask, &plan);
+    else
+        core_plan_model(b->core, call.model, class, &plan);
+    broker_unlock(b);
+    *why = plan.verdict <= VERDICT_GO ? "" : reason_text(plan.why);
+    return plan.verdict <= VERDICT_GO ? 0 : plan.verdict == VERDICT_NEVER ? -ENOSPC : -EAGAIN;
 }

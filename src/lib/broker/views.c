@@ -3,6 +3,13 @@
 #include "lib/broker/broker.h"
 #include "lib/clock.h"
 
+static enum wharf_class class_of_core(enum class c)
+{
+    return c == CLASS_FOREGROUND ? WHARF_FOREGROUND
+           : c == CLASS_NORMAL   ? WHARF_NORMAL
+                                 : WHARF_BACKGROUND;
+}
+
 int wharf_broker_view_model(struct wharf_broker *b, const char *model, struct wharf_model_view *ret)
 {
     uint32_t slot = names_model(&b->names, model);
@@ -61,6 +68,52 @@ const char *wharf_broker_mode(struct wharf_broker *b)
 void wharf_broker_sample(struct wharf_broker *b)
 {
     broker_lock(b);
-    work_sample_now(b);
+    for (uint32_t d = 0; d < b->names.config.device_count; d++)
+        work_sample(b, d);
     broker_unlock(b);
+}
+
+/* Each has had one more that began after now. */
+int wharf_broker_refresh(struct wharf_broker *b, int64_t timeout_ns)
+{
+    uint64_t end_ns = clock_end_ns(clock_ns(), timeout_ns), wanted[CORE_DEVICES_MAX];
+    uint32_t count = b->ops.sample ? b->names.config.device_count : 0;
+    bool in_time = true;
+    broker_lock(b);
+    for (uint32_t d = 0; d < count; d++) {
+        wanted[d] = b->samples[d] + (b->sampling >> d & 1 ? 2 : 1);
+        work_sample(b, d);
+    }
+    for (uint32_t d = 0; d < count; d++)
+        while (b->samples[d] < wanted[d] && in_time)
+            in_time = clock_cond_wait(&b->sampled, &b->lock, end_ns);
+    broker_unlock(b);
+    return in_time ? 0 : -ETIMEDOUT;
+}
+
+static struct wharf_lease_view lease_view(const struct wharf_broker *b,
+                                          const struct core_lease_view *v)
+{
+    return (struct wharf_lease_view){.id = broker_id(v->id, true),
+                                     .granted = v->granted,
+                                     .settling = v->ended,
+                                     .wharf_class = class_of_core(v->ask.class),
+                                     .bytes = v->ask.bytes,
+                                     .device = names_device_of(&b->names, v->devices),
+                                     .since_ns = v->since.ns,
+                                     .granted_ns = v->granted || v->ended ? v->granted_at.ns : 0};
+}
+
+uint32_t wharf_broker_view_leases(struct wharf_broker *b, struct wharf_lease_view *ret,
+                                  uint32_t count)
+{
+    struct core_lease_view v;
+    struct id cursor = {0};
+    uint32_t n = 0;
+    broker_lock(b);
+    for (; core_view_next_lease(b->core, &cursor, &v); n++)
+        if (n < count)
+            ret[n] = lease_view(b, &v);
+    broker_unlock(b);
+    return n;
 }

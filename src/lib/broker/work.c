@@ -57,12 +57,25 @@ static void spawn(struct work *w)
         must(pthread_detach(thread) == 0);
 }
 
+/* Of a model: one that was given up and still runs, one that was given up before it could begin,
+ * and the one that follows. Of a device: one, and the one that follows it. */
+int work_init(struct wharf_broker *b)
+{
+    uint32_t count = 3 * b->names.config.model_count + 2 * b->names.config.device_count;
+    b->work_items = calloc(count + 1, sizeof(*b->work_items));
+    if (!b->work_items)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++)
+        list_push(&b->work_spare, &b->work_items[i].link);
+    return 0;
+}
+
 static struct work *add(struct wharf_broker *b, enum effect_type order)
 {
-    struct work *w = calloc(1, sizeof(*w));
-    must(w); /* an order of the core must be carried out, and nothing can be told without memory */
-    w->broker = b;
-    w->order = order;
+    struct link *spare = list_pop(&b->work_spare);
+    must(spare);
+    struct work *w = list_entry(spare, struct work, link);
+    *w = (struct work){.broker = b, .order = order};
     list_push(&b->work, &w->link);
     return w;
 }
@@ -161,7 +174,7 @@ static void complete(struct wharf_broker *b, const struct work *w, int rc)
 static void forget(struct wharf_broker *b, struct work *w)
 {
     list_remove(&b->work, &w->link);
-    free(w);
+    list_push(&b->work_spare, &w->link);
     if (list_empty(&b->work))
         must(pthread_cond_broadcast(&b->idle) == 0);
 }
@@ -221,13 +234,13 @@ static void end_sample(struct wharf_broker *b, const struct work *w)
                                   .uses = b->uses,
                                   .use_count = find_uses(b, device, b->uses),
                                   .used_bytes = w->used_bytes}};
+    b->samples[device]++;
+    must(pthread_cond_broadcast(&b->sampled) == 0);
     bool again = b->sample_again >> device & 1;
     b->sample_again &= ~(1U << device);
     broker_step(b, ev);
     if (again)
         work_sample(b, device);
-    b->samples_ended[device]++;
-    must(pthread_cond_broadcast(&b->idle) == 0);
 }
 
 /* With the lock: its function has returned. */
@@ -294,19 +307,4 @@ void work_wait(struct wharf_broker *b)
 {
     while (!list_empty(&b->work))
         (void)clock_cond_wait(&b->idle, &b->lock, UINT64_MAX);
-}
-
-void work_sample_now(struct wharf_broker *b)
-{
-    uint64_t wanted[CORE_DEVICES_MAX];
-    if (!b->ops.sample)
-        return;
-    for (uint32_t d = 0; d < b->names.config.device_count; d++) {
-        /* One that is under way may have looked before now. */
-        wanted[d] = b->samples_ended[d] + (b->sampling >> d & 1 ? 2 : 1);
-        work_sample(b, d);
-    }
-    for (uint32_t d = 0; d < b->names.config.device_count; d++)
-        while (b->samples_ended[d] < wanted[d])
-            (void)clock_cond_wait(&b->idle, &b->lock, UINT64_MAX);
 }
