@@ -622,7 +622,9 @@ void ledger_sample(struct core *c, const struct event *ev)
         uint64_t old = strange < absorbed ? strange : absorbed;
         strange -= old - absorb(c, ev, old);
         late = late_bytes(c, ev, strange);
-        set_foreign(d, absorb(c, ev, strange - late));
+        /* What was somebody else's before is no growth. */
+        uint64_t rest = strange - late, growth = minus(rest, d->foreign_bytes);
+        set_foreign(d, rest - growth + absorb(c, ev, growth));
     }
     bool again = false;
     for (uint32_t i = 0; i < holdings(c) && core_has_room(c); i++) {
