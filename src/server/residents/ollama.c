@@ -36,13 +36,11 @@ static const char *id_of(const struct ollama_resident *o)
 
 static void release(struct ollama_resident *o)
 {
-    struct ollama_endpoint *e = o->endpoint;
     must(!o->call);
-    ollama_tree_leave(e, o->resident.slot);
+    ollama_tree_leave(o->endpoint, o->resident.slot);
     resident_fini(&o->resident);
     free(o->failure);
     free(o);
-    ollama_endpoint_left(e);
 }
 
 void ollama_drop(struct ollama_resident *o)
