@@ -1,5 +1,6 @@
 """Workers: programs of somebody's own that register for a model, and are moved between CPU and GPU."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -447,6 +448,34 @@ def test_memory_that_nobody_can_measure(wharf, workers):
         process.kill()
         process.wait()
     w.close()
+
+
+def test_a_device_that_is_read_too_late(wharf):
+    """What it says of its move is believed when nobody can see; what is seen later is of no move, and
+    does not take the place of what is waited for then."""
+    d = wharf(config(models={"clip": clip(unloadTimeout="1s")}))
+    folder = d.state / "sim" / "0"
+    process = subprocess.Popen([DEMO, "--port", "0", "--vram", "300MiB", "--gpu-folder", folder],
+                               stdin=subprocess.DEVNULL)
+    try:
+        w = Raw(d, model="clip", device="cuda", pid=process.pid)
+        d.until_model("clip", used_bytes=300 * MIB)
+        with open(folder / "999999999", "w") as claim:
+            fcntl.lockf(claim, fcntl.LOCK_EX)
+            claim.write("nonsense")
+            claim.flush()
+            moving = Later(move, d, "clip", "cpu")
+            d.ok(w.reply(w.line(), device="cpu"))
+            d.ok(moving.result())
+            leaving = Later(d.post, "/wharf/models/clip/unload")
+            assert [w.line()["do"] for _ in range(2)] == ["unload", "where"]
+        process.kill()
+        leaving.result(5 * SECONDS)
+        assert w.line()["do"] == "bye"
+        assert "still uses" not in d.stderr
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.slice
