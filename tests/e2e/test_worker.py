@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shlex
 import subprocess
 
 import pytest
@@ -476,6 +477,18 @@ def test_a_device_that_is_read_too_late(wharf):
     finally:
         process.kill()
         process.wait()
+
+
+def test_one_that_has_started_the_daemon(wharf):
+    """All that the daemon starts is below it too, and is not its for that."""
+    big = demo("vlm", vram="11GiB")
+    below = shlex.join(["/bin/sh", "-c", f"{big['cmd']}; true"]).replace("'${PORT}'", "${PORT}")
+    d = wharf(config({"vlm": {**big, "cmd": below}}))
+    Raw(d, model="clip", device="cpu", pid=os.getpid())
+    d.until_model("clip", state="loaded")
+    d.load("vlm")
+    d.until_model("vlm", used_bytes=11 * 1024 * MIB)
+    assert not d.model("clip")["used_bytes"] and place(d, "clip") is None
 
 
 @pytest.mark.slice
