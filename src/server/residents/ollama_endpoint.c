@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "config/ollama_name.h"
 #include "server/call.h"
 #include "server/origin.h"
 #include "server/proxy/upstream.h"
@@ -263,7 +264,7 @@ static void on_listed(void *arg, const struct call_answer *a)
 static const struct ollama_listed *find(const struct ollama_list *l, const char *name)
 {
     for (uint32_t i = 0; i < l->count; i++)
-        if (ollama_same_name(l->items[i].name, name))
+        if (config_same_ollama_name(l->items[i].name, name))
             return &l->items[i];
     return NULL;
 }
@@ -288,12 +289,12 @@ static void find_strangers(struct ollama_endpoint *e)
         bool known = false;
         for (uint32_t k = 0; k < e->server->roster.count; k++) {
             const struct ollama_resident *o = ollama_resident_at(e, k);
-            known |=
-                o && ollama_same_name(o->resident.model->backend_model, e->listed.items[i].name);
+            known |= o && config_same_ollama_name(o->resident.model->backend_model,
+                                                  e->listed.items[i].name);
         }
         for (uint32_t k = 0; k < e->model_count; k++) {
             const struct config_model *m = roster_model(&e->server->roster, e->models[k]);
-            known |= m && ollama_same_name(m->backend_model, e->listed.items[i].name);
+            known |= m && config_same_ollama_name(m->backend_model, e->listed.items[i].name);
         }
         e->strange[i] = !known;
         e->stranger_count += !known;
@@ -306,7 +307,7 @@ static bool is_taken(const struct ollama_endpoint *e, const char *name)
     bool taken = false;
     for (uint32_t i = 0; i < e->server->roster.count; i++) {
         const struct ollama_resident *o = ollama_resident_at(e, i);
-        taken |= o && ollama_same_name(o->resident.model->backend_model, name);
+        taken |= o && config_same_ollama_name(o->resident.model->backend_model, name);
     }
     return taken;
 }
