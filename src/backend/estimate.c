@@ -173,7 +173,7 @@ static uint64_t share_of(uint64_t bytes, uint64_t part, uint64_t whole)
     return bytes / whole * part + bytes % whole * part / whole;
 }
 
-static uint64_t plus(uint64_t a, uint64_t b)
+uint64_t estimate_plus(uint64_t a, uint64_t b)
 {
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
@@ -190,7 +190,7 @@ uint64_t estimate_part_bytes(const struct gguf_model *m, uint64_t file_bytes,
     uint64_t cached = there < m->layers ? there : m->layers;
     weights = share_of(weights, there, whole);
     cache = part->cache_on_host ? 0 : m->layers ? share_of(cache, cached, m->layers) : cache;
-    return plus(weights, cache);
+    return estimate_plus(weights, cache);
 }
 
 /* The number at that place, or 0. */

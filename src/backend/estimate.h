@@ -20,6 +20,9 @@
 #define ESTIMATE_BESIDES_MAX 8
 #define ESTIMATE_ALL_LAYERS UINT64_MAX
 
+/* No machine has so much: who says that a model takes more says nothing. */
+#define ESTIMATE_BYTES_MAX (UINT64_C(1) << 50)
+
 /* One file of a model, and how it is loaded. */
 struct estimate_part {
     const char *path;   /* borrowed from the arguments; NULL: none is named */
@@ -38,9 +41,13 @@ struct estimate_args {
 /* argv without the program's own name, or with it. */
 void estimate_read_args(const char *const *argv, uint32_t count, struct estimate_args *ret);
 
-/* What one part takes. file_bytes: of all its files together. */
+/* What one part takes; UINT64_MAX: more than can be counted. file_bytes: of all its files together.
+ */
 uint64_t estimate_part_bytes(const struct gguf_model *m, uint64_t file_bytes,
                              const struct estimate_part *part, const struct estimate_args *args);
+
+/* UINT64_MAX where the sum is larger than can be counted. */
+uint64_t estimate_plus(uint64_t a, uint64_t b);
 
 /* A model in several files, NAME-00001-of-00003.gguf: how many there are, by the name of the first;
  * 1 for any other name. */

@@ -117,9 +117,4 @@ enum ollama_change ollama_answered(enum ollama_state *state, enum ollama_answer 
 /* How long until the next list is asked for; 0: not before somebody asks. */
 uint64_t ollama_period_ns(enum ollama_state state, bool busy, bool holds);
 
-/* ---- names ---- */
-
-/* Whether both are names of the same model: no tag means latest, and no registry Ollama's own. */
-bool ollama_same_name(const char *a, const char *b);
-
 #endif

@@ -1,8 +1,8 @@
 /* Who serves a model: a process of wharf's own, an Ollama server, or a worker. */
 #include <string.h>
-#include <strings.h>
 
 #include "base/pure/units.h"
+#include "config/ollama_name.h"
 #include "config/proxy.h"
 #include "config/resolve.h"
 
@@ -69,13 +69,6 @@ void resolve_backend(struct resolver *r, const struct bound *b, struct config_mo
         m->endpoint[n - 1] = '\0';
 }
 
-static size_t name_bytes(const char *name)
-{
-    static const char latest[] = ":latest";
-    size_t n = strlen(name), k = sizeof(latest) - 1;
-    return n > k && strcmp(name + n - k, latest) == 0 ? n - k : n;
-}
-
 /* What is there is there once, and can be one model's only. */
 static void check_same(struct resolver *r, uint32_t later)
 {
@@ -83,9 +76,8 @@ static void check_same(struct resolver *r, uint32_t later)
     const struct config_model *b = &c->models[later];
     for (uint32_t i = 0; i < later; i++) {
         const struct config_model *a = &c->models[i];
-        size_t n = name_bytes(a->backend_model);
-        if (a->endpoint_number != b->endpoint_number || n != name_bytes(b->backend_model) ||
-            strncasecmp(a->backend_model, b->backend_model, n) != 0)
+        if (a->endpoint_number != b->endpoint_number ||
+            !config_same_ollama_name(a->backend_model, b->backend_model))
             continue;
         diag_error(r->diag, bound_value(r->models[later], SET_MODEL_backend)->at,
                    "model %s is the same model of the same server as %s; write an alias of that",

@@ -139,12 +139,12 @@ static void on_run(uv_work_t *work)
         args.model.path = find_largest(job, &args);
     if (!args.model.path)
         return;
-    uint64_t bytes = part_bytes(&args.model, &args) + ESTIMATE_OVERHEAD_BYTES;
+    uint64_t bytes = estimate_plus(part_bytes(&args.model, &args), ESTIMATE_OVERHEAD_BYTES);
     if (args.draft.path)
-        bytes += part_bytes(&args.draft, &args);
+        bytes = estimate_plus(bytes, part_bytes(&args.draft, &args));
     for (uint32_t i = 0; i < args.besides_count; i++)
-        bytes += size_of(args.besides[i]);
-    job->bytes = bytes;
+        bytes = estimate_plus(bytes, size_of(args.besides[i]));
+    job->bytes = bytes <= ESTIMATE_BYTES_MAX ? bytes : 0;
 }
 
 /* ---- on the loop ---- */

@@ -238,6 +238,23 @@ def test_an_estimate_that_is_too_large_refuses_nobody(wharf, tmp_path):
     learned(d, "a", 5 * GIB)
 
 
+def test_a_file_whose_numbers_are_nonsense_is_no_estimate(wharf, tmp_path):
+    """A cache of more bytes than can be counted is not a small one."""
+    pairs = [text("general.architecture") + struct.pack("<I", 8) + text("llama"),
+             number("llama.block_count", 32), number("llama.context_length", 2 ** 32 - 1),
+             number("llama.attention.head_count_kv", 2 ** 15),
+             number("llama.attention.key_length", 2 ** 20), number("llama.attention.value_length", 2 ** 20)]
+    nonsense = tmp_path / "nonsense.gguf"
+    nonsense.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 291, len(pairs)) + b"".join(pairs) + bytes(MIB))
+    fine = llama3(tmp_path / "fine.gguf", GIB)
+    d = wharf(config({"a": with_words(auto("a", "1GiB"), "-m", nonsense),
+                      "half": with_words(auto("half", "1GiB"), "-m", nonsense, "-ngl", 16),
+                      "draft": with_words(auto("draft", "1GiB"), "-m", fine, "-md", nonsense),
+                      "z": with_words(auto("z", "1GiB"), "-m", fine)}))
+    estimated(d, "z")  # the last one
+    assert [d.model(name)["footprint_source"] for name in ("a", "half", "draft")] == ["unknown"] * 3
+
+
 def test_an_estimate_is_for_each_gpu(wharf, tmp_path):
     file = llama3(tmp_path / "model.gguf", 7 * GIB)
     two = [{"sim": {"name": n, "memory": "10GiB"}, "sample": "20ms"} for n in ("left", "right")]

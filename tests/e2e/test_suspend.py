@@ -191,6 +191,24 @@ def test_drains_first(world):
 
 
 @pytest.mark.slice
+def test_a_reload_takes_its_sleep_away_while_it_drains(world):
+    """There is no way to send it to sleep any more when its turn comes: it stays as it is."""
+    models = {"s": {"engine": "http", "fault": "slow_chat"}}
+    w = world(models)
+    first = Later(w.chat)
+    until(lambda: w.logs["s"].exists() and w.calls(), "a chat that is being served")
+    assert w.d.post("/wharf/models/s/suspend?wait=0").status == 202
+    second = Later(w.chat)
+    w.d.until_model("s", waiting=1)
+    models["s"]["suspend"] = "none"
+    w.d.reload(w.config(models))
+    port = w.d.model("s")["port"]
+    urllib.request.urlopen(f"http://127.0.0.1:{port}/fake/go", timeout=SECONDS).close()
+    assert (first.result(), second.result()) == ("well", "well")
+    assert w.paths() == [] and w.count("suspended") == 0
+
+
+@pytest.mark.slice
 def test_requests_wait_while_it_falls_asleep(world):
     """They do not reach it: it has been told to sleep. Then they wake it."""
     w = world({"s": {"engine": "vllm", "fault": "slow_sleep"}})

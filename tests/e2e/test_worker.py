@@ -1,7 +1,9 @@
 """Workers: programs of somebody's own that register for a model, and are moved between CPU and GPU."""
 
+import fcntl
 import json
 import os
+import shlex
 import subprocess
 
 import pytest
@@ -447,6 +449,46 @@ def test_memory_that_nobody_can_measure(wharf, workers):
         process.kill()
         process.wait()
     w.close()
+
+
+def test_a_device_that_is_read_too_late(wharf):
+    """What it says of its move is believed when nobody can see; what is seen later is of no move, and
+    does not take the place of what is waited for then."""
+    d = wharf(config(models={"clip": clip(unloadTimeout="1s")}))
+    folder = d.state / "sim" / "0"
+    process = subprocess.Popen([DEMO, "--port", "0", "--vram", "300MiB", "--gpu-folder", folder],
+                               stdin=subprocess.DEVNULL)
+    try:
+        w = Raw(d, model="clip", device="cuda", pid=process.pid)
+        d.until_model("clip", used_bytes=300 * MIB)
+        with open(folder / "999999999", "w") as claim:
+            fcntl.lockf(claim, fcntl.LOCK_EX)
+            claim.write("nonsense")
+            claim.flush()
+            moving = Later(move, d, "clip", "cpu")
+            d.ok(w.reply(w.line(), device="cpu"))
+            d.ok(moving.result())
+            leaving = Later(d.post, "/wharf/models/clip/unload")
+            assert [w.line()["do"] for _ in range(2)] == ["unload", "where"]
+        process.kill()
+        leaving.result(5 * SECONDS)
+        assert w.line()["do"] == "bye"
+        assert "still uses" not in d.stderr
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_one_that_has_started_the_daemon(wharf):
+    """All that the daemon starts is below it too, and is not its for that."""
+    big = demo("vlm", vram="11GiB")
+    below = shlex.join(["/bin/sh", "-c", f"{big['cmd']}; true"]).replace("'${PORT}'", "${PORT}")
+    d = wharf(config({"vlm": {**big, "cmd": below}}))
+    Raw(d, model="clip", device="cpu", pid=os.getpid())
+    d.until_model("clip", state="loaded")
+    d.load("vlm")
+    d.until_model("vlm", used_bytes=11 * 1024 * MIB)
+    assert not d.model("clip")["used_bytes"] and place(d, "clip") is None
 
 
 @pytest.mark.slice

@@ -250,29 +250,6 @@ static void test_server(void **state)
                 ollama_period_ns(OLLAMA_UP, true, false));
 }
 
-static void test_names(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *a, *b;
-        bool same;
-    } rows[] = {{"qwen3", "qwen3:latest", true},
-                {"qwen3:8b", "QWEN3:8B", true},
-                {"qwen3:8b", "qwen3", false},
-                {"qwen3", "qwen", false},
-                {"library/qwen3", "qwen3:latest", true},
-                {"registry.ollama.ai/library/qwen3:8b", "qwen3:8b", true},
-                {"https://registry.ollama.ai/library/qwen3", "qwen3", true},
-                {"me/qwen3", "qwen3", false},
-                {"host:5000/me/qwen3", "host:5000/me/qwen3:latest", true},
-                {"host:5000/me/qwen3", "host:5001/me/qwen3", false},
-                {"hf.co/a/b:Q4", "hf.co/a/b:q4", true}};
-    for (size_t i = 0; i < countof(rows); i++)
-        if (ollama_same_name(rows[i].a, rows[i].b) != rows[i].same ||
-            ollama_same_name(rows[i].b, rows[i].a) != rows[i].same)
-            fail_msg("%s and %s", rows[i].a, rows[i].b);
-}
-
 #define NOW 1800000000 /* in 2027 */
 
 static void test_lists(void **state)
@@ -336,13 +313,9 @@ static void test_texts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stories),
-        cmocka_unit_test(test_any_order),
-        cmocka_unit_test(test_busy),
-        cmocka_unit_test(test_server),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_lists),
-        cmocka_unit_test(test_list_is_bounded),
+        cmocka_unit_test(test_stories), cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_busy),    cmocka_unit_test(test_server),
+        cmocka_unit_test(test_lists),   cmocka_unit_test(test_list_is_bounded),
         cmocka_unit_test(test_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include "base/pure/check.h"
 #include "base/pure/units.h"
 #include "config/config.h"
+#include "config/ollama_name.h"
 #include "config_text.h"
 
 #define MODEL(keys) "models: {m: {" keys "}}\n"
@@ -89,6 +90,10 @@ static const struct {
      "models: {a: {backend: ollama, model: 'X:latest'}, b: {backend: ollama, model: x}, "
      "c: {backend: ollama, model: 'x:1b'}}",
      "c:1:64: error: model 'b' is the same model of the same server as 'a'; write an alias of "
+     "that\n"},
+    {"one model of one server, by its registry",
+     "models: {a: {backend: ollama, model: x}, b: {backend: ollama, model: 'library/x'}}",
+     "c:1:55: error: model 'b' is the same model of the same server as 'a'; write an alias of "
      "that\n"},
     {"one model of two servers",
      "models: {a: {backend: ollama, model: x}, b: {backend: ollama, model: x, endpoint: "
@@ -596,14 +601,37 @@ static void test_recording(void **state)
     config_report_fini(&report);
 }
 
+static void test_names_of_ollama(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        bool same;
+    } rows[] = {{"qwen3", "qwen3:latest", true},
+                {"qwen3:8b", "QWEN3:8B", true},
+                {"qwen3:8b", "qwen3", false},
+                {"qwen3", "qwen", false},
+                {"library/qwen3", "qwen3:latest", true},
+                {"registry.ollama.ai/library/qwen3:8b", "qwen3:8b", true},
+                {"https://registry.ollama.ai/library/qwen3", "qwen3", true},
+                {"me/qwen3", "qwen3", false},
+                {"host:5000/me/qwen3", "host:5000/me/qwen3:latest", true},
+                {"host:5000/me/qwen3", "host:5001/me/qwen3", false},
+                {"hf.co/a/b:Q4", "hf.co/a/b:q4", true}};
+    for (size_t i = 0; i < countof(rows); i++)
+        if (config_same_ollama_name(rows[i].a, rows[i].b) != rows[i].same ||
+            config_same_ollama_name(rows[i].b, rows[i].a) != rows[i].same)
+            fail_msg("%s and %s", rows[i].a, rows[i].b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reports),    cmocka_unit_test(test_nine_endpoints),
-        cmocka_unit_test(test_printed),    cmocka_unit_test(test_times_by_backend),
-        cmocka_unit_test(test_placements), cmocka_unit_test(test_where_the_server_is),
-        cmocka_unit_test(test_wishes),     cmocka_unit_test(test_hashes),
-        cmocka_unit_test(test_recording),
+        cmocka_unit_test(test_reports),         cmocka_unit_test(test_nine_endpoints),
+        cmocka_unit_test(test_printed),         cmocka_unit_test(test_times_by_backend),
+        cmocka_unit_test(test_placements),      cmocka_unit_test(test_where_the_server_is),
+        cmocka_unit_test(test_wishes),          cmocka_unit_test(test_hashes),
+        cmocka_unit_test(test_names_of_ollama), cmocka_unit_test(test_recording),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

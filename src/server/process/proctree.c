@@ -225,6 +225,8 @@ bool proctree_descends(pid_t pid, pid_t ancestor)
 {
     struct stat_fields f;
     for (int i = 0; i < ANCESTORS_MAX && pid > 1; i++) {
+        if (pid == getpid())
+            return false;
         if (pid == ancestor)
             return true;
         if (!read_stat(pid, &f))

@@ -47,7 +47,8 @@ bool proctree_scan(const struct proc_mark *mark, struct proc_list *list)
 bool proctree_below(pid_t root, struct proc_list *list) __attribute__((warn_unused_result));
 /* Whether one process belongs, by environment or session alone. */
 bool proctree_match(const struct proc_mark *mark, pid_t pid);
-/* Whether pid is ancestor, or came from it, as far as its parents still live. */
+/* Whether pid is ancestor, or came from it, as far as its parents still live. What the calling
+ * process has started is its own, and not that of who has started it. */
 bool proctree_descends(pid_t pid, pid_t ancestor);
 /* The value of a variable in its environment, as it was when it was started; false: it has none,
  * one that is longer, or nobody may look. */

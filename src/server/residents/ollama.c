@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/out_of_memory.h"
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/log.h"
@@ -36,13 +37,11 @@ static const char *id_of(const struct ollama_resident *o)
 
 static void release(struct ollama_resident *o)
 {
-    struct ollama_endpoint *e = o->endpoint;
     must(!o->call);
-    ollama_tree_leave(e, o->resident.slot);
+    ollama_tree_leave(o->endpoint, o->resident.slot);
     resident_fini(&o->resident);
     free(o->failure);
     free(o);
-    ollama_endpoint_left(e);
 }
 
 void ollama_drop(struct ollama_resident *o)
@@ -74,7 +73,7 @@ static void note_failure(struct ollama_resident *o, const struct call_answer *a)
     else
         set_failure(o, alloc_printf("ollama at %s answered %d%s%s", url, a->status,
                                     *said ? ": " : "", said));
-    o->out_of_memory = strcasestr(said, "out of memory") || strcasestr(said, "outofmemory");
+    o->out_of_memory = out_of_memory_said(said, strlen(said));
 }
 
 static void on_called(void *arg, const struct call_answer *a)
@@ -131,12 +130,14 @@ static uint64_t unload_ns(const struct ollama_resident *o)
 static void tell_failure(struct ollama_resident *o)
 {
     struct roster_entry *entry = &o->resident.server->roster.entries[o->resident.slot];
+    char quoted[1024];
     if (!o->failure)
         set_failure(o, alloc_printf("ollama at %s answered that it was loaded, but it is not",
                                     o->endpoint->url));
     free(entry->last_error);
     entry->last_error = alloc_text(o->failure);
-    log_warn(id_of(o), "load failed: %s", o->failure);
+    log_warn(id_of(o), "load failed: \"%s\"",
+             log_quote(o->failure, strlen(o->failure), quoted, sizeof(quoted)));
 }
 
 static void act(struct ollama_resident *o, enum ollama_action action)

@@ -111,9 +111,8 @@ void ollama_look(struct ollama_resident *o, const struct ollama_listed *at, uint
 void ollama_drop(struct ollama_resident *o);
 
 /* ollama_endpoint.c */
-/* Something that it held has left. */
-void ollama_endpoint_left(struct ollama_endpoint *e);
-/* Asks for a list now, or for another when one is under way. */
+/* Asks for a list now, or for another when one is under way. Where nothing of it is configured or
+ * loaded any more, it is forgotten instead. */
 void ollama_endpoint_ask(struct ollama_endpoint *e);
 /* For /wharf/status: what it says of itself, and what others have loaded there. */
 void ollama_status(const struct server *s, uint32_t backend, struct buf *b);

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "config/ollama_name.h"
 #include "server/call.h"
 #include "server/origin.h"
 #include "server/proxy/upstream.h"
@@ -29,6 +30,55 @@ static const char *id_of(const struct ollama_endpoint *e, uint32_t slot)
     return roster_id(&e->server->roster, slot);
 }
 
+/* ---- whether it is of any use ---- */
+
+static bool is_resident(const struct ollama_endpoint *e)
+{
+    bool there = false;
+    for (uint32_t i = 0; i < e->server->roster.count; i++)
+        there |= ollama_resident_at(e, i) != NULL;
+    return there;
+}
+
+static void cancel_calls(struct ollama_endpoint *e)
+{
+    if (e->list)
+        call_cancel(e->list);
+    if (e->version_call)
+        call_cancel(e->version_call);
+    e->list = e->version_call = NULL;
+    uv_timer_stop(&e->timer);
+}
+
+/* Nothing of it is configured or loaded any more: its number may become another's, and that one is
+ * not to be thought of as down. */
+static void leave(struct ollama_endpoint *e)
+{
+    cancel_calls(e);
+    ollama_tree_close(e);
+    if (e->state == OLLAMA_DOWN)
+        runner_event(&e->server->runner,
+                     (struct event){.type = EVENT_BACKEND_UP, .backend = {.backend = e->number}});
+    if (e->origin) {
+        e->origin->open = false;
+        upstream_drop_idle(e->origin);
+        origin_put(e->origin);
+    }
+    e->origin = NULL;
+    e->state = OLLAMA_NEW;
+    e->used = e->again = false;
+    e->listed.count = e->stranger_count = 0;
+    e->version[0] = '\0';
+}
+
+/* When all has been said of what was there: that it is down comes before that it is nobody's. */
+static bool leave_if_unused(struct ollama_endpoint *e)
+{
+    if (e->used && e->model_count == 0 && !is_resident(e) && !e->server->residents.ollama->closed)
+        leave(e);
+    return !e->used;
+}
+
 /* ---- asking ---- */
 
 static void on_timer(uv_timer_t *timer)
@@ -38,6 +88,8 @@ static void on_timer(uv_timer_t *timer)
 
 static void arm(struct ollama_endpoint *e)
 {
+    if (leave_if_unused(e))
+        return;
     bool busy = e->server->residents.ollama->boots, holds = e->listed.count > 0;
     for (uint32_t i = 0; i < e->server->roster.count; i++) {
         const struct ollama_resident *o = ollama_resident_at(e, i);
@@ -52,7 +104,7 @@ static void arm(struct ollama_endpoint *e)
         return;
     uv_timer_stop(&e->timer);
     uv_update_time(e->server->loop);
-    if (ns && e->used)
+    if (ns)
         uv_timer_start(&e->timer, on_timer, ns / NS_PER_MS, 0);
 }
 
@@ -72,12 +124,14 @@ static void on_listed(void *arg, const struct call_answer *a);
 
 void ollama_endpoint_ask(struct ollama_endpoint *e)
 {
+    if (leave_if_unused(e))
+        return;
     const struct call_spec spec = {.method = "GET",
                                    .path = "/api/ps",
                                    .timeout_ns = list_ns(e),
                                    .answer_bytes_max = OLLAMA_ANSWER_BYTES_MAX};
     e->again = e->list || e->tree.scan;
-    if (e->again || !e->used || e->server->residents.ollama->closed)
+    if (e->again || e->server->residents.ollama->closed)
         return;
     uv_timer_stop(&e->timer);
     e->asked_ns = uv_hrtime();
@@ -147,8 +201,7 @@ static void change(struct ollama_endpoint *e, enum ollama_answer answer)
     if (is == OLLAMA_WENT_DOWN) {
         upstream_drop_idle(e->origin);
         lose_models(e);
-        e->tree.root = 0;
-        e->tree.count = 0;
+        ollama_tree_close(e);
         e->listed.count = 0;
         e->stranger_count = 0;
         runner_event(&s->runner,
@@ -211,7 +264,7 @@ static void on_listed(void *arg, const struct call_answer *a)
 static const struct ollama_listed *find(const struct ollama_list *l, const char *name)
 {
     for (uint32_t i = 0; i < l->count; i++)
-        if (ollama_same_name(l->items[i].name, name))
+        if (config_same_ollama_name(l->items[i].name, name))
             return &l->items[i];
     return NULL;
 }
@@ -236,12 +289,12 @@ static void find_strangers(struct ollama_endpoint *e)
         bool known = false;
         for (uint32_t k = 0; k < e->server->roster.count; k++) {
             const struct ollama_resident *o = ollama_resident_at(e, k);
-            known |=
-                o && ollama_same_name(o->resident.model->backend_model, e->listed.items[i].name);
+            known |= o && config_same_ollama_name(o->resident.model->backend_model,
+                                                  e->listed.items[i].name);
         }
         for (uint32_t k = 0; k < e->model_count; k++) {
             const struct config_model *m = roster_model(&e->server->roster, e->models[k]);
-            known |= m && ollama_same_name(m->backend_model, e->listed.items[i].name);
+            known |= m && config_same_ollama_name(m->backend_model, e->listed.items[i].name);
         }
         e->strange[i] = !known;
         e->stranger_count += !known;
@@ -254,7 +307,7 @@ static bool is_taken(const struct ollama_endpoint *e, const char *name)
     bool taken = false;
     for (uint32_t i = 0; i < e->server->roster.count; i++) {
         const struct ollama_resident *o = ollama_resident_at(e, i);
-        taken |= o && ollama_same_name(o->resident.model->backend_model, name);
+        taken |= o && config_same_ollama_name(o->resident.model->backend_model, name);
     }
     return taken;
 }
@@ -308,14 +361,6 @@ static bool is_named(const struct config *c, const char *url)
     for (uint32_t i = 0; i < c->model_count; i++)
         named |= strcmp(c->models[i].endpoint, url) == 0;
     return named;
-}
-
-static bool is_resident(const struct ollama_endpoint *e)
-{
-    bool there = false;
-    for (uint32_t i = 0; i < e->server->roster.count; i++)
-        there |= ollama_resident_at(e, i) != NULL;
-    return there;
 }
 
 static struct ollama_endpoint *add(struct server *s, uint32_t number, const char *url)
@@ -379,43 +424,6 @@ static void make_origin(struct ollama_endpoint *e, const struct config_model *m)
         e->origin->open = true;
 }
 
-static void cancel_calls(struct ollama_endpoint *e)
-{
-    if (e->list)
-        call_cancel(e->list);
-    if (e->version_call)
-        call_cancel(e->version_call);
-    e->list = e->version_call = NULL;
-    uv_timer_stop(&e->timer);
-}
-
-/* Nothing of it is configured or loaded any more: its number may become another's, and that one is
- * not to be thought of as down. */
-static void leave(struct ollama_endpoint *e)
-{
-    cancel_calls(e);
-    ollama_tree_close(e);
-    if (e->state == OLLAMA_DOWN)
-        runner_event(&e->server->runner,
-                     (struct event){.type = EVENT_BACKEND_UP, .backend = {.backend = e->number}});
-    if (e->origin) {
-        e->origin->open = false;
-        upstream_drop_idle(e->origin);
-        origin_put(e->origin);
-    }
-    e->origin = NULL;
-    e->state = OLLAMA_NEW;
-    e->used = e->again = false;
-    e->listed.count = e->stranger_count = 0;
-    e->version[0] = '\0';
-}
-
-void ollama_endpoint_left(struct ollama_endpoint *e)
-{
-    if (e->used && e->model_count == 0 && !is_resident(e) && !e->server->residents.ollama->closed)
-        leave(e);
-}
-
 /* Which of its models there are, by the configuration in force. */
 static void follow(struct ollama_endpoint *e)
 {
@@ -431,12 +439,8 @@ static void follow(struct ollama_endpoint *e)
             make_origin(e, m);
         e->models[e->model_count++] = ref->slots[i];
     }
-    bool was = e->used;
-    e->used = e->model_count > 0 || is_resident(e);
-    if (was && !e->used)
-        leave(e);
-    else if (e->used)
-        ollama_endpoint_ask(e);
+    e->used |= e->model_count > 0;
+    ollama_endpoint_ask(e);
 }
 
 void ollama_follow(struct server *s)

@@ -361,17 +361,22 @@ static struct sleep_plan plan_of(const struct sleeper *z, bool wakes)
     return plan;
 }
 
+/* NULL: a reload has taken the way to do it away while it was still at work. */
 static struct sleeper *new_sleeper(struct instance *in)
 {
     struct server *s = in->resident.server;
     const struct config_model *now = roster_model(&s->roster, in->resident.slot);
+    const struct config_model *m = now ? now : in->resident.model;
+    const struct sleep_engine *engine =
+        sleep_find(config_suspend_words[m->suspend], m->sleep.level);
+    if (!engine)
+        return NULL;
     struct sleeper *z = alloc_zeroed(1, sizeof(*z));
     struct buf json = {0};
     z->in = in;
     z->config = config_ref_get(now ? s->roster.current : in->resident.config);
-    z->model = now ? now : in->resident.model;
-    z->engine = sleep_find(config_suspend_words[z->model->suspend], z->model->sleep.level);
-    must(z->engine); /* the core was told that there is one */
+    z->model = m;
+    z->engine = engine;
     snprintf(z->level, sizeof(z->level), "%u", z->model->sleep.level);
     buf_json_text(&json, z->model->sleep.model);
     z->json_model = buf_take(&json);
@@ -393,9 +398,13 @@ void instance_suspend(struct resident *r)
 {
     struct instance *in = container_of(r, struct instance, resident);
     must(!in->sleeper);
+    in->sleeper = new_sleeper(in);
+    if (!in->sleeper) {
+        resident_complete(r, RESIDENT_AT_SOURCE, REASON_NONE, 0);
+        return;
+    }
     instance_feed(in, PROCESS_SLEEP);
     upstream_drop_idle(in->origin);
-    in->sleeper = new_sleeper(in);
     begin(in->sleeper, false);
 }
 

@@ -359,7 +359,9 @@ static void start_watch(struct worker *w)
 
 static void note_use(struct worker *w, uint32_t device, uint64_t bytes)
 {
-    if (!(w->left >> device & 1)) {
+    /* Once nobody watches any more, a reading is no news of the move, and must not take the place
+     * of what is waited for by now. */
+    if (!w->machine.watching || !(w->left >> device & 1)) {
         w->had[device] = bytes;
         return;
     }

@@ -447,6 +447,25 @@ def test_a_model_that_is_no_longer_configured_leaves(wharf, world):
     until(lambda: backends(d) == [], "nobody's server")
 
 
+def test_its_server_dies_while_a_model_leaves_the_configuration(wharf, world):
+    """It was the server's last model: what is thought of the server goes with it, and whoever has its
+    number next is not thought of as down."""
+    server, other, next_one = world.server, world.serve(), world.serve()
+    a = {"a": other.model("small", vram="2GiB")}
+    d = wharf(world.config({"big": server.model("big:8b", vram="6GiB"), **a}))
+    d.load("big")
+    server.slow(60, only="unload")
+    events = d.events()
+    d.reload(world.config(a))
+    server.wait_call("/api/generate", 2)
+    server.down()
+    events.wait_for("model_unloaded", model="big")
+    until(lambda: [b["name"] for b in backends(d)] == [other.url], "nobody's server")
+    assert d.get("/wharf/status").json()["degradations"] == []
+    d.reload(world.config({**a, "x": next_one.model("small", vram="2GiB")}))
+    d.ok(d.chat("x"))
+
+
 def test_a_drain_while_it_answers_late(wharf, worlds):
     world = worlds(load_s=0.5)
     d = wharf(world.config())

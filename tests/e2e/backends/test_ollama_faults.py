@@ -275,6 +275,27 @@ def test_out_of_memory_is_known_as_such(wharf, world):
     events.wait_for("load_failed", model="big", reason="it ran out of device memory")
 
 
+@pytest.mark.parametrize("said", [
+    "CUDA error: out of memory",
+    "llama runner process has terminated: error loading model: unable to allocate CUDA0 buffer"])
+def test_it_says_that_memory_is_short(wharf, world, said):
+    world.server.fail_loads(500, said)
+    d = wharf(world.config({"big": world.server.model("big:8b", vram="1GiB", maxLoadRetries=0)}))
+    events = d.events()
+    assert d.chat("big").status >= 500
+    events.wait_for("oom", model="big")
+
+
+def test_what_it_says_is_one_line_of_the_log(wharf, world):
+    world.server.fail_loads(500, "no\n2026-01-01 info  wharf all is well\x1b[2J")
+    d = wharf(world.config({"big": world.server.model("big:8b", vram="1GiB", maxLoadRetries=0)}))
+    answer = d.chat("big")
+    assert answer.status == 502 and "no\n2026" in answer.message
+    lines = d.stderr.splitlines()
+    assert [line for line in lines if "load failed" in line and "all is well" in line]
+    assert not [line for line in lines if line.startswith("2026-01-01") or "\x1b" in line]
+
+
 def test_cut_off_in_the_middle(wharf, world):
     """An answer that is cut says nothing of what became of it: the list does."""
     server = world.server
