@@ -598,14 +598,16 @@ class World:
                   mib(view.own_bytes))
 
     def check_yields(self):
-        """The seed's property 6: what gives way is off the device before another comes in there."""
+        """The seed's property 6: what gives way is off the device before another comes in there,
+        unless it is pinned: that is never made to leave."""
         coming = [(i, e.op) for i, e in enumerate(self.engines) if e.op and e.op.kind in ("LOAD", "RESUME")]
         for i, op in coming:
             if self.config.models[i].policy.get("yields"):
                 continue
             for j, other in enumerate(self.engines):
                 on = [d for d in other.held if op.devices >> d & 1]
-                self.hold(j == i or not on or not self.config.models[j].policy.get("yields"),
+                self.hold(j == i or not on or j in self.pinned or
+                          not self.config.models[j].policy.get("yields"),
                           "%s is still on gpu%s while %s loads there", self.name(j), on, self.name(i))
 
     # ------------------------------------------------------------------ coming to rest
