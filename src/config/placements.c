@@ -37,7 +37,7 @@ static uint32_t gpu_count_of(const struct value *v)
     return v->broken || v->number == 0 ? 1 : (uint32_t)v->number;
 }
 
-static void check_host(struct resolver *r, const struct bound *b)
+static void check_host(struct resolver *r, const struct bound *b, enum config_backend backend)
 {
     static const enum setting_id keys[] = {SET_VARIANT_vram, SET_VARIANT_minFree, SET_VARIANT_gpus,
                                            SET_VARIANT_gpuCount};
@@ -45,9 +45,10 @@ static void check_host(struct resolver *r, const struct bound *b)
         const struct value *v = bound_value(b, keys[i]);
         if (v->given && !v->broken)
             diag_error(r->diag, v->at,
-                       "device " CONFIG_HOST_ID " takes no GPU, so it has no %s; "
-                       "only cmd can stand there",
-                       settings[keys[i]].key);
+                       "device " CONFIG_HOST_ID " takes no GPU, so it has no %s; %s",
+                       settings[keys[i]].key,
+                       backend == CONFIG_BACKEND_PROCESS ? "only cmd can stand there"
+                                                         : "write " CONFIG_HOST_ID ": {}");
     }
 }
 
@@ -92,7 +93,7 @@ static void resolve_variant(struct resolver *r, const struct bound *b, const str
                    "its server",
                    config_backend_words[m->backend]);
     if (p->host)
-        check_host(r, b);
+        check_host(r, b, m->backend);
     else
         resolve_gpu_variant(r, b, m, p);
 }
