@@ -20,7 +20,8 @@ def degradations(d):
 def test_down_at_start_degrades_and_recovers(wharf, world):
     server = world.server
     server.down()
-    d = wharf(world.config({**world.config()["models"], "p": demo("p", vram="1GiB")}))
+    d = wharf(world.config({**world.config()["models"], "p": demo("p", vram="1GiB")},
+                           modes={"m": {"big": "loaded"}}))
     until(lambda: degradations(d), "what is not there")
     (told,) = d.get("/wharf/status").json()["degradations"]
     assert (told["what"], told["name"], told["models"]) == ("backend", server.url, ["big", "small"])
@@ -30,7 +31,12 @@ def test_down_at_start_degrades_and_recovers(wharf, world):
     answer = d.chat("big")
     assert (answer.status, answer.error["code"]) == (503, "backend_down")
     assert answer.header("Retry-After")
+    assert answer.message == f"model big: {told['reason']}"
     assert d.post("/wharf/models/big/load").status == 503
+    # A mode that cannot be reached for that says so, not that there is no room.
+    assert d.ask("PUT", "/wharf/mode", b'{"mode":"m"}').status == 200
+    assert [(x["model"], x["why"]) for x in d.get("/wharf/mode").json()["models"]] == [
+        ("big", told["reason"])]
     d.ok(d.chat("p"))
     events = d.events()
     server.load("small")
