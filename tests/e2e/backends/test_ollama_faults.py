@@ -37,12 +37,18 @@ def test_down_at_start_degrades_and_recovers(wharf, world):
     assert d.ask("PUT", "/wharf/mode", b'{"mode":"m"}').status == 200
     assert [(x["model"], x["why"]) for x in d.get("/wharf/mode").json()["models"]] == [
         ("big", told["reason"])]
+    plan = d.ok(d.post("/wharf/plan", {"model": "big"})).json()
+    assert (plan["verdict"], plan["why"], plan["seconds"]) == ("blocked", told["reason"], None)
+    assert d.model("big")["backend_reason"] == told["reason"]
+    assert d.model("p")["backend_reason"] is None
+    assert f"big: {told['reason']}" in d.cli("ps", check=0).stdout.splitlines()
     d.ok(d.chat("p"))
     events = d.events()
     server.load("small")
     server.up()
     events.wait_for("recovered", what="backend", name=server.url)
     assert degradations(d) == [] and backends(d)[0]["up"]
+    assert d.model("big")["backend_reason"] is None
     d.until_model("small", state="loaded")
     d.ok(d.chat("big"))
 
