@@ -122,11 +122,11 @@ static void resolve_variants(struct resolver *r, const struct bound *b, struct c
         resolve_variant(r, v->children[i], m, &m->placements[i]);
 }
 
-/* Whether an endpoint is sure to be on this machine. */
-static bool is_here(const char *endpoint)
+bool resolve_endpoint_is_here(const char *endpoint, const char **ret_tail)
 {
     static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
     const char *host = strstr(endpoint, "://");
+    *ret_tail = endpoint;
     if (!host)
         return true; /* unix:/PATH */
     host += 3;
@@ -134,6 +134,7 @@ static bool is_here(const char *endpoint)
     bool here = strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == n;
     for (size_t i = 0; i < countof(hosts); i++)
         here |= strlen(hosts[i]) == n && strncasecmp(host, hosts[i], n) == 0;
+    *ret_tail = host + n;
     return here;
 }
 
@@ -141,10 +142,12 @@ static bool is_here(const char *endpoint)
 static bool is_elsewhere(const struct bound *b, const struct config_model *m)
 {
     static const enum setting_id keys[] = {SET_MODEL_vram, SET_MODEL_gpus, SET_MODEL_gpuCount};
+    const char *tail;
     bool said = false;
     for (size_t i = 0; i < countof(keys); i++)
         said |= bound_value(b, keys[i])->given;
-    return m->backend == CONFIG_BACKEND_OLLAMA && !said && !is_here(m->endpoint);
+    return m->backend == CONFIG_BACKEND_OLLAMA && !said &&
+           !resolve_endpoint_is_here(m->endpoint, &tail);
 }
 
 /* A worker sits on the host unless something else is said; another model on any GPU. */

@@ -37,6 +37,18 @@ static const struct {
     {"backend unknown, and no cmd", MODEL("backend: olama, model: x"),
      "c:1:23: error: backend must be process, ollama or worker, not 'olama'; did you mean "
      "'ollama'?\n"},
+    {"one server by two names",
+     "models:\n"
+     "  a: {backend: ollama, endpoint: \"http://localhost:1\"}\n"
+     "  b: {backend: ollama, endpoint: \"http://127.0.0.1:1\"}\n"
+     "  c: {backend: ollama, endpoint: \"http://127.0.0.1:2\"}\n"
+     "  d: {backend: ollama, endpoint: \"http://far:1\"}\n"
+     "  e: {backend: ollama, endpoint: \"http://near:1\"}\n"
+     "  f: {backend: ollama, endpoint: \"unix:/a\"}\n"
+     "  g: {backend: ollama, endpoint: \"unix:/b\"}\n"
+     "  h: {backend: ollama, endpoint: \"http://127.0.0.1:1/\"}\n",
+     "c:3:34: warning: the endpoint of model 'b' seems to be that of 'a' under another name, and "
+     "counts as another server; write both as http://localhost:1\n"},
     {"cmd of ollama", OLLAMA(", cmd: ollama serve"),
      "c:1:36: error: cmd cannot be given with backend: ollama; wharf does not start its server\n"},
     {"cmd of a worker", WORKER(", cmd: x"),
