@@ -3,6 +3,7 @@
 
 #include "api/json.h"
 #include "base/pure/errors.h"
+#include "base/pure/units.h"
 
 /* What a model can be told to do. */
 static const struct model_op {
@@ -54,18 +55,60 @@ static void put_obstacle(const struct server *s, uint32_t slot, const struct mod
         buf_text(b, reason_text(REASON_NOT_POSSIBLE));
 }
 
-static void fail_impossible(struct exchange *ex, uint32_t slot)
+/* What sleeps takes host memory, what goes to a GPU may want more of it than it takes. */
+static void put_shortage(const struct server *s, uint32_t slot, const struct model_op *op,
+                         struct buf *b)
 {
+    const struct config *c = s->roster.current->config;
+    const struct config_model *m = roster_model(&s->roster, slot);
+    char need[UNITS_TEXT_MAX], most[UNITS_TEXT_MAX];
+    struct core_model_view v;
+    core_view_model(s->runner.core, slot, &v);
+    if (op->what == COMMAND_SUSPEND) {
+        buf_printf(b,
+                   "while it sleeps it counts with %s of host memory, and host.suspendBudget, %s, "
+                   "has not so much left",
+                   units_format_bytes(v.charged_bytes, need),
+                   units_format_bytes(c->suspend_bytes_max, most));
+        return;
+    }
+    buf_text(b, "there is not the room that it wants on that device");
+    for (uint32_t i = 0; m && i < m->placement_count; i++)
+        if (m->placements[i].free_bytes_min)
+            buf_printf(b, "; on %s %s has to be free (minFree)", m->placements[i].id,
+                       units_format_bytes(m->placements[i].free_bytes_min, need));
+    for (uint32_t d = 0; d < c->gpu_count && d < CORE_DEVICES_MAX; d++) {
+        struct core_device_view is;
+        core_view_device(s->runner.core, d, &is);
+        buf_printf(b, "; %s has %s of %s free", c->gpus[d].name,
+                   units_format_bytes(is.room_bytes, need),
+                   units_format_bytes(is.total_bytes, most));
+    }
+}
+
+/* In the words of what was asked for, where the reason alone does not say enough. */
+static void fail_op(struct exchange *ex, uint32_t slot, enum reason why)
+{
+    struct server *s = ex->server;
     char name[API_NAME_MAX];
     size_t length;
     if (!api_path_tail(ex, name, sizeof(name)))
         return;
     const struct model_op *op = find_op(name, &length);
     must(op);
+    bool short_of_room =
+        why == REASON_NO_ROOM_NOW && (op->what == COMMAND_SUSPEND || op->what == COMMAND_MOVE);
+    if (why != REASON_NOT_POSSIBLE && !short_of_room) {
+        api_fail_reason(ex, slot, why);
+        return;
+    }
     struct buf detail = {0};
-    buf_printf(&detail, "model %s: ", roster_id(&ex->server->roster, slot));
-    put_obstacle(ex->server, slot, op, &detail);
-    exchange_fail_error(ex, ERR_NOT_POSSIBLE, detail.data);
+    buf_printf(&detail, "model %s: ", roster_id(&s->roster, slot));
+    if (short_of_room)
+        put_shortage(s, slot, op, &detail);
+    else
+        put_obstacle(s, slot, op, &detail);
+    exchange_fail_error(ex, short_of_room ? ERR_NO_ROOM_NOW : ERR_NOT_POSSIBLE, detail.data);
     buf_fini(&detail);
 }
 
@@ -74,12 +117,8 @@ static void answer_op(struct exchange *ex)
 {
     struct server *s = ex->server;
     uint32_t slot = ex->slot;
-    if (ex->command_result == REASON_NOT_POSSIBLE) {
-        fail_impossible(ex, slot);
-        return;
-    }
     if (ex->command_result != REASON_NONE) {
-        api_fail_reason(ex, slot, ex->command_result);
+        fail_op(ex, slot, ex->command_result);
         return;
     }
     struct buf json = {0};
@@ -118,7 +157,7 @@ static void run_op(struct server *s, struct exchange *ex, const struct model_op 
     struct core_model_view v;
     core_view_model(s->runner.core, slot, &v);
     if (op->resume && v.state != MODEL_SUSPENDED) {
-        fail_impossible(ex, slot);
+        fail_op(ex, slot, REASON_NOT_POSSIBLE);
         return;
     }
     uint32_t placement = CORE_SLOT_NONE;

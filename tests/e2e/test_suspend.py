@@ -228,6 +228,15 @@ def test_budget_of_the_host(world):
     assert (w.d.state_of("s"), w.d.state_of("r")) == ("suspended", "loaded")
 
 
+def test_a_command_beyond_the_budget(world):
+    w = world({"s": {"engine": "vllm"}}, budget="5GiB")
+    w.chat()
+    assert w.suspend(status=503).message == (
+        "model s: while it sleeps it counts with 6GiB of host memory, and host.suspendBudget, 5GiB, "
+        "has not so much left")
+    assert (w.d.state_of("s"), w.paths()) == ("loaded", [])
+
+
 def test_two_sleepers_within_the_budget(world):
     w = world({"s": {"engine": "vllm"}, "r": {"engine": "sglang"}, "m": other()}, budget="12GiB")
     for _ in range(2):

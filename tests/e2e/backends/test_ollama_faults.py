@@ -31,7 +31,9 @@ def test_down_at_start_degrades_and_recovers(wharf, world):
     answer = d.chat("big")
     assert (answer.status, answer.error["code"]) == (503, "backend_down")
     assert answer.header("Retry-After")
-    assert answer.message == f"model big: {told['reason']}"
+    retry = world.config()["backendRetry"]
+    assert answer.message == (
+        f"model big: {told['reason']}; it is asked again each {retry} (backendRetry)")
     assert d.post("/wharf/models/big/load").status == 503
     # A mode that cannot be reached for that says so, not that there is no room.
     assert d.ask("PUT", "/wharf/mode", b'{"mode":"m"}').status == 200
