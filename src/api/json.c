@@ -120,7 +120,7 @@ bool api_read_text(struct exchange *ex, const struct json_t *body, const char *n
     if (!value && !required)
         return true;
     struct buf detail = {0};
-    buf_printf(&detail, "\"%s\" must be a text", name);
+    buf_printf(&detail, value ? "\"%s\" must be a text" : "\"%s\" is missing", name);
     api_fail_body(ex, detail.data);
     buf_fini(&detail);
     return false;

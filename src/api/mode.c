@@ -83,6 +83,8 @@ void api_mode(struct server *s, struct exchange *ex)
     answer(s, ex);
 }
 
+#define MODES_TOLD_MAX 16
+
 static void fail_unknown(const struct config *c, struct exchange *ex, const char *name)
 {
     struct nearest near = nearest_to(name);
@@ -93,6 +95,10 @@ static void fail_unknown(const struct config *c, struct exchange *ex, const char
         nearest_offer(&near, c->modes[i].id);
     if (near.best)
         buf_printf(&detail, "; the nearest name is %s", near.best);
+    for (uint32_t i = 0; !near.best && i < c->mode_count && i < MODES_TOLD_MAX; i++)
+        buf_printf(&detail, "%s%s", i ? ", " : "; there are ", c->modes[i].id);
+    if (!near.best && c->mode_count > MODES_TOLD_MAX)
+        buf_text(&detail, " and others");
     exchange_fail(ex, &(struct problem){.error = ERR_MODE_UNKNOWN, .detail = detail.data});
     buf_fini(&detail);
 }

@@ -137,6 +137,8 @@ static void put_backend(const struct server *s, uint32_t slot, const struct conf
     api_put_text(b, other ? m->backend_model : NULL);
     buf_text(b, ",\"endpoint\":");
     api_put_text(b, other ? m->endpoint : NULL);
+    buf_text(b, ",\"backend_reason\":");
+    api_put_text(b, degraded_backend_of(s, slot));
     api_put_number(b, "pid", its.pid != 0, (uint64_t)its.pid);
     api_put_number(b, "port", its.pid != 0, its.port);
 }

@@ -44,10 +44,18 @@ static bool is_known(const struct core_plan_view *p)
            (p->verdict == VERDICT_WAIT && p->estimate_ns);
 }
 
-static void put_plan(const struct server *s, const struct core_plan_view *p, struct buf *b)
+/* What it is down to; NULL: whoever comes in at once displaces nobody, for no reason at all. */
+static const char *why_of(const struct core_plan_view *p)
+{
+    bool none = p->why == REASON_NONE || (p->verdict == VERDICT_GO && p->victim_count == 0);
+    return none ? NULL : reason_text(p->why);
+}
+
+static void put_plan(const struct server *s, const struct core_plan_view *p, const char *why,
+                     struct buf *b)
 {
     buf_printf(b, ",\"verdict\":\"%s\",\"why\":", verdict_text(p->verdict));
-    api_put_text(b, reason_text(p->why));
+    api_put_text(b, why);
     buf_text(b, ",\"devices\":");
     api_put_devices(b, s, p->devices);
     if (p->bytes)
@@ -82,7 +90,11 @@ static void answer(struct server *s, struct exchange *ex, const struct core_plan
     buf_text(&json, "{\"model\":");
     api_put_model(&json, s, model);
     buf_printf(&json, ",\"class\":\"%s\"", class_text(class));
-    put_plan(s, p, &json);
+    const char *down = model == CORE_SLOT_NONE ? NULL : degraded_backend_of(s, model);
+    if (down && p->verdict != VERDICT_HERE)
+        put_plan(s, &(struct core_plan_view){.verdict = VERDICT_BLOCKED}, down, &json);
+    else
+        put_plan(s, p, why_of(p), &json);
     api_send_json(ex, 200, &json);
 }
 

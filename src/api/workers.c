@@ -52,7 +52,9 @@ static bool find_model(struct server *s, struct exchange *ex, const json_t *body
     if (roster_model(&s->roster, *ret)->backend == CONFIG_BACKEND_WORKER)
         return true;
     struct buf detail = {0};
-    buf_printf(&detail, "model %s has no backend: worker", roster_id(&s->roster, *ret));
+    buf_printf(&detail,
+               "model %s is not configured with `backend: worker`, so no worker can hold it",
+               roster_id(&s->roster, *ret));
     fail(ex, ERR_CONFLICT, detail.data);
     buf_fini(&detail);
     return false;

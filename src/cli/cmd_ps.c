@@ -60,12 +60,20 @@ static void add_model(struct text_table *table, const json_t *model)
     buf_fini(&state);
 }
 
-/* Why a model is not loaded. Reasons are sentences, which would tear a column apart; of an error it
- * is the first line, behind which comes the end of the model's log. */
+/* Why a model is not loaded, or not within reach. Reasons are sentences, which would tear a column
+ * apart; of an error it is the first line, behind which comes the end of the model's log. */
 static void write_reason(struct buf *out, const json_t *model)
 {
     const char *reason = json_string_value(json_object_get(model, "reason"));
     const char *error = json_string_value(json_object_get(model, "error"));
+    const char *down = json_string_value(json_object_get(model, "backend_reason"));
+    if (down) {
+        text_escape_all(out, TEXT_LINE, show_text(model, "id"));
+        buf_text(out, ": ");
+        text_escape_all(out, TEXT_LINE, down);
+        buf_char(out, '\n');
+        return;
+    }
     if (strcmp(show_text(model, "state"), "loaded") == 0 || (!reason && !error))
         return;
     text_escape_all(out, TEXT_LINE, show_text(model, "id"));
@@ -108,7 +116,7 @@ const struct cli_command cmd_ps = {
         "there), the memory it takes there (with ~ where that is an estimate), the requests it is "
         "serving and those that wait for it, how "
         "long ago it was last used, and, behind the slash, how long until it is unloaded for "
-        "idleness. Below, for models that are not loaded, why.",
+        "idleness. Below, for models that are not loaded, or whose backend does not answer, why.",
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,
     .examples = {{"wharf ps", "the table"},
                  {"wharf ps --json | jq -r '.models[].id'", "the ids alone"}},

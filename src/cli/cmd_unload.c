@@ -55,7 +55,9 @@ const struct cli_command cmd_unload = {
     .summary = "unload a model and wait until its memory is free",
     .description =
         "Unloads a model. It finishes what it is serving first and takes nothing new meanwhile; "
-        "--force and --all do not wait for that. Returns when its processes are gone.",
+        "--force and --all do not wait for that. Returns when it has gone and its memory is seen "
+        "to be "
+        "free, for which it waits 3.5 seconds at most; with --all, when all have gone.",
     .operand = "MODEL",
     .operands_max = 1,
     .options = options,

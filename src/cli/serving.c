@@ -37,7 +37,8 @@ static char *default_state(struct err *e)
 static int make_folder(const char *path, struct err *e)
 {
     if (mkdir(path, 0700) < 0 && errno != EEXIST)
-        return err_set(e, "cannot create the folder '%.300s': %s", path, strerror(errno));
+        return err_set(e, "cannot create the folder '%.300s': %s (see --state)", path,
+                       strerror(errno));
     return 0;
 }
 
@@ -55,7 +56,7 @@ static int make_folders(char *path, struct err *e)
     if (make_folder(path, e) < 0)
         return -1;
     if (stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
-        return err_set(e, "'%.300s' is not a folder", path);
+        return err_set(e, "'%.300s' is not a folder (see --state)", path);
     return 0;
 }
 

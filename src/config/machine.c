@@ -256,7 +256,8 @@ static void check_placement_gpus(struct resolver *r, uint32_t model, uint32_t pl
                    "device %s is none of " CONFIG_HOST_ID
                    ", cuda, rocm and vulkan, nor a GPU that is listed; write that, or its gpus",
                    diag_quote(r->diag, p->id));
-    else if (p->gpu_count > 1 && p->gpu_count > usable && !count->broken)
+    else if (p->gpu_count > 1 && p->gpu_count > usable && !count->broken &&
+             (usable || !gpus->count)) /* else none that it names is known, which was said */
         diag_error(r->diag, count->at, "gpuCount is %u, but model %s may use only %u GPU%s",
                    p->gpu_count, diag_quote(r->diag, m->id), usable, usable == 1 ? "" : "s");
 }

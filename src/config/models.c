@@ -36,6 +36,22 @@ struct config_pairs resolve_pairs(struct resolver *r, const struct value *v)
     return p;
 }
 
+void resolve_warn_of_shell(struct resolver *r, const char *key, struct place at,
+                           const struct config_strings *argv)
+{
+    static const char *const shells[] = {"|", "||", "&", "&&", ";", ">", ">>", "<", "2>", "2>&1"};
+    for (uint32_t i = 1; i < argv->count; i++)
+        for (size_t k = 0; k < countof(shells); k++) {
+            if (strcmp(argv->items[i], shells[k]) != 0)
+                continue;
+            diag_warn(r->diag, at,
+                      "%s: no shell is involved, so %s is just a word for %s; where a shell is "
+                      "meant, write sh -c '...'",
+                      key, diag_quote(r->diag, shells[k]), diag_quote(r->diag, argv->items[0]));
+            return;
+        }
+}
+
 struct config_strings resolve_argv(struct resolver *r, const char *key, const struct value *v)
 {
     struct config_strings argv = {0};
@@ -47,6 +63,7 @@ struct config_strings resolve_argv(struct resolver *r, const char *key, const st
         diag_error(r->diag, v->at, "%s: %s", key, problem);
     if (open)
         diag_warn(r->diag, v->at, "%s: a quote is never closed; it ends with the text", key);
+    resolve_warn_of_shell(r, key, v->at, &argv);
     return argv;
 }
 
@@ -65,6 +82,12 @@ static void check_port_of_variants(struct resolver *r, const struct bound *b,
     }
 }
 
+/* Whoever has misspelt the backend did not mean a process. */
+static bool is_doubtful(const struct bound *b)
+{
+    return b->broken || bound_value(b, SET_MODEL_backend)->broken;
+}
+
 static void resolve_proxy(struct resolver *r, const struct bound *b, struct config_model *m)
 {
     const struct value *proxy = bound_value(b, SET_MODEL_proxy);
@@ -77,7 +100,7 @@ static void resolve_proxy(struct resolver *r, const struct bound *b, struct conf
     if (*m->proxy == '\0' && *m->cmd)
         diag_warn(r->diag, proxy->at, "the proxy of model %s is empty, so it cannot be started",
                   diag_quote(r->diag, m->id));
-    if (b->broken || cmd->broken || !strstr(m->proxy, PORT_REFERENCE))
+    if (is_doubtful(b) || cmd->broken || !strstr(m->proxy, PORT_REFERENCE))
         return;
     check_port_of_variants(r, b, m);
     if (m->uses_port)
@@ -121,7 +144,7 @@ static void resolve_command(struct resolver *r, const struct bound *b, struct co
         m->cmd_stop = arena_text(r->arena, "");
     m->uses_port = port != 0;
     m->port_preferred = port;
-    if (m->backend == CONFIG_BACKEND_PROCESS && !b->broken && !cmd->broken && lacks_command(m))
+    if (m->backend == CONFIG_BACKEND_PROCESS && !is_doubtful(b) && !cmd->broken && lacks_command(m))
         diag_warn(r->diag, b->at, "model %s has no cmd, so it cannot be started",
                   diag_quote(r->diag, m->id));
     if (!m->uses_port && !cmd->broken)

@@ -37,7 +37,7 @@ static uint32_t gpu_count_of(const struct value *v)
     return v->broken || v->number == 0 ? 1 : (uint32_t)v->number;
 }
 
-static void check_host(struct resolver *r, const struct bound *b)
+static void check_host(struct resolver *r, const struct bound *b, enum config_backend backend)
 {
     static const enum setting_id keys[] = {SET_VARIANT_vram, SET_VARIANT_minFree, SET_VARIANT_gpus,
                                            SET_VARIANT_gpuCount};
@@ -45,9 +45,10 @@ static void check_host(struct resolver *r, const struct bound *b)
         const struct value *v = bound_value(b, keys[i]);
         if (v->given && !v->broken)
             diag_error(r->diag, v->at,
-                       "device " CONFIG_HOST_ID " takes no GPU, so it has no %s; "
-                       "only cmd can stand there",
-                       settings[keys[i]].key);
+                       "device " CONFIG_HOST_ID " takes no GPU, so it has no %s; %s",
+                       settings[keys[i]].key,
+                       backend == CONFIG_BACKEND_PROCESS ? "only cmd can stand there"
+                                                         : "write " CONFIG_HOST_ID ": {}");
     }
 }
 
@@ -92,7 +93,7 @@ static void resolve_variant(struct resolver *r, const struct bound *b, const str
                    "its server",
                    config_backend_words[m->backend]);
     if (p->host)
-        check_host(r, b);
+        check_host(r, b, m->backend);
     else
         resolve_gpu_variant(r, b, m, p);
 }
@@ -121,11 +122,11 @@ static void resolve_variants(struct resolver *r, const struct bound *b, struct c
         resolve_variant(r, v->children[i], m, &m->placements[i]);
 }
 
-/* Whether an endpoint is sure to be on this machine. */
-static bool is_here(const char *endpoint)
+bool resolve_endpoint_is_here(const char *endpoint, const char **ret_tail)
 {
     static const char *const hosts[] = {"localhost", "127.0.0.1", "[::1]"};
     const char *host = strstr(endpoint, "://");
+    *ret_tail = endpoint;
     if (!host)
         return true; /* unix:/PATH */
     host += 3;
@@ -133,6 +134,7 @@ static bool is_here(const char *endpoint)
     bool here = strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == n;
     for (size_t i = 0; i < countof(hosts); i++)
         here |= strlen(hosts[i]) == n && strncasecmp(host, hosts[i], n) == 0;
+    *ret_tail = host + n;
     return here;
 }
 
@@ -140,10 +142,12 @@ static bool is_here(const char *endpoint)
 static bool is_elsewhere(const struct bound *b, const struct config_model *m)
 {
     static const enum setting_id keys[] = {SET_MODEL_vram, SET_MODEL_gpus, SET_MODEL_gpuCount};
+    const char *tail;
     bool said = false;
     for (size_t i = 0; i < countof(keys); i++)
         said |= bound_value(b, keys[i])->given;
-    return m->backend == CONFIG_BACKEND_OLLAMA && !said && !is_here(m->endpoint);
+    return m->backend == CONFIG_BACKEND_OLLAMA && !said &&
+           !resolve_endpoint_is_here(m->endpoint, &tail);
 }
 
 /* A worker sits on the host unless something else is said; another model on any GPU. */

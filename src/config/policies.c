@@ -253,6 +253,8 @@ static void resolve_hooks(struct resolver *r)
             problem = "a quote is never closed";
         if (problem)
             diag_error(r->diag, t->word_at, "hooks.on: %s", problem);
+        else
+            resolve_warn_of_shell(r, "hooks.on", t->word_at, &hook->argv);
     }
 }
 

@@ -86,6 +86,34 @@ static void check_same(struct resolver *r, uint32_t later)
     }
 }
 
+/* Which of the models before has what may be the same server by another name; UINT32_MAX: none. */
+static uint32_t find_namesake(const struct config *c, uint32_t later)
+{
+    const char *a = c->models[later].endpoint, *a_tail, *b_tail;
+    if (!resolve_endpoint_is_here(a, &a_tail))
+        return UINT32_MAX;
+    for (uint32_t i = 0; i < later; i++) {
+        const char *b = c->models[i].endpoint;
+        if (*b && resolve_endpoint_is_here(b, &b_tail) && *a == *b && strcmp(a_tail, b_tail) == 0 &&
+            strcmp(a, b) != 0)
+            return i;
+    }
+    return UINT32_MAX;
+}
+
+/* Taken for two, each would see the other's models as a stranger's. */
+static void warn_of_namesake(struct resolver *r, uint32_t later)
+{
+    const struct config *c = r->config;
+    uint32_t same = find_namesake(c, later);
+    if (same != UINT32_MAX)
+        diag_warn(r->diag, bound_value(r->models[later], SET_MODEL_endpoint)->at,
+                  "the endpoint of model %s seems to be that of %s under another name, and counts "
+                  "as another server; write both as %s",
+                  diag_quote(r->diag, c->models[later].id), diag_quote(r->diag, c->models[same].id),
+                  c->models[same].endpoint);
+}
+
 /* Models of one endpoint come and go with it. */
 void resolve_endpoints(struct resolver *r)
 {
@@ -101,6 +129,7 @@ void resolve_endpoints(struct resolver *r)
         if (!*m->endpoint || m->endpoint_number)
             continue;
         m->endpoint_number = ++count;
+        warn_of_namesake(r, i);
         if (count == CONFIG_ENDPOINTS_MAX + 1)
             diag_error(r->diag, bound_value(r->models[i], SET_MODEL_endpoint)->at,
                        "model %s has the endpoint number %u; %d different ones are the most",

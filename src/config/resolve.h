@@ -50,6 +50,12 @@ const struct value *resolve_placement_value(const struct resolver *r, uint32_t m
                                             uint32_t placement, enum setting_id own,
                                             enum setting_id variant);
 /* A command's arguments; none where it is empty or broken, of which an error tells. */
+/* Whether an endpoint is sure to be on this machine. ret_tail: what follows its host, in it; of
+ * unix:/PATH, which has none, all. */
+bool resolve_endpoint_is_here(const char *endpoint, const char **ret_tail);
+/* Warns of words that only a shell would heed; key: of what. */
+void resolve_warn_of_shell(struct resolver *r, const char *key, struct place at,
+                           const struct config_strings *argv);
 struct config_strings resolve_argv(struct resolver *r, const char *key, const struct value *v);
 
 /* The index of the model with that id or alias, or UINT32_MAX. */

@@ -248,36 +248,70 @@ static uint64_t usable_bytes(const struct config_gpu *gpu)
     return share > gpu->reserve_bytes ? share - gpu->reserve_bytes : 0;
 }
 
-static void warn_of_placement(struct resolver *r, uint32_t model, uint32_t placement)
+/* Of the GPUs that a placement may use. */
+struct gpu_room {
+    uint64_t most;         /* that one of them may hand out */
+    uint32_t count, large; /* large: that can give its share */
+};
+
+static struct gpu_room room_of(const struct config *c, const struct config_placement *p)
 {
-    const struct config *c = r->config;
-    const struct config_model *m = &c->models[model];
-    const struct config_placement *p = &m->placements[placement];
-    char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX];
-    struct place at =
-        resolve_placement_value(r, model, placement, SET_MODEL_vram, SET_VARIANT_vram)->at;
-    uint64_t most = 0, share = config_placement_share_bytes(p);
-    uint32_t large = 0;
+    struct gpu_room room = {.count = 0};
     for (uint32_t g = 0; g < c->gpu_count; g++) {
-        uint64_t usable = config_placement_may_use(c, p, g) ? usable_bytes(&c->gpus[g]) : 0;
-        most = usable > most ? usable : most;
-        large += usable >= share;
+        if (!config_placement_may_use(c, p, g))
+            continue;
+        uint64_t usable = usable_bytes(&c->gpus[g]);
+        room.most = usable > room.most ? usable : room.most;
+        room.large += usable >= config_placement_share_bytes(p);
+        room.count++;
     }
-    if (p->vram != CONFIG_VRAM_BYTES || large >= p->gpu_count)
+    return room;
+}
+
+static void warn_of_vram(struct resolver *r, const struct config_placement *p, const char *what,
+                         struct place at, const struct gpu_room *room)
+{
+    char need[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX];
+    if (p->vram != CONFIG_VRAM_BYTES || room->large >= p->gpu_count)
         return;
-    const char *what = diag_quote(r->diag, m->id);
-    if (m->has_variants)
-        what = arena_printf(r->scratch, "%s on device %s", what, diag_quote(r->diag, p->id));
     if (p->gpu_count == 1)
         diag_warn(r->diag, at,
                   "model %s can never be loaded: it takes %s, and no GPU has more than %s for "
                   "models",
-                  what, units_format_bytes(p->vram_bytes, need), units_format_bytes(most, have));
+                  what, units_format_bytes(p->vram_bytes, need),
+                  units_format_bytes(room->most, have));
     else
         diag_warn(r->diag, at,
                   "model %s can never be loaded: it takes %s on each of %u GPUs, and only %u can "
                   "give that",
-                  what, units_format_bytes(share, need), p->gpu_count, large);
+                  what, units_format_bytes(config_placement_share_bytes(p), need), p->gpu_count,
+                  room->large);
+}
+
+static void warn_of_placement(struct resolver *r, uint32_t model, uint32_t placement)
+{
+    const struct config_model *m = &r->config->models[model];
+    const struct config_placement *p = &m->placements[placement];
+    struct gpu_room room = room_of(r->config, p);
+    char least[UNITS_TEXT_MAX], have[UNITS_TEXT_MAX];
+    if (room.count == 0) /* it names GPUs that there are not, which has been reported */
+        return;
+    const char *what = diag_quote(r->diag, m->id);
+    if (m->has_variants)
+        what = arena_printf(r->scratch, "%s on device %s", what, diag_quote(r->diag, p->id));
+    warn_of_vram(r, p, what,
+                 resolve_placement_value(r, model, placement, SET_MODEL_vram, SET_VARIANT_vram)->at,
+                 &room);
+    if (p->free_bytes_min <= room.most || !m->has_variants)
+        return;
+    const struct bound *variant =
+        bound_value(r->models[model], SET_MODEL_devices)->children[placement];
+    const struct value *written = bound_value(variant, SET_VARIANT_minFree);
+    diag_warn(r->diag, written->given ? written->at : variant->at,
+              "model %s can never be moved there: minFree is %s, and no GPU has more than %s for "
+              "models",
+              what, units_format_bytes(p->free_bytes_min, least),
+              units_format_bytes(room.most, have));
 }
 
 /* Only where all devices are simulated is it known beforehand what they hold. */

@@ -102,6 +102,17 @@ const struct degradation *degraded_find(const struct server *s, enum degraded_wh
     return NULL;
 }
 
+const char *degraded_backend_of(const struct server *s, uint32_t slot)
+{
+    for (uint32_t i = 0; i < s->degraded.count; i++) {
+        const struct degradation *it = &s->degraded.items[i];
+        for (uint32_t k = 0; it->what == DEGRADED_BACKEND && k < it->model_count; k++)
+            if (it->models[k] == slot)
+                return it->reason;
+    }
+    return NULL;
+}
+
 void degraded_fini(struct server *s)
 {
     for (uint32_t i = 0; i < s->degraded.count; i++)

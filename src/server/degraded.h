@@ -36,6 +36,8 @@ void degraded_clear(struct server *s, enum degraded_what what, const char *name)
 /* NULL: it is well. */
 const struct degradation *degraded_find(const struct server *s, enum degraded_what what,
                                         const char *name);
+/* Why the model's backend does not answer; NULL: it does. Borrowed. */
+const char *degraded_backend_of(const struct server *s, uint32_t slot);
 void degraded_fini(struct server *s);
 
 #endif

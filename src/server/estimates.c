@@ -9,6 +9,7 @@
 
 #include "backend/estimate.h"
 #include "base/alloc.h"
+#include "base/log.h"
 #include "server/server.h"
 
 /* Most files say all in their first bytes; vocabularies take more. */
@@ -170,6 +171,10 @@ static void on_done(uv_work_t *work, int status)
         if (job->bytes)
             footprints_estimated(s, &job->subject,
                                  job->bytes / devices + (job->bytes % devices != 0));
+        else
+            log_info(roster_id(&s->roster, job->subject.slot),
+                     "not estimated: its command line names no file of a model that can be read; "
+                     "until it has run it is taken to need all of a GPU, unless vram says less");
         begin_next(s);
     }
     free_job(job);

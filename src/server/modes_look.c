@@ -89,6 +89,9 @@ static enum mode_standing look_misplaced(const struct look *l)
 static const char *why_not(const struct look *l)
 {
     struct core_plan_view plan;
+    const char *down = degraded_backend_of(l->server, l->slot);
+    if (down)
+        return down;
     core_plan_model(l->server->runner.core, l->slot, CLASS_BACKGROUND, &plan);
     return plan.verdict != VERDICT_GO && plan.why != REASON_NONE ? reason_text(plan.why)
                                                                  : "it waits for room";

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/alloc.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "gpu/gpu.h"
@@ -118,12 +119,31 @@ static void put_reason(const struct telling *t)
         put_text(t, "reason", reason_text(t->effect->reason));
 }
 
+static bool comes(enum notice n)
+{
+    return n == NOTICE_MODEL_LOADING || n == NOTICE_RESUMING;
+}
+
+static bool has_come(enum notice n)
+{
+    return n == NOTICE_MODEL_LOADED || n == NOTICE_DEVICE_CHANGED || n == NOTICE_RESUMED;
+}
+
+/* By the present configuration. */
+static const char *name_of_place(const struct server *s, const struct roster_entry *entry,
+                                 uint32_t placement)
+{
+    if (!entry || entry->index == CORE_SLOT_NONE || placement == CORE_SLOT_NONE)
+        return NULL;
+    return mapping_placement_name(s->roster.current->config, entry->index, placement);
+}
+
 static void put_place(const struct telling *t, const char *name, uint32_t placement)
 {
-    const struct config *c = t->server->roster.current->config;
-    const char *text = NULL;
-    if (t->entry && t->entry->index != CORE_SLOT_NONE && placement != CORE_SLOT_NONE)
-        text = mapping_placement_name(c, t->entry->index, placement);
+    /* What is there, or leaves, came by the configuration of then. */
+    bool is_known = t->before->place && placement == t->before->placement &&
+                    !has_come(t->effect->notice) && !comes(t->effect->notice);
+    const char *text = is_known ? t->before->place : name_of_place(t->server, t->entry, placement);
     if (text)
         put_text(t, name, text);
 }
@@ -424,12 +444,13 @@ static void remember(struct server *s, const struct effect *e)
 {
     struct roster_entry *entry = &s->roster.entries[e->model];
     struct notice_memory *m = &entry->told;
-    bool comes = e->notice == NOTICE_MODEL_LOADING || e->notice == NOTICE_RESUMING;
-    bool is_there = e->notice == NOTICE_MODEL_LOADED || e->notice == NOTICE_DEVICE_CHANGED ||
-                    e->notice == NOTICE_RESUMED;
+    bool is_there = has_come(e->notice);
     if (is_begin(e->notice))
         begin(s, m, e->notice);
-    if (comes || is_there) {
+    if (comes(e->notice) || is_there) {
+        const char *place = name_of_place(s, entry, e->placement);
+        free(m->place);
+        m->place = place ? alloc_text(place) : NULL;
         m->placement = e->placement;
         m->devices = e->devices;
         m->bytes = e->bytes;

@@ -15,11 +15,12 @@ struct server;
 
 /* What was told of a model: the event that ends something says how it was before. */
 struct notice_memory {
-    bool began;                            /* the rest was set */
-    enum notice op;                        /* the last one that began */
-    uint32_t from, placement;              /* where it was, and is; CORE_SLOT_NONE: no device */
-    uint32_t devices;                      /* where it is, or was last; a mask */
-    uint64_t bytes;                        /* that it was to have on each of them */
+    bool began;               /* the rest was set */
+    enum notice op;           /* the last one that began */
+    uint32_t from, placement; /* where it was, and is; CORE_SLOT_NONE: no device */
+    char *place;              /* owned: what placement was called when it came there, or NULL */
+    uint32_t devices;         /* where it is, or was last; a mask */
+    uint64_t bytes;           /* that it was to have on each of them */
     uint64_t used_bytes[CORE_DEVICES_MAX]; /* of each device then; NOTICES_UNKNOWN */
     bool elsewhere;                        /* loaded, and was not seen on its device */
 };

@@ -141,7 +141,8 @@ static int open_children(struct server *s, struct err *err)
     s->children = children_new(&opt);
     uint32_t ended = children_sweep(s->children);
     if (ended)
-        log_warn(NULL, "ended %u processes left over from an earlier run", ended);
+        log_warn(NULL, "ended %u process%s left over from an earlier run", ended,
+                 ended == 1 ? "" : "es");
     log_info(NULL, "models are contained by %s", children_how(s->children));
     return 0;
 }

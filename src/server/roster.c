@@ -36,6 +36,7 @@ void roster_fini(struct roster *r)
     for (uint32_t i = 0; i < r->count; i++) {
         free(r->entries[i].id);
         free(r->entries[i].last_error);
+        free(r->entries[i].told.place);
     }
     for (uint32_t i = 0; i < r->gate_count; i++)
         free(r->gates[i].id);
@@ -180,6 +181,7 @@ void roster_retire(struct roster *r, uint32_t slot)
         return; /* configured again in the meantime */
     free(e->id);
     free(e->last_error);
+    free(e->told.place);
     *e = (struct roster_entry){.index = CORE_SLOT_NONE};
 }
 

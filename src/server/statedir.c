@@ -15,7 +15,7 @@ static int make_folder(const char *state, const char *name, struct err *err)
 {
     char *path = alloc_printf("%s/%s", state, name);
     int rc = mkdir(path, 0700) < 0 && errno != EEXIST
-                 ? err_set(err, "cannot create %s: %s", path, strerror(errno))
+                 ? err_set(err, "cannot create %s: %s (see --state)", path, strerror(errno))
                  : 0;
     free(path);
     return rc;
@@ -56,7 +56,7 @@ int statedir_mark(const char *state, char mark[STATEDIR_MARK_BYTES], struct err 
         f = fopen(path, "we");
         bool ok = f && fprintf(f, "%s\n", mark) > 0;
         if ((f && fclose(f) != 0) || !ok)
-            rc = err_set(err, "cannot write %s: %s", path, strerror(errno));
+            rc = err_set(err, "cannot write %s: %s (see --state)", path, strerror(errno));
     }
     free(path);
     return rc;

@@ -71,7 +71,12 @@ def test_modes_that_are_none(wharf, body, status, code):
     answer = d.ask("PUT", "/wharf/mode", body)
     assert (answer.status, answer.json()["error"]["code"]) == (status, code)
     if status == 404:
-        assert "the nearest name is work" in answer.json()["error"]["message"]
+        assert "the nearest name is work" in answer.message
+        answer = d.ask("PUT", "/wharf/mode", b'{"mode":"something else"}')
+        names = ", ".join(sorted({"idle", *MODES}))
+        assert answer.message == f'no mode is called "something else"; there are {names}'
+    if body == b"{}":
+        assert answer.message == '"mode" is missing'
     assert d.get("/wharf/mode").json()["mode"] == "idle"
     assert d.ask("POST", "/wharf/mode", body).status == 405
 
@@ -358,12 +363,16 @@ def test_pinned_by_the_configuration(wharf):
     assert loaded(d) == "b"
 
 
-@pytest.mark.parametrize("op", ["suspend", "resume", "move"])
-def test_what_a_process_cannot_do(wharf, op):
+@pytest.mark.parametrize("op, why", [
+    ("suspend", "it cannot be sent to sleep, since it has no `suspend` in the configuration"),
+    ("resume", "it is loaded, and only what sleeps can be woken"),
+    ("move", "it cannot be moved, since `devices` does not give it several places")])
+def test_what_a_process_cannot_do(wharf, op, why):
     d = wharf(models("a"))
     d.load("a")
     answer = d.post(f"/wharf/models/a/{op}")
     assert (answer.status, answer.json()["error"]["code"]) == (501, "not_supported")
+    assert answer.message == f"model a: {why}"
     assert d.state_of("a") == "loaded"
 
 

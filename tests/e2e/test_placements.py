@@ -46,6 +46,22 @@ def env_of(pid):
 
 
 @pytest.mark.slice
+def test_events_name_the_place_that_it_came_to(wharf):
+    """Also once the configuration has other places, or calls that one otherwise."""
+    d = wharf(config())
+    d.load("m")
+    d.ok(move(d, "cpu"))
+    events = d.events()
+    d.reload(config(demo("m", vram="1GiB")))
+    assert events.wait_for("model_unloading", model="m")["details"]["placement"] == "cpu"
+    assert events.wait_for("model_unloaded", model="m")["details"]["placement"] == "cpu"
+    d.load("m")
+    assert events.wait_for("model_loaded", model="m")["details"]["placement"] == "gpu"
+    d.reload(config())
+    assert events.wait_for("model_unloaded", model="m")["details"]["placement"] == "gpu"
+
+
+@pytest.mark.slice
 def test_each_place_has_its_command(wharf):
     d = wharf(config())
     d.load("m")

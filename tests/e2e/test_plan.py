@@ -43,7 +43,7 @@ def test_plans_of_models(wharf):
     d = wharf(config({"a": 6, "b": 6, "c": 20, "d": 2}))
     p = plan(d, model="a")
     assert (p["verdict"], p["devices"], p["bytes"], leaves(p)) == ("go", ["sim"], 6 * GIB, [])
-    assert p["class"] == "normal" and p["seconds"] > 0
+    assert p["class"] == "normal" and p["seconds"] > 0 and p["why"] is None
     assert p["room"] == [{"device": "sim", "total_bytes": 10 * GIB, "room_bytes": 10 * GIB}]
     d.load("a")
     assert plan(d, model="a")["verdict"] == "here"

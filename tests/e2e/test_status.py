@@ -26,6 +26,7 @@ MODEL = {
     "wish": TEXT + NULL, "class": TEXT, "in_flight": COUNT, "waiting": COUNT, "last_used": TEXT + NULL,
     "last_used_s": NUMBER + NULL, "ttl_s": NUMBER + NULL, "idle_unload_s": NUMBER + NULL,
     "load_s": NUMBER + NULL, "backend": TEXT, "backend_model": TEXT + NULL, "endpoint": TEXT + NULL,
+    "backend_reason": TEXT + NULL,
     "pid": COUNT + NULL, "port": COUNT + NULL, "reason": TEXT + NULL, "error": TEXT + NULL, "retries": (dict,),
     "aliases": LIST}
 BYTES = {f"{name}_bytes": COUNT + NULL for name in (
@@ -170,7 +171,7 @@ def test_without_a_gpu(wharf):
     a = model(s, "a")
     assert a["state"] == "loaded"
     for name in ("placement", "device", "footprint_bytes", "used_bytes", "peak_bytes", "on_cpu", "ttl_s",
-                 "idle_unload_s", "backend_model", "endpoint"):
+                 "idle_unload_s", "backend_model", "endpoint", "backend_reason"):
         assert a[name] is None, name
 
 

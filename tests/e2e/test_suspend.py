@@ -151,13 +151,17 @@ def test_it_wakes_as_it_was_sent_to_sleep(world):
 @pytest.mark.slice
 def test_suspend_by_command(world):
     w = world({"s": {"engine": "http"}})
-    assert w.d.post("/wharf/models/s/suspend").status == 501, "it is not loaded"
+    answer = w.d.post("/wharf/models/s/suspend")
+    assert answer.status == 501
+    assert answer.message == "model s: it is unloaded, and only what is loaded can be sent to sleep"
     w.chat()
     assert w.suspend().json()["state"] == "suspended"
     assert w.suspend().json()["state"] == "suspended"
     answer = w.d.ok(w.d.post("/wharf/models/s/resume")).json()
     assert answer["state"] == "loaded"
-    assert w.d.post("/wharf/models/s/resume").status == 501, "it does not sleep"
+    answer = w.d.post("/wharf/models/s/resume")
+    assert answer.status == 501
+    assert answer.message == "model s: it is loaded, and only what sleeps can be woken"
     assert w.paths() == ASLEEP["http"] + AWAKE["http"]
 
 
@@ -169,7 +173,7 @@ def test_the_command_line(world):
     assert "suspended" in w.d.cli("ps", check=0).stdout
     assert w.d.cli("resume", "s", check=0).stdout == "s: loaded on sim\n"
     run = w.d.cli("resume", "s", check=1)
-    assert "cannot do that" in run.stderr
+    assert "only what sleeps can be woken" in run.stderr
     assert json.loads(w.d.cli("suspend", "s", "--json", check=0).stdout)["state"] == "suspended"
 
 
@@ -240,6 +244,15 @@ def test_budget_of_the_host(world):
     w.d.post("/wharf/models/m/unload")
     w.chat("r")
     assert (w.d.state_of("s"), w.d.state_of("r")) == ("suspended", "loaded")
+
+
+def test_a_command_beyond_the_budget(world):
+    w = world({"s": {"engine": "vllm"}}, budget="5GiB")
+    w.chat()
+    assert w.suspend(status=503).message == (
+        "model s: while it sleeps it counts with 6GiB of host memory, and host.suspendBudget, 5GiB, "
+        "has not so much left")
+    assert (w.d.state_of("s"), w.paths()) == ("loaded", [])
 
 
 def test_two_sleepers_within_the_budget(world):

@@ -107,7 +107,10 @@ def test_waits_for_min_free(wharf, workers):
     events = d.events()
     d.load("big")
     set_mode(d, "auto")
-    assert move(d, "clip", "cuda").status == 503  # 512 MiB are left, which would be enough for it
+    answer = move(d, "clip", "cuda")
+    assert answer.status == 503  # 512 MiB are left, which would be enough for it
+    assert answer.message == ("model clip: there is not the room that it wants on that device; on cuda "
+                              "1GiB has to be free (minFree); gpu0 has 512MiB of 12GiB free")
     assert place(d, "clip") is None
     d.ok(d.post("/wharf/models/big/unload"))
     events.wait_for("device_changed", model="clip", device="gpu0")

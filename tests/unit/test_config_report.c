@@ -406,6 +406,13 @@ static const struct {
           "gpus: [{sim: {memory: 1GiB}}]\n"),
      "c:1:50: error: unknown GPU 'simo'; did you mean 'sim0'?\n"
      "c:1:56: error: unknown GPU '1'\n"},
+    {"what only a shell would heed",
+     TEXT("models: {m: {cmd: \"x ${PORT} 2>&1 | tee l\", cmdStop: \"sh -c 'a | b'\"}}\n"
+          "hooks: {on: {oom: logger > f}}\n"),
+     "c:1:19: warning: cmd: no shell is involved, so '2>&1' is just a word for 'x'; where a shell "
+     "is meant, write sh -c '...'\n"
+     "c:2:19: warning: hooks.on: no shell is involved, so '>' is just a word for 'logger'; where a "
+     "shell is meant, write sh -c '...'\n"},
     {"model that can never fit",
      TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, vram: 23GiB}}\n"
           "gpus: [{sim: {memory: 24GiB}, limit: 0.95, reserve: 1GiB}]\n"),

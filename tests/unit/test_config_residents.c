@@ -35,6 +35,21 @@ static const struct {
     {"backend unknown", MODEL("cmd: \"x ${PORT}\", backend: olama"),
      "c:1:41: error: backend must be process, ollama or worker, not 'olama'; did you mean "
      "'ollama'?\n"},
+    {"backend unknown, and no cmd", MODEL("backend: olama, model: x"),
+     "c:1:23: error: backend must be process, ollama or worker, not 'olama'; did you mean "
+     "'ollama'?\n"},
+    {"one server by two names",
+     "models:\n"
+     "  a: {backend: ollama, endpoint: \"http://localhost:1\"}\n"
+     "  b: {backend: ollama, endpoint: \"http://127.0.0.1:1\"}\n"
+     "  c: {backend: ollama, endpoint: \"http://127.0.0.1:2\"}\n"
+     "  d: {backend: ollama, endpoint: \"http://far:1\"}\n"
+     "  e: {backend: ollama, endpoint: \"http://near:1\"}\n"
+     "  f: {backend: ollama, endpoint: \"unix:/a\"}\n"
+     "  g: {backend: ollama, endpoint: \"unix:/b\"}\n"
+     "  h: {backend: ollama, endpoint: \"http://127.0.0.1:1/\"}\n",
+     "c:3:34: warning: the endpoint of model 'b' seems to be that of 'a' under another name, and "
+     "counts as another server; write both as http://localhost:1\n"},
     {"cmd of ollama", OLLAMA(", cmd: ollama serve"),
      "c:1:36: error: cmd cannot be given with backend: ollama; wharf does not start its server\n"},
     {"cmd of a worker", WORKER(", cmd: x"),
@@ -122,10 +137,10 @@ static const struct {
      "'minFree'?\n"},
     {"cpu with GPU keys",
      WORKER(", devices: {cpu: {vram: 1GiB, minFree: 1, gpus: [0], gpuCount: 1}}"),
-     "c:1:53: error: device cpu takes no GPU, so it has no vram; only cmd can stand there\n"
-     "c:1:68: error: device cpu takes no GPU, so it has no minFree; only cmd can stand there\n"
-     "c:1:77: error: device cpu takes no GPU, so it has no gpus; only cmd can stand there\n"
-     "c:1:92: error: device cpu takes no GPU, so it has no gpuCount; only cmd can stand there\n"},
+     "c:1:53: error: device cpu takes no GPU, so it has no vram; write cpu: {}\n"
+     "c:1:68: error: device cpu takes no GPU, so it has no minFree; write cpu: {}\n"
+     "c:1:77: error: device cpu takes no GPU, so it has no gpus; write cpu: {}\n"
+     "c:1:92: error: device cpu takes no GPU, so it has no gpuCount; write cpu: {}\n"},
     {"GPU without memory", WORKER(", devices: {cuda: {vram: 0}}"),
      "c:1:54: error: device 'cuda' takes no GPU memory; such a one is called cpu\n"},
     {"vram of a device that is no size", WORKER(", devices: {cuda: {vram: much}}"),
@@ -144,6 +159,15 @@ static const struct {
      "c:2:55: error: unknown GPU 'C'\n"},
     {"too many GPUs of a device", TWO_GPUS WORKER(", devices: {A: {gpuCount: 2}}"),
      "c:2:55: error: gpuCount is 2, but model 'm' may use only 1 GPU\n"},
+    {"cpu of a process with GPU keys", PROCESS("devices: {cuda: {}, cpu: {vram: 1GiB}}"),
+     "c:1:64: error: device cpu takes no GPU, so it has no vram; only cmd can stand there\n"},
+    {"GPUs that there are not", TWO_GPUS OLLAMA(", vram: 1GiB, gpus: [C], gpuCount: 2"),
+     "c:2:50: error: unknown GPU 'C'\n"},
+    {"more free than there is", TWO_GPUS WORKER(", devices: {cuda: {minFree: 9GiB}, cpu: {}}"),
+     "c:2:57: warning: model 'm' on device 'cuda' can never be moved there: minFree is 9GiB, and "
+     "no GPU has more than 8GiB for models\n"},
+    {"as much free as there is", TWO_GPUS WORKER(", devices: {cuda: {minFree: 8GiB}, cpu: {}}"),
+     NULL},
     {"device that is too large", TWO_GPUS WORKER(", devices: {cuda: {vram: 9GiB}, cpu: {}}"),
      "c:2:54: warning: model 'm' on device 'cuda' can never be loaded: it takes 9GiB, and no GPU "
      "has more than 8GiB for models\n"},

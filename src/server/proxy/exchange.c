@@ -294,8 +294,13 @@ void exchange_describe(struct server *s, const struct effect *e, struct problem 
     const struct roster_entry *entry =
         e->model < s->roster.count ? &s->roster.entries[e->model] : NULL;
     const char *last = entry ? entry->last_error : NULL;
+    char every[UNITS_TEXT_MAX];
+    const char *down = error == ERR_BACKEND_DOWN ? degraded_backend_of(s, e->model) : NULL;
     if (error == ERR_NO_ROOM || error == ERR_NO_ROOM_NOW || error == ERR_BLOCKED)
         describe_room(s, e, text);
+    else if (down)
+        buf_printf(text, "model %s: %s; it is asked again each %s (backendRetry)", id, down,
+                   units_format_duration(s->roster.current->config->backend_retry_ns, every));
     else if ((error == ERR_LOAD_FAILED || error == ERR_LOAD_TIMEOUT || error == ERR_LOAD_PAUSED ||
               error == ERR_OP_FAILED || error == ERR_BACKEND_DOWN) &&
              last)

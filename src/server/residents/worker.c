@@ -504,7 +504,11 @@ int worker_admits(struct server *s, uint32_t slot, struct err *err)
         return err_set(
             err, "the worker of model %s was dropped a moment ago; try again in a second", id);
     if (r && r->ops != &resident_worker)
-        return err_set(err, "model %s is still served by a %s", id, r->ops->word);
+        return err_set(
+            err,
+            "model %s is still loaded by backend %s, as it was configured before; try again "
+            "when that has ended",
+            id, r->ops->word);
     return 0;
 }
 

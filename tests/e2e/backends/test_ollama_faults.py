@@ -20,7 +20,8 @@ def degradations(d):
 def test_down_at_start_degrades_and_recovers(wharf, world):
     server = world.server
     server.down()
-    d = wharf(world.config({**world.config()["models"], "p": demo("p", vram="1GiB")}))
+    d = wharf(world.config({**world.config()["models"], "p": demo("p", vram="1GiB")},
+                           modes={"m": {"big": "loaded"}}))
     until(lambda: degradations(d), "what is not there")
     (told,) = d.get("/wharf/status").json()["degradations"]
     assert (told["what"], told["name"], told["models"]) == ("backend", server.url, ["big", "small"])
@@ -30,13 +31,26 @@ def test_down_at_start_degrades_and_recovers(wharf, world):
     answer = d.chat("big")
     assert (answer.status, answer.error["code"]) == (503, "backend_down")
     assert answer.header("Retry-After")
+    retry = world.config()["backendRetry"]
+    assert answer.message == (
+        f"model big: {told['reason']}; it is asked again each {retry} (backendRetry)")
     assert d.post("/wharf/models/big/load").status == 503
+    # A mode that cannot be reached for that says so, not that there is no room.
+    assert d.ask("PUT", "/wharf/mode", b'{"mode":"m"}').status == 200
+    assert [(x["model"], x["why"]) for x in d.get("/wharf/mode").json()["models"]] == [
+        ("big", told["reason"])]
+    plan = d.ok(d.post("/wharf/plan", {"model": "big"})).json()
+    assert (plan["verdict"], plan["why"], plan["seconds"]) == ("blocked", told["reason"], None)
+    assert d.model("big")["backend_reason"] == told["reason"]
+    assert d.model("p")["backend_reason"] is None
+    assert f"big: {told['reason']}" in d.cli("ps", check=0).stdout.splitlines()
     d.ok(d.chat("p"))
     events = d.events()
     server.load("small")
     server.up()
     events.wait_for("recovered", what="backend", name=server.url)
     assert degradations(d) == [] and backends(d)[0]["up"]
+    assert d.model("big")["backend_reason"] is None
     d.until_model("small", state="loaded")
     d.ok(d.chat("big"))
 

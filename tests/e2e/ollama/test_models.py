@@ -85,7 +85,7 @@ def test_show(told):
     assert told.post("/api/show", {"model": "any"}).json()["capabilities"] == ["completion"]
     assert told.post("/api/show", {"model": "hidden"}).status == 200
     assert told.post("/api/show", {"model": "nope"}).status == 404
-    assert told.post("/api/show", {}).json() == {"error": '"name" must be a text'}
+    assert told.post("/api/show", {}).json() == {"error": '"name" is missing'}
 
 
 @pytest.mark.slice
