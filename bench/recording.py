@@ -1,7 +1,7 @@
 """What it costs to record requests: wharf beside a build of it that records nothing.
 
 Such a build is not a mode of wharf. It is made by hand, with an early return in recording_begin and
-recording_head (src/server/recording.c), and named in $WHARF_UNRECORDED."""
+recording_head (src/server/record/recording.c), and named in $WHARF_UNRECORDED."""
 
 import contextlib
 import os

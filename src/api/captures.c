@@ -5,7 +5,7 @@
 #include "api/handlers.h"
 #include "base/pure/errors.h"
 #include "server/proxy/head_copy.h"
-#include "server/redact.h"
+#include "server/record/redact.h"
 
 static void put_body(struct buf *out, const char *name, const char *body, size_t n)
 {

@@ -4,7 +4,7 @@
 #include "api/json.h"
 #include "base/pure/errors.h"
 #include "http/url.h"
-#include "server/decisions.h"
+#include "server/tell/decisions.h"
 
 #define LISTED_DEFAULT 100
 

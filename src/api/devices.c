@@ -5,7 +5,7 @@
 #include "api/handlers.h"
 #include "api/json.h"
 #include "gpu/gpu.h"
-#include "server/devices.h"
+#include "server/gpus/devices.h"
 
 static void put_flag(struct buf *b, const char *name, bool value)
 {

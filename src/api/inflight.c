@@ -4,8 +4,8 @@
 
 #include "api/json.h"
 #include "base/pure/errors.h"
-#include "server/inflight.h"
-#include "server/recording.h"
+#include "server/record/inflight.h"
+#include "server/record/recording.h"
 
 void api_inflight(struct server *s, struct exchange *ex)
 {

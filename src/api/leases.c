@@ -6,7 +6,7 @@
 #include "api/json.h"
 #include "base/pure/errors.h"
 #include "config/config.h"
-#include "server/leases.h"
+#include "server/leases/leases.h"
 
 #define TOKEN_FIELD "x-wharf-lease-token"
 

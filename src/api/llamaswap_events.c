@@ -6,7 +6,7 @@
 #include "api/handlers.h"
 #include "base/alloc.h"
 #include "config/config.h"
-#include "server/inflight.h"
+#include "server/record/inflight.h"
 
 #define KEEPALIVE_MS 15000
 

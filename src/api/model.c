@@ -6,7 +6,7 @@
 #include "api/json.h"
 #include "config/config.h"
 #include "mapping/mapping.h"
-#include "server/devices.h"
+#include "server/gpus/devices.h"
 
 static const char *placement_name(const struct server *s, uint32_t slot, uint32_t placement)
 {

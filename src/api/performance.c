@@ -3,8 +3,8 @@
 #include "base/date.h"
 #include "base/pure/errors.h"
 #include "http/url.h"
-#include "server/metrics.h"
-#include "server/monitor.h"
+#include "server/gpus/monitor.h"
+#include "server/record/metrics.h"
 
 void api_performance(struct server *s, struct exchange *ex)
 {

@@ -2,7 +2,7 @@
 #include "api/json.h"
 #include "base/build.h"
 #include "config/config.h"
-#include "server/devices.h"
+#include "server/gpus/devices.h"
 
 static void put_flag(struct buf *b, const char *name, bool value)
 {

@@ -12,7 +12,7 @@
 #include "api/json.h"
 #include "base/pure/errors.h"
 #include "config/config.h"
-#include "server/origin.h"
+#include "server/net/origin.h"
 #include "server/proxy/client.h"
 #include "server/residents/worker.h"
 

@@ -4,14 +4,14 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
-#include "server/devices.h"
-#include "server/listener.h"
-#include "server/monitor.h"
+#include "server/gpus/devices.h"
+#include "server/gpus/monitor.h"
+#include "server/net/listener.h"
+#include "server/net/tls.h"
 #include "server/proxy/exchange.h"
 #include "server/residents/worker.h"
 #include "server/server.h"
 #include "server/statedir.h"
-#include "server/tls.h"
 #include "server/watch.h"
 
 /* Descriptors that are not client connections: listeners, logs, models' pipes, the store. */

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "server/devices.h"
+#include "server/gpus/devices.h"
 #include "server/parts.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"

@@ -7,10 +7,10 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
-#include "server/devices.h"
-#include "server/notices.h"
+#include "server/gpus/devices.h"
 #include "server/proxy/exchange.h"
 #include "server/server.h"
+#include "server/tell/notices.h"
 #include "server/trace.h"
 
 /* One for each model, and more. */

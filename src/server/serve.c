@@ -10,8 +10,8 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "server/devices.h"
-#include "server/listener.h"
+#include "server/gpus/devices.h"
+#include "server/net/listener.h"
 #include "server/parts.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"

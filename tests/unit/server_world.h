@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "server/devices.h"
+#include "server/gpus/devices.h"
 #include "server/parts.h"
 #include "server/proxy/client.h"
 #include "server/server.h"

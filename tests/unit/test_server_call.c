@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "server/call.h"
-#include "server/origin.h"
+#include "server/net/call.h"
+#include "server/net/origin.h"
 #include "server_world.h"
 
 #define OK "HTTP/1.1 200 OK\r\n"

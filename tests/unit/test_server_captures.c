@@ -9,7 +9,7 @@
 
 #include "base/pure/rng.h"
 #include "base/pure/units.h"
-#include "server/captures.h"
+#include "server/record/captures.h"
 
 #define BOUND (64 * KIB)
 

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "server/feed.h"
+#include "server/tell/feed.h"
 
 static struct feed feed;
 

@@ -8,8 +8,8 @@
 #include <arpa/inet.h>
 
 #include "config_folder.h"
-#include "server/held.h"
-#include "server/listener.h"
+#include "server/net/held.h"
+#include "server/net/listener.h"
 #include "server/proxy/answer.h"
 #include "server_world.h"
 

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "config_folder.h"
-#include "server/leases_priv.h"
+#include "server/leases/leases_priv.h"
 #include "server_world.h"
 
 static const char config[] = "gpus: [{sim: {name: left, memory: 4GiB}, limit: 1}]\n"

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "server/notices.h"
+#include "server/tell/notices.h"
 #include "server_world.h"
 
 static const char config[] =

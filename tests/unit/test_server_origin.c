@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "server/origin.h"
+#include "server/net/origin.h"
 
 static const struct {
     const char *url;

@@ -10,9 +10,9 @@
 #include "api/ollama/names.h"
 #include "base/alloc.h"
 #include "base/pure/errors.h"
-#include "server/naming.h"
+#include "server/models/naming.h"
 #include "server/proxy/routing.h"
-#include "server/traffic.h"
+#include "server/record/traffic.h"
 #include "server/work.h"
 
 /* What is larger is not translated on the loop, and what is larger still not at all: the tree takes

@@ -12,7 +12,7 @@
 #include "api/ollama/names.h"
 #include "base/build.h"
 #include "base/pure/errors.h"
-#include "server/naming.h"
+#include "server/models/naming.h"
 #include "server/proxy/routing.h"
 
 /* What an expiry that never comes is: far away, as Ollama has it. */

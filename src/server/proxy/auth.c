@@ -5,7 +5,7 @@
 
 #include "config/config.h"
 #include "http/head.h"
-#include "server/secret.h"
+#include "server/leases/secret.h"
 
 #define CREDENTIAL_MAX 1024
 

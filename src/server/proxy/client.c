@@ -7,11 +7,11 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/pure/errors.h"
+#include "server/net/tls.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/relay.h"
 #include "server/proxy/routing.h"
 #include "server/server.h"
-#include "server/tls.h"
 
 /* After an early answer, this much more input is read and thrown away before the connection is
  * closed: closing on unread input would reset it, and the answer with it. */

@@ -9,8 +9,8 @@
 #include "base/buf.h"
 #include "http/chunk.h"
 #include "http/head.h"
-#include "server/stream.h"
-#include "server/timeouts.h"
+#include "server/net/stream.h"
+#include "server/net/timeouts.h"
 
 /* Bytes of further, pipelined requests that are kept; then reading stops. */
 #define CLIENT_AHEAD_MAX (64 * 1024)

@@ -6,15 +6,15 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/pure/errors.h"
-#include "server/origin.h"
+#include "server/net/origin.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/head_copy.h"
 #include "server/proxy/relay.h"
 #include "server/proxy/scanner.h"
 #include "server/proxy/upstream.h"
+#include "server/record/traffic.h"
 #include "server/server.h"
-#include "server/traffic.h"
 
 struct exchange_table {
     struct pool pool;

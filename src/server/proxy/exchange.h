@@ -19,11 +19,11 @@
 #include "core/core.h"
 #include "http/chunk.h"
 #include "http/head.h"
+#include "server/net/timeouts.h"
 #include "server/proxy/auth.h"
 #include "server/proxy/body.h"
 #include "server/proxy/waiting.h"
 #include "server/route.h"
-#include "server/timeouts.h"
 
 struct access;
 struct client;

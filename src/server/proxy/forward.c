@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "base/pure/errors.h"
-#include "server/origin.h"
+#include "server/net/origin.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/relay.h"

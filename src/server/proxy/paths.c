@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "base/pure/errors.h"
 #include "http/url.h"
-#include "server/naming.h"
+#include "server/models/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/routing.h"

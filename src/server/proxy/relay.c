@@ -11,8 +11,8 @@
 #include "server/proxy/client.h"
 #include "server/proxy/cors.h"
 #include "server/proxy/upstream.h"
+#include "server/record/traffic.h"
 #include "server/server.h"
-#include "server/traffic.h"
 
 /* Pieces of content taken from one read and sent as one chunk. */
 #define PIECES_MAX 60

@@ -9,8 +9,8 @@
 #include "server/proxy/client.h"
 #include "server/proxy/cors.h"
 #include "server/proxy/relay.h"
+#include "server/record/traffic.h"
 #include "server/server.h"
-#include "server/traffic.h"
 
 /* Whether the connection can take another request after this answer. */
 static bool can_keep(const struct exchange *ex)

@@ -3,15 +3,15 @@
 
 #include "base/pure/errors.h"
 #include "http/url.h"
-#include "server/naming.h"
+#include "server/models/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/rewrite.h"
 #include "server/proxy/routing.h"
 #include "server/proxy/scanner.h"
 #include "server/proxy/upstream.h"
+#include "server/record/traffic.h"
 #include "server/server.h"
-#include "server/traffic.h"
 
 /* While the model's server takes a body more slowly than the client sends it, this much may be
  * ahead before the client has to wait. */

@@ -6,14 +6,14 @@
 
 #include "base/pure/errors.h"
 #include "http/url.h"
-#include "server/naming.h"
+#include "server/models/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/paths.h"
 #include "server/proxy/scanner.h"
+#include "server/record/traffic.h"
 #include "server/residents/residents.h"
 #include "server/server.h"
-#include "server/traffic.h"
 
 #define MODEL_NAME_MAX 512
 #define FIELD_TEXT_MAX 64

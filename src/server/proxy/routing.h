@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "server/naming.h"
+#include "server/models/naming.h"
 
 struct config_model;
 struct exchange;

@@ -4,7 +4,7 @@
 
 #include "base/alloc.h"
 #include "http/head.h"
-#include "server/origin.h"
+#include "server/net/origin.h"
 #include "server/proxy/exchange.h"
 #include "server/proxy/relay.h"
 #include "server/server.h"

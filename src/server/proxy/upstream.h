@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "server/dial.h"
-#include "server/stream.h"
-#include "server/timeouts.h"
+#include "server/net/dial.h"
+#include "server/net/stream.h"
+#include "server/net/timeouts.h"
 
 #define UPSTREAM_IDLE_MS 4000
 

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "server/timeouts.h"
+#include "server/net/timeouts.h"
 
 #define WAITING_TICK_MS 1000
 

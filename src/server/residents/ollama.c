@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/log.h"
-#include "server/call.h"
+#include "server/net/call.h"
 #include "server/proxy/exchange.h"
 #include "server/server.h"
 

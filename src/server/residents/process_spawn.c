@@ -5,8 +5,8 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
-#include "server/devices.h"
-#include "server/origin.h"
+#include "server/gpus/devices.h"
+#include "server/net/origin.h"
 #include "server/residents/ports.h"
 #include "server/residents/process.h"
 #include "server/server.h"

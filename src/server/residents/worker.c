@@ -9,13 +9,13 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "mapping/mapping.h"
-#include "server/devices.h"
-#include "server/held.h"
-#include "server/origin.h"
+#include "server/gpus/devices.h"
+#include "server/leases/secret.h"
+#include "server/net/held.h"
+#include "server/net/origin.h"
 #include "server/process/proctree.h"
 #include "server/proxy/exchange.h"
 #include "server/proxy/upstream.h"
-#include "server/secret.h"
 #include "server/server.h"
 
 #define TOKEN_BYTES 16

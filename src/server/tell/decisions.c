@@ -1,0 +1,137 @@
+#include "server/tell/decisions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "server/proxy/answer.h"
+#include "server/server.h"
+
+static void clear(struct decision *d)
+{
+    free(d->model);
+    free(d->lease);
+    free(d->other);
+    free(d->detail);
+    *d = (struct decision){0};
+}
+
+void decisions_fini(struct decisions *d)
+{
+    for (size_t i = 0; i < DECISIONS_MAX; i++)
+        clear(&d->items[i]);
+}
+
+const struct decision *decisions_at(const struct decisions *d, uint64_t back)
+{
+    if (back >= DECISIONS_MAX || back >= d->next)
+        return NULL;
+    return &d->items[(d->next - 1 - back) % DECISIONS_MAX];
+}
+
+/* NULL: nothing that anybody would ask why of. */
+static const char *type_of(const struct effect *e)
+{
+    if (e->type == EFFECT_DECISION)
+        return "evict";
+    if (e->type == EFFECT_REFUSE)
+        return "refused";
+    switch ((int)e->notice) {
+    case NOTICE_MODEL_LOADING:
+    case NOTICE_LOAD_FAILED:
+    case NOTICE_IDLE_UNLOAD:
+    case NOTICE_BLOCKED:
+    case NOTICE_STUCK:
+    case NOTICE_LEASE_GRANTED:
+    case NOTICE_LEASE_REVOKED:
+    case NOTICE_STARVING:
+        return notice_text(e->notice);
+    case NOTICE_MODEL_UNLOADING:
+        /* Those that make room or were idle are told by their own decisions. */
+        return e->reason == REASON_EVICTED || e->reason == REASON_IDLE ? NULL
+                                                                       : notice_text(e->notice);
+    default:
+        return NULL;
+    }
+}
+
+/* Of what is not about a request or a model: the lease that it is about; else whom it is for. */
+static const struct lease *lease_of(const struct server *s, const struct effect *e)
+{
+    if (e->type == EFFECT_REFUSE && e->model != CORE_SLOT_NONE)
+        return NULL; /* its waiter is a request */
+    const struct lease *l = id_none(e->waiter) ? NULL : leases_by_core(s, e->waiter);
+    return l || e->model != CORE_SLOT_NONE ? l : leases_by_tag(s, e->tag);
+}
+
+static char *detail_of(struct server *s, const struct effect *e)
+{
+    const char *last = e->model < s->roster.count ? s->roster.entries[e->model].last_error : NULL;
+    if (e->type == EFFECT_REFUSE && e->model != CORE_SLOT_NONE) {
+        struct buf text = {0};
+        struct problem p;
+        exchange_describe(s, e, &p, &text);
+        return buf_take(&text);
+    }
+    const struct lease *l = lease_of(s, e);
+    if (e->type == EFFECT_REFUSE && l) {
+        struct lease_view v;
+        struct buf text = {0};
+        leases_look(s, l, &v);
+        (void)leases_describe(s, v.ask, e->reason, &text);
+        return buf_take(&text);
+    }
+    return e->type == EFFECT_NOTICE && e->notice == NOTICE_LOAD_FAILED && last ? alloc_text(last)
+                                                                               : NULL;
+}
+
+static bool equal(const char *a, const char *b)
+{
+    return (!a && !b) || (a && b && strcmp(a, b) == 0);
+}
+
+/* Clients that ask again and again must not push out what is worth knowing. */
+static bool repeats(struct server *s, const struct effect *e)
+{
+    struct decisions *d = &s->decisions;
+    struct decision *last = d->next ? &d->items[(d->next - 1) % DECISIONS_MAX] : NULL;
+    const char *id = e->model == CORE_SLOT_NONE ? NULL : roster_id(&s->roster, e->model);
+    if (e->type != EFFECT_REFUSE || !last || strcmp(last->type, "refused") != 0 ||
+        last->reason != e->reason || !equal(last->model, id) || lease_of(s, e))
+        return false;
+    last->count++;
+    last->estimate_s = e->retry_after_s;
+    server_time(last->time);
+    return true;
+}
+
+static char *name(const struct server *s, uint32_t slot)
+{
+    return slot == CORE_SLOT_NONE ? NULL : alloc_text(roster_id(&s->roster, slot));
+}
+
+void decisions_note(struct server *s, const struct effect *e)
+{
+    struct decisions *d = &s->decisions;
+    const char *type = type_of(e);
+    if (!type || repeats(s, e))
+        return;
+    struct decision *slot = &d->items[d->next++ % DECISIONS_MAX];
+    /* Nothing can have been used before the daemon was there: it never was. */
+    const struct lease *l = lease_of(s, e);
+    bool used = e->type == EFFECT_DECISION && e->duration_ns < uv_hrtime() - s->started_ns;
+    clear(slot);
+    *slot = (struct decision){.type = type,
+                              .model = name(s, e->model),
+                              .lease = l ? alloc_text(leases_id(l)) : NULL,
+                              .other = name(s, e->other),
+                              .detail = detail_of(s, e),
+                              .reason = e->reason,
+                              .devices = e->devices,
+                              .count = 1,
+                              .estimate_s = e->type == EFFECT_REFUSE ? e->retry_after_s : 0,
+                              .bytes = e->bytes,
+                              .idle_ns = used ? e->duration_ns : 0};
+    server_time(slot->time);
+}
