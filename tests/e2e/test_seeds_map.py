@@ -8,11 +8,11 @@ TESTS = ROOT / "tests"
 TEXT = (ROOT / "docs" / "seeds.md").read_text()
 NAMED = re.findall(r"`([\w/.]+::\w+)`", TEXT)
 # Their names are those of the seeds, one for one.
-COUNTERPARTS = ("e2e/backends/test_seed_000.py", "e2e/test_seed_002.py")
+COUNTERPARTS = ("e2e/backends/test_seed_000.py", "e2e/test_seed_002.py", "lib/test_seed_002.c")
 
 
 def named_in(file):
-    pattern = r"^static void (test_\w+)\(" if file.endswith(".c") else r"^def (test_\w+)\("
+    pattern = r"^static void (test_\w+)\(" if file.endswith(".c") else r"^ *(?:async )?def (test_\w+)\("
     path = TESTS / file
     return re.findall(pattern, path.read_text(), re.M) if path.is_file() else []
 

@@ -213,6 +213,7 @@ def test_a_websocket(near, tls_upstream, wharf):
     for payload in (b"hello", b"x" * 70_000):
         ws.send(payload)
         assert ws.receive() == (1, payload)
+    ws.c.close()
 
 
 # ---------------------------------------------------------------- whom it does not trust

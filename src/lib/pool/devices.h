@@ -10,7 +10,7 @@ enum pool_source { SOURCE_GPUS, SOURCE_HOST, SOURCE_PROGRAM };
 
 struct pool_device {
     char name[GPU_TEXT_MAX]; /* as the program calls it */
-    char slot[4];            /* as the broker does */
+    char slot[12];           /* as the broker does */
     struct gpu_device gpu;   /* the identity of it; of SOURCE_GPUS */
     uint64_t total_bytes, used_bytes;
     int32_t utilisation_percent;

@@ -61,7 +61,7 @@ static int sample(void *arg, const char *device, uint64_t *ret_used_bytes)
 {
     struct wharf_pool *p = arg;
     struct pool_device *d = &p->devices.items[strtoul(device, NULL, 10)];
-    struct wharf_pool_reading reading;
+    struct wharf_pool_reading reading = {.used_bytes = 0};
     int rc = pool_devices_read(&p->devices, (uint32_t)(d - p->devices.items), &reading);
     lock(p);
     d->stale = rc != 0;

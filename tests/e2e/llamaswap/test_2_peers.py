@@ -202,6 +202,7 @@ def test_a_websocket(wharf):
     ws = WebSocket(near, "/upstream/p/r/upstream/r/ws")
     ws.send(b"over two")
     assert ws.receive() == (1, b"over two")
+    ws.c.close()
 
 
 def test_the_shutdown_waits(wharf, upstream):
