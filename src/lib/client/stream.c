@@ -9,21 +9,20 @@
 int stream_open(struct stream *s, const struct wharf_client *c, const struct client_request *rq,
                 const struct wharf_limits *l, char **ret_text)
 {
-    struct client_options opt = c->options;
     struct client_request own = *rq;
     struct err e = {.set = false};
-    *s = (struct stream){.line = {.max = LINE_BYTES_MAX}};
+    *s = (struct stream){.line = {.max = LINE_BYTES_MAX}, .options = c->options};
     int rc = stop_init(&s->stop);
     if (rc < 0)
         return rc;
-    opt.stop_fd = s->stop.fd;
+    struct client_options *opt = &s->options;
+    opt->stop_fd = s->stop.fd;
     own.silence_ms_max = limits_silence_ms(limits_end_ns(l));
-    if (own.silence_ms_max && own.silence_ms_max < opt.connect_ms_max)
-        opt.connect_ms_max = own.silence_ms_max;
-    s->address = opt.address;
+    if (own.silence_ms_max && own.silence_ms_max < opt->connect_ms_max)
+        opt->connect_ms_max = own.silence_ms_max;
     rc = -CLIENT_STOPPED;
     if (stop_begin(&s->stop, l ? l->cancel : NULL)) {
-        rc = client_open(&opt, &own, &s->answer, &e);
+        rc = client_open(opt, &own, &s->answer, &e);
         stop_end(&s->stop);
     }
     if (rc < 0)

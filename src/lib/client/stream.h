@@ -6,7 +6,7 @@
 
 struct stream {
     struct stop stop;
-    struct client_address address; /* where it went; the answer borrows it */
+    struct client_options options; /* the answer borrows its address */
     struct client_answer *answer;  /* NULL: it is over */
     struct buf line;               /* the last one, or the part of the next that has come */
     bool whole;                    /* it was given out, and makes way for the next */
