@@ -80,12 +80,12 @@ def difference(wanted, found):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--library", required=True)
+    parser.add_argument("--shared", required=True)
     parser.add_argument("--archive", required=True)
     parser.add_argument("--compiler", default="cc")
     parser.add_argument("--write", action="store_true")
     a = parser.parse_args()
-    names = exported(["nm", "-D", "--defined-only", a.library])
+    names = exported(["nm", "-D", "--defined-only", a.shared])
     found = [f"function {n}" for n in names] + measure(a.compiler)
     if a.write:
         RECORD.write_text("".join(line + "\n" for line in found))
