@@ -24,7 +24,6 @@ import json
 import os
 import pathlib
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -277,9 +276,7 @@ def main():
     p.add_argument("--fault", default="none")
     p.add_argument("--log")
     p.add_argument("--key", default="secret-admin-key")
-    p.add_argument("--start-time", type=float, default=0)
     options = p.parse_args()
-    time.sleep(options.start_time)  # as reading weights takes
     engine = ENGINES[options.engine](options)
     server = ThreadingHTTPServer(("127.0.0.1", options.port), handler_of(engine))
     server.daemon_threads = True
