@@ -95,3 +95,32 @@ uint32_t estimate_waiter_s(const struct core *c, uint32_t model)
 {
     return bounded_s(estimate_ns(c, model, 0));
 }
+
+/* What it is doing that has an end in sight: its way in or out, and the requests it has. */
+static uint64_t busy_ns(const struct core *c, uint32_t model)
+{
+    const struct model *m = &c->models[model];
+    uint64_t serving = m->running.count ? work_ns(m, 0) + serve_ns(m) : 0;
+    return (m->state == MODEL_LOADING || m->state == MODEL_RESUMING ? load_left_ns(c, m) : 0) +
+           serving;
+}
+
+uint64_t estimate_room_ns(const struct core *c, uint32_t devices)
+{
+    uint64_t longest = 0;
+    for (uint32_t i = 0; i < c->model_count; i++)
+        if (c->models[i].hold.devices & devices && busy_ns(c, i) > longest)
+            longest = busy_ns(c, i);
+    return longest;
+}
+
+uint64_t estimate_victims_ns(const struct core *c, uint32_t victim_count)
+{
+    uint64_t longest = 0;
+    for (uint32_t i = 0; i < victim_count; i++) {
+        const struct victim *v = &c->victims[i];
+        if (!want_is_lease(c, v->target) && busy_ns(c, v->target) > longest)
+            longest = busy_ns(c, v->target);
+    }
+    return longest;
+}

@@ -219,7 +219,11 @@ void core_plan_lease(struct core *c, const struct core_lease_ask *ask, struct co
     struct claim claim = {.target = want_of_lease(c, id.slot), .rank = ask->class};
     if (ask->bytes)
         show_plan(c, &claim, ret);
-    else
+    if (ret->verdict == VERDICT_GO)
+        ret->estimate_ns = estimate_victims_ns(c, ret->victim_count);
+    else if (ret->verdict == VERDICT_WAIT)
+        ret->estimate_ns = estimate_room_ns(c, ask->device_mask);
+    if (!ask->bytes)
         *ret = (struct core_plan_view){.verdict = VERDICT_GO};
     for (uint32_t i = 0; i < ask->gate_count && ret->verdict == VERDICT_GO; i++)
         if (!gate_has_room(&c->gates[ask->gates[i]]) || gate_waiting(&c->gates[ask->gates[i]]))

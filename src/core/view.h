@@ -87,7 +87,7 @@ struct core_plan_view {
     enum reason why;
     uint32_t placement, devices;
     uint64_t bytes;       /* on each device */
-    uint64_t estimate_ns; /* until it could be used */
+    uint64_t estimate_ns; /* until it could be used; of a lease: as far as models are in the way */
     uint32_t victim_count;
     struct core_plan_victim {
         enum core_action action;

@@ -70,5 +70,9 @@ uint64_t estimate_ns(const struct core *c, uint32_t model, uint32_t newcomers);
 uint32_t estimate_waiter_s(const struct core *c, uint32_t model);
 /* By what the model itself has before it alone: cheap. */
 uint32_t estimate_own_s(const struct core *c, uint32_t model, uint32_t newcomers);
+/* Until the models on these devices have done what they are at; 0: nothing that has an end. */
+uint64_t estimate_room_ns(const struct core *c, uint32_t devices);
+/* Likewise for the models among the first of c->victims. */
+uint64_t estimate_victims_ns(const struct core *c, uint32_t victim_count);
 
 #endif

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -169,14 +170,35 @@ def test_a_gate_keeps_its_place_over_a_reload(wharf):
 # ---------------------------------------------------------------- those who wait
 
 
+def test_a_wait_is_estimated_by_how_long_others_held_the_same(wharf):
+    d = wharf(gates(mlx=1, other=1))
+    holder = Lease(d, gates=["mlx"])
+    waiting = Lease(d, gates=["mlx"], wait="1h")
+    assert waiting.lines[0]["estimate_s"] is None, "nobody knows"
+    began = time.monotonic()
+    holder.close()
+    waiting.until("granted")
+    took = time.monotonic() - began
+    second = Lease(d, gates=["mlx"])
+    assert 1 <= second.lines[0]["estimate_s"] <= 2 + took
+    inside = Lease(d, gates=["other"])
+    assert Lease(d, gates=["other"]).lines[0]["estimate_s"] is None, "of that gate nothing is known"
+    whole = Lease(d, vram="9GiB", run="100s")
+    part = Lease(d, vram="5GiB", run="50s")
+    behind = Lease(d, vram="5GiB")
+    assert 98 <= part.lines[0]["estimate_s"] <= 100
+    assert 148 <= behind.lines[0]["estimate_s"] <= 150
+    assert whole.state == inside.state == "granted"
+
+
 def test_waiting_lines_say_how_it_stands(wharf):
     d = wharf(gates(mlx=1))
     holder = Lease(d, name="train", gates=["mlx"], run="1h")
-    others = [Lease(d, name=f"w{i}", gates=["mlx"]) for i in range(2)]
+    others = [Lease(d, name=f"w{i}", gates=["mlx"], run="10m") for i in range(2)]
     line = others[1].lines[0]
     assert (line["position"], line["state"]) == (2, "waiting") and line["token"] == others[1].token
     assert line["for"] == "a slot of gate mlx (1 of 1 taken: train)"
-    assert 3590 <= line["estimate_s"] <= 3600
+    assert 4190 <= line["estimate_s"] <= 4200
     others[0].close()
     line = others[1].line()
     assert (line["state"], line["position"]) == ("waiting", 1) and "token" not in line

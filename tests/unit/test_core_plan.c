@@ -124,6 +124,30 @@ static void test_blocked_and_never(void **state)
     box_free(b);
 }
 
+/* A lease that needs what a model works on waits for what is left of that work. */
+static void test_lease_behind_a_busy_model(void **state)
+{
+    (void)state;
+    struct box *b = new_box((const uint64_t[]){16}, 1);
+    const struct core_lease_ask ask = {
+        .class = CLASS_BACKGROUND, .device_mask = 1, .bytes = 12 * GIB, .wait_ns_max = UINT64_MAX};
+    box_request(b, 0, 1);
+    struct id waiter = b->last[EFFECT_WAIT].waiter;
+    struct core_plan_view v = plan_lease(b, &ask);
+    assert_int_equal(v.verdict, VERDICT_WAIT);
+    assert_int_equal(v.estimate_ns, 2 * NS_PER_S + 16 * GIB); /* it is still loading */
+    box_complete(b, EVENT_MODEL_LOADED, 0);
+    v = plan_lease(b, &ask);
+    assert_int_equal(v.verdict, VERDICT_WAIT);
+    assert_int_equal(v.estimate_ns, NS_PER_S); /* a service that nobody has timed */
+    box_end(b, waiter);
+    v = plan_lease(b, &ask);
+    assert_int_equal(v.verdict, VERDICT_GO);
+    assert_int_equal(v.victim_count, 1);
+    assert_int_equal(v.estimate_ns, 0);
+    box_free(b);
+}
+
 /* For one of a higher class, what works would be told to go, and so would a lease. */
 static void test_busy_victims(void **state)
 {
@@ -425,6 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states),
         cmocka_unit_test(test_blocked_and_never),
+        cmocka_unit_test(test_lease_behind_a_busy_model),
         cmocka_unit_test(test_busy_victims),
         cmocka_unit_test(test_many_victims),
         cmocka_unit_test(test_too_many_victims),

@@ -195,6 +195,8 @@ static void finish(struct lease *l, const char *why)
 {
     bool remains = l->phase == PHASE_GRANTED && l->ask.bytes;
     l->ended_why = why;
+    if (l->phase == PHASE_GRANTED)
+        lease_learn_hold(l);
     log_info(NULL, "lease %s ended: %s", l->id, why);
     if (!remains) {
         lease_over(l);

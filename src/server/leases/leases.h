@@ -41,6 +41,7 @@ struct leases {
     void *pool_memory;      /* owned */
     struct lease **items;   /* owned; by slot of the pool */
     struct records records; /* what a next daemon has to know */
+    uint64_t bytes_hold_ns; /* mean, of leases of memory; 0: none has ended */
     uv_timer_t timer;       /* tells those who wait how they stand */
     bool turning;
 };
@@ -108,7 +109,8 @@ void leases_turn(struct server *s);
 /* leases_text.c: why it was refused, with numbers. */
 int leases_describe(struct server *s, const struct core_lease_ask *ask, enum reason why,
                     struct buf *text);
-/* For what it waits, a clause. */
+
+/* leases_wait.c: for what it waits, a clause. */
 void leases_put_wait(struct server *s, const struct lease *l, struct buf *out);
 
 /* leases_uses.c: who uses what on the device. Marks the claims that are leases', adds a row for

@@ -1,5 +1,6 @@
-/* leases_priv.h: a lease, for the files that share it: leases.c (its life), leases_text.c (what is
- * said of it), leases_kept.c (what outlives the daemon), leases_uses.c (its processes). */
+/* leases_priv.h: a lease, for the files that share it: leases.c (its life), leases_wait.c (how it
+ * waits), leases_text.c (what is said of it), leases_kept.c (what outlives the daemon),
+ * leases_uses.c (its processes). */
 #ifndef SERVER_LEASES_PRIV_H
 #define SERVER_LEASES_PRIV_H
 
@@ -37,7 +38,7 @@ struct lease {
     /* What its holder has been told. */
     bool wait_published;
     bool knows_token, knows_wait, knows_grant, knows_revoke;
-    uint32_t told_position, told_estimate_s;
+    uint32_t told_position;
     char *told_wait; /* owned */
     uint32_t record; /* RECORDS_NONE: none */
     uv_work_t scan;  /* for its processes */
@@ -65,10 +66,16 @@ void lease_over(struct lease *l);
 /* As one object, from { on; the members that are said now. */
 void lease_put_line(struct lease *l, struct buf *out);
 void lease_put_granted(const struct lease *l, struct buf *out);
-uint32_t lease_position(const struct lease *l);   /* 1 is next */
-uint32_t lease_estimate_s(const struct lease *l); /* 0: not known */
 /* Whether it stands otherwise than its holder was told. */
 bool lease_wait_changed(const struct lease *l);
+
+/* leases_wait.c */
+uint32_t lease_position(const struct lease *l); /* 1 is next */
+/* Seconds until it may be granted, by what those before it have said or by how long others held
+ * the same; 0: not known. */
+uint32_t lease_estimate_s(const struct lease *l);
+/* It ends, and was granted: others are estimated by it. */
+void lease_learn_hold(struct lease *l);
 
 /* leases_kept.c */
 /* Writes down how it is now. */

@@ -42,6 +42,7 @@ struct roster_gate {
     struct core_gate_policy policy; /* the last that was configured */
     bool listed;                    /* in the present configuration */
     uint32_t uses;                  /* leases that name it */
+    uint64_t hold_ns_mean;          /* for how long a slot is held; 0: none has been */
 };
 
 struct roster {
