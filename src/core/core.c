@@ -107,8 +107,9 @@ bool core_has_room(struct core *c)
     return false;
 }
 
-static void start_drain(struct core *c, uint64_t grace_ns)
+static void start_drain(struct core *c, uint64_t grace_ns, bool keep)
 {
+    c->drain_keeps = keep && (!c->draining || c->drain_keeps);
     if (!c->draining)
         for (uint32_t i = 0; i < c->model_count; i++) {
             queue_doom(c, i, REASON_SHUTDOWN);
@@ -145,7 +146,7 @@ static void advance_drain(struct core *c)
 {
     uint32_t resident = 0;
     lease_refuse_waiting(c);
-    for (uint32_t i = 0; i < c->model_count && core_has_room(c); i++) {
+    for (uint32_t i = 0; i < c->model_count && !c->drain_keeps && core_has_room(c); i++) {
         drain_model(c, i);
         resident += model_resident(&c->models[i]) && c->models[i].state != MODEL_STUCK &&
                     !c->backend_down[c->models[i].policy.backend];
@@ -262,7 +263,7 @@ static void on_foreseen(struct core *c, const struct event *ev)
 
 static void on_drain(struct core *c, const struct event *ev)
 {
-    start_drain(c, ev->drain.grace_ns);
+    start_drain(c, ev->drain.grace_ns, ev->drain.keep);
 }
 
 static void (*const handlers[])(struct core *c, const struct event *ev) = {

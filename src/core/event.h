@@ -99,6 +99,7 @@ struct event {
             enum outcome outcome;   /* MOVED, SUSPENDED, RESUMED */
             uint32_t placement;     /* ADOPTED */
             uint32_t devices;       /* ADOPTED: mask */
+            enum adopted adopted;   /* ADOPTED */
             uint64_t residue_bytes; /* SUSPENDED: left on each device; 0: not measured */
         } model;
         struct {
@@ -137,6 +138,7 @@ struct event {
         } foreseen;
         struct {
             uint64_t grace_ns; /* for what runs; then it is cut */
+            bool keep;         /* models stay as they are, for a next daemon to adopt */
         } drain;
     };
 };

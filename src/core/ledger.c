@@ -88,8 +88,7 @@ uint64_t ledger_need(const struct core *c, uint32_t target, uint32_t placement, 
     return whole ? whole : 1; /* never nothing: with no byte to be had it has to wait */
 }
 
-/* What is taken to stay on each device while the model is suspended. */
-static uint64_t residue_of(const struct model *m)
+uint64_t ledger_residue(const struct model *m)
 {
     return m->residue_bytes ? m->residue_bytes : m->policy.suspended_bytes;
 }
@@ -98,7 +97,7 @@ uint64_t ledger_given(const struct core *c, uint32_t victim, enum core_action ho
 {
     uint64_t charged = ledger_holding(c, victim)->charged[device];
     if (how == ACTION_SUSPEND)
-        return minus(charged, residue_of(&c->models[victim]));
+        return minus(charged, ledger_residue(&c->models[victim]));
     return charged;
 }
 

@@ -7,6 +7,8 @@
 
 /* transition.c: plans under way */
 void transition_commit(struct core *c, uint32_t target, const struct plan *plan, uint32_t victims);
+/* The load of a model that is already under way, with what it is charged as its plan. */
+void transition_adopt(struct core *c, uint32_t slot);
 void transition_victim_gone(struct core *c, uint32_t victim);
 void transition_end(struct core *c, uint32_t target);
 void transition_advance_all(struct core *c);
@@ -20,6 +22,8 @@ uint64_t ledger_capacity(const struct core *c, uint32_t device);
 /* Bytes that it needs there. One of unknown footprint needs all that wharf can have. */
 uint64_t ledger_need(const struct core *c, uint32_t target, uint32_t placement, uint32_t device);
 bool ledger_need_unknown(const struct core *c, uint32_t target, uint32_t placement);
+/* What is taken to stay on each device while the model is suspended. */
+uint64_t ledger_residue(const struct model *m);
 /* Where the model's footprint is neither known nor measured yet, so that nobody else may come in.
  */
 uint32_t ledger_unknown_devices(const struct core *c, uint32_t model);

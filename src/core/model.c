@@ -14,7 +14,7 @@ static const struct {
 
 #define BIT(name) (1U << MODEL_##name)
 static const uint32_t allowed[MODEL__COUNT] = {
-    [MODEL_UNLOADED] = BIT(LOADING) | BIT(LOADED), /* LOADED: adopted */
+    [MODEL_UNLOADED] = BIT(LOADING) | BIT(LOADED) | BIT(SUSPENDED), /* the last two: adopted */
     [MODEL_LOADING] = BIT(LOADED) | BIT(UNLOADED) | BIT(ERROR),
     [MODEL_LOADED] = BIT(UNLOADING) | BIT(UNLOADED) | BIT(MOVING) | BIT(SUSPENDING),
     [MODEL_UNLOADING] = BIT(UNLOADED) | BIT(STUCK),

@@ -310,8 +310,10 @@ void op_on_loaded(struct core *c, const struct event *ev)
     mode_granted(c, slot);
     m->wish_retry.ns = 0;
     uint32_t placement = op.placement < CORE_PLACEMENTS_MAX ? op.placement : 0;
-    average(&m->load_ns_mean[placement], took);
-    emit_learned(c, slot, placement);
+    if (op.why != REASON_ADOPTED) { /* nobody has seen that one begin */
+        average(&m->load_ns_mean[placement], took);
+        emit_learned(c, slot, placement);
+    }
     model_refresh(c, slot);
 }
 
@@ -573,12 +575,67 @@ void op_on_broken(struct core *c, const struct event *ev)
     op_start_unload(c, slot, ev->model.why == REASON_NONE ? REASON_BROKEN : ev->model.why);
 }
 
+/* Charged on somebody's word: it is there, whether there is room or not. */
+static void charge_adopted(struct core *c, uint32_t slot)
+{
+    struct model *m = &c->models[slot];
+    ledger_take_back(c, slot);
+    m->hold.restored = true;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX && m->placement != CORE_SLOT_NONE; d++) {
+        if (!(m->home & (1U << d)))
+            continue;
+        if (ledger_need_unknown(c, slot, m->placement))
+            m->hold.unsized_devices |= 1U << d;
+        ledger_charge(c, &m->hold, d, ledger_need(c, slot, m->placement, d));
+    }
+}
+
+static void adopt_loaded(struct core *c, uint32_t slot)
+{
+    charge_adopted(c, slot);
+    transition_outdate_all(c); /* planned without it */
+    model_set_state(c, slot, MODEL_LOADED, REASON_ADOPTED);
+    open_gate(c, slot);
+    say_here(c, NOTICE_MODEL_LOADED, slot, REASON_ADOPTED);
+}
+
+static void adopt_loading(struct core *c, uint32_t slot)
+{
+    struct model *m = &c->models[slot];
+    charge_adopted(c, slot);
+    transition_outdate_all(c);
+    transition_adopt(c, slot);
+    start(c, slot,
+          (struct op){.kind = OP_LOAD,
+                      .why = REASON_ADOPTED,
+                      .placement = m->placement,
+                      .devices = m->home,
+                      .bytes = most_bytes(&c->targets[slot].plan)});
+}
+
+static void adopt_suspended(struct core *c, uint32_t slot, uint64_t residue_bytes)
+{
+    struct model *m = &c->models[slot];
+    uint64_t residue = residue_bytes ? residue_bytes : ledger_residue(m);
+    charge_adopted(c, slot);
+    m->suspended_bytes = sum_charged(&m->hold);
+    c->suspended_bytes += m->suspended_bytes;
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (m->hold.charged[d] > residue)
+            ledger_reduce(c, &m->hold, d, residue);
+    transition_outdate_all(c);
+    model_set_state(c, slot, MODEL_SUSPENDED, REASON_ADOPTED);
+    m->last_used = c->now;
+    say_here(c, NOTICE_SUSPENDED, slot, REASON_ADOPTED);
+}
+
 void op_on_adopted(struct core *c, const struct event *ev)
 {
     uint32_t slot = ev->model.model, placement = ev->model.placement;
     bool absent = slot < c->model_count &&
                   (c->models[slot].state == MODEL_UNLOADED || c->models[slot].state == MODEL_ERROR);
-    if (!absent) {
+    if (!absent ||
+        (ev->model.adopted == ADOPTED_LOADING && c->backend_down[c->models[slot].policy.backend])) {
         c->stale_ids++;
         return;
     }
@@ -590,18 +647,11 @@ void op_on_adopted(struct core *c, const struct event *ev)
     must(placement == CORE_SLOT_NONE || placement < m->policy.placement_count);
     m->placement = placement;
     m->home = ev->model.devices;
-    ledger_take_back(c, slot);
-    m->hold.restored = true;
-    for (uint32_t d = 0; d < CORE_DEVICES_MAX && placement != CORE_SLOT_NONE; d++) {
-        if (!(ev->model.devices & (1U << d)))
-            continue;
-        if (ledger_need_unknown(c, slot, placement))
-            m->hold.unsized_devices |= 1U << d;
-        ledger_charge(c, &m->hold, d, ledger_need(c, slot, placement, d));
-    }
-    transition_outdate_all(c); /* planned without it */
-    model_set_state(c, slot, MODEL_LOADED, REASON_ADOPTED);
-    open_gate(c, slot);
-    say_here(c, NOTICE_MODEL_LOADED, slot, REASON_ADOPTED);
+    if (ev->model.adopted == ADOPTED_LOADING)
+        adopt_loading(c, slot);
+    else if (ev->model.adopted == ADOPTED_SUSPENDED)
+        adopt_suspended(c, slot, ev->model.residue_bytes);
+    else
+        adopt_loaded(c, slot);
     model_refresh(c, slot);
 }

@@ -61,8 +61,9 @@ struct core {
     struct core_limits limits;
     struct mono now; /* by its own clock: what the caller says, less gap_ns */
     bool stepping, ticking, booted, draining, drain_hurried, drain_expired, drained;
-    bool sweep; /* something was left over for lack of room: models that must leave or retire,
-                   leases that may enter */
+    bool drain_keeps; /* models stay where they are */
+    bool sweep;       /* something was left over for lack of room: models that must leave or retire,
+                         leases that may enter */
     bool overdue_parked; /* somebody overdue waits for others to be served or to leave */
     bool readvance;      /* plans were left over for lack of room */
     enum sched_kind sched;

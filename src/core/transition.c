@@ -182,6 +182,26 @@ void transition_commit(struct core *c, uint32_t target, const struct plan *plan,
     c->version++;
 }
 
+void transition_adopt(struct core *c, uint32_t slot)
+{
+    struct target *t = &c->targets[slot];
+    const struct model *m = &c->models[slot];
+    must(!t->plan.active && m->victim_of == CORE_SLOT_NONE);
+    t->plan = (struct plan){.active = true,
+                            .how = OP_LOAD,
+                            .placement = m->placement,
+                            .devices = m->home,
+                            .unsized = m->hold.unsized_devices != 0,
+                            .rank = want_claim(c, slot).rank};
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        t->plan.bytes[d] = m->hold.charged[d];
+    t->plan.token = t->plan.devices && tokens_free(c, t->plan.devices);
+    if (t->plan.token)
+        set_tokens(c, t->plan.devices, slot);
+    list_push(&c->active, &t->active);
+    c->version++;
+}
+
 void transition_victim_gone(struct core *c, uint32_t victim)
 {
     uint32_t *of = transition_victim_of(c, victim);

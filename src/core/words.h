@@ -54,6 +54,13 @@ enum command {
 enum wish { WISH_NONE, WISH_LOADED, WISH_UNLOADED };
 
 /* How a move, a suspend or a resume ended. */
+/* How far one had come that is there without having been ordered. */
+enum adopted {
+    ADOPTED_LOADED,
+    ADOPTED_LOADING, /* LOAD is given out for it, as if it began only now */
+    ADOPTED_SUSPENDED,
+};
+
 enum outcome { OUTCOME_DONE, OUTCOME_AT_SOURCE, OUTCOME_AT_TARGET, OUTCOME_GONE };
 
 const char *model_state_text(enum model_state s);

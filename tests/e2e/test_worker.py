@@ -40,7 +40,7 @@ def test_registers_and_is_adopted(wharf, workers):
     assert d.state_of("clip") == "unloaded"
     w = workers(d, "clip")
     assert events.wait_for("model_loaded", model="clip")["details"]["reason"] == \
-        "it was loaded already"
+        "it was there already"
     m = d.model("clip")
     assert (m["state"], m["device"], m["pid"]) == ("loaded", None, w.pid)
     w = workers(d, "clip", device="cuda", joined=False)  # the second one waits

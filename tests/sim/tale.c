@@ -292,6 +292,8 @@ static void put_model_event(const struct tale *t, const struct note *n)
     if (ev->type == EVENT_MODEL_SUSPENDED && ev->model.residue_bytes)
         put_bytes(t, " residue=", ev->model.residue_bytes);
     if (ev->type == EVENT_MODEL_ADOPTED) {
+        put_flag(t, ev->model.adopted == ADOPTED_LOADING, "loading");
+        put_flag(t, ev->model.adopted == ADOPTED_SUSPENDED, "asleep");
         put_mask(t, ev->model.devices);
         fprintf(t->out, " as=%u", ev->model.placement);
     }
@@ -401,6 +403,7 @@ static void put_other(struct tale *t, const struct event *ev)
         fprintf(t->out, "lost d%u", ev->found.device);
     } else if (ev->type == EVENT_DRAIN) {
         put_ns(t, "drain ", ev->drain.grace_ns);
+        put_flag(t, ev->drain.keep, "keep");
     } else {
         fprintf(t->out, "backend %s %u", ev->type == EVENT_BACKEND_UP ? "up" : "down",
                 ev->backend.backend);

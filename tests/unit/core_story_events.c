@@ -186,6 +186,10 @@ static void do_model(struct story *s, char **words, uint32_t count)
             ev.model.placement = story_parse_count(v);
         else if (strcmp(words[i], "stuck") == 0)
             ev.model.stuck = true;
+        else if (strcmp(words[i], "loading") == 0)
+            ev.model.adopted = ADOPTED_LOADING;
+        else if (strcmp(words[i], "asleep") == 0)
+            ev.model.adopted = ADOPTED_SUSPENDED;
         else if (!parse_outcome(words[i], &ev.model.outcome))
             ev.model.why = parse_reason(s, words[i]);
     }
@@ -374,7 +378,8 @@ static void do_cancel(struct story *s, char **words, uint32_t count)
 static void do_drain(struct story *s, char **words, uint32_t count)
 {
     struct event ev = {.type = EVENT_DRAIN,
-                       .drain.grace_ns = story_parse_ns(s, count > 1 ? words[1] : NULL)};
+                       .drain = {.grace_ns = story_parse_ns(s, count > 1 ? words[1] : NULL),
+                                 .keep = count > 2 && strcmp(words[2], "keep") == 0}};
     story_step(s, &ev, "");
 }
 

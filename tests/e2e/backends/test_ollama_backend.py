@@ -46,7 +46,7 @@ def test_loaded_behind_wharfs_back_is_adopted(wharf, either):
     d = wharf(either.config())
     events = d.events()
     either.load()
-    events.wait_for("model_loaded", model="m", reason="it was loaded already")
+    events.wait_for("model_loaded", model="m", reason="it was there already")
     assert d.state_of("m") == "loaded"
     d.ok(d.chat("m"))
 

@@ -85,8 +85,9 @@ static void config_event(struct judge *j, const struct core_config *config)
     judge_model_config(j, config);
 }
 
-static void drain_event(struct judge *j, uint64_t grace_ns)
+static void drain_event(struct judge *j, uint64_t grace_ns, bool keep)
 {
+    j->drain_keeps = keep && (!j->draining || j->drain_keeps);
     bool over = j->draining && judge_over(j, j->drain_cut_ns, 0);
     j->draining = true;
     j->drains++;
@@ -135,7 +136,7 @@ static void other_event(struct judge *j, const struct event *ev)
         judge_model_sampled(j, ev);
         break;
     case EVENT_DRAIN:
-        drain_event(j, ev->drain.grace_ns);
+        drain_event(j, ev->drain.grace_ns, ev->drain.keep);
         break;
     default:
         break; /* nothing follows from these by themselves */
@@ -192,7 +193,7 @@ static void check_drained(struct judge *j)
     j->drained = true;
     if (j->serving && !judge_over(j, j->drain_cut_ns, 0))
         judge_break(j, RULE_DRAIN, "DRAINED while %u requests are served", j->serving);
-    for (uint32_t i = 0; i < j->model_count; i++)
+    for (uint32_t i = 0; i < j->model_count && !j->drain_keeps; i++)
         if (j->models[i].seat != SEAT_GONE && j->models[i].seat != SEAT_STUCK &&
             !judge_out_of_reach(j, i))
             judge_break(j, RULE_DRAIN, "DRAINED while m%u is there", i);

@@ -41,7 +41,7 @@ struct judge {
     char text[200];
     uint64_t now_ns, gap_ns, seq;
     const struct event *event; /* of this step */
-    bool booted, draining, drained;
+    bool booted, draining, drained, drain_keeps;
     bool guessed;          /* the core could not know what a lost backend still had */
     uint64_t drain_cut_ns; /* when what still runs may be cut */
     uint32_t drains;

@@ -121,6 +121,15 @@ static bool knows_devices(const struct judge *j)
     return j->config.plan == PLAN_FIT || j->config.sched == SCHEDULER_SERIAL;
 }
 
+/* As it is said to be there. */
+static struct spot adopted_spot(const struct judge_model *m, const struct event *ev)
+{
+    const struct core_placement *pl = ev->model.placement < CORE_PLACEMENTS_MAX
+                                          ? &m->policy.placements[ev->model.placement]
+                                          : NULL;
+    return (struct spot){ev->model.placement, pl ? ev->model.devices : 0, pl ? pl->bytes : 0};
+}
+
 static bool placed_well(const struct judge *j, const struct judge_model *m, const struct spot *s)
 {
     if (!knows_devices(j) && !s->devices)
@@ -241,6 +250,24 @@ static void may_come(struct judge *j, const struct effect *e)
         judge_break(j, RULE_DRAIN, "m%u is loaded during the shutdown", e->model);
 }
 
+/* What a planner would do with it is no matter: it was on its way before. */
+static void load_adopted(struct judge *j, const struct effect *e)
+{
+    struct judge_model *m = &j->models[e->model];
+    const struct event *ev = j->event;
+    if (ev->type != EVENT_MODEL_ADOPTED || ev->model.model != e->model ||
+        ev->model.adopted != ADOPTED_LOADING || ev->model.placement != e->placement ||
+        ev->model.devices != e->devices)
+        judge_break(j, RULE_OP, "LOAD of m%u as of one that was on its way already", e->model);
+    m->at = adopted_spot(m, ev);
+    m->strayed = 0;
+    hand_anyway(j, &m->at);
+    loaders(j, m->at.devices, true);
+    open_op(j, e, SEAT_LOADING);
+    m->hash_running = m->policy.hash_process;
+    m->ordered = m->forced = m->was_pinned = false;
+}
+
 static void load(struct judge *j, const struct effect *e)
 {
     struct judge_model *m = &j->models[e->model];
@@ -250,6 +277,10 @@ static void load(struct judge *j, const struct effect *e)
         return;
     }
     enforce(m);
+    if (e->reason == REASON_ADOPTED) {
+        load_adopted(j, e);
+        return;
+    }
     may_come(j, e);
     if (m->ghost && m->at.devices)
         judge_break(j, RULE_OP, "LOAD of m%u before what it had is free", e->model);
@@ -434,14 +465,21 @@ static void adopted(struct judge *j, const struct effect *e)
         return;
     }
     lay_ghost(j, m);
-    const struct core_placement *pl = ev->model.placement < CORE_PLACEMENTS_MAX
-                                          ? &m->policy.placements[ev->model.placement]
-                                          : NULL;
-    m->at = (struct spot){ev->model.placement, pl ? ev->model.devices : 0, pl ? pl->bytes : 0};
+    m->at = adopted_spot(m, ev);
     m->strayed = 0;
-    hand_anyway(j, &m->at);
     m->hash_running = m->policy.hash_process;
-    here(j, m);
+    if (ev->model.adopted == ADOPTED_SUSPENDED) {
+        uint64_t left =
+            ev->model.residue_bytes ? ev->model.residue_bytes : m->policy.suspended_bytes;
+        m->asleep_bytes = m->at.bytes * mask_count(m->at.devices);
+        j->suspended_bytes += m->asleep_bytes;
+        m->at.bytes = left < m->at.bytes ? left : m->at.bytes;
+        m->seat = SEAT_ASLEEP;
+        m->used_ns = j->now_ns - j->gap_ns;
+    } else {
+        here(j, m);
+    }
+    hand_anyway(j, &m->at);
 }
 
 void judge_model_effect(struct judge *j, const struct effect *e)
@@ -486,7 +524,8 @@ void judge_model_effect(struct judge *j, const struct effect *e)
             j->guessed |= j->models[e->model].ghost && j->event->type == EVENT_TICK;
             lay_ghost(j, &j->models[e->model]);
         }
-        if (e->notice == NOTICE_MODEL_LOADED && e->reason == REASON_ADOPTED)
+        if ((e->notice == NOTICE_MODEL_LOADED || e->notice == NOTICE_SUSPENDED) &&
+            e->reason == REASON_ADOPTED && j->event->type == EVENT_MODEL_ADOPTED)
             adopted(j, e);
         break;
     default:
@@ -763,7 +802,7 @@ void judge_model_peace(struct judge *j)
             judge_break(j, RULE_LIVENESS, "an op of m%u is open at the end", i);
         if (m->seat != SEAT_GONE && !m->policy.present)
             judge_break(j, RULE_LIVENESS, "m%u is there, and not configured", i);
-        if (m->seat == SEAT_HERE && m->wish == WISH_UNLOADED && !pinned(m) &&
+        if (!j->drain_keeps && m->seat == SEAT_HERE && m->wish == WISH_UNLOADED && !pinned(m) &&
             j->now_ns - j->gap_ns > m->used_ns + j->config.fair.min_resident_ns)
             judge_break(j, RULE_WISH, "m%u is there, and the mode wants it gone", i);
     }

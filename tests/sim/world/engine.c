@@ -300,6 +300,60 @@ void engine_backend(struct world *w, uint32_t backend, bool lost)
     }
 }
 
+/* It may sit anywhere that its policy allows; false: nowhere. */
+static bool draw_seat(struct world *w, uint32_t i, struct event *ev)
+{
+    const struct core_model_policy *m = &w->config.models[i];
+    ev->model.placement = CORE_SLOT_NONE;
+    if (w->config.plan != PLAN_FIT || !m->placement_count)
+        return true;
+    ev->model.placement = (uint32_t)below(w, m->placement_count);
+    const struct core_placement *pl = &m->placements[ev->model.placement];
+    uint32_t want = !pl->device_mask ? 0 : pl->device_count ? pl->device_count : 1;
+    for (uint32_t d = 0; d < w->swarm.devices && want; d++)
+        if (pl->device_mask >> d & 1) {
+            ev->model.devices |= 1U << d;
+            want--;
+        }
+    return want == 0;
+}
+
+static bool loads_there(const struct world *w, uint32_t devices)
+{
+    for (uint32_t i = 0; i < w->config.model_count; i++)
+        if (w->engines[i].work == WORK_LOAD && (w->engines[i].devices & devices))
+            return true;
+    return false;
+}
+
+void engine_adopt(struct world *w, uint32_t i)
+{
+    const struct core_model_policy *m = &w->config.models[i];
+    struct engine *e = &w->engines[i];
+    struct note n = {.ev = {.type = EVENT_MODEL_ADOPTED, .model.model = i}};
+    if (!m->present || e->alive || !draw_seat(w, i, &n.ev))
+        return;
+    if (below(w, 3) == 0 && !loads_there(w, n.ev.model.devices)) {
+        n.ev.model.adopted = ADOPTED_LOADING; /* and LOAD follows */
+        world_tell(w, &n);
+        return;
+    }
+    uint64_t declared =
+        n.ev.model.placement < m->placement_count ? m->placements[n.ev.model.placement].bytes : 0;
+    e->alive = true;
+    e->backend = m->backend;
+    e->devices = n.ev.model.devices;
+    e->placement = n.ev.model.placement;
+    if (m->suspends && below(w, 2)) {
+        e->asleep = true;
+        declared = m->suspended_bytes < declared ? m->suspended_bytes : declared;
+        n.ev.model.adopted = ADOPTED_SUSPENDED;
+    }
+    e->bytes = 0;
+    e->bytes = bounded(w, e->devices, declared ? declared : below(w, w->total[0] / 4));
+    world_tell(w, &n);
+}
+
 /* What the core is about to hear is no longer under way. */
 void engine_told(struct world *w, const struct note *n)
 {

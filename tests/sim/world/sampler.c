@@ -85,8 +85,9 @@ void sampler_take(struct world *w, uint32_t device)
  * waited for as long as the ledger says it is. */
 void sampler_check_truth(struct world *w, uint32_t devices)
 {
-    if (!w->swarm.honest || w->run.judge->guessed ||
-        w->run.judge->event->type == EVENT_LEASE_RESTORED)
+    enum event_type told = w->run.judge->event->type;
+    if (!w->swarm.honest || w->run.judge->guessed || told == EVENT_LEASE_RESTORED ||
+        told == EVENT_MODEL_ADOPTED)
         return;
     for (uint32_t d = 0; d < w->swarm.devices; d++) {
         uint64_t used = sampler_used(w, d);

@@ -166,6 +166,9 @@ static void boot(struct world *w)
     for (uint32_t d = 0; d < w->swarm.devices; d++)
         world_tell(w,
                    &(struct note){.ev = {.type = EVENT_DEVICE_FOUND, .found = {d, w->total[d]}}});
+    for (uint32_t i = 0; !w->swarm.calm && i < w->config.model_count; i++)
+        if (below(w, 4) == 0)
+            engine_adopt(w, i);
     for (uint32_t k = 0; !w->swarm.calm && k < 4; k++) {
         if (below(w, 3) == 0)
             client_ask_lease(w, true);
@@ -303,9 +306,11 @@ static void do_some(struct world *w, uint64_t steps)
 static void shut_down(struct world *w, uint64_t steps)
 {
     uint64_t orders = 1 + below(w, 2); /* a second one hurries */
+    bool keep = below(w, 4) == 0;
     for (uint64_t k = 0; k < orders; k++) {
         world_tell(w, &(struct note){
-                          .ev = {.type = EVENT_DRAIN, .drain.grace_ns = below(w, 20) * NS_PER_S}});
+                          .ev = {.type = EVENT_DRAIN,
+                                 .drain = {.grace_ns = below(w, 20) * NS_PER_S, .keep = keep}}});
         do_some(w, below(w, steps / 16 + 2));
     }
 }

@@ -38,6 +38,7 @@ void engine_due(struct world *w, uint32_t i);
 void engine_crash(struct world *w, uint32_t i);
 void engine_exit(struct world *w, uint32_t i);
 void engine_told(struct world *w, const struct note *n); /* before the core is */
+void engine_adopt(struct world *w, uint32_t i);          /* it was there before the start */
 void engine_backend(struct world *w, uint32_t backend, bool lost);
 uint64_t engine_bytes(const struct world *w, uint32_t i, uint32_t device);
 bool engine_lingers(const struct world *w, uint32_t i, uint32_t device);
