@@ -55,6 +55,10 @@ void backend_down(struct core *c, uint32_t backend)
     say(c, EFFECT_NOTICE, backend, NOTICE_BACKEND_DOWN);
     deadline_set(c, deadline_backend(c, backend), (struct mono){c->now.ns + c->probe_ns});
     c->version++;
+    /* They serve no more from now on, also those that this step does not come to. */
+    for (uint32_t i = 0; i < c->model_count; i++)
+        if (c->models[i].policy.backend == backend)
+            model_refresh(c, i);
     backend_sweep(c);
 }
 

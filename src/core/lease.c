@@ -197,6 +197,13 @@ void lease_admit(struct core *c, uint32_t gate)
     }
 }
 
+void lease_retime(struct core *c)
+{
+    for (uint32_t s = 0; s < c->lease_pool.high_water; s++)
+        if (pool_used(&c->lease_pool, s) && c->leases[s].state == LEASE_WAITING)
+            set_time(c, &c->leases[s]);
+}
+
 void lease_sweep(struct core *c)
 {
     for (uint32_t i = 0; i < c->gate_count; i++)
@@ -209,7 +216,6 @@ void lease_sweep(struct core *c)
             c->sweep = true;
             return;
         }
-        set_time(c, l);
         if (l->ask.bytes)
             lease_refresh(c, s);
         else if (!l->ask.gate_count)

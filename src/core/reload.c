@@ -159,6 +159,7 @@ static void apply_gates(struct core *c, const struct core_config *config)
     }
     if (config->gate_count > c->gate_count)
         c->gate_count = config->gate_count;
+    lease_retime(c); /* at once, so that the next tick knows who is overdue by now */
     c->sweep = true; /* a limit may have grown */
 }
 

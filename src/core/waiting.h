@@ -60,6 +60,8 @@ void lease_refresh(struct core *c, uint32_t slot);
 /* Lets in whoever the gate has room for, as far as this step's effects reach. */
 void lease_admit(struct core *c, uint32_t gate);
 void lease_sweep(struct core *c);
+/* The bounds of the gates are others now. */
+void lease_retime(struct core *c);
 void lease_refuse_waiting(struct core *c);
 void lease_run_deadline(struct core *c, uint32_t slot, enum lease_deadline which);
 void lease_settled(struct core *c, uint32_t slot);

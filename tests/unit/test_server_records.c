@@ -14,7 +14,7 @@
 
 #include "base/alloc.h"
 #include "config_folder.h"
-#include "server/leases/records.h"
+#include "server/records.h"
 
 #define BOOT "11111111-2222-3333-4444-555555555555"
 

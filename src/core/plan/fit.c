@@ -525,7 +525,9 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
     enum plan_verdict verdict = PLAN_NEVER;
     uint32_t wished = mode_wants_move(c, claim->target);
     uint32_t to = m->leaving == LEAVE_MOVE ? m->move_to : wished;
-    if (m->policy.placement_count == 0) {
+    /* One that came in before bytes were planned wakes as it fell asleep. */
+    bool nowhere = how == OP_RESUME && m->placement == CORE_SLOT_NONE;
+    if (m->policy.placement_count == 0 || nowhere) {
         ret->plan = (struct plan){.how = how, .placement = CORE_SLOT_NONE, .why = REASON_LRU};
         ret->victims = 0;
         return PLAN_GO;

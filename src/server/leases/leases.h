@@ -16,7 +16,7 @@
 #include "base/err.h"
 #include "base/pure/list.h"
 #include "core/core.h"
-#include "server/leases/records.h"
+#include "server/records.h"
 
 struct buf;
 struct config_ref;

@@ -1,4 +1,4 @@
-#include "server/leases/records.h"
+#include "server/records.h"
 
 #include <errno.h>
 #include <fcntl.h>
