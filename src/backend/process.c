@@ -10,6 +10,13 @@ void process_init(struct process *p, bool probes)
     *p = (struct process){.phase = PROCESS_STARTING, .probes = probes};
 }
 
+void process_adopt(struct process *p, bool probes, enum process_phase phase)
+{
+    must(phase == PROCESS_STARTING || phase == PROCESS_READY || phase == PROCESS_ASLEEP);
+    process_init(p, probes);
+    p->phase = phase;
+}
+
 uint64_t process_probe_interval_ns(uint64_t elapsed_ns)
 {
     uint64_t ns = elapsed_ns / PROBE_SHARE;
@@ -40,6 +47,15 @@ static void kill_tree(struct process *p, struct process_actions *out)
     p->phase = PROCESS_KILLED;
     act(out, PROCESS_DO_KILL);
     set_timer(out, PROCESS_KILL_GRACE_NS);
+}
+
+static void on_spawned(struct process *p, struct process_actions *out, uint64_t now_ns)
+{
+    p->started_ns = now_ns;
+    if (p->phase == PROCESS_STARTING && !p->probes)
+        become_ready(p, out);
+    else if (p->phase == PROCESS_STARTING)
+        set_timer(out, PROBE_NS_MIN);
 }
 
 static void on_unload(struct process *p, struct process_actions *out)
@@ -99,6 +115,11 @@ struct process_actions process_step(struct process *p, enum process_event ev, ui
         p->loading = true;
         act(&out, PROCESS_DO_SPAWN);
         break;
+    case PROCESS_TAKE_OVER:
+        p->loading = true;
+        if (!p->exited)
+            on_spawned(p, &out, now_ns);
+        break;
     case PROCESS_ABORT:
     case PROCESS_KILL:
         if (p->phase < PROCESS_KILLED)
@@ -116,11 +137,7 @@ struct process_actions process_step(struct process *p, enum process_event ev, ui
             p->phase = PROCESS_READY;
         break;
     case PROCESS_SPAWNED:
-        p->started_ns = now_ns;
-        if (p->phase == PROCESS_STARTING && !p->probes)
-            become_ready(p, &out);
-        else if (p->phase == PROCESS_STARTING)
-            set_timer(&out, PROBE_NS_MIN);
+        on_spawned(p, &out, now_ns);
         break;
     case PROCESS_SPAWN_FAILED:
         break;

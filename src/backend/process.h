@@ -15,6 +15,7 @@
 
 enum process_event {
     PROCESS_LOAD,
+    PROCESS_TAKE_OVER, /* instead of a LOAD: it is on its way, of an earlier daemon */
     PROCESS_ABORT,
     PROCESS_UNLOAD,
     PROCESS_KILL,  /* the grace of the UNLOAD, or of something asked of its engine, is over */
@@ -74,6 +75,8 @@ struct process_actions {
 };
 
 void process_init(struct process *p, bool probes);
+/* One that an earlier daemon has started, and that was STARTING, READY or ASLEEP. */
+void process_adopt(struct process *p, bool probes, enum process_phase phase);
 struct process_actions process_step(struct process *p, enum process_event ev, uint64_t now_ns);
 /* Time until the next probe, elapsed after the spawn: close together at first, then a fixed small
  * share of the time already waited, so that readiness is seen at most that much late. */

@@ -3,12 +3,14 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "server/gpus/devices.h"
 #include "server/gpus/monitor.h"
 #include "server/net/listener.h"
 #include "server/net/tls.h"
 #include "server/proxy/exchange.h"
+#include "server/residents/process_kept.h"
 #include "server/residents/worker.h"
 #include "server/server.h"
 #include "server/statedir.h"
@@ -89,6 +91,25 @@ static int open_state(struct server *s, struct err *err)
     return statedir_open(s->state_dir, err);
 }
 
+/* ---- what outlives the daemon ---- */
+
+static int open_records(struct server *s, struct err *err)
+{
+    char *path = alloc_printf("%s/records", s->state_dir);
+    if (records_open(&s->records, path, NULL, err) < 0) {
+        /* All goes on without, as long as the daemon lives. */
+        degraded_set(s, DEGRADED_STORE, "records", err->text, NULL, 0);
+        *err = (struct err){0};
+    }
+    free(path);
+    return 0;
+}
+
+static void fini_records(struct server *s)
+{
+    records_close(&s->records);
+}
+
 /* ---- what is recorded ---- */
 
 static void init_captures(struct server *s)
@@ -139,6 +160,7 @@ static int open_children(struct server *s, struct err *err)
     struct children_options opt = {
         .loop = s->loop, .mark = mark, .cgroup_root = getenv("WHARF_CGROUP")};
     s->children = children_new(&opt);
+    processes_take_over(s);
     uint32_t ended = children_sweep(s->children);
     if (ended)
         log_warn(NULL, "ended %u process%s left over from an earlier run", ended,
@@ -230,6 +252,15 @@ static void fini_modes(struct server *s)
     modes_fini(&s->modes);
 }
 
+/* ---- models of an earlier daemon ---- */
+
+static int start_adopted(struct server *s, struct err *err)
+{
+    (void)err;
+    processes_tell(s);
+    return 0;
+}
+
 /* ---- the world is as it will be: the core may decide ---- */
 
 static int start_deciding(struct server *s, struct err *err)
@@ -291,6 +322,7 @@ const struct part server_parts[] = {
     {.name = "tls", .fini = fini_tls},
     {.name = "degraded", .fini = degraded_fini},
     {.name = "state", .open = open_state},
+    {.name = "records", .open = open_records, .fini = fini_records},
     {.name = "history",
      .open = history_open,
      .reload = history_reload,
@@ -314,11 +346,7 @@ const struct part server_parts[] = {
     {.name = "workers", .init = workers_init, .reload = workers_reload, .close = workers_close},
     {.name = "peers", .init = peers_init, .close = peers_close},
     {.name = "hooks", .init = hooks_init, .close = hooks_close, .fini = hooks_fini},
-    {.name = "leases",
-     .init = leases_init,
-     .open = leases_open,
-     .close = leases_close,
-     .fini = leases_fini},
+    {.name = "leases", .init = leases_init, .close = leases_close, .fini = leases_fini},
     {.name = "children", .open = open_children, .close = close_children},
     /* Behind the children: they get the limit that there was. */
     {.name = "descriptors", .open = open_descriptors},
@@ -363,6 +391,7 @@ const struct part server_parts[] = {
     {.name = "probe", .start = find_devices},
     /* Clients may come meanwhile, and wait. */
     {.name = "boot", .gate = true, .init = boot_init, .close = boot_close},
+    {.name = "adopted models", .start = start_adopted},
     {.name = "restored leases", .start = leases_restore},
     {.name = "deciding", .start = start_deciding},
     {.name = "preload", .start = start_preload},

@@ -24,8 +24,9 @@
 #define RECORD_BYTES_MAX (RECORD_PLACE_BYTES - 32)
 
 enum record_kind {
-    RECORD_FREE, /* nothing is kept there */
-    RECORD_LEASE,
+    RECORD_FREE,  /* nothing is kept there */
+    RECORD_LEASE, /* server/leases/leases_kept.c */
+    RECORD_MODEL, /* server/residents/process_kept.c */
 };
 
 struct records {

@@ -26,6 +26,7 @@
 #include "server/record/logs.h"
 #include "server/record/tails.h"
 #include "server/record/traffic.h"
+#include "server/records.h"
 #include "server/residents/residents.h"
 #include "server/route.h"
 #include "server/runner.h"
@@ -65,6 +66,7 @@ struct server {
     struct residents residents;
     struct list workers; /* residents/worker.c */
     struct body_budget bodies;
+    struct records records; /* what a next daemon has to know, should this one be killed */
     struct children *children;
     struct devices *devices;
     struct monitor *monitor;

@@ -17,7 +17,7 @@ static const char *const event_words[] = {
     [PROCESS_PROBE_OK] = "probe_ok", [PROCESS_PROBE_FAILED] = "probe_failed",
     [PROCESS_TIMER] = "timer",       [PROCESS_EXITED] = "exited",
     [PROCESS_GONE] = "gone",         [PROCESS_SLEEP] = "sleep",
-    [PROCESS_WAKE] = "wake",
+    [PROCESS_WAKE] = "wake",         [PROCESS_TAKE_OVER] = "take_over",
 };
 
 static const char *const action_words[] = {
@@ -35,6 +35,7 @@ static const char *const action_words[] = {
 static const struct {
     const char *what, *story;
     bool unprobed;
+    enum process_phase adopted; /* as what it was found; STARTING: also for all others */
 } stories[] = {
     {"is probed until it is ready",
      "load:SPAWN spawned:TIMER timer:PROBE probe_failed:TIMER timer:PROBE probe_ok:LOADED", false},
@@ -75,6 +76,12 @@ static const struct {
     {"ends on its way back", READY "sleep: exited: wake: unload: gone:UNLOADED", false},
     {"a late timer does nothing", READY "timer: unload:TERM timer: gone:UNLOADED timer:", false},
     {"a kill after the end does nothing", READY "unload:TERM gone:UNLOADED kill: abort:", false},
+    {"is taken over while it loads", "take_over:TIMER timer:PROBE probe_ok:LOADED", false},
+    {"is taken over as soon as it runs", "take_over:LOADED", true},
+    {"ends before its load is taken over", "exited: take_over: gone:LOAD_FAILED", false},
+    {"is taken over and stopped", "unload:TERM exited: gone:UNLOADED", false, PROCESS_READY},
+    {"is taken over and ends by itself", "exited:BROKEN gone:EXITED", false, PROCESS_READY},
+    {"is taken over asleep", "wake: exited:BROKEN gone:EXITED", false, PROCESS_ASLEEP},
 };
 
 static enum process_event event_of(const char *word, size_t n)
@@ -99,7 +106,7 @@ static void test_stories(void **state)
     (void)state;
     for (size_t i = 0; i < countof(stories); i++) {
         struct process p;
-        process_init(&p, !stories[i].unprobed);
+        process_adopt(&p, !stories[i].unprobed, stories[i].adopted);
         uint64_t now = 0;
         for (const char *at = stories[i].story; *at;) {
             size_t n = strcspn(at, ":"), end = strcspn(at, " ");
@@ -130,7 +137,8 @@ static void test_any_order(void **state)
             enum process_event ev = (enum process_event)(seed >> 16) % countof(event_words);
             if (i == 39)
                 ev = PROCESS_GONE;
-            if (ev == PROCESS_LOAD || (ev == PROCESS_UNLOAD && (asked || load != 1)))
+            if (ev == PROCESS_LOAD || ev == PROCESS_TAKE_OVER ||
+                (ev == PROCESS_UNLOAD && (asked || load != 1)))
                 continue;
             asked |= ev == PROCESS_UNLOAD;
             gone = ev == PROCESS_GONE;

@@ -30,7 +30,8 @@ static struct server *begin(void)
     struct err err = {0};
     free(s->state_dir);
     s->state_dir = alloc_text(folder.path);
-    assert_int_equal(leases_open(s, &err), 0);
+    auto_free char *path = alloc_printf("%s/records", folder.path);
+    assert_int_equal(records_open(&s->records, path, NULL, &err), 0);
     roster_configure(&s->roster, step_config, s);
     runner_event(&s->runner, (struct event){.type = EVENT_DEVICE_FOUND,
                                             .found = {.device = 0, .total_bytes = 4 * GIB}});
@@ -67,7 +68,7 @@ static uint32_t kept(const struct server *s)
 {
     uint32_t cursor = 0, count = 0;
     struct record r;
-    while (records_next(&s->leases.records, &cursor, &r))
+    while (records_next(&s->records, &cursor, &r))
         count++;
     return count;
 }

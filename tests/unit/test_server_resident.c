@@ -262,7 +262,7 @@ static void do_step(struct server *s, const char *word, size_t n)
             drop();
             fake = alloc_zeroed(1, sizeof(*fake));
             resident_begin(fake, s->residents.kinds[0], s, 0, NULL);
-            resident_adopt(fake, 0, 1);
+            resident_adopt(fake, 0, 1, ADOPTED_LOADED);
         } else if (words[i].is != NOTHING) {
             hurry(s, words[i].what, words[i].is == STALE);
         }

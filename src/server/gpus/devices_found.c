@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "server/gpus/devices_priv.h"
+#include "server/residents/process_kept.h"
 #include "server/server.h"
 
 /* Nothing is decided before the GPUs are known, but not for ever: a driver may hang. */
@@ -337,7 +338,8 @@ void devices_find(struct devices *d)
     const struct config *c = d->server->roster.current->config;
     if (!d->probe && !c->gpus_listed && c->gpu_choice == CONFIG_GPUS_CPU)
         log_info(NULL, "no GPU is used (gpus: cpu)");
-    if (d->probe && (c->planner == CONFIG_PLAN_FIT || leases_kept_bytes(d->server)))
+    if (d->probe && (c->planner == CONFIG_PLAN_FIT || leases_kept_bytes(d->server) ||
+                     processes_kept_places(d->server)))
         boot_hold(d->server, boot_holder, gpuprobe_hurry(BOOT_HOLD_NS_MAX));
     ask(d);
 }

@@ -184,7 +184,7 @@ void lease_over(struct lease *l)
     l->ask.gate_count = 0;
     l->phase = PHASE_OVER;
     l->core = (struct id){0};
-    records_drop(&l->server->leases.records, &l->record);
+    records_drop(&l->server->records, &l->record);
     lease_note(l);
 }
 
@@ -582,7 +582,6 @@ void leases_fini(struct server *s)
     struct link *n, *next;
     list_each_safe(n, next, &ls->all)
         free_lease(list_entry(n, struct lease, link));
-    records_close(&ls->records);
     free(ls->pool_memory);
     free(ls->items);
 }

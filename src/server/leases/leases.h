@@ -16,7 +16,6 @@
 #include "base/err.h"
 #include "base/pure/list.h"
 #include "core/core.h"
-#include "server/records.h"
 
 struct buf;
 struct config_ref;
@@ -40,7 +39,6 @@ struct leases {
     struct pool pool;
     void *pool_memory;      /* owned */
     struct lease **items;   /* owned; by slot of the pool */
-    struct records records; /* what a next daemon has to know */
     uint64_t bytes_hold_ns; /* mean, of leases of memory; 0: none has ended */
     uv_timer_t timer;       /* tells those who wait how they stand */
     bool turning;
@@ -120,7 +118,6 @@ uint32_t leases_uses(struct server *s, struct resident_claim *claims, uint32_t c
 
 /* The part's life. */
 void leases_init(struct server *s);
-int leases_open(struct server *s, struct err *err) warn_unused;
 /* Gives back to the core what an earlier daemon granted; before BOOT_DONE. */
 int leases_restore(struct server *s, struct err *err) warn_unused;
 /* Whether it will give back bytes, so that devices have to be known before. */

@@ -6,11 +6,11 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "server/gpus/places.h"
 #include "server/leases/leases_priv.h"
 #include "server/server.h"
 
 #define KEPT_NAME_MAX 256
-#define KEPT_DEVICE_MAX 96
 
 /* By names, since slots and numbers are another daemon's tomorrow. Times are of the monotonic
  * clock, which goes on while the boot does. */
@@ -18,23 +18,17 @@ struct kept {
     char id[LEASE_ID_MAX], token[LEASE_TOKEN_MAX], name[LEASE_NAME_MAX + 1];
     uint8_t remains, revocable, class;
     int32_t pid;
-    uint32_t device_count, gate_count, place_count;
+    uint32_t device_count, gate_count;
     uint64_t start_ticks, bytes, ttl_ns, run_ns_max, grace_ns;
     uint64_t since_ns, granted_ns, waited_ns;
     char gates[CORE_LEASE_GATES_MAX][KEPT_NAME_MAX];
-    char places[CORE_DEVICES_MAX][KEPT_DEVICE_MAX]; /* where it is: UUIDs, or names */
+    struct places places; /* where it is */
 };
 _Static_assert(sizeof(struct kept) <= RECORD_BYTES_MAX, "one record");
-
-static const char *identity(const struct config_gpu *gpu)
-{
-    return gpu->uuid && *gpu->uuid ? gpu->uuid : gpu->name;
-}
 
 static void describe(const struct lease *l, struct kept *k)
 {
     const struct server *s = l->server;
-    const struct config *c = s->roster.current->config;
     *k = (struct kept){.remains = l->phase == PHASE_REMAINS,
                        .revocable = l->ask.revocable,
                        .class = (uint8_t)l->ask.class,
@@ -54,16 +48,14 @@ static void describe(const struct lease *l, struct kept *k)
     snprintf(k->name, sizeof(k->name), "%s", l->name);
     for (uint32_t i = 0; i < l->ask.gate_count; i++)
         snprintf(k->gates[i], KEPT_NAME_MAX, "%s", roster_gate(&s->roster, l->ask.gates[i]));
-    for (uint32_t d = 0; d < c->gpu_count && d < CORE_DEVICES_MAX; d++)
-        if (l->devices >> d & 1)
-            snprintf(k->places[k->place_count++], KEPT_DEVICE_MAX, "%s", identity(&c->gpus[d]));
+    places_name(s, l->devices, &k->places);
 }
 
 void lease_keep(struct lease *l)
 {
     struct kept k;
     describe(l, &k);
-    if (records_put(&l->server->leases.records, &l->record, RECORD_LEASE, &k, sizeof(k)) < 0)
+    if (records_put(&l->server->records, &l->record, RECORD_LEASE, &k, sizeof(k)) < 0)
         log_warn(NULL, "lease %s is not kept: it would not outlive a daemon that is killed", l->id);
 }
 
@@ -77,25 +69,16 @@ static bool is_sound(const struct record *r, struct kept *k)
                 !k->name[sizeof(k->name) - 1];
     for (size_t i = 0; i < CORE_LEASE_GATES_MAX; i++)
         ends &= !k->gates[i][KEPT_NAME_MAX - 1];
-    for (size_t i = 0; i < CORE_DEVICES_MAX; i++)
-        ends &= !k->places[i][KEPT_DEVICE_MAX - 1];
     return ends && strlen(k->token) == LEASE_TOKEN_MAX - 1 && k->class < CLASS__COUNT &&
-           k->gate_count <= CORE_LEASE_GATES_MAX && k->place_count <= CORE_DEVICES_MAX;
+           k->gate_count <= CORE_LEASE_GATES_MAX && places_sound(&k->places);
 }
 
 static uint32_t find_places(const struct server *s, const struct kept *k)
 {
-    const struct config *c = s->roster.current->config;
-    uint32_t mask = 0, count = 0;
-    for (uint32_t i = 0; i < k->place_count; i++)
-        for (uint32_t d = 0; d < c->gpu_count && d < CORE_DEVICES_MAX; d++)
-            if (strcmp(identity(&c->gpus[d]), k->places[i]) == 0)
-                mask |= 1U << d;
-    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
-        count += mask >> d & 1;
-    if (count < k->place_count)
-        log_warn(NULL, "lease %s: %u of its %u devices are not there any more", k->id,
-                 k->place_count - count, k->place_count);
+    uint32_t missing, mask = places_find(s, &k->places, &missing);
+    if (missing)
+        log_warn(NULL, "lease %s: %u of its %u devices are not there any more", k->id, missing,
+                 k->places.count);
     return mask;
 }
 
@@ -122,7 +105,7 @@ static void restore(struct server *s, uint32_t record, const struct kept *k)
 {
     struct lease *l = lease_new(s);
     if (!l) {
-        records_drop(&s->leases.records, &record);
+        records_drop(&s->records, &record);
         return;
     }
     uint32_t devices = find_places(s, k);
@@ -157,13 +140,13 @@ int leases_restore(struct server *s, struct err *err)
     uint32_t cursor = 0;
     struct record r;
     (void)err;
-    while (records_next(&s->leases.records, &cursor, &r)) {
+    while (records_next(&s->records, &cursor, &r)) {
         struct kept k;
         uint32_t slot = r.slot;
         if (is_sound(&r, &k))
             restore(s, slot, &k);
         else if (r.kind == RECORD_LEASE)
-            records_drop(&s->leases.records, &slot);
+            records_drop(&s->records, &slot);
     }
     return 0;
 }
@@ -173,20 +156,8 @@ bool leases_kept_bytes(const struct server *s)
     uint32_t cursor = 0;
     struct record r;
     struct kept k;
-    while (records_next(&s->leases.records, &cursor, &r))
+    while (records_next(&s->records, &cursor, &r))
         if (is_sound(&r, &k) && k.bytes)
             return true;
     return false;
-}
-
-int leases_open(struct server *s, struct err *err)
-{
-    char *path = alloc_printf("%s/records", s->state_dir);
-    if (records_open(&s->leases.records, path, NULL, err) < 0) {
-        /* Leases can do without, as long as the daemon lives. */
-        degraded_set(s, DEGRADED_STORE, "records", err->text, NULL, 0);
-        *err = (struct err){0};
-    }
-    free(path);
-    return 0;
 }

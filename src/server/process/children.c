@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -21,6 +22,8 @@
 /* An empty folder that cannot be removed after so many rounds is left behind. */
 #define FOLDER_ROUNDS_MAX 16
 #define NAME_MAX_LENGTH 200
+/* PIDFD_SIGNAL_PROCESS_GROUP of Linux 6.9, which older headers do not have. */
+#define PIDFD_PROCESS_GROUP (1U << 2)
 
 static void start_round(struct child *c);
 
@@ -101,9 +104,10 @@ void children_close(struct children *cs, void (*on_closed)(void *arg), void *arg
 
 /* --- the end of a child --- */
 
-static void free_child(struct child *c)
+void child_free(struct child *c)
 {
     must(!c->work_busy && !link_linked(&c->link));
+    child_unwatch(c);
     if (c->pidfd >= 0)
         close(c->pidfd);
     spawn_fini(&c->spawn);
@@ -163,7 +167,7 @@ static void finish_if_gone(struct child *c)
     must(c->state == CHILD_ENDING && c->due_ms == 0);
     list_remove(&c->cs->all, &c->link);
     c->ops->on_gone(c->owner, c);
-    free_child(c);
+    child_free(c);
 }
 
 static void arm_timer(struct children *cs)
@@ -237,6 +241,7 @@ void child_reaped(struct child *c, int wait_status)
     must(!c->reaped);
     c->reaped = true;
     c->state = CHILD_ENDING;
+    child_unwatch(c);
     if (c->pidfd >= 0)
         close(c->pidfd);
     c->pidfd = -1;
@@ -301,19 +306,27 @@ static void check_name(const char *name)
     must(n > 0 && n <= NAME_MAX_LENGTH && strspn(name, allowed) == n);
 }
 
-struct child *children_spawn(struct children *cs, const struct child_spec *spec,
-                             const struct child_ops *ops, void *owner)
+struct child *child_new(struct children *cs, const char *name, uint64_t n,
+                        const struct child_ops *ops, void *owner)
 {
     struct child *c = alloc_zeroed(1, sizeof(*c));
-    check_name(spec->name);
+    check_name(name);
     c->cs = cs;
     c->ops = ops;
     c->owner = owner;
-    c->n = ++cs->n_last;
-    c->id = alloc_printf("%s.%llu", spec->name, (unsigned long long)c->n);
-    c->mark =
-        alloc_printf("WHARF_INSTANCE=%s:%s:%llu", cs->mark, spec->name, (unsigned long long)c->n);
+    c->n = n;
+    c->id = alloc_printf("%s.%llu", name, (unsigned long long)n);
+    c->mark = alloc_printf("WHARF_INSTANCE=%s:%s:%llu", cs->mark, name, (unsigned long long)n);
     c->pidfd = -1;
+    c->spawn.pidfd = c->spawn.stdin_fd = -1;
+    c->work.data = c;
+    return c;
+}
+
+struct child *children_spawn(struct children *cs, const struct child_spec *spec,
+                             const struct child_ops *ops, void *owner)
+{
+    struct child *c = child_new(cs, spec->name, ++cs->n_last, ops, owner);
     spawn_init(&c->spawn, spec->argv, spec->env, c->mark, spec->stdin_fd);
     c->spawn.log_path = spec->log_path ? alloc_text(spec->log_path) : NULL;
     c->spawn.name = alloc_text(c->id);
@@ -321,7 +334,6 @@ struct child *children_spawn(struct children *cs, const struct child_spec *spec,
     c->spawn.nofile_soft = cs->nofile_soft;
     c->spawn.oom_score_adj = cs->oom_score_adj;
     list_push(&cs->all, &c->link);
-    c->work.data = c;
     c->work_busy = true;
     must(uv_queue_work(cs->loop, &c->work, spawn_work, spawn_done) == 0);
     return c;
@@ -338,9 +350,19 @@ static bool main_lives(const struct child *c)
     return c->pidfd < 0 || poll(&p, 1, 0) == 0;
 }
 
+/* The group of one that is not this process's to reap may be another's as soon as it has ended;
+ * since Linux 6.9 the pidfd names it for good. */
+static bool signal_group(const struct child *c, int signum)
+{
+    if (c->watch &&
+        syscall(SYS_pidfd_send_signal, c->pidfd, signum, NULL, PIDFD_PROCESS_GROUP) == 0)
+        return true;
+    return kill(-c->main_pid, signum) == 0;
+}
+
 bool child_signal(struct child *c, int signum)
 {
-    return main_lives(c) && !c->failed && kill(-c->main_pid, signum) == 0;
+    return main_lives(c) && !c->failed && signal_group(c, signum);
 }
 
 void child_kill(struct child *c)
@@ -350,8 +372,8 @@ void child_kill(struct child *c)
         return;
     /* With a cgroup nobody can get away meanwhile. Without, the round looks first, as long as
      * parents show whose their children are. */
-    if (c->spawn.cgroup && !c->reaped)
-        (void)kill(-c->main_pid, SIGKILL);
+    if (c->spawn.cgroup && main_lives(c))
+        (void)signal_group(c, SIGKILL);
     start_round(c);
 }
 

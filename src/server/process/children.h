@@ -30,13 +30,16 @@ struct child_spec {
     int stdin_fd;            /* > 0: the child's stdin, duplicated at once; 0: /dev/null */
 };
 
+/* Of an adopted child: whoever reaped it is not this daemon. */
+#define CHILD_STATUS_UNKNOWN (-1)
+
 struct child_ops {
     /* The program runs (execve succeeded). */
     void (*on_spawned)(void *owner, struct child *c, pid_t pid);
     /* It could not be started; text says why. Followed by on_gone. */
     void (*on_spawn_failed)(void *owner, struct child *c, const char *text);
-    /* The main process has ended (wait status as of waitpid). The tree may still live: what is left
-     * of it is killed at once, and on_gone follows. */
+    /* The main process has ended (wait status as of waitpid, or CHILD_STATUS_UNKNOWN). The tree may
+     * still live: what is left of it is killed at once, and on_gone follows. */
     void (*on_exited)(void *owner, struct child *c, int wait_status);
     /* Nothing is left; the child is freed when this returns. */
     void (*on_gone)(void *owner, struct child *c);
@@ -53,11 +56,38 @@ struct children_options {
 };
 
 struct children *children_new(const struct children_options *opt);
-/* Ends leftovers of an earlier daemon with the same mark (cgroup or environment) and waits until
- * they are gone; call before the loop runs. Returns how many processes were ended. */
+/* Ends leftovers of an earlier daemon with the same mark (cgroup or environment) that were not
+ * adopted, and waits until they are gone; call before the loop runs. Returns how many processes
+ * were ended. */
 uint32_t children_sweep(struct children *cs);
 /* "cgroup /path" or "process marks (why)": for the start-up log. */
 const char *children_how(const struct children *cs);
+
+/* What a next daemon has to know of a child to take it over. */
+#define CHILD_NAME_BYTES 208
+#define CHILD_CGROUP_BYTES 1024
+struct child_identity {
+    char name[CHILD_NAME_BYTES];
+    char cgroup[CHILD_CGROUP_BYTES]; /* "": it is in none */
+    uint64_t n;
+    uint64_t start_ticks; /* of the main process */
+    pid_t pid;            /* 0: it is not known yet */
+};
+
+/* Of the next child that children_spawn makes, before it is made; and of one that is there. Those
+ * whose names are too long are not told: false. */
+bool children_foresee(const struct children *cs, const char *name,
+                      struct child_identity *ret) warn_unused;
+bool child_identify(const struct child *c, struct child_identity *ret) warn_unused;
+/* adopt.c: takes over a child of an earlier daemon with the same mark, as one that runs; before
+ * children_sweep, which spares it. NULL: its main process is not there any more, or cannot be
+ * watched (Linux before 5.3). How its main process ends is not known then: see on_exited. */
+struct child *children_adopt(struct children *cs, const struct child_identity *id,
+                             const struct child_ops *ops, void *owner);
+/* Leaves it running, for a next daemon; frees it without a callback. Only while child_runs. */
+void child_abandon(struct child *c);
+/* Its program runs, and nobody has begun to end it. */
+bool child_runs(const struct child *c);
 
 /* Copies what it needs. Never fails at once: failures come as on_spawn_failed. */
 struct child *children_spawn(struct children *cs, const struct child_spec *spec,

@@ -1,4 +1,4 @@
-/* children_priv.h: what children.c, reaper.c and sweep.c share.
+/* children_priv.h: what children.c, adopt.c, reaper.c and sweep.c share.
  *
  * A child goes through
  *
@@ -43,10 +43,11 @@ struct child {
     uint64_t n; /* its number; a later child has a greater one */
 
     enum child_state state;
-    pid_t main_pid; /* number of the main process, kept after the reap; 0: none was made */
-    int pidfd;      /* until the reap; -1: none */
-    bool reaped;    /* main_pid has been reaped, or there is none */
-    bool failed;    /* on_spawn_failed has been called: no on_exited */
+    pid_t main_pid;   /* number of the main process, kept after the reap; 0: none was made */
+    int pidfd;        /* until the reap; -1: none */
+    bool reaped;      /* main_pid has been reaped, or there is none */
+    bool failed;      /* on_spawn_failed has been called: no on_exited */
+    uv_poll_t *watch; /* of an adopted one's pidfd, until the end; freed when closed. NULL: none */
     bool kill_wanted;
 
     uv_work_t work;
@@ -92,7 +93,15 @@ bool reaper_take_early(struct child *c, int *ret_status);
 /* Forgets exits that no spawn still under way can claim. */
 void reaper_forget_early(struct children *cs);
 
-/* children.c: the main process has just been reaped. The child may be freed when this returns. */
+/* adopt.c: its end is known, or it is not waited for any more. */
+void child_unwatch(struct child *c);
+
+/* children.c */
+void child_free(struct child *c);
+/* As of the main process that is made next; its texts are owned by the child. */
+struct child *child_new(struct children *cs, const char *name, uint64_t n,
+                        const struct child_ops *ops, void *owner);
+/* The main process has just been reaped. The child may be freed when this returns. */
 void child_reaped(struct child *c, int wait_status);
 
 #endif

@@ -22,22 +22,53 @@ static uint64_t now_ms(void)
     return ((uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec) / NS_PER_MS;
 }
 
+static bool is_adopted(const struct children *cs, pid_t pid)
+{
+    const struct link *at;
+    list_each(at, &cs->all)
+        if (child_owns(list_entry(at, struct child, link), pid))
+            return true;
+    return false;
+}
+
+static void drop_adopted(const struct children *cs, struct proc_list *list)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count && !list_empty(&cs->all); i++)
+        if (!is_adopted(cs, list->items[i].pid))
+            list->items[kept++] = list->items[i];
+    if (!list_empty(&cs->all))
+        list->count = kept;
+}
+
+static void add_all(struct proc_list *to, const struct proc_list *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        (void)proc_list_add(to, from->items[i].pid);
+}
+
 /* Kills once what the folder and the mark find. Adds them to seen; true when there was any. found:
  * by the mark, the last time. */
 static bool kill_leftovers(const struct children *cs, const struct proc_mark *mark,
                            struct proc_list *found, struct proc_list *seen)
 {
-    bool any = false;
+    struct proc_list inside = {0};
     if (cs->cgroup_root && cgroup_populated(cs->cgroup_root)) {
-        (void)cgroup_list(cs->cgroup_root, seen);
-        cgroup_kill(cs->cgroup_root);
-        any = true;
+        (void)cgroup_list(cs->cgroup_root, &inside);
+        drop_adopted(cs, &inside);
+        add_all(seen, &inside);
+        if (list_empty(&cs->all))
+            cgroup_kill(cs->cgroup_root);
+        else
+            proctree_kill(&inside);
     }
     bool complete = proctree_scan(mark, found);
-    for (size_t i = 0; i < found->count; i++)
-        (void)proc_list_add(seen, found->items[i].pid);
+    drop_adopted(cs, found);
+    add_all(seen, found);
     proctree_kill(found);
-    return any || !complete || found->count > 0;
+    bool any = inside.count > 0 || !complete || found->count > 0;
+    proc_list_fini(&inside);
+    return any;
 }
 
 uint32_t children_sweep(struct children *cs)
@@ -48,7 +79,6 @@ uint32_t children_sweep(struct children *cs)
     uint64_t end_ms = now_ms() + SWEEP_MS_MAX;
     int pause_ms = 1;
     unsigned clean = 0;
-    must(list_empty(&cs->all));
     while (clean < 2 && now_ms() < end_ms) {
         if (!kill_leftovers(cs, &mark, &found, &seen)) {
             clean++;

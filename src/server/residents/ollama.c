@@ -270,7 +270,7 @@ void ollama_adopt(struct ollama_endpoint *e, uint32_t slot, const struct ollama_
     o->vram_bytes = at->vram_bytes;
     log_info(id_of(o), "found loaded by ollama at %s", e->url);
     ollama_feed(o, OLLAMA_FOUND, uv_hrtime());
-    resident_adopt(&o->resident, placed ? 0 : CORE_SLOT_NONE, devices);
+    resident_adopt(&o->resident, placed ? 0 : CORE_SLOT_NONE, devices, ADOPTED_LOADED);
 }
 
 /* ---- orders ---- */

@@ -57,9 +57,13 @@ void instance_release(struct instance *in)
         return;
     }
     instance_move_forget(in);
+    instance_keep_not(in);
     tails_end(in->resident.server, in->log_path);
     if (in->probe)
         call_cancel(in->probe);
+    in->probe = NULL;
+    if (in->unheard)
+        instance_heard(in);
     instance_stop_sleeper(in);
     in->origin->open = false;
     upstream_drop_idle(in->origin);
@@ -123,6 +127,8 @@ static char *describe_end(const struct instance *in)
 {
     if (in->failure)
         return alloc_text(in->failure);
+    if (in->exited && in->wait_status == CHILD_STATUS_UNKNOWN)
+        return alloc_text("its process ended");
     if (in->exited && WIFEXITED(in->wait_status))
         return alloc_printf("its process exited with status %d", WEXITSTATUS(in->wait_status));
     if (in->exited && WIFSIGNALED(in->wait_status) && !in->aborted)
@@ -232,8 +238,12 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
 
 void instance_feed(struct instance *in, enum process_event ev)
 {
+    enum process_phase before = in->process.phase;
     struct process_actions todo = process_step(&in->process, ev, uv_hrtime());
     in->origin->open = in->process.phase == PROCESS_READY;
+    /* Before anything is done about it. */
+    if (in->process.phase != before || ev == PROCESS_SPAWNED)
+        instance_keep(in);
     for (uint32_t i = 0; i < todo.count; i++)
         act(in, todo.items[i], todo.delay_ns);
 }
@@ -261,8 +271,11 @@ static void on_exited(void *owner, struct child *c, int wait_status)
     (void)c;
     in->exited = true;
     in->wait_status = wait_status;
-    log_info(id_of(in), "process ended %s=%d", WIFSIGNALED(wait_status) ? "signal" : "status",
-             WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
+    if (wait_status == CHILD_STATUS_UNKNOWN)
+        log_info(id_of(in), "process ended, how is not known: an earlier daemon had started it");
+    else
+        log_info(id_of(in), "process ended %s=%d", WIFSIGNALED(wait_status) ? "signal" : "status",
+                 WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
     upstream_drop_idle(in->origin);
     instance_feed(in, PROCESS_EXITED);
 }
@@ -314,15 +327,20 @@ static struct instance *instance_of(struct resident *r)
     return container_of(r, struct instance, resident);
 }
 
+void instance_find_variant(struct instance *in)
+{
+    const struct resident *r = &in->resident;
+    in->variant = r->placement == CORE_SLOT_NONE
+                      ? UINT32_MAX
+                      : mapping_placement_variant(r->server->roster.current->config,
+                                                  entry_of(in)->index, r->placement);
+}
+
 void instance_begin(struct instance *in)
 {
     struct server *s = in->resident.server;
     const struct config_model *model = in->resident.model;
-    const struct roster_entry *e = entry_of(in);
-    in->variant = in->resident.placement == CORE_SLOT_NONE
-                      ? UINT32_MAX
-                      : mapping_placement_variant(s->roster.current->config, e->index,
-                                                  in->resident.placement);
+    instance_find_variant(in);
     in->origin = origin_new(s);
     in->origin->connect_timeout_ns = model->connect_timeout_ns;
     in->origin->tls_timeout_ns = model->tls_timeout_ns;
@@ -331,14 +349,22 @@ void instance_begin(struct instance *in)
     in->timer = alloc_zeroed(1, sizeof(uv_timer_t));
     uv_timer_init(s->loop, in->timer);
     in->timer->data = in;
+    in->record = RECORDS_NONE;
     in->log_path = server_log_path(s, model->id);
-    in->log_start = prepare_log(in->log_path);
+    if (!in->unheard) /* else it stands in the record */
+        in->log_start = prepare_log(in->log_path);
     tails_begin(s, in->log_path, in->log_start);
     process_init(&in->process, model->check_endpoint[0] != '\0');
 }
 
 static void load(struct server *s, uint32_t slot, const struct resident_order *order)
 {
+    struct resident *here = resident_at(s, slot);
+    if (here) { /* adopted on its way */
+        resident_take_over(here, order);
+        instance_feed(instance_of(here), PROCESS_TAKE_OVER);
+        return;
+    }
     struct instance *in = alloc_zeroed(1, sizeof(*in));
     resident_begin(&in->resident, &resident_process, s, slot, order);
     instance_begin(in);

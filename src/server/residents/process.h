@@ -35,6 +35,9 @@ struct instance {
     struct instance *prev; /* whose place it is to take, or has taken, while that is there */
     bool replaced;         /* its place was taken; it only has to go */
     bool aborted, exited;
+    bool unheard;    /* of an earlier daemon, and the core has not been told of it yet */
+    bool ill;        /* likewise, and its server does not answer as it should */
+    uint32_t record; /* RECORDS_NONE: a next daemon would not find it */
     int wait_status; /* of the main process, once exited */
     char *failure;   /* owned; why it could not be started, or NULL */
 };
@@ -46,8 +49,24 @@ bool instance_has_port(const struct resident *r, uint16_t port);
 
 /* Fills all but its resident. */
 void instance_begin(struct instance *in);
+/* By where it sits. */
+void instance_find_variant(struct instance *in);
+/* Its address, from its port. False: it has none, and why is *ret_why (owned). */
+bool instance_locate(struct instance *in, char **ret_why);
+/* The name of its cgroup, and in messages; the caller frees it. */
+char *instance_name(const struct instance *in);
 /* Tells its machine what has happened. */
 void instance_feed(struct instance *in, enum process_event ev);
+
+/* process_kept.c: what outlives the daemon, and is taken over by the next. */
+/* Writes down how it is now. */
+void instance_keep(struct instance *in);
+/* The process is about to be made. */
+void instance_keep_intent(struct instance *in);
+/* Its server has said how it is, or never will. */
+void instance_heard(struct instance *in);
+/* A next daemon is to find nothing of it. */
+void instance_keep_not(struct instance *in);
 
 /* process_move.c: a move is a successor that is started on the target, and takes the place once it
  * is ready. A successor that fails leaves the one that is there serving. */
@@ -72,6 +91,8 @@ void instance_release(struct instance *in);
 extern const struct child_ops instance_child_ops;
 
 /* sleep.c: its engine gives its memory back, and takes it again. */
+/* It was sent to sleep by an earlier daemon. False: by this configuration it could not be woken. */
+bool instance_adopt_asleep(struct instance *in);
 void instance_suspend(struct resident *r);
 void instance_resume(struct resident *r);
 /* Whatever was under way does not matter any more. */

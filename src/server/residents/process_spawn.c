@@ -47,7 +47,7 @@ static void free_list(char **list)
     free(list);
 }
 
-static bool find_address(struct instance *in)
+bool instance_locate(struct instance *in, char **ret_why)
 {
     char port[8];
     struct err err = {0};
@@ -57,14 +57,14 @@ static bool find_address(struct instance *in)
     if (ok)
         in->port = in->origin->port;
     else
-        instance_cannot_start(in, alloc_text(err.text));
+        *ret_why = alloc_text(err.text);
     free(url);
     return ok;
 }
 
-static char *safe_name(const char *id)
+char *instance_name(const struct instance *in)
 {
-    char *name = alloc_text(id);
+    char *name = alloc_text(in->resident.model->id);
     for (char *p = name; *p; p++)
         if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
               *p == '-' || *p == '_'))
@@ -119,10 +119,14 @@ void instance_spawn(struct instance *in)
         instance_cannot_start(in, alloc_text("no free port was found"));
         return;
     }
-    if (!find_address(in))
+    char *why;
+    if (!instance_locate(in, &why)) {
+        instance_cannot_start(in, why);
         return;
+    }
+    instance_keep_intent(in);
     char **argv = expand(argv_of(in), in), **env = placed_env(in);
-    char *name = safe_name(m->id);
+    char *name = instance_name(in);
     struct child_spec spec = {.argv = (const char *const *)argv,
                               .env = (const char *const *)env,
                               .name = name,
@@ -170,7 +174,7 @@ void instance_run_stop(struct instance *in)
                                          on_stop_gone};
     char **argv = expand(&in->resident.model->stop_argv, in),
          **env = expand(&in->resident.model->env, in);
-    char *id = safe_name(in->resident.model->id), *name = alloc_printf("%s-stop", id);
+    char *id = instance_name(in), *name = alloc_printf("%s-stop", id);
     struct child_spec spec = {.argv = (const char *const *)argv,
                               .env = (const char *const *)env,
                               .name = name,

@@ -74,23 +74,29 @@ void resident_begin(struct resident *r, const struct resident_ops *ops, struct s
                            .placement = CORE_SLOT_NONE};
     must(r->model != NULL && *place_of(r) == NULL);
     *place_of(r) = r;
-    if (!order)
-        return;
+    if (order)
+        resident_take_over(r, order);
+}
+
+void resident_take_over(struct resident *r, const struct resident_order *order)
+{
+    must(r->open == RESIDENT_IDLE && *place_of(r) == r);
     r->open = RESIDENT_LOAD;
     r->order = *order;
     r->placement = order->placement;
     r->devices = order->devices;
 }
 
-void resident_adopt(struct resident *r, uint32_t placement, uint32_t devices)
+void resident_adopt(struct resident *r, uint32_t placement, uint32_t devices, enum adopted how)
 {
     must(r->open == RESIDENT_IDLE);
     r->placement = placement;
     r->devices = devices;
-    runner_event(
-        &r->server->runner,
-        (struct event){.type = EVENT_MODEL_ADOPTED,
-                       .model = {.model = r->slot, .placement = placement, .devices = devices}});
+    runner_event(&r->server->runner, (struct event){.type = EVENT_MODEL_ADOPTED,
+                                                    .model = {.model = r->slot,
+                                                              .placement = placement,
+                                                              .devices = devices,
+                                                              .adopted = how}});
 }
 
 static void leave(struct resident *r)

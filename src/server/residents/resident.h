@@ -128,8 +128,11 @@ const struct resident_ops *resident_kind_of(const struct server *s, const struct
  * since it is there already. */
 void resident_begin(struct resident *r, const struct resident_ops *ops, struct server *s,
                     uint32_t slot, const struct resident_order *order);
-/* Tells the core that it is there already, and where. */
-void resident_adopt(struct resident *r, uint32_t placement, uint32_t devices);
+/* Tells the core that it is there already, where, and how far it had come; one that was loading is
+ * loaded at once, by its kind's load. */
+void resident_adopt(struct resident *r, uint32_t placement, uint32_t devices, enum adopted how);
+/* The LOAD of one that is in its place already. */
+void resident_take_over(struct resident *r, const struct resident_order *order);
 /* why: REASON_NONE: the usual one. residue_bytes: of a SUSPEND, on each device; 0: not known.
  * After an end that leaves nothing, its place is free already, and when this returns another may be
  * there. */

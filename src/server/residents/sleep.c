@@ -271,6 +271,8 @@ static void end_done(struct sleeper *z)
         instance_feed(in, PROCESS_WAKE);
     }
     resident_complete(&in->resident, RESIDENT_DONE, REASON_NONE, residue);
+    if (!wakes)
+        instance_keep(in);
 }
 
 static void end_refused(struct sleeper *z)
@@ -412,5 +414,12 @@ void instance_resume(struct resident *r)
 {
     struct instance *in = container_of(r, struct instance, resident);
     must(in->sleeper);
+    instance_keep(in);
     begin(in->sleeper, true);
+}
+
+bool instance_adopt_asleep(struct instance *in)
+{
+    in->sleeper = new_sleeper(in);
+    return in->sleeper != NULL;
 }

@@ -411,7 +411,7 @@ static void adopt(struct worker *w)
     w->in = alloc_zeroed(1, sizeof(*w->in));
     w->in->seat = w;
     resident_begin(&w->in->resident, &resident_worker, w->server, w->slot, NULL);
-    resident_adopt(&w->in->resident, placement_of(w, at), at.devices);
+    resident_adopt(&w->in->resident, placement_of(w, at), at.devices, ADOPTED_LOADED);
 }
 
 static void remember_absence(struct worker *w)
