@@ -34,7 +34,7 @@ static int look_for_server(const struct cli_args *args, struct found *f)
         output_complain("--llama-server %s: %s", given, strerror(errno));
         return CLI_FAILED;
     }
-    if (f->server && !quote_is_text(f->server)) {
+    if (f->server && !quote_is_word(f->server)) {
         output_complain("%s: its path has characters that a configuration cannot hold", f->server);
         return CLI_FAILED;
     }

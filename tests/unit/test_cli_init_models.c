@@ -77,9 +77,11 @@ static void test_what_is_no_model(void **state)
     finds_see(seen, &n, "/m/e-text.gguf", 10)->result = GGUF_BAD;
     finds_see(seen, &n, "/m/f-secret.gguf", 10)->error = EACCES;
     finds_see(seen, &n, "/m/g\n.gguf", 10);
+    finds_see(seen, &n, "/m/h${PORT}.gguf", 10);
     finds_see(seen, &n, "/m/mmproj-alone.gguf", 10);
     models_sort_out(seen, n, &f);
     assert_int_equal(f.model_count, 0);
+    assert_true(has_note(&f, "/m/h${PORT}.gguf", "characters"));
     assert_true(has_note(&f, "/m/a-vocab.gguf", "a vocabulary alone"));
     assert_true(has_note(&f, "/m/b-lora.gguf", "goes with one"));
     assert_true(has_note(&f, "/m/c-flux.gguf", "images"));

@@ -277,7 +277,7 @@ static void check_names(uint64_t seed)
         auto_free char *name = draw_text(&seed), *title = draw_text(&seed);
         auto_free char *path = alloc_printf("/%s/%s", folder, name);
         struct gguf_model head = finds_head("llama", title, 0);
-        if (quote_is_text(path))
+        if (quote_is_word(path))
             add(&f, path, 1, head)->projector = alloc_text(path);
         found_note(&f.notes, "%s", name);
     }

@@ -50,7 +50,7 @@ static const char *other_server(const char *architecture)
 /* Why a file is no model, or NULL. */
 static const char *why_not(const struct gguf_seen *s)
 {
-    if (!quote_is_text(s->path))
+    if (!quote_is_word(s->path))
         return "its name has characters that a configuration cannot hold";
     if (s->error)
         return strerror(s->error);
@@ -152,7 +152,7 @@ static void add_models(struct sorter *s)
         const char *why = why_not(is);
         if (is_later_part(is->path) || is_seen_before(s, i))
             continue;
-        s->is_projector[i] = is_projector(is) && quote_is_text(is->path) && !is->error;
+        s->is_projector[i] = is_projector(is) && quote_is_word(is->path) && !is->error;
         if (s->is_projector[i])
             continue;
         if (why) {

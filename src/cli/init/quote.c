@@ -17,6 +17,11 @@ bool quote_is_text(const char *text)
     return !text_invalid_at(text, strlen(text));
 }
 
+bool quote_is_word(const char *text)
+{
+    return quote_is_text(text) && !strstr(text, "${PORT}");
+}
+
 /* What YAML 1.1 and 1.2 read as something else than text. */
 static bool is_keyword(const char *text)
 {

@@ -13,7 +13,8 @@ struct writer_wishes {
     const char *listen; /* config_parse_listen takes it */
 };
 
-/* The ids are given already (names_assign); every text that goes into a value is quote_is_text. */
+/* The ids are given already (names_assign); every path is quote_is_word, every name quote_is_text.
+ */
 void writer_write(const struct found *f, const struct writer_wishes *wishes, struct buf *out);
 
 /* Whether an address is this machine's alone. */
