@@ -18,7 +18,7 @@ from fake_gpus import GIB, FakeGpus
 from fakes.ollama import Ollama
 from wharf_harness import DEMO, SECONDS, WHARF, content, free_port
 
-NASTY = "it's a \"$HOME\" ${PID} ${env.HOME} #1: möde\u202el.gguf"
+NASTY = "it's a \"$HOME\" ${MODEL_ID} ${env.HOME} #1: möde\u202el.gguf"
 
 
 def gguf(path, architecture="llama", tensors=3, **keys):

@@ -207,6 +207,7 @@ static char *draw_text(uint64_t *seed)
                                          "}",
                                          "${",
                                          "${PORT}",
+                                         "${PID}",
                                          "${env.HOME}",
                                          "${dir}",
                                          "#",
@@ -292,6 +293,8 @@ static void check_names(uint64_t seed)
     for (uint32_t i = 0; i < f.model_count; i++) {
         const struct config_model *m = config_find_model(c, f.models[i].id);
         assert_non_null(m);
+        /* These would be filled in wherever they stand. */
+        assert_null(strstr(f.models[i].path, "${P"));
         assert_string_equal(word_behind(m, "-m"), f.models[i].path);
         assert_string_equal(word_behind(m, "--mmproj"), f.models[i].path);
     }

@@ -19,7 +19,7 @@ bool quote_is_text(const char *text)
 
 bool quote_is_word(const char *text)
 {
-    return quote_is_text(text) && !strstr(text, "${PORT}");
+    return quote_is_text(text) && !strstr(text, "${PORT}") && !strstr(text, "${PID}");
 }
 
 /* What YAML 1.1 and 1.2 read as something else than text. */

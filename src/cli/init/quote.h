@@ -11,8 +11,8 @@
 bool quote_is_text(const char *text);
 /* A scalar in a block of YAML, on one line. text: quote_is_text. */
 void quote_scalar(struct buf *out, const char *text);
-/* Whether a text can be a word of a `cmd` as well: the port of a model's server is put in after the
- * words were parted, wherever "${PORT}" stands. */
+/* Whether a text can be a word of a `cmd` as well: "${PORT}" and "${PID}" are filled in after the
+ * words were parted, wherever they stand. */
 bool quote_is_word(const char *text);
 /* One word of a `cmd` (config/command.h); no part of it is taken for a macro. */
 void quote_word(struct buf *out, const char *word);
