@@ -8,6 +8,7 @@
 #include "base/pure/check.h"
 #include "base/pure/units.h"
 #include "cli/init/quote.h"
+#include "cli/init/writer.h"
 #include "cli/text.h"
 #include "config/config.h"
 
@@ -146,9 +147,11 @@ static void tell_next(const struct found *f, const char *file, const char *liste
 void tell_text(const struct found *f, const char *file, const char *listen, struct buf *out)
 {
     uint32_t served = f->pulled_count + (f->server ? f->model_count : 0);
-    tell_finds(f, out);
-    buf_char(out, '\n');
     struct buf text = {0};
+    tell_finds(f, out);
+    if (!writer_is_loopback(listen))
+        line(out, "No key:", "whoever reaches %s may use it, until apiKeys asks for one", listen);
+    buf_char(out, '\n');
     buf_printf(&text, "%s is written, with %u %s%s. Next:", file, served, plural(served),
                !f->server && f->model_count ? " (those that need llama-server are commented out)"
                                             : "");

@@ -231,12 +231,13 @@ static void write_cmd(struct writer *w, const char *mark, const struct found_mod
 
 static void write_about(struct writer *w, const struct found_model *m)
 {
-    static const char *const kinds[] = {
-        [FOUND_CHAT] = "", [FOUND_EMBEDS] = "embeddings; ", [FOUND_RERANKS] = "reranks; "};
+    static const char *const kinds[] = {[FOUND_CHAT] = "",
+                                        [FOUND_EMBEDS] = ", for embeddings",
+                                        [FOUND_RERANKS] = ", for reranking"};
     _Static_assert(countof(kinds) == FOUND_KIND__COUNT, "a text for each kind");
     char size[UNITS_TEXT_MAX];
     struct buf about = {0};
-    buf_printf(&about, "%s%s%s", kinds[m->kind], m->head.name, m->head.name[0] ? ": " : "");
+    buf_printf(&about, "%s%s", m->head.name, m->head.name[0] ? ": " : "");
     buf_printf(&about, "%s", units_format_bytes(m->bytes, size));
     if (m->head.architecture[0])
         buf_printf(&about, ", %s", m->head.architecture);
@@ -244,6 +245,7 @@ static void write_about(struct writer *w, const struct found_model *m)
         buf_printf(&about, ", made for %llu tokens", (unsigned long long)m->head.context);
     if (m->projector)
         buf_text(&about, ", with a projector for images or sound");
+    buf_text(&about, kinds[m->kind]);
     comment(w, "  ", "%s", about.data);
     buf_fini(&about);
 }
@@ -272,8 +274,9 @@ static void write_model(struct writer *w, const struct found_model *m)
 static void write_pulled(struct writer *w, const struct found_pulled *p)
 {
     char size[UNITS_TEXT_MAX];
-    comment(w, "  ", "%sIn Ollama: %s", p->embeds ? "embeddings; " : "",
-            p->bytes ? units_format_bytes(p->bytes, size) : "of unknown size");
+    comment(w, "  ", "In Ollama: %s%s",
+            p->bytes ? units_format_bytes(p->bytes, size) : "of unknown size",
+            p->embeds ? ", for embeddings" : "");
     write_key(w, "", p->id);
     buf_text(w->out, "    backend: ollama\n");
     if (strcmp(p->id, p->name) != 0)
