@@ -20,6 +20,9 @@ def parse():
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("-c", "--ctx-size", type=int)
+    parser.add_argument("-b", "--batch-size", type=int)
+    parser.add_argument("-ub", "--ubatch-size", type=int)
+    parser.add_argument("-ngl", "--n-gpu-layers", type=int)
     parser.add_argument("-n", "--predict", "--n-predict", type=int)
     parser.add_argument("-np", "--parallel", type=int)
     parser.add_argument("-t", "--threads", type=int)
@@ -46,8 +49,10 @@ def parameters(wanted, xllamacpp):
     if wanted.alias:
         p.model_alias = {wanted.alias}
     for value, holder, name in (
-            (wanted.ctx_size, p, "n_ctx"), (wanted.predict, p, "n_predict"),
-            (wanted.parallel, p, "n_parallel"), (wanted.threads, p.cpuparams, "n_threads"),
+            (wanted.ctx_size, p, "n_ctx"), (wanted.batch_size, p, "n_batch"),
+            (wanted.ubatch_size, p, "n_ubatch"), (wanted.n_gpu_layers, p, "n_gpu_layers"),
+            (wanted.predict, p, "n_predict"), (wanted.parallel, p, "n_parallel"),
+            (wanted.threads, p.cpuparams, "n_threads"),
             (wanted.seed, p.sampling, "seed"), (wanted.temp, p.sampling, "temp")):
         if value is not None:
             setattr(holder, name, value)

@@ -9,7 +9,6 @@
 #define VERSION_MIN 2
 #define VERSION_MAX 3
 #define KEYS_MAX 65536
-#define ARCHITECTURE_MAX 64
 /* Larger ones are nonsense, and products of those below stay far from overflowing. */
 #define NUMBER_MAX (UINT64_C(1) << 32)
 #define LENGTH_MAX (UINT64_C(1) << 20)
@@ -154,6 +153,7 @@ enum wanted {
     KV_HEADS,
     KEY_LENGTH,
     VALUE_LENGTH,
+    POOLING,
     WANTED__COUNT
 };
 
@@ -166,22 +166,38 @@ static const char *const wanted_keys[WANTED__COUNT] = {
     [KV_HEADS] = "attention.head_count_kv",
     [KEY_LENGTH] = "attention.key_length",
     [VALUE_LENGTH] = "attention.value_length",
+    [POOLING] = "pooling_type",
 };
 
+enum said { ARCHITECTURE, NAME, TYPE, SAID__COUNT };
+
+static const char *const said_keys[SAID__COUNT] = {
+    [ARCHITECTURE] = "general.architecture", [NAME] = "general.name", [TYPE] = "general.type"};
+
 struct found {
-    struct text architecture;
+    uint64_t tensors;
+    struct text said[SAID__COUNT];
     struct numbers numbers[WANTED__COUNT];
 };
 
 static struct numbers *find_wanted(struct found *f, struct text key)
 {
-    size_t n = f->architecture.n;
-    if (!n || key.n <= n + 1 || memcmp(key.at, f->architecture.at, n) != 0 || key.at[n] != '.')
+    const struct text *name = &f->said[ARCHITECTURE];
+    size_t n = name->n;
+    if (!n || key.n <= n + 1 || memcmp(key.at, name->at, n) != 0 || key.at[n] != '.')
         return NULL;
     struct text rest = {.at = key.at + n + 1, .n = key.n - n - 1};
     for (size_t i = 0; i < WANTED__COUNT; i++)
         if (text_is(rest, wanted_keys[i]))
             return &f->numbers[i];
+    return NULL;
+}
+
+static struct text *find_said(struct found *f, struct text key)
+{
+    for (size_t i = 0; i < SAID__COUNT; i++)
+        if (text_is(key, said_keys[i]))
+            return &f->said[i];
     return NULL;
 }
 
@@ -192,10 +208,9 @@ static void read_pair(struct reader *r, struct found *f)
     struct numbers *wanted = r->result == GGUF_OK ? find_wanted(f, key) : NULL;
     if (r->result != GGUF_OK)
         return;
-    if (type == TYPE_STRING && text_is(key, "general.architecture")) {
-        struct text name = take_text(r);
-        if (name.n <= ARCHITECTURE_MAX)
-            f->architecture = name;
+    struct text *said = type == TYPE_STRING ? find_said(f, key) : NULL;
+    if (said) {
+        *said = take_text(r);
     } else if (wanted) {
         read_number(r, type, wanted);
     } else if (type == TYPE_ARRAY) {
@@ -216,7 +231,7 @@ static void read_pairs(struct reader *r, struct found *f)
     uint64_t version = take_number(r, 4);
     if (r->result == GGUF_OK && (version < VERSION_MIN || version > VERSION_MAX))
         r->result = GGUF_BAD;
-    take_number(r, 8); /* of tensors */
+    f->tensors = take_number(r, 8);
     uint64_t pairs = take_number(r, 8);
     if (r->result == GGUF_OK && pairs > KEYS_MAX)
         r->result = GGUF_BAD;
@@ -229,9 +244,27 @@ static uint64_t at_most(uint64_t number, uint64_t most)
     return number <= most ? number : 0;
 }
 
+/* Cut where it is too long, or holds a NUL. */
+static void copy_text(char out[GGUF_TEXT_MAX], struct text text)
+{
+    size_t n = text.n < GGUF_TEXT_MAX ? text.n : GGUF_TEXT_MAX - 1;
+    const char *nul = n ? memchr(text.at, '\0', n) : NULL;
+    if (nul)
+        n = (size_t)(nul - text.at);
+    if (n)
+        memcpy(out, text.at, n);
+    out[n] = '\0';
+}
+
+static uint64_t pooling_of(const struct numbers *is)
+{
+    uint64_t pooling = is->count == 1 ? is->sum + GGUF_POOLING_NONE : GGUF_POOLING_UNKNOWN;
+    return pooling < GGUF_POOLING__COUNT ? pooling : GGUF_POOLING_UNKNOWN;
+}
+
 enum gguf_result gguf_read(const void *data, size_t n, struct gguf_model *ret)
 {
-    struct found f = {.architecture = {.n = 0}};
+    struct found f = {.tensors = 0};
     struct reader r = {.n = 0};
     for (int pass = 0; pass < 2; pass++) {
         r = (struct reader){.data = data, .n = n};
@@ -240,7 +273,9 @@ enum gguf_result gguf_read(const void *data, size_t n, struct gguf_model *ret)
     uint64_t layers = at_most(f.numbers[LAYERS].most, GGUF_LAYERS_MAX);
     const struct numbers *kv = f.numbers[KV_HEADS].count ? &f.numbers[KV_HEADS] : &f.numbers[HEADS];
     uint64_t kv_heads = kv->each ? kv->sum : at_most(kv->most, LENGTH_MAX) * layers;
-    *ret = (struct gguf_model){.layers = layers,
+    *ret = (struct gguf_model){.tensors = f.tensors,
+                               .pooling = pooling_of(&f.numbers[POOLING]),
+                               .layers = layers,
                                .context = f.numbers[CONTEXT].most,
                                .embedding = at_most(f.numbers[EMBEDDING].most, LENGTH_MAX),
                                .heads = at_most(f.numbers[HEADS].most, LENGTH_MAX),
@@ -248,6 +283,9 @@ enum gguf_result gguf_read(const void *data, size_t n, struct gguf_model *ret)
                                .key_length = at_most(f.numbers[KEY_LENGTH].most, LENGTH_MAX),
                                .value_length = at_most(f.numbers[VALUE_LENGTH].most, LENGTH_MAX),
                                .metadata_bytes = r.result == GGUF_OK ? r.at : 0};
+    copy_text(ret->architecture, f.said[ARCHITECTURE]);
+    copy_text(ret->name, f.said[NAME]);
+    copy_text(ret->type, f.said[TYPE]);
     return r.result;
 }
 

@@ -13,6 +13,8 @@
 /* The metadata of any model lies within so many bytes: vocabularies are most of it. */
 #define GGUF_HEAD_BYTES_MAX (16 * 1024 * 1024)
 #define GGUF_LAYERS_MAX 4096
+/* Texts are cut to this, their NUL included. They are whatever somebody wrote into the file. */
+#define GGUF_TEXT_MAX 64
 
 enum gguf_result {
     GGUF_OK,
@@ -20,16 +22,32 @@ enum gguf_result {
     GGUF_BAD, /* not such a file */
 };
 
-/* Of a language model; 0: not said. What a file says layer by layer is summed up. */
+/* How a model makes one vector, or one number, of a text: llama.cpp's llama_pooling_type. */
+enum gguf_pooling {
+    GGUF_POOLING_UNKNOWN, /* not said */
+    GGUF_POOLING_NONE,
+    GGUF_POOLING_MEAN,
+    GGUF_POOLING_CLS,
+    GGUF_POOLING_LAST,
+    GGUF_POOLING_RANK,
+    GGUF_POOLING__COUNT
+};
+
+/* Of a language model; 0 and "": not said. What a file says layer by layer is summed up. */
 struct gguf_model {
-    uint64_t layers;         /* *.block_count */
-    uint64_t context;        /* *.context_length: tokens that it was made for */
-    uint64_t embedding;      /* *.embedding_length */
-    uint64_t heads;          /* *.attention.head_count, the most of any layer */
-    uint64_t kv_heads;       /* *.attention.head_count_kv, of all layers together */
-    uint64_t key_length;     /* *.attention.key_length, of one head */
-    uint64_t value_length;   /* *.attention.value_length */
-    uint64_t metadata_bytes; /* up to the end of the metadata */
+    char architecture[GGUF_TEXT_MAX]; /* general.architecture */
+    char name[GGUF_TEXT_MAX];         /* general.name */
+    char type[GGUF_TEXT_MAX];         /* general.type: model, adapter, mmproj, imatrix, … */
+    uint64_t tensors;                 /* none: the file is a vocabulary alone */
+    uint64_t pooling;                 /* enum gguf_pooling, of *.pooling_type */
+    uint64_t layers;                  /* *.block_count */
+    uint64_t context;                 /* *.context_length: tokens that it was made for */
+    uint64_t embedding;               /* *.embedding_length */
+    uint64_t heads;                   /* *.attention.head_count, the most of any layer */
+    uint64_t kv_heads;                /* *.attention.head_count_kv, of all layers together */
+    uint64_t key_length;              /* *.attention.key_length, of one head */
+    uint64_t value_length;            /* *.attention.value_length */
+    uint64_t metadata_bytes;          /* up to the end of the metadata */
 };
 
 /* Reads the first n bytes of a file; ret is filled as far as it is known, whatever the result. */

@@ -10,6 +10,7 @@ extern const struct cli_command cmd_check;
 extern const struct cli_command cmd_devices;
 extern const struct cli_command cmd_events;
 extern const struct cli_command cmd_help;
+extern const struct cli_command cmd_init;
 extern const struct cli_command cmd_jobs;
 extern const struct cli_command cmd_lease;
 extern const struct cli_command cmd_llamaswap;

@@ -28,6 +28,19 @@ bool gpu_same(const struct gpu_device *a, const struct gpu_device *b)
     return a->pci[0] && strcmp(a->pci, b->pci) == 0;
 }
 
+void gpu_choice_add(struct gpu_choice *c, const struct gpu_device *d)
+{
+    c->nvidia |= d->source == GPU_NVIDIA;
+    c->own |= d->source == GPU_AMD && !d->unified;
+}
+
+bool gpu_choice_takes(const struct gpu_choice *c, const struct gpu_device *d)
+{
+    if (c->nvidia)
+        return d->source == GPU_NVIDIA;
+    return d->source == GPU_AMD && !(c->own && d->unified);
+}
+
 bool gpu_add_use(struct gpu_device *d, int32_t pid, uint64_t bytes)
 {
     for (uint32_t i = 0; i < d->use_count; i++) {

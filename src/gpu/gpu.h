@@ -102,6 +102,14 @@ extern const struct gpu_reader gpu_nvml, gpu_drm;
 const char *gpu_source_text(enum gpu_source source);
 /* Same device? By UUID, where both have one, else by PCI address. */
 bool gpu_same(const struct gpu_device *a, const struct gpu_device *b);
+/* Which GPUs are used where nobody says which: of one maker, since a model's server is built for
+ * one; and none that is part of the processor where there is one that is not. All zero, or nvidia
+ * set where only NVIDIA's will do; add every GPU, then ask. */
+struct gpu_choice {
+    bool nvidia, own; /* there is one of NVIDIA's; one of AMD's with memory of its own */
+};
+void gpu_choice_add(struct gpu_choice *c, const struct gpu_device *d);
+bool gpu_choice_takes(const struct gpu_choice *c, const struct gpu_device *d);
 /* Adds bytes to the entry of that process. False, and GPU_USES is taken back, when it is full. */
 bool gpu_add_use(struct gpu_device *d, int32_t pid, uint64_t bytes);
 /* A text of bounded length, with what is no printable ASCII replaced by '?'. */

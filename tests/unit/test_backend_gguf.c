@@ -165,6 +165,44 @@ static void test_architecture_may_come_last(void **state)
     buf_fini(&b);
 }
 
+static void put_said(struct buf *b, const char *key, const char *text, size_t n)
+{
+    put_text(b, key);
+    put(b, STRING, 4);
+    put(b, n, 8);
+    buf_append(b, text, n);
+}
+
+static void test_what_it_says_of_itself(void **state)
+{
+    static const char nul[] = "a\0b";
+    char longer[100];
+    struct buf b = {0};
+    struct gguf_model m;
+    (void)state;
+    memset(longer, 'x', sizeof(longer));
+    begin(&b, 3, 5);
+    put_said(&b, "general.name", longer, sizeof(longer));
+    put_said(&b, "general.type", nul, 3);
+    put_name(&b, "bert");
+    put_u32(&b, "bert.pooling_type", 4);
+    put_u32(&b, "llama.pooling_type", 1);
+    assert_int_equal(read_buf(&b, &m), GGUF_OK);
+    assert_string_equal(m.architecture, "bert");
+    assert_int_equal(strlen(m.name), GGUF_TEXT_MAX - 1);
+    assert_string_equal(m.type, "a");
+    assert_int_equal(m.pooling, GGUF_POOLING_RANK);
+    assert_int_equal(m.tensors, 291);
+    buf_clear(&b);
+    begin(&b, 3, 2);
+    put_name(&b, "bert");
+    put_u32(&b, "bert.pooling_type", 7); /* no such kind */
+    assert_int_equal(read_buf(&b, &m), GGUF_OK);
+    assert_string_equal(m.name, "");
+    assert_int_equal(m.pooling, GGUF_POOLING_UNKNOWN);
+    buf_fini(&b);
+}
+
 /* Hybrid models have heads in some layers only. */
 static void test_heads_layer_by_layer(void **state)
 {
@@ -407,6 +445,7 @@ int main(void)
         cmocka_unit_test(test_known_models),
         cmocka_unit_test(test_cut_anywhere),
         cmocka_unit_test(test_architecture_may_come_last),
+        cmocka_unit_test(test_what_it_says_of_itself),
         cmocka_unit_test(test_heads_layer_by_layer),
         cmocka_unit_test(test_nonsense_counts_as_unknown),
         cmocka_unit_test(test_bad_files),

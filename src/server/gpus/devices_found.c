@@ -41,21 +41,14 @@ static struct found_gpu *find(struct devices *d, const struct gpu_device *r)
     return NULL;
 }
 
-/* Without a list: of one maker, since a server is built for one; and none that is part of the
- * processor where there is one that is not. */
+/* Without a list. */
 static void choose_usable(struct devices *d)
 {
-    const struct config *c = d->server->roster.current->config;
-    bool nvidia = config_wants_cuda(c), own = false;
-    for (uint32_t i = 0; i < d->found_count; i++) {
-        nvidia |= d->found[i].is.source == GPU_NVIDIA;
-        own |= d->found[i].is.source == GPU_AMD && !d->found[i].is.unified;
-    }
-    for (uint32_t i = 0; i < d->found_count; i++) {
-        const struct gpu_device *is = &d->found[i].is;
-        d->found[i].usable =
-            nvidia ? is->source == GPU_NVIDIA : is->source == GPU_AMD && !(own && is->unified);
-    }
+    struct gpu_choice choice = {.nvidia = config_wants_cuda(d->server->roster.current->config)};
+    for (uint32_t i = 0; i < d->found_count; i++)
+        gpu_choice_add(&choice, &d->found[i].is);
+    for (uint32_t i = 0; i < d->found_count; i++)
+        d->found[i].usable = gpu_choice_takes(&choice, &d->found[i].is);
 }
 
 void found_place(struct devices *d, struct config *c)

@@ -1,19 +1,16 @@
 #include "server/models/estimates.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <uv.h>
 
 #include "backend/estimate.h"
+#include "backend/gguf_file.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "server/server.h"
 
-/* Most files say all in their first bytes; vocabularies take more. */
-#define FIRST_READ_BYTES (256 * 1024)
 /* What is decided first may well depend on it, but is not kept waiting by a slow disk. */
 #define BOOT_HOLD_NS_MAX NS_PER_S
 
@@ -30,17 +27,6 @@ struct estimate_job {
 };
 
 /* ---- on the thread pool ---- */
-
-/* Opens a file that may be a model; -1: it is none. */
-static int open_model(const char *path, struct stat *ret)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a fifo must not hold us up */
-    if (fd >= 0 && fstat(fd, ret) == 0 && S_ISREG(ret->st_mode))
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
 
 /* Of all its files together; 0: the first is not there. */
 static uint64_t size_of(const char *path)
@@ -59,33 +45,12 @@ static uint64_t size_of(const char *path)
     return sum;
 }
 
-static size_t read_all(int fd, char *data, size_t n)
-{
-    size_t at = 0;
-    ssize_t got;
-    while (at < n && (got = pread(fd, data + at, n - at, (off_t)at)) > 0)
-        at += (size_t)got;
-    return at;
-}
-
-/* What the file says of the model in it; nothing, when it is of another kind. */
+/* Nothing is known of what is no such file. */
 static void read_model(const char *path, struct gguf_model *ret)
 {
-    struct stat st;
-    *ret = (struct gguf_model){0};
-    int fd = open_model(path, &st);
-    if (fd < 0)
-        return;
-    enum gguf_result result = GGUF_CUT;
-    for (size_t n = FIRST_READ_BYTES; result == GGUF_CUT && n <= GGUF_HEAD_BYTES_MAX; n *= 8) {
-        char *data = alloc_zeroed(n, 1);
-        size_t got = read_all(fd, data, n);
-        result = gguf_read(data, got, ret);
-        free(data);
-        if (got < n)
-            break;
-    }
-    close(fd);
+    enum gguf_result result;
+    *ret = (struct gguf_model){.layers = 0};
+    (void)!gguf_read_file(path, ret, &result);
 }
 
 static uint64_t part_bytes(const struct estimate_part *part, const struct estimate_args *args)

@@ -425,7 +425,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(text) if text else None
         state = self.server.state
         state.note(self.command, self.path, body)
-        routes = {"/api/ps": self.ps, "/api/version": self.version, "/api/generate": self.generate,
+        routes = {"/api/ps": self.ps, "/api/tags": self.tags, "/api/version": self.version, "/api/generate": self.generate,
                   "/api/chat": self.chat, "/api/embed": self.embed,
                   "/v1/chat/completions": self.completions, "/v1/embeddings": self.embeddings}
         if self.path not in routes:
@@ -447,6 +447,12 @@ class Handler(BaseHTTPRequestHandler):
     def ps(self, state, body):
         state.pause("list", 0)
         self.answer({"models": state.list()})
+
+    def tags(self, state, body):
+        self.answer({"models": [
+            {"name": name if ":" in name else f"{name}:latest", "size": spec.get("size", spec["vram"]),
+             "details": {"family": "fakebert" if spec.get("embeds") else "fake"}}
+            for name, spec in state.pulled.items()]})
 
     def version(self, state, body):
         self.answer({"version": state.options.get("version", "0.99.1")})
