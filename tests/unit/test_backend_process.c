@@ -35,7 +35,6 @@ static const char *const action_words[] = {
 static const struct {
     const char *what, *story;
     bool unprobed;
-    enum process_phase adopted; /* as what it was found; STARTING: also for all others */
 } stories[] = {
     {"is probed until it is ready",
      "load:SPAWN spawned:TIMER timer:PROBE probe_failed:TIMER timer:PROBE probe_ok:LOADED", false},
@@ -79,9 +78,16 @@ static const struct {
     {"is taken over while it loads", "take_over:TIMER timer:PROBE probe_ok:LOADED", false},
     {"is taken over as soon as it runs", "take_over:LOADED", true},
     {"ends before its load is taken over", "exited: take_over: gone:LOAD_FAILED", false},
-    {"is taken over and stopped", "unload:TERM exited: gone:UNLOADED", false, PROCESS_READY},
-    {"is taken over and ends by itself", "exited:BROKEN gone:EXITED", false, PROCESS_READY},
-    {"is taken over asleep", "wake: exited:BROKEN gone:EXITED", false, PROCESS_ASLEEP},
+};
+
+/* The same of what an earlier daemon had brought so far. */
+static const struct {
+    enum process_phase phase;
+    const char *what, *story;
+} taken_over[] = {
+    {PROCESS_READY, "is stopped", "unload:TERM exited: gone:UNLOADED"},
+    {PROCESS_READY, "ends by itself", "exited:BROKEN gone:EXITED"},
+    {PROCESS_ASLEEP, "wakes and ends by itself", "wake: exited:BROKEN gone:EXITED"},
 };
 
 static enum process_event event_of(const char *word, size_t n)
@@ -101,22 +107,32 @@ static void put(char *out, size_t size, const struct process_actions *got)
                  action_words[got->items[i]]);
 }
 
+static void tell(struct process *p, const char *what, const char *story)
+{
+    uint64_t now = 0;
+    for (const char *at = story; *at;) {
+        size_t n = strcspn(at, ":"), end = strcspn(at, " ");
+        struct process_actions got = process_step(p, event_of(at, n), now += NS_PER_MS);
+        char text[128];
+        put(text, sizeof(text), &got);
+        if (strlen(text) != end - n - 1 || strncmp(text, at + n + 1, end - n - 1) != 0)
+            fail_msg("%s: at '%.*s': got '%s'", what, (int)end, at, text);
+        at += end + (at[end] == ' ');
+    }
+}
+
 static void test_stories(void **state)
 {
     (void)state;
     for (size_t i = 0; i < countof(stories); i++) {
         struct process p;
-        process_adopt(&p, !stories[i].unprobed, stories[i].adopted);
-        uint64_t now = 0;
-        for (const char *at = stories[i].story; *at;) {
-            size_t n = strcspn(at, ":"), end = strcspn(at, " ");
-            struct process_actions got = process_step(&p, event_of(at, n), now += NS_PER_MS);
-            char text[128];
-            put(text, sizeof(text), &got);
-            if (strlen(text) != end - n - 1 || strncmp(text, at + n + 1, end - n - 1) != 0)
-                fail_msg("%s: at '%.*s': got '%s'", stories[i].what, (int)end, at, text);
-            at += end + (at[end] == ' ');
-        }
+        process_init(&p, !stories[i].unprobed);
+        tell(&p, stories[i].what, stories[i].story);
+    }
+    for (size_t i = 0; i < countof(taken_over); i++) {
+        struct process p;
+        process_adopt(&p, true, taken_over[i].phase);
+        tell(&p, taken_over[i].what, taken_over[i].story);
     }
 }
 
