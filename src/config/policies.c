@@ -299,10 +299,6 @@ static void warn_of_yield(struct resolver *r, uint32_t model)
 static void warn_of_no_effect(struct resolver *r)
 {
     const struct config *c = r->config;
-    struct diag *d = r->diag;
-    if (c->on_exit == CONFIG_EXIT_KEEP)
-        diag_warn(d, bound_value(r->root, SET_ROOT_onExit)->at,
-                  "onExit: keep has no effect yet: models cannot be adopted so far, so they stop");
     for (uint32_t i = 0; i < c->model_count; i++) {
         warn_of_yield(r, i);
         if (c->models[i].suspend != CONFIG_SUSPEND_NONE &&

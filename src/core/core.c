@@ -146,6 +146,9 @@ static void advance_drain(struct core *c)
 {
     uint32_t resident = 0;
     lease_refuse_waiting(c);
+    for (uint32_t i = 0; i < c->model_count && c->drain_keeps && !c->drain_hurried; i++)
+        resident += c->models[i].op.kind != OP_NONE && c->models[i].op.kind != OP_LOAD &&
+                    !c->backend_down[c->models[i].policy.backend];
     for (uint32_t i = 0; i < c->model_count && !c->drain_keeps && core_has_room(c); i++) {
         drain_model(c, i);
         resident += model_resident(&c->models[i]) && c->models[i].state != MODEL_STUCK &&

@@ -16,6 +16,7 @@
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/upstream.h"
+#include "server/residents/process_kept.h"
 #include "server/server.h"
 
 #define EVENTS_BYTES_MAX (2 * 1024 * 1024)
@@ -46,6 +47,11 @@ void server_publish(struct server *s, const char *type, const char *details)
     buf_fini(&line);
 }
 
+static bool keeps_models(const struct server *s)
+{
+    return s->roster.current->config->on_exit == CONFIG_EXIT_KEEP;
+}
+
 void server_stop(struct server *s)
 {
     uint64_t grace = s->roster.current->config->timeouts.shutdown_ns;
@@ -57,7 +63,8 @@ void server_stop(struct server *s)
     boot_stop(s);
     listeners_close(s->listeners);
     peers_drain(s, grace);
-    runner_event(&s->runner, (struct event){.type = EVENT_DRAIN, .drain = {.grace_ns = grace}});
+    runner_event(&s->runner, (struct event){.type = EVENT_DRAIN,
+                                            .drain = {.grace_ns = grace, .keep = keeps_models(s)}});
 }
 
 /* Nothing runs and nothing is loaded, or the start failed: close every handle, and the loop ends by
@@ -112,6 +119,8 @@ static void on_check(uv_check_t *check)
     stream_hub_relieve(&s->hub);
     if (s->drained && !s->leaving && s->peers.requests == 0)
         leave(s);
+    if (s->leaving && keeps_models(s))
+        processes_abandon(s);
     if (s->leaving && !s->closed && children_count(s->children) == 0) {
         s->closed = true;
         close_all(s);

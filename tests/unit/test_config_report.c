@@ -114,12 +114,9 @@ static const struct {
      "c:3:53: warning: keys[].admin is not supported yet, ignored\n"},
     {"no effect yet",
      TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, suspend: cuda, onAbort: drain}}\n"
-          "onExit: keep\n"
           "hooks: {on: {evicted: x}}\n"),
      "c:1:52: warning: suspend: cuda has no effect yet: the driver's checkpoint is not used so "
-     "far\n"
-     "c:2:9: warning: onExit: keep has no effect yet: models cannot be adopted so far, so they "
-     "stop\n"},
+     "far\n"},
     /* types */
     {"mapping for text", TEXT("models: {m: {proxy: \"http://h:1\", cmd: {a: b}}}"),
      "c:1:40: error: cmd must be a text, not a mapping\n"},

@@ -344,3 +344,29 @@ bool processes_kept_places(const struct server *s)
             return true;
     return false;
 }
+
+/* ---- leaving them behind ---- */
+
+static void abandon(struct instance *in)
+{
+    log_info(in->resident.model->id, "left running for the next daemon pid=%d", instance_pid(in));
+    in->record = RECORDS_NONE; /* it stays where it is */
+    child_abandon(in->child);
+    in->child = NULL;
+    instance_release(in);
+}
+
+void processes_abandon(struct server *s)
+{
+    for (uint32_t i = 0; i < s->roster.count; i++) {
+        struct resident *r = resident_at(s, i);
+        if (!r || r->ops != &resident_process)
+            continue;
+        struct instance *in = container_of(r, struct instance, resident);
+        if (in->record != RECORDS_NONE && in->child && child_runs(in->child) && !in->exited)
+            abandon(in);
+        else if (in->process.phase != PROCESS_STARTING || in->record == RECORDS_NONE)
+            instance_feed(in, PROCESS_KILL);
+        /* else it is being made, and left behind once it runs */
+    }
+}

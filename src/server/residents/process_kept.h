@@ -12,6 +12,9 @@ struct server;
 void processes_take_over(struct server *s);
 /* Tells the core of them; once the devices are known, before BOOT_DONE. */
 void processes_tell(struct server *s);
+/* Leaves those that run to the next daemon, as far as it could take them over; the others come to
+ * their end first. */
+void processes_abandon(struct server *s);
 /* Whether the devices have to be known before that. */
 bool processes_kept_places(const struct server *s);
 
