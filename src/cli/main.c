@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/complete.h"
 #include "cli/help.h"
 #include "cli/output.h"
 #include "cli/session.h"
@@ -68,6 +69,8 @@ int main(int argc, char **argv)
     /* Not a command: the daemon starts it, and stdin is its socket. */
     if (argc == 2 && strcmp(argv[1], PROBE_COMMAND) == 0)
         return probe_main();
+    if (argc > 1 && strcmp(argv[1], COMPLETE_COMMAND) == 0)
+        return complete_main(argc - 2, argv + 2);
     open_standard_fds();
     /* Whoever started us may ignore it; `wharf ps | head` ends quietly all the same. */
     signal(SIGPIPE, SIG_DFL);

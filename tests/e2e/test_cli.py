@@ -159,7 +159,7 @@ def test_not_reachable(args):
         bound.bind(("127.0.0.1", 0))
         where = "127.0.0.1:%d" % bound.getsockname()[1]
         run = wharf(*args, "--url", f"http://{where}")
-    assert run.returncode == 3
+    assert run.returncode == 69
     assert run.stderr == (f"wharf: cannot reach wharf at {where}: Connection refused "
                           "(is `wharf serve` running? --url or $WHARF_URL says where)\n")
 
