@@ -8,13 +8,15 @@
  *
  * One line an offer, its parts separated by tabs:
  *
- *     word TEXT ABOUT     TEXT may be the word; of bash, what takes the place of the part of it
- * that readline looks at, quoted as that is. bare: likewise, more of the same word follows file,
- * folder        the shell's own names of files, of folders command N           from the N-th word
- * on (of bash: TEXT, the rest of the line) it is a command of the user's
+ *     word TEXT ABOUT   TEXT may be the word
+ *     bare TEXT ABOUT   likewise, and more of the same word follows
+ *     file, folder      what the shell itself knows of files, of folders
+ *     command N         from the N-th word on it is a command of the user's
  *
- * Nothing is said on stderr, and it ends within a third of a second with whatever it has by then.
- */
+ * For bash, TEXT is what takes the place of the part of the word that readline looks at, quoted as
+ * that is, without ABOUT; and in place of N stands the rest of the line.
+ *
+ * Nothing is said on stderr. A daemon that does not answer within a quarter of a second is none. */
 #ifndef CLI_COMPLETE_H
 #define CLI_COMPLETE_H
 

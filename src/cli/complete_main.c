@@ -1,17 +1,11 @@
 /* complete_main.c: what a shell's script asks, and the lines that it gets. */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "cli/complete.h"
 #include "cli/complete_line.h"
 #include "cli/output.h"
-
-/* A person waits, with a finger on the key. */
-#define TIME_MS_MAX 250
 
 static const char *const kinds[] = {[OFFER_WORD] = "word",
                                     [OFFER_BARE] = "bare",
@@ -85,21 +79,6 @@ static void take_offer(void *arg, const struct offer *offer)
     buf_fini(&text);
 }
 
-static void on_alarm(int number)
-{
-    (void)number;
-    _exit(CLI_DONE);
-}
-
-/* Whatever it is that takes so long: a name look-up, a daemon that is busy, one that is none. */
-static void limit_time(void)
-{
-    struct sigaction action = {.sa_handler = on_alarm};
-    const struct itimerval limit = {.it_value.tv_usec = TIME_MS_MAX * 1000};
-    if (sigaction(SIGALRM, &action, NULL) != 0 || setitimer(ITIMER_REAL, &limit, NULL) != 0)
-        _exit(CLI_FAILED);
-}
-
 static void complete_bash(const char *breaks, const char *line, struct writer *w)
 {
     struct complete_line read;
@@ -116,7 +95,6 @@ int complete_main(int argc, char *const *argv)
 {
     struct writer w = {.line = NULL};
     const struct offers to = {.take = take_offer, .arg = &w};
-    limit_time();
     if (argc == 3 && strcmp(argv[0], "bash") == 0)
         complete_bash(argv[1], argv[2], &w);
     else if (argc > 1 && (strcmp(argv[0], "zsh") == 0 || strcmp(argv[0], "fish") == 0))

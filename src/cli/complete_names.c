@@ -1,11 +1,17 @@
 /* complete_names.c: what completions ask the daemon for, and the records of jobs. */
 #include <jansson.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "cli/complete.h"
 #include "cli/job/record.h"
 #include "client/client.h"
 #include "client/reply.h"
+
+/* A person waits, with a finger on the key. */
+#define TIME_MS_MAX 250
 
 /* Where the names of a kind stand in an answer of the daemon's. */
 struct source {
@@ -60,6 +66,22 @@ static void offer_answer(const struct name_offers *n, json_t *answer)
         offer_name(n, n->source->more, NULL);
 }
 
+static void on_alarm(int number)
+{
+    (void)number;
+    _exit(CLI_DONE);
+}
+
+/* Whatever it is that takes so long: a name look-up, a daemon that is busy, one that is none. Names
+ * come last, and nothing was printed yet. */
+static void limit_time(void)
+{
+    struct sigaction action = {.sa_handler = on_alarm};
+    const struct itimerval limit = {.it_value.tv_usec = TIME_MS_MAX * 1000};
+    if (sigaction(SIGALRM, &action, NULL) != 0 || setitimer(ITIMER_REAL, &limit, NULL) != 0)
+        _exit(CLI_FAILED);
+}
+
 static void ask_daemon(const struct cli_args *args, const char *before, const struct name_offers *n)
 {
     struct client_options options = {.key = cli_args_text(args, "key"), .stop_fd = -1};
@@ -71,6 +93,7 @@ static void ask_daemon(const struct cli_args *args, const char *before, const st
         client_address_default(&options.address);
     else if (client_address_parse(url, &options.address, &e) < 0)
         return;
+    limit_time();
     buf_text(&path, n->source->path);
     if (before)
         client_encode_segment(&path, before);
