@@ -73,9 +73,9 @@ static void find_place(const struct cli_command *c, char *const *words, uint32_t
     struct place p = {.value = NULL};
     struct cli_args with_option;
     parse_with(c, words, count, as_option, &with_option);
-    p.may_be_option = with_option.wants_help;
-    cli_args_fini(&with_option);
     parse_with(c, words, count, as_value, &p.args);
+    p.may_be_option = with_option.wants_help && !p.args.wants_help;
+    cli_args_fini(&with_option);
     for (uint32_t i = 0; i < p.args.value_count; i++)
         if (p.args.values[i].text == as_value)
             p.value = p.args.values[i].option;
