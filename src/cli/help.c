@@ -44,6 +44,15 @@ const struct help_status *help_status_at(const struct cli_command *c, uint32_t i
     return NULL;
 }
 
+const char *help_statuses_more(const struct cli_command *c)
+{
+    if (c && c->statuses)
+        return c->statuses;
+    if (!c || c->shared & CLI_WITH_DAEMON)
+        return "A command ended by Ctrl-C ends by the signal (130 in a shell).";
+    return NULL;
+}
+
 /* c: as of help_status_at. */
 static void write_statuses(struct buf *out, const struct cli_command *c)
 {
@@ -53,10 +62,9 @@ static void write_statuses(struct buf *out, const struct cli_command *c)
         buf_printf(out, "  %-*d", STATUS_COLUMN - 2, s->status);
         text_wrap(out, s->text, STATUS_COLUMN, STATUS_COLUMN, WIDTH);
     }
-    if (c && c->statuses)
-        text_wrap(out, c->statuses, 0, 0, WIDTH);
-    else if (!c || c->shared & CLI_WITH_DAEMON)
-        buf_text(out, HELP_INTERRUPTED "\n");
+    const char *more = help_statuses_more(c);
+    if (more)
+        text_wrap(out, more, 0, 0, WIDTH);
 }
 
 void help_overview(struct buf *out, const struct cli_command *const *commands, uint32_t count)

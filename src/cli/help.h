@@ -10,11 +10,10 @@ struct help_status {
     const char *text;
 };
 
-/* What is said besides, where a command talks to the daemon. */
-#define HELP_INTERRUPTED "A command ended by Ctrl-C ends by the signal (130 in a shell)."
-
 /* The i-th exit status that the command can have, or any with NULL; NULL behind the last. */
 const struct help_status *help_status_at(const struct cli_command *c, uint32_t i);
+/* Sentences on other ends of it; NULL: there are none. */
+const char *help_statuses_more(const struct cli_command *c);
 
 /* commands: count rows, in the order of the list. */
 void help_overview(struct buf *out, const struct cli_command *const *commands, uint32_t count);
