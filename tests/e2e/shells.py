@@ -103,19 +103,25 @@ say() { printf '%s\\0' "$@" > new && mv new answer.$number; number=$((number + 1
 
 class Bash(OnTerminal):
     name = "bash"
+    package = BASH_COMPLETION
 
     def __init__(self, env, folder):
         bash = needed("bash")
-        assert os.path.exists(BASH_COMPLETION), "bash-completion is not installed: tools/deps test"
+        assert os.path.exists(self.package), "bash-completion is not installed: tools/deps test"
         super().__init__([bash, "--noprofile", "--norc", "-i"], SAY + f"""
             HISTFILE=
-            . {BASH_COMPLETION}
+            . {self.package}
             . <(wharf completion bash)
             dump() {{ local words; eval "words=($READLINE_LINE)"; READLINE_LINE=; say "${{words[@]}}"; }}
             bind '"\\C-xa": insert-completions'
             bind -x '"\\C-xd": dump'
             say ready
             """, env, folder)
+
+
+class BareBash(Bash):
+    """Without the package that knows how other programs' words are completed."""
+    package = os.devnull
 
 
 class Zsh(OnTerminal):

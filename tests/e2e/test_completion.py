@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from shells import SHELLS
+from shells import SHELLS, BareBash
 from wharf_harness import BUILD, ROOT, SECONDS, SLOWNESS, WHARF, demo, until
 
 # Every character that a shell has a use for. What completion does with it must not run it.
@@ -138,6 +138,18 @@ def test_without_a_daemon(environment, tmp_path, kind):
     try:
         assert shell.complete("wharf load", "q", True) == []
         assert shell.complete("wharf", "lo", False) == ["load", "logs"]
+    finally:
+        shell.close()
+
+
+def test_bash_alone(environment, tmp_path):
+    shell = BareBash({**environment, "WHARF_URL": "http://127.0.0.1:1"}, tmp_path / "shell")
+    (shell.folder / "my file.yaml").write_text("")
+    try:
+        assert shell.complete("wharf run --gate mlx --", "wharf-de", True) == ["wharf-demo-model"]
+        assert shell.complete("wharf run --gate=mlx -- cat", "my", True) == ["my file.yaml"]
+        assert shell.complete("wharf run --gate mlx -- cat 'a b'", "my", True) == ["my file.yaml"]
+        assert shell.complete("wharf plan", "--class=b", True) == ["--class=background"]
     finally:
         shell.close()
 
