@@ -208,6 +208,17 @@ void api_put_lease(struct server *s, const struct lease *l, struct buf *b)
     buf_char(b, '}');
 }
 
+static void put_known_gates(const struct config *c, struct buf *b)
+{
+    buf_text(b, ",\"gates\":[");
+    for (uint32_t i = 0; i < c->gate_count; i++) {
+        buf_text(b, i ? ",{\"name\":" : "{\"name\":");
+        buf_json_text(b, c->gates[i].id);
+        buf_printf(b, ",\"limit\":%u}", c->gates[i].limit);
+    }
+    buf_char(b, ']');
+}
+
 void api_leases(struct server *s, struct exchange *ex)
 {
     struct buf json = {0};
@@ -219,6 +230,8 @@ void api_leases(struct server *s, struct exchange *ex)
         api_put_lease(s, l, &json);
         sep = ",";
     }
-    buf_text(&json, "]}\n");
+    buf_char(&json, ']');
+    put_known_gates(s->roster.current->config, &json);
+    buf_text(&json, "}\n");
     api_send_json(ex, 200, &json);
 }

@@ -31,6 +31,20 @@ static const char *first_name(const struct config *c, uint32_t devices)
     return NULL;
 }
 
+/* Those among which it may be moved; none where the configuration gives it no `devices`. */
+static void put_placements(const struct server *s, uint32_t slot, struct buf *b)
+{
+    uint32_t index = s->roster.entries[slot].index;
+    const struct config_model *m =
+        index == CORE_SLOT_NONE ? NULL : &s->roster.current->config->models[index];
+    buf_text(b, ",\"placements\":[");
+    for (uint32_t i = 0; m && m->has_variants && i < m->placement_count; i++) {
+        buf_text(b, i ? "," : "");
+        buf_json_text(b, m->placements[i].id);
+    }
+    buf_char(b, ']');
+}
+
 /* Where it is, or is to be in a moment. */
 static void put_place(const struct server *s, uint32_t slot, const struct core_model_view *v,
                       struct buf *b)
@@ -39,6 +53,7 @@ static void put_place(const struct server *s, uint32_t slot, const struct core_m
     bool is_there = v->state != MODEL_UNLOADED && v->state != MODEL_ERROR;
     buf_text(b, ",\"placement\":");
     api_put_text(b, is_there ? placement_name(s, slot, v->placement) : NULL);
+    put_placements(s, slot, b);
     buf_text(b, ",\"device\":");
     api_put_text(b, first_name(s->roster.current->config, devices));
     buf_text(b, ",\"devices\":");

@@ -42,8 +42,7 @@ const struct cli_option *cli_option_at(const struct cli_command *c, uint32_t i)
     return NULL;
 }
 
-/* name: n bytes, not terminated. */
-static const struct cli_option *find_option(const struct cli_command *c, const char *name, size_t n)
+const struct cli_option *cli_option_find(const struct cli_command *c, const char *name, size_t n)
 {
     const struct cli_option *o;
     for (uint32_t i = 0; (o = cli_option_at(c, i)) != NULL; i++)
@@ -137,7 +136,7 @@ static size_t name_length(const char *name)
 static const struct cli_option *find_word(const struct cli_command *c, const char *name)
 {
     size_t n = name_length(name);
-    return n == 1 ? find_letter(c, *name) : find_option(c, name, n);
+    return n == 1 ? find_letter(c, *name) : cli_option_find(c, name, n);
 }
 
 /* One that looks like an option is a value forgotten, which a value that really looks so can say by
@@ -164,7 +163,7 @@ static int parse_long(struct cli_args *a, int argc, char *const *argv, int *at, 
     const char *name = word + (word[1] == '-' ? 2 : 1);
     size_t n = name_length(name);
     const struct cli_option *o =
-        word[1] == '-' ? find_option(a->command, name, n) : find_word(a->command, name);
+        word[1] == '-' ? cli_option_find(a->command, name, n) : find_word(a->command, name);
     if (!o)
         return unknown_option(a->command, word, (size_t)(name - word) + n, e);
     const char *value = name[n] == '=' ? name + n + 1 : next_value(a->command, o, argc, argv, at);
@@ -176,7 +175,7 @@ static int parse_letters(struct cli_args *a, int argc, char *const *argv, int *a
 {
     const char *word = argv[*at] + 1;
     size_t n = name_length(word);
-    if (n > 1 && find_option(a->command, word, n))
+    if (n > 1 && cli_option_find(a->command, word, n))
         return err_set(e, "'-%.*s' needs two dashes: --%.*s", (int)n, word, (int)n, word);
     for (const char *p = word; *p && !a->wants_help; p++) {
         const struct cli_option *o = find_letter(a->command, *p);
@@ -258,7 +257,7 @@ void cli_args_fini(struct cli_args *args)
 static const struct cli_value *find_value(const struct cli_args *args, const char *name,
                                           const struct cli_option **ret_option)
 {
-    const struct cli_option *o = find_option(args->command, name, strlen(name));
+    const struct cli_option *o = cli_option_find(args->command, name, strlen(name));
     must(o);
     *ret_option = o;
     for (uint32_t i = args->value_count; i > 0; i--)

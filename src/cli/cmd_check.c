@@ -90,6 +90,7 @@ static const struct cli_option options[] = {
     {.name = "config-dir",
      .kind = CLI_TEXT,
      .value = "DIR",
+     .takes = CLI_A_FOLDER,
      .help =
          "A folder whose *.yml and *.yaml are read too, by their names, and merged with FILE, if "
          "one is given."},
@@ -109,6 +110,7 @@ const struct cli_command cmd_check = {
         "would start with it, warnings or not; 2 when it would not.",
     .operand = "FILE",
     .operands_max = 1,
+    .operand_takes = {CLI_A_FILE},
     .options = options,
     .option_count = countof(options),
     .shared = CLI_WITH_JSON,

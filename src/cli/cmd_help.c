@@ -29,6 +29,7 @@ const struct cli_command cmd_help = {
                    "statuses. With one: the same as `wharf COMMAND --help`.",
     .operand = "COMMAND",
     .operands_max = 1,
+    .operand_takes = {CLI_A_COMMAND},
     .examples = {{"wharf help load", "how models are loaded"}},
     .run = run,
 };

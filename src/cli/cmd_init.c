@@ -185,12 +185,14 @@ static const struct cli_option options[] = {
      .kind = CLI_TEXT,
      .repeats = true,
      .value = "DIR",
+     .takes = CLI_A_FOLDER,
      .help = "Where GGUF files are looked for, in folders below it too, in place of the usual "
              "places: $LLAMA_CACHE, the caches of llama.cpp and Hugging Face, LM Studio's models, "
              "~/models, /models and /srv/models."},
     {.name = "llama-server",
      .kind = CLI_TEXT,
      .value = "PATH",
+     .takes = CLI_A_PROGRAM,
      .help = "The program that serves GGUF files; without it, llama-server in $PATH."},
     {.name = "ollama",
      .kind = CLI_TEXT,
@@ -205,6 +207,7 @@ static const struct cli_option options[] = {
 
 const struct cli_command cmd_init = {
     .name = "init",
+    .operand_takes = {CLI_A_FILE},
     .summary = "write a configuration for what is on this machine",
     .description =
         "Looks for GPUs, llama-server, GGUF files and an Ollama server, and writes a configuration "

@@ -294,7 +294,7 @@ static int run(const struct cli_args *args)
     auto_free char *record = id ? record_path(id, "record.json") : NULL;
     if (id && !record) {
         output_complain("there is no job %s; `wharf jobs` lists them", id);
-        return CLI_FAILED;
+        return CLI_USAGE;
     }
     int status = session_open(args, &s);
     if (status != CLI_DONE)
@@ -321,6 +321,8 @@ const struct cli_command cmd_jobs = {
         "hundred ended jobs are kept.",
     .operand = "logs|cancel|wait ID",
     .operands_max = 2,
+    .operand_takes = {CLI_A_WORD, CLI_A_JOB},
+    .operand_words = "logs cancel wait",
     .options = options,
     .option_count = countof(options),
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,

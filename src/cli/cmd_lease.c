@@ -139,8 +139,8 @@ static void tell(const json_t *line, const char *state)
         output_complain("lease: %s: %s", state, show_text(line, "reason"));
 }
 
-/* Whether the lease goes on. */
-static bool take_line(const struct session *s, const struct buf *text)
+/* Whether the lease goes on; if not, *ret_status says how it ended. */
+static bool take_line(const struct session *s, const struct buf *text, int *ret_status)
 {
     json_t *line = json_loadb(text->data, text->len, 0, NULL);
     const char *state = json_string_value(json_object_get(line, "state"));
@@ -152,6 +152,8 @@ static bool take_line(const struct session *s, const struct buf *text)
         if (strcmp(state, "granted") == 0)
             print_environment(line);
     }
+    const json_t *error = json_object_get(line, "error");
+    *ret_status = session_status_of(json_string_value(json_object_get(error, "code")));
     json_decref(line);
     return !over;
 }
@@ -161,15 +163,15 @@ static int follow(const struct session *s, struct client_answer *a)
     struct buf line = {0};
     struct err e = {.set = false};
     bool goes_on = true;
-    int rc = 1;
+    int rc = 1, status = CLI_FAILED;
     while (goes_on && (rc = client_read_line(a, &line, &e)) > 0)
-        goes_on = take_line(s, &line);
+        goes_on = take_line(s, &line, &status);
     buf_fini(&line);
     if (rc < 0)
         return session_failed(rc, &e);
     if (goes_on)
         output_complain("lease: the daemon has ended");
-    return CLI_FAILED;
+    return goes_on ? CLI_FAILED : status;
 }
 
 static int hold(const struct cli_args *args)
@@ -226,6 +228,7 @@ static const struct cli_option options[] = {
     {.name = "vram",
      .kind = CLI_TEXT,
      .value = "SIZE",
+     .takes = CLI_A_SIZE,
      .help = "With hold: memory, on each of its GPUs, such as 6GiB."},
     {.name = "gpus",
      .kind = CLI_NUMBER,
@@ -235,24 +238,30 @@ static const struct cli_option options[] = {
      .kind = CLI_TEXT,
      .repeats = true,
      .value = "NAME",
+     .takes = CLI_A_GATE,
      .help = "With hold: a slot of that gate. May be given four times."},
     {.name = "class",
      .kind = CLI_TEXT,
      .value = "CLASS",
+     .takes = CLI_A_WORD,
+     .words = CLI_CLASSES,
      .help = "With hold: foreground, normal or background, which is the default."},
     {.name = "wait",
      .kind = CLI_TEXT,
      .value = "TIME",
+     .takes = CLI_A_TIME,
      .help = "With hold: wait so long at most, such as 10m; 0: only if it is to be had at once."},
     {.name = "name", .kind = CLI_TEXT, .value = "NAME", .help = "With hold: what it is called."},
     {.name = "revocable", .help = "With hold: it may be asked back."},
     {.name = "grace",
      .kind = CLI_TEXT,
      .value = "TIME",
+     .takes = CLI_A_TIME,
      .help = "With --revocable: how long after that it ends; 30s by default."},
     {.name = "lease",
      .kind = CLI_TEXT,
      .value = "ID:TOKEN",
+     .takes = CLI_A_LEASE,
      .env = "WHARF_LEASE",
      .help = "With end: which one, where it is not given as an operand."},
 };
@@ -270,6 +279,9 @@ const struct cli_command cmd_lease = {
         "`end ID:TOKEN` ends one. Both are in WHARF_LEASE, in the environment of its jobs.",
     .operand = "WHAT",
     .operands_max = 2,
+    .operand_takes = {CLI_A_WORD, CLI_A_LEASE},
+    .operand_words = "list hold end",
+    .second_after = "end",
     .options = options,
     .option_count = countof(options),
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,

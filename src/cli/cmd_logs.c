@@ -87,6 +87,7 @@ const struct cli_command cmd_logs = {
         "terminal do things.",
     .operand = "MODEL",
     .operands_max = 1,
+    .operand_takes = {CLI_A_MODEL},
     .options = options,
     .option_count = countof(options),
     .shared = CLI_WITH_DAEMON,

@@ -127,6 +127,7 @@ const struct cli_command cmd_mode = {
         "comes free. The mode idle wants nothing.",
     .operand = "NAME",
     .operands_max = 1,
+    .operand_takes = {CLI_A_MODE},
     .options = options,
     .option_count = countof(options),
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,

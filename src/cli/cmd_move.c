@@ -31,6 +31,7 @@ const struct cli_command cmd_move = {
     .operand = "MODEL DEVICE",
     .operands_min = 2,
     .operands_max = 2,
+    .operand_takes = {CLI_A_MODEL, CLI_A_PLACE},
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,
     .examples = {{"wharf move clip cpu", "free the GPU"},
                  {"wharf move clip cuda", "and take it back"}},

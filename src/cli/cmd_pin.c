@@ -26,6 +26,7 @@ const struct cli_command cmd_pin = {
     .operand = "MODEL",
     .operands_min = 1,
     .operands_max = 1,
+    .operand_takes = {CLI_A_MODEL},
     .options = options,
     .option_count = countof(options),
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,

@@ -20,6 +20,7 @@ const struct cli_command cmd_resume = {
     .operand = "MODEL",
     .operands_min = 1,
     .operands_max = 1,
+    .operand_takes = {CLI_A_MODEL},
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,
     .examples = {{"wharf resume qwen", "have it ready before the next request comes"}},
     .run = run,

@@ -37,6 +37,7 @@ static const struct cli_option options[] = {
     {.name = "ttl",
      .kind = CLI_TEXT,
      .value = "TIME",
+     .takes = CLI_A_TIME,
      .help = "The lease is renewed within each such time, instead of being held by a connection: "
              "it then stands while the daemon cannot be reached for less than that. No place in "
              "the queue is shown."},
@@ -58,11 +59,13 @@ const struct cli_command cmd_run = {
     .operand = "CMD",
     .operands_min = 1,
     .operands_max = UINT32_MAX,
+    .operand_takes = {CLI_A_PROGRAM},
     .options = options,
     .option_count = countof(options),
     .shared = CLI_WITH_DAEMON,
     .first_operand_ends = true,
-    .statuses = JOB_STATUSES "Otherwise that of CMD.\n",
+    .statuses =
+        "Once CMD has begun, its end is that of wharf run: the same status, or the same signal.",
     .examples = {{"wharf run --vram 6GiB -- python train.py", "wait for 6 GiB, and train"},
                  {"wharf run --vram 20GiB --gpus 2 --wait 10m -- torchrun job.py",
                   "on two GPUs at once; fail if that takes longer than ten minutes"},

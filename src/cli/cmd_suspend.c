@@ -20,6 +20,7 @@ const struct cli_command cmd_suspend = {
     .operand = "MODEL",
     .operands_min = 1,
     .operands_max = 1,
+    .operand_takes = {CLI_A_MODEL},
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,
     .examples = {{"wharf suspend qwen", "free its memory, and have it back soon"}},
     .run = run,

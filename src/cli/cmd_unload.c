@@ -60,6 +60,7 @@ const struct cli_command cmd_unload = {
         "free, for which it waits 3.5 seconds at most; with --all, when all have gone.",
     .operand = "MODEL",
     .operands_max = 1,
+    .operand_takes = {CLI_A_MODEL},
     .options = options,
     .option_count = countof(options),
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,

@@ -124,6 +124,7 @@ const struct cli_command cmd_why = {
         "MODEL, those about it.",
     .operand = "MODEL",
     .operands_max = 1,
+    .operand_takes = {CLI_A_MODEL},
     .options = options,
     .option_count = countof(options),
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,

@@ -7,6 +7,7 @@
 #include "cli/command.h"
 
 extern const struct cli_command cmd_check;
+extern const struct cli_command cmd_completion;
 extern const struct cli_command cmd_devices;
 extern const struct cli_command cmd_events;
 extern const struct cli_command cmd_help;

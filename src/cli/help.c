@@ -10,22 +10,61 @@
 #define USAGE "usage: "
 #define OPTION_COLUMN 24 /* where an option's text begins */
 
-static const char *const status_texts[] = {
-    [CLI_DONE] = "done",
-    [CLI_FAILED] = "the operation failed",
-    [CLI_USAGE] = "wrong usage, or an error in the configuration",
-    [CLI_UNREACHABLE] = "the daemon cannot be reached",
-};
-_Static_assert(countof(status_texts) == CLI__STATUS_COUNT, "a text for each status");
+#define STATUS_COLUMN 7 /* where a status's text begins */
 
-static void write_statuses(struct buf *out, bool has_daemon)
+static const struct {
+    struct help_status status;
+    bool with_daemon;  /* only of commands that talk to one */
+    bool with_program; /* only of those that run a command of the user's */
+} statuses[] = {
+    {{CLI_DONE, "done"}, false, false},
+    {{CLI_FAILED, "the operation failed"}, false, false},
+    {{CLI_USAGE, "wrong usage, an error in the configuration, or asked for what is not there or "
+                 "can never be"},
+     false,
+     false},
+    {{CLI_UNREACHABLE, "the daemon cannot be reached"}, true, false},
+    {{CLI_TRY_LATER, "not now: a wait is over, the queue is full, or something is in the way"},
+     true,
+     false},
+    {{CLI_NOT_RUNNABLE, "CMD cannot be run"}, false, true},
+    {{CLI_NOT_FOUND, "there is no such CMD"}, false, true},
+};
+
+const struct help_status *help_status_at(const struct cli_command *c, uint32_t i)
 {
+    bool has_daemon = !c || c->shared & CLI_WITH_DAEMON;
+    bool has_program = !c || c->operand_takes[0] == CLI_A_PROGRAM;
+    for (size_t k = 0; k < countof(statuses); k++) {
+        if ((statuses[k].with_daemon && !has_daemon) || (statuses[k].with_program && !has_program))
+            continue;
+        if (i-- == 0)
+            return &statuses[k].status;
+    }
+    return NULL;
+}
+
+const char *help_statuses_more(const struct cli_command *c)
+{
+    if (c && c->statuses)
+        return c->statuses;
+    if (!c || c->shared & CLI_WITH_DAEMON)
+        return "A command ended by Ctrl-C ends by the signal (130 in a shell).";
+    return NULL;
+}
+
+/* c: as of help_status_at. */
+static void write_statuses(struct buf *out, const struct cli_command *c)
+{
+    const struct help_status *s;
     buf_text(out, "\nExit status:\n");
-    for (size_t i = 0; i < countof(status_texts); i++)
-        if (i != CLI_UNREACHABLE || has_daemon)
-            buf_printf(out, "  %zu  %s\n", i, status_texts[i]);
-    if (has_daemon)
-        buf_text(out, "A command ended by Ctrl-C ends by the signal (130 in a shell).\n");
+    for (uint32_t i = 0; (s = help_status_at(c, i)) != NULL; i++) {
+        buf_printf(out, "  %-*d", STATUS_COLUMN - 2, s->status);
+        text_wrap(out, s->text, STATUS_COLUMN, STATUS_COLUMN, WIDTH);
+    }
+    const char *more = help_statuses_more(c);
+    if (more)
+        text_wrap(out, more, 0, 0, WIDTH);
 }
 
 void help_overview(struct buf *out, const struct cli_command *const *commands, uint32_t count)
@@ -39,7 +78,7 @@ void help_overview(struct buf *out, const struct cli_command *const *commands, u
                   "\nEnvironment:\n"
                   "  WHARF_URL  where the daemon is, as --url\n"
                   "  WHARF_KEY  the API key, as --key\n");
-    write_statuses(out, true);
+    write_statuses(out, NULL);
 }
 
 static void write_option_names(char *out, size_t size, const struct cli_option *o)
@@ -108,8 +147,5 @@ void help_command(struct buf *out, const struct cli_command *c)
         buf_text(out, "\nExamples:\n");
     for (size_t i = 0; i < CLI_EXAMPLES_MAX && c->examples[i].command; i++)
         buf_printf(out, "  %s\n      %s\n", c->examples[i].command, c->examples[i].what);
-    if (c->statuses)
-        buf_printf(out, "\nExit status:\n%s", c->statuses);
-    else
-        write_statuses(out, c->shared & CLI_WITH_DAEMON);
+    write_statuses(out, c);
 }

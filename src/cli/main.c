@@ -7,6 +7,8 @@
 #include "base/err.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/complete.h"
+#include "cli/describe.h"
 #include "cli/help.h"
 #include "cli/output.h"
 #include "cli/session.h"
@@ -65,9 +67,14 @@ static bool called_as_llama_swap(const char *path)
 
 int main(int argc, char **argv)
 {
-    /* Not a command: the daemon starts it, and stdin is its socket. */
+    /* No commands: the daemon starts it, and stdin is its socket; */
     if (argc == 2 && strcmp(argv[1], PROBE_COMMAND) == 0)
         return probe_main();
+    /* shells ask for completions, and tools/gen-docs for the table. */
+    if (argc > 1 && strcmp(argv[1], COMPLETE_COMMAND) == 0)
+        return complete_main(argc - 2, argv + 2);
+    if (argc == 2 && strcmp(argv[1], DESCRIBE_COMMAND) == 0)
+        return describe_main();
     open_standard_fds();
     /* Whoever started us may ignore it; `wharf ps | head` ends quietly all the same. */
     signal(SIGPIPE, SIG_DFL);

@@ -24,11 +24,13 @@ int serving_run(const struct serving *serving) warn_unused;
      .letter = 'c',                                                                                \
      .kind = CLI_TEXT,                                                                             \
      .value = "FILE",                                                                              \
+     .takes = CLI_A_FILE,                                                                          \
      .help = "The configuration: which models there are and how they are started. A llama-swap "   \
              "config.yaml will do. Read again on SIGHUP."},                                        \
         {.name = "config-dir",                                                                     \
          .kind = CLI_TEXT,                                                                         \
          .value = "DIR",                                                                           \
+         .takes = CLI_A_FOLDER,                                                                    \
          .help = "A folder whose *.yml and *.yaml are read too, by their names, and merged with "  \
                  "the file, if one is given."},                                                    \
         {.name = "watch-config",                                                                   \
@@ -37,17 +39,20 @@ int serving_run(const struct serving *serving) warn_unused;
         {.name = "state",                                                                          \
          .kind = CLI_TEXT,                                                                         \
          .value = "DIR",                                                                           \
+         .takes = CLI_A_FOLDER,                                                                    \
          .help = "The folder for what outlives the daemon. Default: `state` of the "               \
                  "configuration, else /var/lib/wharf for root, $XDG_STATE_HOME/wharf or "          \
                  "~/.local/state/wharf for others."},                                              \
         {.name = "tls-cert-file",                                                                  \
          .kind = CLI_TEXT,                                                                         \
          .value = "FILE",                                                                          \
+         .takes = CLI_A_FILE,                                                                      \
          .help = "Speak TLS on TCP, with this certificate and those that follow it in the file, "  \
                  "as PEM; unix sockets stay plain. Read again on SIGHUP."},                        \
         {.name = "tls-key-file",                                                                   \
          .kind = CLI_TEXT,                                                                         \
          .value = "FILE",                                                                          \
+         .takes = CLI_A_FILE,                                                                      \
          .help = "The certificate's key, as PEM, without a password."},                            \
     {                                                                                              \
         .name = "version", .help = "Print the version as llama-swap does, and end."                \

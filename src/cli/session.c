@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/pure/errors.h"
 #include "cli/output.h"
 
 /* The handler writes into the pipe; the client waits for it beside its socket. */
@@ -76,6 +78,31 @@ int session_failed(int rc, const struct err *e)
     return rc == -CLIENT_INVALID ? CLI_USAGE : CLI_FAILED;
 }
 
+int session_status(uint16_t http_status)
+{
+    switch (http_status) {
+    case 400: /* unknown words */
+    case 404:
+    case 422:
+    case 507: /* more than any device can ever give */
+        return CLI_USAGE;
+    case 408:
+    case 429:
+    case 503:
+        return CLI_TRY_LATER;
+    default:
+        return CLI_FAILED;
+    }
+}
+
+int session_status_of(const char *code)
+{
+    for (int i = ERR_NONE + 1; code && i < ERR__COUNT; i++)
+        if (strcmp(error_info(i)->code, code) == 0)
+            return session_status((uint16_t)error_info(i)->http_status);
+    return CLI_FAILED;
+}
+
 int session_refused(const struct session *s, const struct client_reply *r, const char *what)
 {
     struct buf why = {0};
@@ -87,7 +114,8 @@ int session_refused(const struct session *s, const struct client_reply *r, const
     if (s->wants_json && r->json)
         output_json(r->body.data, r->body.len);
     buf_fini(&why);
-    return CLI_FAILED;
+    /* Without JSON it is no answer of wharf's. */
+    return r->json ? session_status(r->status) : CLI_FAILED;
 }
 
 int session_fetch(const struct session *s, const struct client_request *rq, const char *what,

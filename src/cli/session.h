@@ -4,6 +4,7 @@
 #define CLI_SESSION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/pure/check.h"
@@ -27,6 +28,10 @@ int session_open(const struct cli_args *args, struct session *ret) warn_unused;
 /* The exit status for a client's error rc (negative), after saying e. An interruption is passed
  * over in silence: session_end follows. */
 int session_failed(int rc, const struct err *e);
+/* The exit status for an answer that is not ok, by its HTTP status. */
+int session_status(uint16_t http_status);
+/* The same by the code of an error in the middle of a stream; NULL: none was given. */
+int session_status_of(const char *code);
 /* The same for an answer that is not ok: "wharf: cannot load 'x': why"; with --json the answer
  * itself goes to stdout besides. what: for messages, as in "load 'x'". */
 int session_refused(const struct session *s, const struct client_reply *r, const char *what);

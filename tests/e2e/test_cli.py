@@ -153,13 +153,17 @@ def test_wrong_usage(args, message):
 
 
 @pytest.mark.parametrize("args", [["ps"], ["load", "m"], ["unload", "m"], ["unload", "--all"],
-                                  ["events"], ["logs"], ["logs", "-f", "m"]])
+                                  ["events"], ["logs"], ["logs", "-f", "m"], ["status"], ["ps"], ["queue"],
+                                  ["devices"], ["why"], ["mode"], ["plan", "m"], ["pin", "m"], ["move", "m", "cpu"],
+                                  ["suspend", "m"], ["resume", "m"], ["lease"], ["lease", "hold", "--gate", "x"],
+                                  ["lease", "end", "7:x"], ["run", "--gate", "x", "true"],
+                                  ["submit", "--gate", "x", "true"]])
 def test_not_reachable(args):
     with socket.socket() as bound:  # without listen, it refuses
         bound.bind(("127.0.0.1", 0))
         where = "127.0.0.1:%d" % bound.getsockname()[1]
-        run = wharf(*args, "--url", f"http://{where}")
-    assert run.returncode == 3
+        run = wharf(args[0], "--url", f"http://{where}", *args[1:])
+    assert run.returncode == 69
     assert run.stderr == (f"wharf: cannot reach wharf at {where}: Connection refused "
                           "(is `wharf serve` running? --url or $WHARF_URL says where)\n")
 
@@ -299,6 +303,27 @@ def test_unload(daemon, args, request_line):
     assert d.requests[0].startswith(request_line + "\r\n")
 
 
+@pytest.mark.parametrize("status, ends_with", [
+    (400, 2), (404, 2), (507, 2),  # asked for what is not there or can never be
+    (408, 75), (429, 75), (503, 75),  # not now
+    (401, 1), (409, 1), (500, 1), (501, 1), (502, 1)])
+@pytest.mark.parametrize("args", [["load", "m"], ["unload", "m"], ["mode", "x"], ["events"], ["queue"],
+                                  ["plan", "--vram", "1GiB"], ["lease", "end", "7:x"]])
+def test_status_of_a_refusal(daemon, args, status, ends_with):
+    d = daemon(answer(status, {"error": {"code": "whatever", "message": "no"}}))
+    run = wharf(*args, url=d.url)
+    assert (run.returncode, run.stdout) == (ends_with, "")
+    assert run.stderr.startswith("wharf: cannot ")
+
+
+@pytest.mark.parametrize("code, ends_with", [("insufficient_memory", 2), ("wait_expired", 75), ("queue_full", 75),
+                                             ("conflict", 1), ("of a later daemon", 1)])
+def test_status_of_a_lease_that_is_refused_later(daemon, code, ends_with):
+    line = json.dumps({"state": "refused", "error": {"code": code, "message": "no"}}).encode() + b"\n"
+    d = daemon(stream(line))
+    assert wharf("lease", "hold", "--vram", "1GiB", url=d.url).returncode == ends_with
+
+
 def test_unauthorized(daemon):
     d = daemon(*[answer(401, {"error": {"code": "unauthorized", "message": "no key"}})] * 3)
     assert "no key (--key or $WHARF_KEY gives the key)" in wharf("ps", url=d.url).stderr
@@ -412,7 +437,7 @@ def test_logs_of_a_model_end_though_the_stream_does_not(daemon):
 def test_logs_of_an_unknown_model(daemon):
     d = daemon(answer(400, {"error": "invalid logger"}))
     run = wharf("logs", "-f", "m", url=d.url)
-    assert (run.returncode, run.stdout) == (1, "")
+    assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr == "wharf: cannot read the logs: invalid logger\n"
 
 

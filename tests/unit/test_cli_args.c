@@ -54,7 +54,8 @@ static const struct cli_command wrap = {
     .options = options,
     .option_count = countof(options),
     .first_operand_ends = true,
-    .statuses = "  9  it was so\n",
+    .operand_takes = {CLI_A_PROGRAM},
+    .statuses = "Otherwise it was so.",
     .examples = {{"wharf wrap true", "run it"}},
 };
 
@@ -363,7 +364,7 @@ static void test_help(void **state)
     assert_contains(out.data, "Which color. Also read from $WHARF_TEST_COLOR.\n");
     assert_contains(out.data, "  -h, --help            Show this help.\n");
     assert_contains(out.data, "Examples:\n  wharf paint qwen\n");
-    assert_contains(out.data, "  3  the daemon cannot be reached\n");
+    assert_contains(out.data, "\n  69   the daemon cannot be reached\n");
     buf_clear(&out);
     help_command(&out, &bare);
     assert_contains(out.data, "usage: wharf bare --config FILE\n");
@@ -377,8 +378,9 @@ static void test_help_with_statuses(void **state)
     struct buf out = {0};
     (void)state;
     help_command(&out, &wrap);
-    assert_non_null(strstr(out.data, "\nExit status:\n  9  it was so\n"));
-    assert_null(strstr(out.data, "the operation failed"));
+    assert_contains(out.data, "\nExit status:\n  0    done\n");
+    assert_contains(out.data, "\n  127  there is no such CMD\nOtherwise it was so.\n");
+    assert_null(strstr(out.data, "the daemon cannot be reached"));
     buf_fini(&out);
 }
 
@@ -390,7 +392,7 @@ static void test_overview(void **state)
     help_overview(&out, commands, countof(commands));
     assert_contains(out.data, "  paint       paint a model\n  bare        take a file\n");
     assert_contains(out.data, "WHARF_URL");
-    assert_contains(out.data, "  2  wrong usage, or an error in the configuration\n");
+    assert_contains(out.data, "\n  75   not now: a wait is over");
     buf_fini(&out);
 }
 

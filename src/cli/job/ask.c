@@ -225,5 +225,5 @@ int job_ask_find_command(const struct job_ask *ask)
     if (error == 0)
         return CLI_DONE;
     output_complain("cannot run '%s': %s", name, strerror(error));
-    return error == ENOENT || error == ENOTDIR ? JOB_NOT_FOUND : JOB_NOT_RUNNABLE;
+    return error == ENOENT || error == ENOTDIR ? CLI_NOT_FOUND : CLI_NOT_RUNNABLE;
 }

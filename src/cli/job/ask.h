@@ -9,23 +9,6 @@
 #include "base/pure/check.h"
 #include "cli/args.h"
 
-/* Exit statuses of their own, as sysexits.h and shells have them. */
-enum job_status {
-    JOB_UNAVAILABLE = 69, /* EX_UNAVAILABLE: no daemon */
-    JOB_TRY_LATER = 75,   /* EX_TEMPFAIL: not now */
-    JOB_NOT_RUNNABLE = 126,
-    JOB_NOT_FOUND = 127,
-};
-
-/* For the help of both commands. */
-#define JOB_STATUSES                                                                               \
-    "  2    wrong usage, or asked for what is not there or can never be given\n"                   \
-    "  69   the daemon cannot be reached\n"                                                        \
-    "  75   not now: the time to wait is over, or the queue is full\n"                             \
-    "  126  CMD cannot be run\n"                                                                   \
-    "  127  there is no such CMD\n"                                                                \
-    "  1    something else went wrong before CMD began\n"
-
 #define JOB_NAMES_MAX 16
 #define JOB_GRACE_NS_DEFAULT (UINT64_C(10) * 1000000000)
 
@@ -62,6 +45,7 @@ int job_ask_find_command(const struct job_ask *ask) warn_unused;
     {.name = "vram",                                                                               \
      .kind = CLI_TEXT,                                                                             \
      .value = "SIZE",                                                                              \
+     .takes = CLI_A_SIZE,                                                                          \
      .help = "How much memory the job wants on each of its GPUs, such as 6GiB."},                  \
         {.name = "gpus",                                                                           \
          .kind = CLI_NUMBER,                                                                       \
@@ -71,34 +55,43 @@ int job_ask_find_command(const struct job_ask *ask) warn_unused;
          .kind = CLI_TEXT,                                                                         \
          .repeats = true,                                                                          \
          .value = "NAME",                                                                          \
+         .takes = CLI_A_DEVICE,                                                                    \
          .help = "A device that will do; any does without."},                                      \
         {.name = "gate",                                                                           \
          .kind = CLI_TEXT,                                                                         \
          .repeats = true,                                                                          \
          .value = "NAME",                                                                          \
+         .takes = CLI_A_GATE,                                                                      \
          .help = "Take a slot of that gate."},                                                     \
         {.name = "class",                                                                          \
          .kind = CLI_TEXT,                                                                         \
          .value = "CLASS",                                                                         \
+         .takes = CLI_A_WORD,                                                                      \
+         .words = CLI_CLASSES,                                                                     \
          .help = "Who waits for whom: foreground, normal or background, which is the default."},   \
         {.name = "name", .kind = CLI_TEXT, .value = "NAME", .help = "What lists call the job."},   \
         {.name = "wait",                                                                           \
          .kind = CLI_TEXT,                                                                         \
          .value = "TIME",                                                                          \
+         .takes = CLI_A_TIME,                                                                      \
          .help = "Wait so long at most, such as 10m; 0 for not at all. Without it: for ever."},    \
         {.name = "run",                                                                            \
          .kind = CLI_TEXT,                                                                         \
          .value = "TIME",                                                                          \
+         .takes = CLI_A_TIME,                                                                      \
          .help = "The job ends within that time, such as 1h, and is ended if it does not. It may " \
                  "then pass larger jobs that cannot start yet."},                                  \
         {.name = "revocable",                                                                      \
          .kind = CLI_TEXT,                                                                         \
          .value = "TIME",                                                                          \
+         .takes = CLI_A_TIME,                                                                      \
          .help = "The job may be made to leave for others: it gets the signal, and so long to "    \
                  "end."},                                                                          \
         {.name = "signal",                                                                         \
          .kind = CLI_TEXT,                                                                         \
          .value = "SIGNAL",                                                                        \
+         .takes = CLI_A_WORD,                                                                      \
+         .words = "TERM INT HUP QUIT KILL USR1 USR2",                                              \
          .help = "What the job is told to end with, such as INT; TERM by default."},               \
     {                                                                                              \
         .name = "quiet", .letter = 'q', .help = "Say nothing while it waits."                      \

@@ -155,7 +155,7 @@ static int start_guard(struct front *f, struct hold *h)
 static int not_run(const char *command, int error)
 {
     output_complain("cannot run '%s': %s", command, strerror(error));
-    return error == ENOENT || error == ENOTDIR ? JOB_NOT_FOUND : JOB_NOT_RUNNABLE;
+    return error == ENOENT || error == ENOTDIR ? CLI_NOT_FOUND : CLI_NOT_RUNNABLE;
 }
 
 /* The guard was killed, and the command with it; what else there was is below this process now. */

@@ -84,7 +84,7 @@ static _Noreturn void become_command(const struct guard *g, pid_t guard_pid, int
         error = errno;
     /* Asked behind the prctl: a guard that ended before it tells nobody. */
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != guard_pid)
-        _exit(JOB_NOT_RUNNABLE);
+        _exit(CLI_NOT_RUNNABLE);
     drop_handlers();
     (void)sigprocmask(SIG_SETMASK, &g->plan->old_signals, NULL);
     if (error == 0) {
@@ -92,7 +92,7 @@ static _Noreturn void become_command(const struct guard *g, pid_t guard_pid, int
         error = errno;
     }
     (void)!write(report, &error, sizeof(error));
-    _exit(JOB_NOT_RUNNABLE);
+    _exit(CLI_NOT_RUNNABLE);
 }
 
 /* 0, or the errno with which it could not be run. */

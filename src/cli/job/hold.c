@@ -119,32 +119,11 @@ static void show_gone(struct hold *h)
 
 /* --- asking --- */
 
-static int status_of(uint16_t http_status)
-{
-    switch (http_status) {
-    case 400: /* unknown words */
-    case 422:
-    case 507: /* more than any device can ever give */
-        return CLI_USAGE;
-    case 408:
-    case 429:
-    case 503:
-        return JOB_TRY_LATER;
-    default:
-        return CLI_FAILED;
-    }
-}
-
 static int refused(struct hold *h)
 {
-    const char *code = h->line.code ? h->line.code : "";
-    int http_status = 0;
-    for (int e = ERR_NONE + 1; e < ERR__COUNT; e++)
-        if (strcmp(error_info(e)->code, code) == 0)
-            http_status = error_info(e)->http_status;
     clear_shown(h);
     output_complain("cannot " FOR_THE_LEASE ": %s", h->line.why ? h->line.why : "it was refused");
-    return status_of((uint16_t)http_status);
+    return session_status_of(h->line.code);
 }
 
 static int ended(struct hold *h)
@@ -152,7 +131,7 @@ static int ended(struct hold *h)
     clear_shown(h);
     output_complain("the lease was ended before it was granted: %s",
                     h->line.why ? h->line.why : "no reason was given");
-    return JOB_TRY_LATER;
+    return CLI_TRY_LATER;
 }
 
 /* A daemon that ends refuses all that wait; the next one may be there soon. */
@@ -237,7 +216,7 @@ static int ask_once(struct hold *h, int *ret_rc, struct err *e)
     } else if (http_status != 200 && http_status != 201) {
         clear_shown(h);
         status = session_check_stream(h->session, a, FOR_THE_LEASE);
-        status = status == CLI_DONE ? no_lease() : status_of(http_status);
+        status = status == CLI_DONE ? no_lease() : status;
     } else if (h->ask->ttl_ns > 0) {
         status = take_reply(h, a);
     } else if ((rc = client_lease_read(a, &text, &l, e)) <= 0) {
@@ -265,8 +244,7 @@ int hold_ask(struct hold *h)
     if (!e.set)
         err_set(&e, "wharf at %s ended its answer before it said anything",
                 h->session->options.address.text);
-    status = session_failed(rc, &e);
-    return status == CLI_UNREACHABLE ? JOB_UNAVAILABLE : status;
+    return session_failed(rc, &e);
 }
 
 static bool wait_is_over(const struct hold *h)
@@ -288,7 +266,7 @@ static int ask_anew(struct hold *h)
         if (wait_is_over(h)) {
             clear_shown(h);
             output_complain("the daemon did not come back within the time to wait");
-            return JOB_TRY_LATER;
+            return CLI_TRY_LATER;
         }
         status = ask_once(h, &rc, &e);
     }
