@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 
@@ -21,14 +21,17 @@ static int make_folder(const char *state, const char *name, struct err *err)
     return rc;
 }
 
-/* One daemon a state directory: two would end each other's models. Held until the process ends. */
+/* One daemon a state directory: two would end each other's models. Held until the process ends. By
+ * fcntl and not flock: a child between its clone and its exec has a copy of the descriptor, and may
+ * outlive a daemon that is killed by that moment. */
 static int lock_state(const char *state, struct err *err)
 {
     char *path = alloc_printf("%s/lock", state);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), rc = 0;
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fd < 0)
         rc = err_set(err, "cannot open %s: %s", path, strerror(errno));
-    else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+    else if (fcntl(fd, F_SETLK, &whole) < 0)
         rc = err_set(err, "another wharf uses the state directory %s (see --state)", state);
     free(path);
     return rc;

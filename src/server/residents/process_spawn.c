@@ -62,9 +62,12 @@ bool instance_locate(struct instance *in, char **ret_why)
     return ok;
 }
 
+/* It need not be another for each model. */
+#define NAME_BYTES_MAX 100
+
 char *instance_name(const struct instance *in)
 {
-    char *name = alloc_text(in->resident.model->id);
+    char *name = alloc_printf("%.*s", NAME_BYTES_MAX, in->resident.model->id);
     for (char *p = name; *p; p++)
         if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
               *p == '-' || *p == '_'))
