@@ -25,7 +25,14 @@ def gpus(*sizes):
 def again(d, **options):
     """Killed and started anew."""
     d.kill()
+    return begin(d, **options)
+
+
+def begin(d, **options):
+    """Started, and told of all that it takes over: what asks what there is may come before that."""
     d.start(**options)
+    until(lambda: all(m["state"] != "unloaded" for m in d.get("/wharf/models").json()["models"] if m["pid"]),
+          "the end of the start")
     return d
 
 
@@ -94,7 +101,7 @@ def test_a_stream_is_cut_and_the_next_request_works(wharf):
     d.kill()
     with pytest.raises(ConnectionError):
         list(stream)
-    d.start()
+    begin(d)
     assert d.model("m")["pid"] == pid
     d.ok(d.chat("m", max_tokens=2))
 
@@ -127,7 +134,7 @@ def test_pins_limits_and_ttl_hold_as_they_are_configured_now(wharf):
     pid = d.load("m")["pid"]
     d.kill()
     d.write_config({"models": {"m": demo("m", ttl=1)}})
-    d.start()
+    begin(d)
     assert d.model("m")["pid"] == pid, "only its policy has changed"
     d.until_model("m", state="unloaded")
     assert not is_alive(pid)
@@ -189,7 +196,7 @@ def test_one_that_sleeps_and_cannot_be_woken_any_more_is_ended(wharf, tmp_path):
     config = w.config({"s": {"engine": "vllm"}})
     del config["models"]["s"]["suspend"]
     w.d.write_config(config)
-    w.d.start()
+    begin(w.d)
     assert not is_alive(pid) and w.d.state_of("s") == "unloaded"
     w.chat()
 
@@ -233,7 +240,7 @@ def test_what_is_configured_otherwise_is_ended(wharf, containment, change):
     assert len(left) == 3, "they live on: nobody told them to end"
     d.write_config({"models": {"m": demo("m", "--tokens", "3")} if change == "definition" else
                     {"n": demo("n")}})
-    d.start()
+    begin(d)
     assert [p for p in left if is_alive(p)] == []
     assert "left over" in d.stderr
     d.ok(d.chat("m" if change == "definition" else "n"))
@@ -247,7 +254,7 @@ def test_one_that_died_meanwhile(wharf, containment):
     os.kill(pid, signal.SIGKILL)
     until(lambda: not is_alive(pid), "its end")
     left = d.tree()
-    d.start()
+    begin(d)
     assert d.state_of("m") == "unloaded" and not [p for p in left if is_alive(p)]
     d.ok(d.chat("m"))
 
@@ -264,7 +271,7 @@ def test_one_that_refuses_connections(wharf):
         return True
     d.model_port = port_of(pid)
     until(refuses, "its socket's end")
-    d.start()
+    begin(d)
     assert "its check fails" in d.stderr
     d.ok(d.chat("m"))
     assert d.model("m")["pid"] != pid and not is_alive(pid)
@@ -277,7 +284,7 @@ def test_one_that_does_not_answer_now_is_given_the_benefit_of_the_doubt(wharf):
     d.kill()
     os.kill(pid, signal.SIGSTOP)
     try:
-        d.start()
+        begin(d)
         d.until_model("m", state="loaded", pid=pid)
         assert "its check is not answered" in d.stderr
         call = Later(d.chat, "m")
@@ -318,7 +325,7 @@ def test_harm_to_the_records(wharf, harm):
     elif harm == "another boot":
         data[16:24] = b"fedcba98"
     path.unlink() if harm == "gone" else path.write_bytes(data)
-    d.start()
+    begin(d)
     assert d.state_of("a") == "unloaded" and not is_alive(pids[0])
     d.ok(d.chat("a"))
     d.ok(d.chat("b"))
@@ -330,7 +337,7 @@ def test_no_room_for_records(wharf):
     d.stop()
     (d.state / "records").unlink()
     (d.state / "records").mkdir()
-    d.start()
+    begin(d)
     pid = d.load("m")["pid"]
     degraded = d.get("/wharf/status").json()["degraded"]
     assert degraded and "records" in str(degraded)
@@ -410,7 +417,7 @@ def test_models_may_outlive_an_ordinary_end(wharf, containment):
     assert [e["data"] for e in stream][-1] == "[DONE]", "what runs is finished first"
     assert d.wait() == 0
     assert is_alive(pid) and "left running for the next daemon" in d.stderr
-    d.start()
+    begin(d)
     assert d.model("m")["pid"] == pid
     d.write_config({**gpus("12GiB"), "models": {"m": demo("m", "--token-delay", "20ms", "--tokens", "20",
                                                          vram="4GiB")}})
@@ -428,7 +435,7 @@ def test_a_load_goes_on_behind_an_ordinary_end(wharf, tmp_path):
     d.signal(signal.SIGTERM)
     assert d.wait() == 0 and is_alive(pid)
     d.write_config({**keep, "onExit": "stop"})
-    d.start()
+    begin(d)
     assert d.state_of("m") == "loading"
     flag.touch()
     d.ok(d.chat("m"))

@@ -246,21 +246,6 @@ def test_models_side_by_side_have_ports_of_their_own(wharf):
         assert content(d.ok(d.chat(n))).startswith(f"demo-model {n} ")
 
 
-@pytest.mark.slice
-def test_leftovers_of_a_killed_daemon_are_ended_at_the_next_start(wharf, containment):
-    d = wharf({"models": {"m": demo("m", "--fork-grandchildren", "2", "--ignore-sigterm",
-                                    unloadTimeout=1)}}, **containment)
-    d.load("m")
-    until(lambda: len(d.tree()) == 3, "an engine and two grandchildren")
-    d.kill()
-    leftovers = d.tree()
-    assert len(leftovers) == 3, "they live on: nobody told them to end"
-    d.start()
-    assert [p for p in leftovers if is_alive(p)] == []
-    assert "left over" in d.stderr
-    d.ok(d.chat("m"))
-
-
 def test_another_daemons_models_are_no_leftovers(wharf):
     first, second = wharf(models("m")), wharf(models("m"))
     pid = first.load("m")["pid"]

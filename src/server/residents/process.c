@@ -29,6 +29,7 @@
 #define LOG_TAIL_BYTES 1024
 /* A model's log is put aside at the next start when it is larger. */
 #define LOG_BYTES_MAX (16 * 1024 * 1024)
+#define LOG_NAME_BYTES_MAX 200
 
 static struct roster_entry *entry_of(const struct instance *in)
 {
@@ -75,17 +76,18 @@ void instance_release(struct instance *in)
     free(in);
 }
 
-/* Ids may hold any byte; a file name may not. Two ids never share a file: where a byte had to be
- * replaced, a hash of the id (FNV-1a) follows. */
+/* Ids may hold any byte and be of any length; a file name may not. Two ids never share a file:
+ * where a byte had to be replaced or left out, a hash of the id (FNV-1a) follows. */
 char *server_log_path(const struct server *s, const char *id)
 {
     struct buf path = {0};
     uint32_t hash = 2166136261U;
-    bool replaced = false;
+    bool replaced = strlen(id) > LOG_NAME_BYTES_MAX;
     buf_printf(&path, "%s/logs/", s->state_dir);
     for (const char *p = id; *p; p++) {
         bool plain = isalnum((unsigned char)*p) || strchr("._-", *p);
-        buf_char(&path, plain ? *p : '_');
+        if (p - id < LOG_NAME_BYTES_MAX)
+            buf_char(&path, plain ? *p : '_');
         replaced |= !plain;
         hash = (hash ^ (unsigned char)*p) * 16777619U;
     }

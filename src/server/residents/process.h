@@ -33,6 +33,7 @@ struct instance {
     uint32_t variant;      /* which of the model's placements; UINT32_MAX: it takes no device */
     struct instance *next; /* started elsewhere to take its place; not in the roster before that */
     struct instance *prev; /* whose place it is to take, or has taken, while that is there */
+    bool asleep;           /* its engine has given its memory back, and is not being woken */
     bool replaced;         /* its place was taken; it only has to go */
     bool aborted, exited;
     bool unheard;    /* of an earlier daemon, and the core has not been told of it yet */

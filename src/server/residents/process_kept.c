@@ -50,7 +50,7 @@ static enum kept_phase phase_of(const struct instance *in)
     case PROCESS_READY:
         return KEPT_READY;
     case PROCESS_ASLEEP:
-        return in->resident.open == RESIDENT_IDLE ? KEPT_ASLEEP : KEPT_ENDING;
+        return in->asleep ? KEPT_ASLEEP : KEPT_ENDING;
     default:
         return KEPT_ENDING;
     }
@@ -233,6 +233,7 @@ static struct instance *make(struct server *s, uint32_t slot, uint32_t record, c
     in->log_start = k->log_start;
     instance_begin(in);
     in->record = record;
+    in->asleep = k->phase == KEPT_ASLEEP;
     process_adopt(&in->process, in->resident.model->check_endpoint[0] != '\0', phases[k->phase]);
     in->origin->open = in->process.phase == PROCESS_READY;
     return in;

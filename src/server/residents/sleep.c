@@ -269,10 +269,11 @@ static void end_done(struct sleeper *z)
     if (wakes) {
         instance_stop_sleeper(in);
         instance_feed(in, PROCESS_WAKE);
+    } else {
+        in->asleep = true;
+        instance_keep(in);
     }
     resident_complete(&in->resident, RESIDENT_DONE, REASON_NONE, residue);
-    if (!wakes)
-        instance_keep(in);
 }
 
 static void end_refused(struct sleeper *z)
@@ -414,6 +415,7 @@ void instance_resume(struct resident *r)
 {
     struct instance *in = container_of(r, struct instance, resident);
     must(in->sleeper);
+    in->asleep = false;
     instance_keep(in);
     begin(in->sleeper, true);
 }
