@@ -8,6 +8,8 @@
 
 static const struct cli_option shared_options[] = {
     {.name = "json", .help = "Print JSON, for programs, instead of text for people."},
+    {.name = "json",
+     .help = "Say what there is to say as JSON, a line each, on stderr: stdout is CMD's."},
     {.name = "url",
      .kind = CLI_TEXT,
      .value = "URL",
@@ -25,7 +27,8 @@ static const struct cli_option shared_options[] = {
 };
 
 /* Which shared options a command has, by the same index; 0: all commands have it. */
-static const uint32_t shared_by[] = {CLI_WITH_JSON, CLI_WITH_DAEMON, CLI_WITH_DAEMON, 0};
+static const uint32_t shared_by[] = {CLI_WITH_JSON, CLI_WITH_JSON_STDERR, CLI_WITH_DAEMON,
+                                     CLI_WITH_DAEMON, 0};
 _Static_assert(countof(shared_by) == countof(shared_options), "one entry an option");
 
 const struct cli_option *cli_option_at(const struct cli_command *c, uint32_t i)
@@ -245,6 +248,15 @@ int cli_args_parse(const struct cli_command *c, int argc, char *const *argv, str
             return -1;
     }
     return ret->wants_help ? 0 : check_complete(ret, e);
+}
+
+/* Behind the first operand of some commands stand another's options. */
+bool cli_args_wants_json(const struct cli_command *command, int argc, char *const *argv)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return !command || find_option(command, "json", strlen("json"));
+    return false;
 }
 
 void cli_args_fini(struct cli_args *args)

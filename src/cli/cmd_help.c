@@ -13,7 +13,9 @@ static int run(const struct cli_args *args)
         if (!c)
             return cli_command_unknown(args->operands[0]);
     }
-    if (c)
+    if (output_mode() == OUTPUT_JSON)
+        help_json(&out, c, cli_commands, cli_command_count);
+    else if (c)
         help_command(&out, c);
     else
         help_overview(&out, cli_commands, cli_command_count);
@@ -26,9 +28,12 @@ const struct cli_command cmd_help = {
     .name = "help",
     .summary = "list the commands, or describe one",
     .description = "Without a command: the list of all, the environment variables and the exit "
-                   "statuses. With one: the same as `wharf COMMAND --help`.",
+                   "statuses. With one: the same as `wharf COMMAND --help`. With --json the table "
+                   "itself, each command with its options, for what is made of it.",
     .operand = "COMMAND",
     .operands_max = 1,
-    .examples = {{"wharf help load", "how models are loaded"}},
+    .shared = CLI_WITH_JSON,
+    .examples = {{"wharf help load", "how models are loaded"},
+                 {"wharf help --json | jq -r '.commands[].name'", "the commands' names"}},
     .run = run,
 };

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "cli/lease_body.h"
+#include "cli/lease_ask.h"
 #include "cli/output.h"
 #include "cli/show.h"
 #include "cli/text.h"
@@ -76,7 +76,7 @@ static int end(const struct cli_args *args)
     buf_append(&path, mark, (size_t)(colon - mark));
     buf_char(&path, '\0');
     buf_char(&body, '{');
-    lease_body_text(&body, "token", colon + 1);
+    lease_ask_text(&body, "token", colon + 1);
     buf_char(&body, '}');
     const struct client_request rq = {.method = "DELETE",
                                       .path = path.data,
@@ -178,19 +178,15 @@ static int hold(const struct cli_args *args)
     struct client_answer *a;
     struct err e = {.set = false};
     struct buf body = {0};
-    if (!lease_body_asked(args)) {
-        output_complain("lease: hold needs --vram or --gate");
-        return CLI_USAGE;
-    }
-    int status = session_open(args, &s);
+    struct lease_ask ask;
+    int status = lease_ask_read(args, &ask);
+    if (status == CLI_DONE)
+        status = session_open(args, &s);
     if (status != CLI_DONE)
         return status;
     buf_char(&body, '{');
-    lease_body_put(&body, args);
-    lease_body_text(&body, "name", cli_args_text(args, "name"));
-    lease_body_text(&body, "wait", cli_args_text(args, "wait"));
-    lease_body_text(&body, "grace", cli_args_text(args, "grace"));
-    buf_text(&body, cli_args_flag(args, "revocable") ? ",\"revocable\":true}" : "}");
+    lease_ask_write(&ask, 0, &body);
+    buf_char(&body, '}');
     const struct client_request rq = {
         .method = "POST", .path = "/wharf/leases", .body = body.data, .body_len = body.len};
     int rc = client_open(&s.options, &rq, &a, &e);
@@ -223,33 +219,8 @@ static int run(const struct cli_args *args)
 }
 
 static const struct cli_option options[] = {
-    {.name = "vram",
-     .kind = CLI_TEXT,
-     .value = "SIZE",
-     .help = "With hold: memory, on each of its GPUs, such as 6GiB."},
-    {.name = "gpus",
-     .kind = CLI_NUMBER,
-     .value = "N",
-     .help = "With --vram: on how many GPUs at once; 1 by default."},
-    {.name = "gate",
-     .kind = CLI_TEXT,
-     .repeats = true,
-     .value = "NAME",
-     .help = "With hold: a slot of that gate. May be given four times."},
-    {.name = "class",
-     .kind = CLI_TEXT,
-     .value = "CLASS",
-     .help = "With hold: foreground, normal or background, which is the default."},
-    {.name = "wait",
-     .kind = CLI_TEXT,
-     .value = "TIME",
-     .help = "With hold: wait so long at most, such as 10m; 0: only if it is to be had at once."},
-    {.name = "name", .kind = CLI_TEXT, .value = "NAME", .help = "With hold: what it is called."},
-    {.name = "revocable", .help = "With hold: it may be asked back."},
-    {.name = "grace",
-     .kind = CLI_TEXT,
-     .value = "TIME",
-     .help = "With --revocable: how long after that it ends; 30s by default."},
+    LEASE_ASK_OPTIONS,
+    LEASE_ASK_TERMS,
     {.name = "lease",
      .kind = CLI_TEXT,
      .value = "ID:TOKEN",
@@ -263,7 +234,8 @@ const struct cli_command cmd_lease = {
     .description =
         "`list`, or nothing: one line a lease: its id and name, how it stands, what it has where, "
         "when it ends unless it is renewed, and what it waits for.\n\n"
-        "`hold` asks for a lease and keeps it until it is interrupted. Once it is granted, the "
+        "`hold` asks for a lease, by the options, and keeps it until it is interrupted. Once it is "
+        "granted, the "
         "variables that its jobs need are printed as a shell's export lines; while it waits, and "
         "when it is asked back, it says so on stderr. It fails when the lease is refused or "
         "ends.\n\n"

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "cli/lease_body.h"
+#include "cli/lease_ask.h"
 #include "cli/output.h"
 #include "cli/show.h"
 #include "cli/text.h"
@@ -70,54 +70,48 @@ static void write_plan(struct buf *out, const json_t *answer)
     }
 }
 
+static int ask(const struct cli_args *args, struct buf *body)
+{
+    const char *model = args->operand_count ? args->operands[0] : NULL;
+    struct lease_ask lease;
+    if (model && lease_ask_given(args)) {
+        output_complain("plan: a MODEL excludes what is asked for a job, such as --vram and "
+                        "--gate");
+        return CLI_USAGE;
+    }
+    if (!model && !lease_ask_given(args)) {
+        output_complain("plan: MODEL is missing, or --vram or --gate");
+        return CLI_USAGE;
+    }
+    if (!model && lease_ask_read(args, &lease) != CLI_DONE)
+        return CLI_USAGE;
+    buf_text(body, model ? "{" : "{\"lease\":{");
+    if (model) {
+        lease_ask_text(body, "model", model);
+        lease_ask_text(body, "class", cli_args_text(args, "class"));
+    } else {
+        lease_ask_write(&lease, 0, body);
+    }
+    buf_text(body, model ? "}" : "}}");
+    return CLI_DONE;
+}
+
 static int run(const struct cli_args *args)
 {
     struct buf body = {0};
-    bool is_lease = lease_body_asked(args);
-    if (is_lease == (args->operand_count > 0)) {
-        output_complain(is_lease ? "plan: a MODEL excludes --vram and --gate"
-                                 : "plan: MODEL is missing, or --vram or --gate");
-        return CLI_USAGE;
-    }
-    if (is_lease) {
-        buf_text(&body, "{\"lease\":{");
-        lease_body_put(&body, args);
-        buf_text(&body, "}}");
-    } else {
-        buf_char(&body, '{');
-        lease_body_text(&body, "model", args->operands[0]);
-        lease_body_text(&body, "class", cli_args_text(args, "class"));
-        buf_char(&body, '}');
-    }
+    int status = ask(args, &body);
     const struct client_request rq = {.method = "POST",
                                       .path = "/wharf/plan",
                                       .body = body.data,
                                       .body_len = body.len,
                                       .silence_ms_max = SESSION_SILENCE_MS_MAX};
-    int status = show_answer(args, &rq, "plan", write_plan);
+    if (status == CLI_DONE)
+        status = show_answer(args, &rq, "plan", write_plan);
     buf_fini(&body);
     return status;
 }
 
-static const struct cli_option options[] = {
-    {.name = "vram",
-     .kind = CLI_TEXT,
-     .value = "SIZE",
-     .help = "Ask for memory for a job, on each of its GPUs, such as 6GiB, and not for a model."},
-    {.name = "gpus",
-     .kind = CLI_NUMBER,
-     .value = "N",
-     .help = "With --vram: on how many GPUs at once; 1 by default."},
-    {.name = "gate",
-     .kind = CLI_TEXT,
-     .repeats = true,
-     .value = "NAME",
-     .help = "Ask for a slot of that gate, for a job. May be given four times."},
-    {.name = "class",
-     .kind = CLI_TEXT,
-     .value = "CLASS",
-     .help = "foreground, normal or background; absent: the model's own, or background for a job."},
-};
+static const struct cli_option options[] = {LEASE_ASK_OPTIONS};
 
 const struct cli_command cmd_plan = {
     .name = "plan",
@@ -125,7 +119,7 @@ const struct cli_command cmd_plan = {
     .description =
         "Asks what a request for MODEL, or a job that wants memory, would bring about now: whether "
         "it can come in, where, who would leave for it, and how long that would take. Nothing is "
-        "done.",
+        "done. Without --class it is the model's own.",
     .operand = "MODEL",
     .operands_max = 1,
     .options = options,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/build.h"
 #include "base/pure/check.h"
 #include "cli/text.h"
 
@@ -13,7 +14,7 @@
 static const char *const status_texts[] = {
     [CLI_DONE] = "done",
     [CLI_FAILED] = "the operation failed",
-    [CLI_USAGE] = "wrong usage, or an error in the configuration",
+    [CLI_USAGE] = "wrong usage, an error in the configuration, or what is not there",
     [CLI_UNREACHABLE] = "the daemon cannot be reached",
 };
 _Static_assert(countof(status_texts) == CLI__STATUS_COUNT, "a text for each status");
@@ -34,11 +35,16 @@ void help_overview(struct buf *out, const struct cli_command *const *commands, u
                   "usage: wharf COMMAND [OPTIONS]\n\nCommands:\n");
     for (uint32_t i = 0; i < count; i++)
         buf_printf(out, "  %-12s%s\n", commands[i]->name, commands[i]->summary);
-    buf_text(out, "\n`wharf COMMAND --help` says more about each. Options may be written\n"
-                  "`--opt value` or `--opt=value`, in any order.\n"
-                  "\nEnvironment:\n"
-                  "  WHARF_URL  where the daemon is, as --url\n"
-                  "  WHARF_KEY  the API key, as --key\n");
+    buf_text(out,
+             "\n`wharf COMMAND --help` says more about each. Options may be written\n"
+             "`--opt value` or `--opt=value`, in any order.\n"
+             "\nEnvironment:\n"
+             "  WHARF_URL  where the daemon is, as --url\n"
+             "  WHARF_KEY  the API key, as --key\n"
+             "\nWith --json stdout has JSON alone: one object, or one a line where more may\n"
+             "follow. What fails ends with {\"error\":{\"code\",\"message\"}} there, and says "
+             "why\non stderr as well. `wharf run`, whose stdout is its command's, has its JSON "
+             "on\nstderr. `wharf serve` and `wharf llama-swap` print logs, and have no --json.\n");
     write_statuses(out, true);
 }
 
@@ -112,4 +118,88 @@ void help_command(struct buf *out, const struct cli_command *c)
         buf_printf(out, "\nExit status:\n%s", c->statuses);
     else
         write_statuses(out, c->shared & CLI_WITH_DAEMON);
+}
+
+/* ---- for programs ---- */
+
+static void put_text(struct buf *out, const char *name, const char *text)
+{
+    buf_printf(out, ",\"%s\":", name);
+    if (text)
+        buf_json_text(out, text);
+    else
+        buf_text(out, "null");
+}
+
+static void put_option(struct buf *out, const struct cli_option *o)
+{
+    static const char *const kinds[] = {
+        [CLI_FLAG] = "flag", [CLI_TEXT] = "text", [CLI_NUMBER] = "number"};
+    const char letter[2] = {o->letter};
+    buf_text(out, "{\"name\":");
+    buf_json_text(out, o->name);
+    put_text(out, "letter", o->letter ? letter : NULL);
+    put_text(out, "kind", kinds[o->kind]);
+    put_text(out, "value", o->value);
+    buf_printf(out, ",\"required\":%s,\"repeats\":%s", o->is_required ? "true" : "false",
+               o->repeats ? "true" : "false");
+    put_text(out, "environment", o->env);
+    put_text(out, "help", o->help);
+    buf_char(out, '}');
+}
+
+static void put_operands(struct buf *out, const struct cli_command *c)
+{
+    put_text(out, "operand", c->operand);
+    buf_printf(out, ",\"operands_min\":%u,\"operands_max\":", c->operands_min);
+    if (c->operands_max == UINT32_MAX)
+        buf_text(out, "null");
+    else
+        buf_printf(out, "%u", c->operands_max);
+}
+
+static void put_command(struct buf *out, const struct cli_command *c)
+{
+    const struct cli_option *o;
+    struct buf usage = {0};
+    help_usage(&usage, c);
+    buf_text(out, "{\"name\":");
+    buf_json_text(out, c->name);
+    put_text(out, "summary", c->summary);
+    put_text(out, "usage", usage.data);
+    put_text(out, "description", c->description);
+    put_operands(out, c);
+    buf_printf(out, ",\"asks_daemon\":%s,\"options\":[",
+               c->shared & CLI_WITH_DAEMON ? "true" : "false");
+    for (uint32_t i = 0; (o = cli_option_at(c, i)) != NULL; i++) {
+        buf_text(out, i ? "," : "");
+        put_option(out, o);
+    }
+    buf_text(out, "],\"examples\":[");
+    for (size_t i = 0; i < CLI_EXAMPLES_MAX && c->examples[i].command; i++) {
+        buf_text(out, i ? ",{\"command\":" : "{\"command\":");
+        buf_json_text(out, c->examples[i].command);
+        put_text(out, "what", c->examples[i].what);
+        buf_char(out, '}');
+    }
+    buf_text(out, "]}");
+    buf_fini(&usage);
+}
+
+void help_json(struct buf *out, const struct cli_command *only,
+               const struct cli_command *const *commands, uint32_t count)
+{
+    if (only) {
+        put_command(out, only);
+    } else {
+        buf_text(out, "{\"version\":");
+        buf_json_text(out, build.version);
+        buf_text(out, ",\"commands\":[");
+        for (uint32_t i = 0; i < count; i++) {
+            buf_text(out, i ? "," : "");
+            put_command(out, commands[i]);
+        }
+        buf_text(out, "]}");
+    }
+    buf_char(out, '\n');
 }

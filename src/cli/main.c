@@ -37,10 +37,26 @@ static const char *command_name(const char *arg)
 static int print_help(const struct cli_command *c)
 {
     struct buf out = {0};
-    help_command(&out, c);
+    if (output_mode() == OUTPUT_TEXT)
+        help_command(&out, c);
+    else
+        help_json(&out, c, NULL, 0);
     output_safe(&out);
     buf_fini(&out);
     return CLI_DONE;
+}
+
+/* A line that was not read to its end says what it wants all the same, but not behind the first
+ * operand of one whose operands are another's command line. */
+static void use_json(const struct cli_command *c, const struct cli_args *args, bool is_whole,
+                     int argc, char *const *argv)
+{
+    uint32_t how = c->shared & (CLI_WITH_JSON | CLI_WITH_JSON_STDERR);
+    bool wanted = how && cli_args_flag(args, "json");
+    if (how && !wanted && !is_whole && args->operand_count == 0)
+        wanted = cli_args_wants_json(c, argc, argv);
+    if (wanted)
+        output_use(how == CLI_WITH_JSON || args->wants_help ? OUTPUT_JSON : OUTPUT_JSON_STDERR);
 }
 
 static int run_command(const struct cli_command *c, int argc, char **argv)
@@ -48,7 +64,9 @@ static int run_command(const struct cli_command *c, int argc, char **argv)
     struct cli_args args;
     struct err e = {.set = false};
     int status = CLI_USAGE;
-    if (cli_args_parse(c, argc, argv, &args, &e) < 0)
+    int rc = cli_args_parse(c, argc, argv, &args, &e);
+    use_json(c, &args, rc == 0 && !args.wants_help, argc, argv);
+    if (rc < 0)
         output_complain("%s: %s\n(`wharf %s --help` says more)", c->name, e.text, c->name);
     else
         status = args.wants_help ? print_help(c) : c->run(&args);
@@ -82,7 +100,11 @@ int main(int argc, char **argv)
     } else {
         c = cli_command_find(command_name(argv[1]));
     }
+    if (!c && cli_args_wants_json(NULL, argc - first, argv + first))
+        output_use(OUTPUT_JSON);
     int status = c ? run_command(c, argc - first, argv + first) : cli_command_unknown(argv[1]);
+    if (status != CLI_DONE)
+        output_failure(status == CLI_USAGE);
     if (output_finish() < 0 && status == CLI_DONE)
         status = CLI_FAILED;
     session_end();

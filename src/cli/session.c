@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/pure/errors.h"
 #include "cli/output.h"
 
 /* The handler writes into the pipe; the client waits for it beside its socket. */
@@ -60,7 +63,7 @@ int session_open(const struct cli_args *args, struct session *ret)
     }
     catch_signals();
     s.options.stop_fd = stop_pipe[0];
-    s.wants_json = (args->command->shared & CLI_WITH_JSON) && cli_args_flag(args, "json");
+    s.wants_json = output_mode() == OUTPUT_JSON;
     *ret = s;
     return CLI_DONE;
 }
@@ -71,9 +74,22 @@ int session_failed(int rc, const struct err *e)
     if (rc == -CLIENT_STOPPED)
         return CLI_FAILED;
     output_complain("%s", e->text);
-    if (rc == -CLIENT_UNREACHABLE)
+    if (rc == -CLIENT_UNREACHABLE) {
+        output_code("unreachable");
         return CLI_UNREACHABLE;
+    }
     return rc == -CLIENT_INVALID ? CLI_USAGE : CLI_FAILED;
+}
+
+/* A path that there is not says nothing of what was asked for: the daemon may be an older one. */
+int session_status_of(const char *code)
+{
+    for (int e = ERR_NONE + 1; code && e < ERR__COUNT; e++) {
+        int http = error_info(e)->http_status;
+        if (strcmp(error_info(e)->code, code) == 0 && e != ERR_ROUTE_UNKNOWN)
+            return http == 400 || http == 404 || http == 507 ? CLI_USAGE : CLI_FAILED;
+    }
+    return CLI_FAILED;
 }
 
 int session_refused(const struct session *s, const struct client_reply *r, const char *what)
@@ -83,11 +99,15 @@ int session_refused(const struct session *s, const struct client_reply *r, const
     if (r->status == 401)
         buf_text(&why, s->options.key ? " (--key or $WHARF_KEY gave one that is not accepted)"
                                       : " (--key or $WHARF_KEY gives the key)");
+    if (r->status == 403)
+        buf_text(&why, "; WHARF_LEASE, in the environment of its jobs, has the right one");
     output_complain("cannot %s: %s", what, why.data);
-    if (s->wants_json && r->json)
-        output_json(r->body.data, r->body.len);
+    const json_t *error = json_object_get(r->json, "error");
+    const char *code = json_string_value(json_object_get(error, "code"));
+    if (code)
+        output_refusal(r->body.data, r->body.len);
     buf_fini(&why);
-    return CLI_FAILED;
+    return session_status_of(code);
 }
 
 int session_fetch(const struct session *s, const struct client_request *rq, const char *what,

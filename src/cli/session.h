@@ -16,7 +16,7 @@
 
 struct session {
     struct client_options options;
-    bool wants_json; /* --json */
+    bool wants_json; /* --json, on stdout */
 };
 
 /* Where and how to reach the daemon, from --url and --key; args->command is CLI_WITH_DAEMON. From
@@ -27,8 +27,11 @@ int session_open(const struct cli_args *args, struct session *ret) warn_unused;
 /* The exit status for a client's error rc (negative), after saying e. An interruption is passed
  * over in silence: session_end follows. */
 int session_failed(int rc, const struct err *e);
-/* The same for an answer that is not ok: "wharf: cannot load 'x': why"; with --json the answer
- * itself goes to stdout besides. what: for messages, as in "load 'x'". */
+/* The exit status for a refusal of that code: CLI_USAGE for what there is not, cannot be understood
+ * or can never be, else CLI_FAILED. NULL is allowed. */
+int session_status_of(const char *code);
+/* The same for an answer that is not ok: "wharf: cannot load 'x': why"; with --json its error is
+ * what goes to stdout. what: for messages, as in "load 'x'". */
 int session_refused(const struct session *s, const struct client_reply *r, const char *what);
 /* One request, its whole answer, and both kinds of failure. CLI_DONE with *ret to be given to
  * client_reply_fini and ret->json not NULL; any other status was explained already. */

@@ -89,6 +89,19 @@ static void show(struct hold *h, struct buf *text)
     h->line_shown = h->on_terminal;
 }
 
+/* The line as it came, but for what is its holder's alone: who reads stderr need not be. */
+static void print_line(const struct hold *h)
+{
+    static const char *const secrets[] = {"token", "environment"};
+    json_t *shown = json_copy(h->line.json);
+    for (size_t i = 0; i < countof(secrets); i++)
+        (void)json_object_del(shown, secrets[i]);
+    auto_free char *text = json_dumps(shown, JSON_COMPACT);
+    if (text)
+        output_json_line(text, strlen(text));
+    json_decref(shown);
+}
+
 static void show_waiting(struct hold *h)
 {
     const struct client_lease_line *l = &h->line;
@@ -111,6 +124,10 @@ static void show_waiting(struct hold *h)
 static void show_gone(struct hold *h)
 {
     struct buf text = {0};
+    if (output_mode() == OUTPUT_JSON_STDERR) {
+        output_note("waiting for the daemon at %s to come back", h->session->options.address.text);
+        return;
+    }
     buf_printf(&text, "wharf: waiting for the daemon at %s to come back",
                h->session->options.address.text);
     show(h, &text);
@@ -119,37 +136,34 @@ static void show_gone(struct hold *h)
 
 /* --- asking --- */
 
-static int status_of(uint16_t http_status)
+/* What failed for now alone may do so later. */
+static int status_of(int status, int http_status)
 {
-    switch (http_status) {
-    case 400: /* unknown words */
-    case 422:
-    case 507: /* more than any device can ever give */
-        return CLI_USAGE;
-    case 408:
-    case 429:
-    case 503:
-        return JOB_TRY_LATER;
-    default:
-        return CLI_FAILED;
-    }
+    bool is_now = http_status == 408 || http_status == 429 || http_status == 503;
+    return status == CLI_FAILED && is_now ? JOB_TRY_LATER : status;
 }
 
 static int refused(struct hold *h)
 {
     const char *code = h->line.code ? h->line.code : "";
+    struct json_t *all = json_pack("{s:O*}", "error", json_object_get(h->line.json, "error"));
+    auto_free char *text = json_dumps(all, JSON_COMPACT);
     int http_status = 0;
     for (int e = ERR_NONE + 1; e < ERR__COUNT; e++)
         if (strcmp(error_info(e)->code, code) == 0)
             http_status = error_info(e)->http_status;
     clear_shown(h);
     output_complain("cannot " FOR_THE_LEASE ": %s", h->line.why ? h->line.why : "it was refused");
-    return status_of((uint16_t)http_status);
+    if (text && h->line.code)
+        output_refusal(text, strlen(text));
+    json_decref(all);
+    return status_of(session_status_of(code), http_status);
 }
 
 static int ended(struct hold *h)
 {
     clear_shown(h);
+    output_code("lease_ended");
     output_complain("the lease was ended before it was granted: %s",
                     h->line.why ? h->line.why : "no reason was given");
     return JOB_TRY_LATER;
@@ -181,7 +195,9 @@ static int take_line(struct hold *h, struct client_lease_line *l)
         return refused(h);
     if (l->state == CLIENT_LEASE_ENDED)
         return ended(h);
-    if (l->state == CLIENT_LEASE_WAITING)
+    if (output_mode() == OUTPUT_JSON_STDERR && !h->ask->is_quiet)
+        print_line(h);
+    else if (l->state == CLIENT_LEASE_WAITING)
         show_waiting(h);
     else
         clear_shown(h);
@@ -237,8 +253,8 @@ static int ask_once(struct hold *h, int *ret_rc, struct err *e)
     } else if (http_status != 200 && http_status != 201) {
         clear_shown(h);
         status = session_check_stream(h->session, a, FOR_THE_LEASE);
-        status = status == CLI_DONE ? no_lease() : status_of(http_status);
-    } else if (h->ask->ttl_ns > 0) {
+        status = status == CLI_DONE ? no_lease() : status_of(status, http_status);
+    } else if (h->ask->lease.ttl_ns > 0) {
         status = take_reply(h, a);
     } else if ((rc = client_lease_read(a, &text, &l, e)) <= 0) {
         *ret_rc = rc < 0 ? rc : -CLIENT_BROKEN;
@@ -271,7 +287,7 @@ int hold_ask(struct hold *h)
 
 static bool wait_is_over(const struct hold *h)
 {
-    return !h->ask->waits_for_ever && hold_now_ns() - h->asked_ns >= h->ask->wait_ns;
+    return !h->ask->lease.waits_for_ever && hold_now_ns() - h->asked_ns >= h->ask->lease.wait_ns;
 }
 
 /* The daemon went away while the job waited. A new one knows nothing of it. */
@@ -287,6 +303,7 @@ static int ask_anew(struct hold *h)
         (void)poll(&stop, 1, RETRY_MS);
         if (wait_is_over(h)) {
             clear_shown(h);
+            output_code("unreachable");
             output_complain("the daemon did not come back within the time to wait");
             return JOB_TRY_LATER;
         }
