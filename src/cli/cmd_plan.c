@@ -1,74 +1,9 @@
 /* cmd_plan.c: `wharf plan MODEL`, `wharf plan --vram SIZE`: what would happen. */
-#include <jansson.h>
-#include <string.h>
-
 #include "cli/commands.h"
 #include "cli/lease_ask.h"
 #include "cli/output.h"
+#include "cli/plan_text.h"
 #include "cli/show.h"
-#include "cli/text.h"
-
-static const char *verdict_words(const char *verdict)
-{
-    static const struct {
-        const char *verdict, *words;
-    } all[] = {{"here", "is loaded"},
-               {"go", "can come in"},
-               {"wait", "has to wait"},
-               {"blocked", "cannot come in now"},
-               {"never", "can never come in"}};
-    for (size_t i = 0; i < countof(all); i++)
-        if (strcmp(all[i].verdict, verdict) == 0)
-            return all[i].words;
-    return verdict;
-}
-
-static void write_leaver(struct buf *out, const json_t *v)
-{
-    char bytes[SHOW_CELL_MAX];
-    const char *model = json_string_value(json_object_get(v, "model"));
-    buf_printf(out, "  %s ", show_text(v, "action"));
-    if (!model)
-        buf_text(out, "lease ");
-    text_escape_all(out, TEXT_LINE, model ? model : show_text(v, "lease"));
-    buf_printf(out, ", which gives %s", show_bytes(v, "bytes", bytes));
-    if (json_is_true(json_object_get(v, "busy")))
-        buf_text(out, ", when it has finished its work");
-    buf_char(out, '\n');
-}
-
-static void write_plan(struct buf *out, const json_t *answer)
-{
-    char bytes[SHOW_CELL_MAX], devices[SHOW_CELL_MAX], seconds[SHOW_CELL_MAX];
-    char total[SHOW_CELL_MAX], room[SHOW_CELL_MAX];
-    const char *model = json_string_value(json_object_get(answer, "model"));
-    const json_t *leaves = json_object_get(answer, "leaves"), *rooms;
-    text_escape_all(out, TEXT_LINE, model ? model : "a lease");
-    buf_printf(out, " %s", verdict_words(show_text(answer, "verdict")));
-    if (json_array_size(json_object_get(answer, "devices"))) {
-        buf_text(out, " on ");
-        text_escape_all(out, TEXT_LINE, show_list(answer, "devices", devices));
-    }
-    if (json_is_integer(json_object_get(answer, "bytes")))
-        buf_printf(out, ", taking %s", show_bytes(answer, "bytes", bytes));
-    if (json_is_number(json_object_get(answer, "seconds")))
-        buf_printf(out, ", in about %s", show_seconds(answer, "seconds", seconds));
-    if (json_is_string(json_object_get(answer, "why"))) {
-        buf_text(out, ": ");
-        text_escape_all(out, TEXT_LINE, show_text(answer, "why"));
-    }
-    buf_char(out, '\n');
-    for (size_t i = 0; i < json_array_size(leaves); i++)
-        write_leaver(out, json_array_get(leaves, i));
-    rooms = json_object_get(answer, "room");
-    for (size_t i = 0; i < json_array_size(rooms); i++) {
-        const json_t *r = json_array_get(rooms, i);
-        buf_text(out, "  ");
-        text_escape_all(out, TEXT_LINE, show_text(r, "device"));
-        buf_printf(out, " has room for %s of %s now\n", show_bytes(r, "room_bytes", room),
-                   show_bytes(r, "total_bytes", total));
-    }
-}
 
 static int ask(const struct cli_args *args, struct buf *body)
 {
@@ -106,7 +41,7 @@ static int run(const struct cli_args *args)
                                       .body_len = body.len,
                                       .silence_ms_max = SESSION_SILENCE_MS_MAX};
     if (status == CLI_DONE)
-        status = show_answer(args, &rq, "plan", write_plan);
+        status = show_answer(args, &rq, "plan", plan_text);
     buf_fini(&body);
     return status;
 }

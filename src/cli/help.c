@@ -163,6 +163,7 @@ static void put_command(struct buf *out, const struct cli_command *c)
     const struct cli_option *o;
     struct buf usage = {0};
     help_usage(&usage, c);
+    usage.data[--usage.len] = '\0'; /* the line feed */
     buf_text(out, "{\"name\":");
     buf_json_text(out, c->name);
     put_text(out, "summary", c->summary);

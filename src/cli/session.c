@@ -99,11 +99,11 @@ int session_refused(const struct session *s, const struct client_reply *r, const
     if (r->status == 401)
         buf_text(&why, s->options.key ? " (--key or $WHARF_KEY gave one that is not accepted)"
                                       : " (--key or $WHARF_KEY gives the key)");
-    if (r->status == 403)
-        buf_text(&why, "; WHARF_LEASE, in the environment of its jobs, has the right one");
-    output_complain("cannot %s: %s", what, why.data);
     const json_t *error = json_object_get(r->json, "error");
     const char *code = json_string_value(json_object_get(error, "code"));
+    if (code && strcmp(code, error_info(ERR_LEASE_FOREIGN)->code) == 0)
+        buf_text(&why, "; WHARF_LEASE in the environment of its jobs has it");
+    output_complain("cannot %s: %s", what, why.data);
     if (code)
         output_refusal(r->body.data, r->body.len);
     buf_fini(&why);

@@ -13,6 +13,7 @@
 #include "base/pure/errors.h"
 #include "base/pure/units.h"
 #include "cli/output.h"
+#include "cli/show.h"
 #include "cli/text.h"
 
 /* Three pings that did not come: the daemon is gone, or what lies between. */
@@ -96,7 +97,7 @@ static void print_line(const struct hold *h)
     json_t *shown = json_copy(h->line.json);
     for (size_t i = 0; i < countof(secrets); i++)
         (void)json_object_del(shown, secrets[i]);
-    auto_free char *text = json_dumps(shown, JSON_COMPACT);
+    auto_free char *text = json_dumps(shown, SHOW_JSON);
     if (text)
         output_json_line(text, strlen(text));
     json_decref(shown);
@@ -147,7 +148,7 @@ static int refused(struct hold *h)
 {
     const char *code = h->line.code ? h->line.code : "";
     struct json_t *all = json_pack("{s:O*}", "error", json_object_get(h->line.json, "error"));
-    auto_free char *text = json_dumps(all, JSON_COMPACT);
+    auto_free char *text = json_dumps(all, SHOW_JSON);
     int http_status = 0;
     for (int e = ERR_NONE + 1; e < ERR__COUNT; e++)
         if (strcmp(error_info(e)->code, code) == 0)

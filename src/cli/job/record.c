@@ -296,6 +296,13 @@ static json_t *load(const char *folder, uint32_t id)
     return json;
 }
 
+struct json_t *record_find(const char *id)
+{
+    auto_free char *folder = jobs_folder();
+    auto_free char *path = record_path(id, "record.json");
+    return folder && path ? load(folder, (uint32_t)strtoul(id, NULL, 10)) : NULL;
+}
+
 int record_list(struct json_t **ret, struct err *e)
 {
     size_t count;

@@ -66,6 +66,7 @@ void lease_over(struct lease *l);
 void lease_put_line(struct lease *l, struct buf *out);
 void lease_put_granted(const struct lease *l, struct buf *out);
 uint32_t lease_position(const struct lease *l);   /* 1 is next */
+uint64_t lease_overdue_ns(const struct lease *l); /* 0: never */
 uint32_t lease_estimate_s(const struct lease *l); /* 0: not known */
 /* Whether it stands otherwise than its holder was told. */
 bool lease_wait_changed(const struct lease *l);
