@@ -93,7 +93,7 @@ static const char *read_token(struct exchange *ex, json_t **json, size_t *ret_le
     static const char *const members[] = {"token"};
     const char *token = NULL;
     *json = api_read_json(ex);
-    if (*json && api_check_members(ex, *json, "this", members, countof(members)) &&
+    if (*json && api_check_members(ex, *json, "this body", members, countof(members)) &&
         api_read_text(ex, *json, "token", true, &token))
         *ret_len = strlen(token);
     return token;

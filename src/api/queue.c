@@ -58,17 +58,40 @@ static void put_leavers(const struct server *s, const struct core_plan_view *p, 
     }
 }
 
-static void put_room(struct server *s, uint32_t slot, enum class class, struct buf *out)
+/* Those that serve now: they are put out only once they have done so for a while, or somebody is
+ * overdue. */
+static void put_busy(const struct server *s, struct buf *out)
+{
+    const char *sep = ": these are busy: ";
+    for (uint32_t i = 0; i < s->roster.count; i++) {
+        struct core_model_view v;
+        if (!s->roster.entries[i].id)
+            continue;
+        core_view_model(s->runner.core, i, &v);
+        if (v.state != MODEL_LOADED || !v.running || !v.devices)
+            continue;
+        buf_printf(out, "%s%s", sep, roster_id(&s->roster, i));
+        sep = ", ";
+    }
+}
+
+static void put_room(struct server *s, uint32_t slot, enum class class,
+                     const struct core_model_view *v, struct buf *out)
 {
     struct core_plan_view plan;
     char size[UNITS_TEXT_MAX];
     core_plan_model(s->runner.core, slot, class, &plan);
-    if (plan.bytes)
-        buf_printf(out, "%s of device memory", units_format_bytes(plan.bytes, size));
+    uint64_t bytes = plan.bytes         ? plan.bytes
+                     : v->learned_bytes ? v->learned_bytes
+                                        : v->declared_bytes;
+    if (bytes)
+        buf_printf(out, "%s of device memory", units_format_bytes(bytes, size));
     else
         buf_text(out, "its model to come in");
     put_leavers(s, &plan, out);
-    if (plan.verdict != VERDICT_GO && plan.why != REASON_NONE)
+    if (plan.verdict == VERDICT_WAIT && !plan.victim_count)
+        put_busy(s, out);
+    else if (plan.verdict != VERDICT_GO && plan.why != REASON_NONE)
         buf_printf(out, ": %s", reason_text(plan.why));
 }
 
@@ -83,7 +106,7 @@ void api_put_model_wait(struct server *s, uint32_t slot, enum class class, struc
     else if (v.state == MODEL_LOADED)
         buf_printf(&text, "its turn: %u requests are being served", v.running);
     else if (v.state == MODEL_UNLOADED || v.state == MODEL_SUSPENDED || v.state == MODEL_ERROR)
-        put_room(s, slot, class, &text);
+        put_room(s, slot, class, &v, &text);
     else
         buf_printf(&text, "its model, which is %s", model_state_text(v.state));
     api_put_text(b, text.data);

@@ -250,15 +250,6 @@ int cli_args_parse(const struct cli_command *c, int argc, char *const *argv, str
     return ret->wants_help ? 0 : check_complete(ret, e);
 }
 
-/* Behind the first operand of some commands stand another's options. */
-bool cli_args_wants_json(const struct cli_command *command, int argc, char *const *argv)
-{
-    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--json") == 0)
-            return !command || find_option(command, "json", strlen("json"));
-    return false;
-}
-
 void cli_args_fini(struct cli_args *args)
 {
     free(args->values);
@@ -317,4 +308,17 @@ uint32_t cli_args_texts(const struct cli_args *args, const char *name, const cha
             out[count++] = v->text;
     }
     return count;
+}
+
+bool cli_args_wants_json(const struct cli_command *c, const struct cli_args *args, int argc,
+                         char *const *argv)
+{
+    if (c && !(c->shared & (CLI_WITH_JSON | CLI_WITH_JSON_STDERR)))
+        return false;
+    if (c && (cli_args_flag(args, "json") || args->operand_count > 0))
+        return cli_args_flag(args, "json");
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
 }

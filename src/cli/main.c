@@ -24,7 +24,6 @@ static void open_standard_fds(void)
         close(fd);
 }
 
-/* `wharf --help` and `wharf --version` are commands too. */
 static const char *command_name(const char *arg)
 {
     if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
@@ -46,26 +45,14 @@ static int print_help(const struct cli_command *c)
     return CLI_DONE;
 }
 
-/* A line that was not read to its end says what it wants all the same, but not behind the first
- * operand of one whose operands are another's command line. */
-static void use_json(const struct cli_command *c, const struct cli_args *args, bool is_whole,
-                     int argc, char *const *argv)
-{
-    uint32_t how = c->shared & (CLI_WITH_JSON | CLI_WITH_JSON_STDERR);
-    bool wanted = how && cli_args_flag(args, "json");
-    if (how && !wanted && !is_whole && args->operand_count == 0)
-        wanted = cli_args_wants_json(c, argc, argv);
-    if (wanted)
-        output_use(how == CLI_WITH_JSON || args->wants_help ? OUTPUT_JSON : OUTPUT_JSON_STDERR);
-}
-
 static int run_command(const struct cli_command *c, int argc, char **argv)
 {
     struct cli_args args;
     struct err e = {.set = false};
     int status = CLI_USAGE;
-    int rc = cli_args_parse(c, argc, argv, &args, &e);
-    use_json(c, &args, rc == 0 && !args.wants_help, argc, argv);
+    const int rc = cli_args_parse(c, argc, argv, &args, &e);
+    if (cli_args_wants_json(c, &args, argc, argv))
+        output_use(c->shared & CLI_WITH_JSON || args.wants_help ? OUTPUT_JSON : OUTPUT_JSON_STDERR);
     if (rc < 0)
         output_complain("%s: %s\n(`wharf %s --help` says more)", c->name, e.text, c->name);
     else
@@ -100,7 +87,7 @@ int main(int argc, char **argv)
     } else {
         c = cli_command_find(command_name(argv[1]));
     }
-    if (!c && cli_args_wants_json(NULL, argc - first, argv + first))
+    if (!c && cli_args_wants_json(NULL, NULL, argc - first, argv + first))
         output_use(OUTPUT_JSON);
     int status = c ? run_command(c, argc - first, argv + first) : cli_command_unknown(argv[1]);
     if (status != CLI_DONE)
