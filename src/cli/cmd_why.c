@@ -144,7 +144,8 @@ static void write_model(struct buf *out, const json_t *answer)
     if (!json_is_object(model))
         return;
     text_escape_all(out, TEXT_LINE, show_text(model, "id"));
-    buf_printf(out, " is %s", show_text(model, "state"));
+    const char *state = show_text(model, "state");
+    buf_printf(out, strcmp(state, "error") == 0 ? " is in %s" : " is %s", state);
     if (json_array_size(json_object_get(model, "devices")))
         buf_printf(out, " on %s", show_list(model, "devices", devices));
     if (reason) {

@@ -876,7 +876,7 @@ def test_jobs_that_do_not_exist(jobs):
     assert jobs.run("jobs").stdout == "no jobs\n"
     for words in (["logs", "7"], ["cancel", "../x"], ["wait", "0"]):
         run = jobs.run("jobs", *words)
-        assert (run.returncode, run.stdout) == (1, "")
+        assert (run.returncode, run.stdout) == (2, "")
         assert f"there is no job {words[1]}" in run.stderr
     for words in (["logs"], ["nonsense", "1"], ["-f"], ["cancel"]):
         assert jobs.run("jobs", *words).returncode == 2

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from leases import GIB, Job, Lease, gpu, listed
-from wharf_harness import chat_body, demo, until
+from wharf_harness import Later, chat_body, demo, until
 
 
 def two(**keys):
@@ -75,11 +75,12 @@ def test_why_of_leases(wharf):
 
 
 def test_why_it_was_revoked(wharf):
-    d = wharf(two(gpus=[gpu("g0")]))
+    d = wharf(two(gpus=[gpu("g0")], routing={"scheduler": {"settings": {"fair": {"minResident": "0s"}}}}))
     lease = Lease(d, vram="11GiB", name="train", revocable=True, grace="100ms")
     assert lease.state == "granted"
-    d.load("b")
+    load = Later(d.load, "b")
     lease.until("ended")
+    load.result()
     told = [(x["type"], x["lease_name"], x["for_model"]) for x in why(d, "train")["decisions"] if x["lease"]]
     assert told == [("lease_granted", "train", None), ("lease_revoked", "train", "b"), ("lease_ended", "train", None)]
     text = d.cli("why", "train", check=0).stdout

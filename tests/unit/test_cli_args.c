@@ -390,7 +390,8 @@ static void test_overview(void **state)
     help_overview(&out, commands, countof(commands));
     assert_contains(out.data, "  paint       paint a model\n  bare        take a file\n");
     assert_contains(out.data, "WHARF_URL");
-    assert_contains(out.data, "  2  wrong usage, or an error in the configuration\n");
+    assert_contains(out.data,
+                    "  2  wrong usage, an error in the configuration, or what is not there\n");
     buf_fini(&out);
 }
 
