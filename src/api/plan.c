@@ -127,8 +127,8 @@ static void put_detail(struct server *s, const struct core_lease_ask *ask,
                        const struct core_plan_view *p, struct buf *b)
 {
     struct buf text = {0};
-    if (p->verdict == VERDICT_NEVER)
-        (void)leases_describe(s, ask, p->why, &text);
+    if (p->verdict == VERDICT_NEVER && ask->bytes)
+        leases_put_numbers(s, ask, &text);
     buf_text(b, ",\"detail\":");
     api_put_text(b, text.data);
     buf_fini(&text);

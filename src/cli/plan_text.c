@@ -94,9 +94,13 @@ void plan_text(struct buf *out, const struct json_t *plan)
     if (json_is_integer(json_object_get(plan, "bytes")))
         buf_printf(out, ", taking %s", show_bytes(plan, "bytes", bytes));
     write_time(out, plan);
-    if (detail || json_is_string(json_object_get(plan, "why"))) {
+    if (json_is_string(json_object_get(plan, "why"))) {
         buf_text(out, ": ");
-        text_escape_all(out, TEXT_LINE, detail ? detail : show_text(plan, "why"));
+        text_escape_all(out, TEXT_LINE, show_text(plan, "why"));
+    }
+    if (detail) {
+        buf_text(out, "; ");
+        text_escape_all(out, TEXT_LINE, detail);
     }
     buf_char(out, '\n');
     for (size_t i = 0; i < json_array_size(leaves); i++)

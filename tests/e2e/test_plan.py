@@ -219,7 +219,7 @@ def test_commands(wharf):
     assert out.startswith("a can come in on sim, taking 6GiB, at once: it costs least to lose\n") and \
         "  unload b, which gives 6GiB\n" in out and "sim has room for 4GiB of 10GiB now" in out
     out = d.cli("plan", "--vram", "30GiB", "--gate", "build", "--class", "normal", check=0).stdout
-    assert out.startswith("a lease can never come in: it can never fit\n")
+    assert out.startswith("a lease can never come in: it can never fit; it asks for 30GiB on 1 of these: sim can give 10GiB")
     assert json.loads(d.cli("plan", "--vram", "1GiB", "--gpus", "1", "--json",
                             check=0).stdout)["verdict"] == "go"
     for wrong in ((), ("a", "--vram", "1GiB")):

@@ -109,6 +109,8 @@ void leases_turn(struct server *s);
 /* leases_text.c: why it was refused, with numbers. */
 int leases_describe(struct server *s, const struct core_lease_ask *ask, enum reason why,
                     struct buf *text);
+/* What one that wants bytes asks for, and what each device could ever give. */
+void leases_put_numbers(struct server *s, const struct core_lease_ask *ask, struct buf *text);
 /* Who is at a gate. */
 struct lease_gate {
     uint32_t limit, inside, waiting;
