@@ -228,8 +228,8 @@ def test_commands(wharf):
     assert table[1].split()[:9] == ["sim", "10GiB", "6GiB", "6GiB", "0B", "0B", "0B", "-", "4GiB"]
     assert d.cli("mode", check=0).stdout == "mode idle\n  idle\n  work: a loaded\n"
     assert d.cli("mode", "work", check=0).stdout == "mode work\n"
-    assert 'the nearest name is work' in d.cli("mode", "wrok", check=1).stderr
-    assert d.cli("pin", "b", check=0).stdout == "b: loaded on sim\n"
+    assert 'the nearest name is work' in d.cli("mode", "wrok", check=2).stderr
+    assert d.cli("pin", "b", check=0).stdout == "b: loaded on sim, pinned\n"
     assert "loaded (pinned)" in d.cli("ps", check=0).stdout
     d.cli("pin", "b", "--off", check=0)
     assert d.model("b")["pinned"] is False
