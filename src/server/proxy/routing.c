@@ -30,7 +30,8 @@ static bool send_continue(struct exchange *ex)
     return client_write(ex->client, &out, 1);
 }
 
-/* Where nothing is near: what there is. */
+/* Where nothing is near: what there is. On wharf's own paths: a model's client knows what it asks.
+ */
 static void put_models(const struct exchange *ex, struct buf *out)
 {
     const struct config *c = ex->config->config;
@@ -49,7 +50,7 @@ void exchange_fail_unknown(struct exchange *ex, const char *name)
     buf_json_text(&text, name);
     for (uint32_t i = 0; i < count; i++)
         buf_printf(&text, "%s%s", i == 0 ? "; the nearest names are " : ", ", near[i]);
-    if (count == 0)
+    if (count == 0 && ex->route && strncmp(ex->route->path, "/wharf/", strlen("/wharf/")) == 0)
         put_models(ex, &text);
     exchange_fail_error(ex, ERR_MODEL_UNKNOWN, text.data);
     buf_fini(&text);
