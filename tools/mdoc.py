@@ -1,4 +1,4 @@
-"""Manual pages, in mdoc(7), of the command table (`wharf __describe`) and of prose with `code` in it."""
+"""Manual pages, in mdoc(7), of the command table (`wharf help --json`) and of prose with `code` in it."""
 
 import re
 import textwrap
@@ -92,7 +92,7 @@ def option_head(o):
 def option_help(o):
     text = o["help"]
     text += " May be given more than once." if o["repeats"] else ""
-    text += " Also read from `$%s`." % o["env"] if o["env"] else ""
+    text += " Also read from `$%s`." % o["environment"] if o["environment"] else ""
     return prose(text)
 
 
@@ -105,7 +105,7 @@ def synopsis(c):
             out.append("%s Fl \\-%s%s" % ("." if o["required"] else ".Op", escape(o["name"]), value))
     out = [re.sub(r"^\. ", ".", x) for x in out]
     if c["operand"]:
-        out.append("%s %s" % (".Ar" if c["operand_required"] else ".Op Ar", word(c["operand"])))
+        out.append("%s %s" % (".Ar" if c["operands_min"] else ".Op Ar", word(c["operand"])))
     return out
 
 
@@ -120,8 +120,8 @@ def examples(rows):
 
 def environment(c):
     known = {"WHARF_URL": "Where the daemon is, without `--url`.", "WHARF_KEY": "The API key, without `--key`."}
-    return [("Ev %s" % o["env"], prose(known.get(o["env"], "The same as `--%s`." % o["name"])))
-            for o in c["options"] if o["env"]]
+    return [("Ev %s" % o["environment"], prose(known.get(o["environment"], "The same as `--%s`." % o["name"])))
+            for o in c["options"] if o["environment"]]
 
 
 def head(title, number, date):

@@ -6,8 +6,6 @@
 #include "http/url.h"
 #include "server/tell/decisions.h"
 
-#define LISTED_DEFAULT 100
-
 static void put_number(struct buf *b, const char *name, uint64_t value)
 {
     if (value)
@@ -23,6 +21,8 @@ static void put_decision(const struct server *s, const struct decision *d, struc
     bool blocked = strcmp(d->type, notice_text(NOTICE_BLOCKED)) == 0;
     buf_printf(b, ",\"%s\":", d->model ? "for_lease" : "lease");
     api_put_text(b, d->lease);
+    buf_printf(b, ",\"%s\":", d->model ? "for_lease_name" : "lease_name");
+    api_put_text(b, d->lease_name);
     buf_text(b, ",\"for_model\":");
     api_put_text(b, blocked ? NULL : d->other);
     buf_text(b, ",\"by_model\":");
@@ -43,11 +43,25 @@ static void put_decision(const struct server *s, const struct decision *d, struc
     buf_char(b, '}');
 }
 
-/* Whether it is about the model or lease: it left, came, or was made room for. */
-static bool concerns(const struct decision *d, const char *id)
+static bool equal(const char *text, const char *name)
 {
-    return !id || (d->model && strcmp(d->model, id) == 0) ||
-           (d->other && strcmp(d->other, id) == 0) || (d->lease && strcmp(d->lease, id) == 0);
+    return text && strcmp(text, name) == 0;
+}
+
+/* Whether it is about the model or lease: it left, came, or was made room for. */
+static bool concerns(const struct decision *d, const char *name)
+{
+    return !name || equal(d->model, name) || equal(d->other, name) || equal(d->lease, name) ||
+           equal(d->lease_name, name);
+}
+
+bool api_was_decided(const struct server *s, const char *name)
+{
+    const struct decision *d;
+    for (uint64_t back = 0; (d = decisions_at(&s->decisions, back)); back++)
+        if (concerns(d, name))
+            return true;
+    return false;
 }
 
 /* The model or lease of the query; false, and answered, for a model that is not known and never
@@ -71,39 +85,42 @@ static bool read_model(const struct server *s, struct exchange *ex, char name[AP
     }
     uint32_t slot = roster_find(&s->roster, name);
     *ret_id = slot == CORE_SLOT_NONE ? name : roster_id(&s->roster, slot);
-    if (slot != CORE_SLOT_NONE)
+    /* It may have gone from the configuration. */
+    if (slot != CORE_SLOT_NONE || api_was_decided(s, name))
         return true;
-    const struct decision *d;
-    for (uint64_t back = 0; (d = decisions_at(&s->decisions, back)); back++)
-        if (concerns(d, *ret_id))
-            return true; /* of a model that has gone from the configuration */
     exchange_fail_unknown(ex, name);
     return false;
+}
+
+void api_put_decisions(struct server *s, const char *name, uint64_t max, struct buf *b)
+{
+    const struct decision *d;
+    const char *sep = "";
+    /* The newest that fit, the oldest of them first. */
+    uint64_t count = 0, back = 0;
+    for (; count < max && (d = decisions_at(&s->decisions, back)); back++)
+        count += concerns(d, name);
+    buf_text(b, "\"decisions\":[");
+    while (back-- > 0) {
+        d = decisions_at(&s->decisions, back);
+        if (!concerns(d, name))
+            continue;
+        buf_text(b, sep);
+        put_decision(s, d, b);
+        sep = ",";
+    }
+    buf_char(b, ']');
 }
 
 void api_decisions(struct server *s, struct exchange *ex)
 {
     char name[API_NAME_MAX];
     const char *id;
-    const struct decision *d;
     struct buf json = {0};
     if (!read_model(s, ex, name, &id))
         return;
-    uint64_t max = api_query_number(ex, "limit", LISTED_DEFAULT), count = 0;
-    /* The newest that fit, the oldest of them first. */
-    uint64_t back = 0;
-    for (; count < max && (d = decisions_at(&s->decisions, back)); back++)
-        count += concerns(d, id);
-    buf_text(&json, "{\"decisions\":[");
-    const char *sep = "";
-    while (back-- > 0) {
-        d = decisions_at(&s->decisions, back);
-        if (!concerns(d, id))
-            continue;
-        buf_text(&json, sep);
-        put_decision(s, d, &json);
-        sep = ",";
-    }
-    buf_text(&json, "]}\n");
+    buf_char(&json, '{');
+    api_put_decisions(s, id, api_query_number(ex, "limit", API_DECISIONS_DEFAULT), &json);
+    buf_text(&json, "}\n");
     api_send_json(ex, 200, &json);
 }

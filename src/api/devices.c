@@ -6,6 +6,7 @@
 #include "api/json.h"
 #include "gpu/gpu.h"
 #include "server/gpus/devices.h"
+#include "server/process/proctree.h"
 
 static void put_flag(struct buf *b, const char *name, bool value)
 {
@@ -92,12 +93,16 @@ static void put_processes(const struct server *s, uint32_t index, const struct g
     bool known = r && (r->known & GPU_USES);
     buf_text(b, known ? ",\"processes\":[" : ",\"processes\":null");
     for (uint32_t i = 0; known && i < r->use_count; i++) {
-        buf_printf(b, "%s{\"pid\":%" PRId32 ",\"bytes\":%" PRIu64 ",\"model\":", i ? "," : "",
-                   r->uses[i].pid, r->uses[i].bytes);
+        char name[PROCTREE_NAME_MAX];
+        proctree_name(r->uses[i].pid, name);
+        buf_printf(b, "%s{\"pid\":%" PRId32, i ? "," : "", r->uses[i].pid);
+        put_named(b, "name", name);
+        buf_printf(b, ",\"bytes\":%" PRIu64 ",\"model\":", r->uses[i].bytes);
         api_put_model(b, s, devices_owner(s->devices, index, i));
         const struct lease *l = leases_by_core(s, devices_owner_lease(s->devices, index, i));
         buf_text(b, ",\"lease\":");
         api_put_text(b, l ? leases_id(l) : NULL);
+        put_named(b, "lease_name", l ? leases_name(l) : NULL);
         buf_char(b, '}');
     }
     buf_text(b, known ? "]" : "");

@@ -46,10 +46,11 @@ void api_model_op(struct server *s, struct exchange *ex);
 /* devices.c */
 void api_devices(struct server *s, struct exchange *ex);
 
-/* queue.c, plan.c, decisions.c, mode.c */
+/* queue.c, plan.c, decisions.c, why.c, mode.c */
 void api_queue(struct server *s, struct exchange *ex);
 void api_plan(struct server *s, struct exchange *ex);
 void api_decisions(struct server *s, struct exchange *ex);
+void api_why(struct server *s, struct exchange *ex);
 void api_mode(struct server *s, struct exchange *ex);
 void api_set_mode(struct server *s, struct exchange *ex);
 

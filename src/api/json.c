@@ -6,6 +6,7 @@
 
 #include "base/date.h"
 #include "base/pure/errors.h"
+#include "config/nearest.h"
 #include "http/url.h"
 
 void api_put_seconds(struct buf *b, uint64_t ns)
@@ -110,6 +111,48 @@ struct json_t *api_read_json(struct exchange *ex)
     return json;
 }
 
+static bool is_among(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void fail_member(struct exchange *ex, const char *member, const char *what,
+                        const char *const *names, size_t count)
+{
+    struct nearest near = nearest_to(member);
+    struct buf detail = {0};
+    buf_printf(&detail, "%s has no member ", what);
+    buf_json_text(&detail, member);
+    for (size_t i = 0; i < count; i++)
+        nearest_offer(&near, names[i]);
+    if (near.best)
+        buf_printf(&detail, "; the nearest name is \"%s\"", near.best);
+    buf_text(&detail, count ? "; there are: " : "; there are none");
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&detail, "%s\"%s\"", i ? ", " : "", names[i]);
+    api_fail_body(ex, detail.data);
+    buf_fini(&detail);
+}
+
+bool api_check_members(struct exchange *ex, const struct json_t *object, const char *what,
+                       const char *const *names, size_t count)
+{
+    const char *name;
+    json_t *value;
+    /* Jansson's iterators take what they do not change as if they did. */
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        if (is_among(name, names, count))
+            continue;
+        fail_member(ex, name, what, names, count);
+        return false;
+    }
+    return true;
+}
+
 bool api_read_text(struct exchange *ex, const struct json_t *body, const char *name, bool required,
                    const char **ret)
 {
@@ -139,7 +182,16 @@ bool api_read_class(struct exchange *ex, const struct json_t *body, enum class *
         *ret = (enum class) class;
         return true;
     }
-    api_fail_body(ex, "\"class\" must be foreground, normal or background");
+    struct nearest near = nearest_to(text);
+    struct buf detail = {0};
+    for (int class = 0; class < CLASS__COUNT; class ++)
+        nearest_offer(&near, class_text((enum class) class));
+    buf_text(&detail, "\"class\" must be foreground, normal or background, and not ");
+    buf_json_text(&detail, text);
+    if (near.best)
+        buf_printf(&detail, "; the nearest is %s", near.best);
+    api_fail_body(ex, detail.data);
+    buf_fini(&detail);
     return false;
 }
 

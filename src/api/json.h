@@ -36,12 +36,32 @@ void api_put_devices(struct buf *b, const struct server *s, uint32_t mask);
 /* "devices":[…], all that is known of each (devices.c). */
 void api_put_device_list(const struct server *s, struct buf *b);
 
+/* "decisions":[…], the last max that concern a model or lease of that name or id; NULL: all
+ * (decisions.c). */
+#define API_DECISIONS_DEFAULT 100
+void api_put_decisions(struct server *s, const char *name, uint64_t max, struct buf *b);
+/* Whether any does. */
+bool api_was_decided(const struct server *s, const char *name);
+/* What would happen if the model were wanted now, an object (plan.c). */
+void api_put_model_plan(struct server *s, uint32_t slot, enum class class, struct buf *b);
+
+/* What requests of that class for the model, which wait for it, wait for: a sentence, or null
+ * (queue.c). */
+void api_put_model_wait(struct server *s, uint32_t slot, enum class class, struct buf *b);
+/* ,"gates":[…], the names of those that are asked for (leases.c). */
+struct core_lease_ask;
+void api_put_gates(const struct server *s, const struct core_lease_ask *ask, struct buf *b);
+
 /* "backends":[…], the servers that models are left to (status.c). */
 void api_put_backends(struct server *s, struct buf *b);
 
 /* The request's body, an object, owned by the caller (json_decref); NULL, and answered, when it is
  * none or too large. */
 struct json_t *api_read_json(struct exchange *ex);
+/* Whether every member of the object is one of these; false, and answered, for one that is not:
+ * what is misspelt must not be as if it had not been said. what: whose members, as in "a move". */
+bool api_check_members(struct exchange *ex, const struct json_t *object, const char *what,
+                       const char *const *names, size_t count);
 /* A text that the body must (or may) have: false, and answered, when it has something else there.
  * *ret: borrowed; NULL when it is absent, which only !required allows. */
 bool api_read_text(struct exchange *ex, const struct json_t *body, const char *name, bool required,
@@ -50,7 +70,6 @@ bool api_read_text(struct exchange *ex, const struct json_t *body, const char *n
  * one that is none. */
 bool api_read_class(struct exchange *ex, const struct json_t *body, enum class *ret);
 /* What a lease is asked for. False, and answered, when it makes no sense (lease_ask.c). */
-struct core_lease_ask;
 bool api_read_lease(struct exchange *ex, const struct json_t *lease, struct core_lease_ask *ret);
 /* peer.c: whether an address, as text, is this machine's own; and the process at the other end: the
  * kernel's word for it, else the member "pid" where that can be true. 0: not known. Blocks no

@@ -183,8 +183,11 @@ bool api_read_lease(struct exchange *ex, const json_t *lease, struct core_lease_
 {
     struct core_lease_ask ask = {
         .class = CLASS_BACKGROUND, .wait_ns_max = UINT64_MAX, .grace_ns = GRACE_NS};
+    static const char *const members[] = {"name", "vram", "gpus", "devices",   "gates", "class",
+                                          "wait", "ttl",  "run",  "revocable", "grace", "pid"};
     bool has_class = member(lease, "class") != NULL;
-    if ((has_class && !api_read_class(ex, lease, &ask.class)) || !read_bytes(ex, lease, &ask) ||
+    if (!api_check_members(ex, lease, "a lease", members, countof(members)) ||
+        (has_class && !api_read_class(ex, lease, &ask.class)) || !read_bytes(ex, lease, &ask) ||
         !read_devices(ex, lease, &ask) ||
         !read_names(ex, lease, "gates", CORE_LEASE_GATES_MAX, &ask, take_gate) ||
         !read_times(ex, lease, &ask))

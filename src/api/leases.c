@@ -90,9 +90,11 @@ static const char *read_token(struct exchange *ex, json_t **json, size_t *ret_le
         *ret_len = h->fields[i].value.len;
         return ex->bytes + h->fields[i].value.off;
     }
+    static const char *const members[] = {"token"};
     const char *token = NULL;
     *json = api_read_json(ex);
-    if (*json && api_read_text(ex, *json, "token", true, &token))
+    if (*json && api_check_members(ex, *json, "this body", members, countof(members)) &&
+        api_read_text(ex, *json, "token", true, &token))
         *ret_len = strlen(token);
     return token;
 }
@@ -162,7 +164,7 @@ void api_lease_end(struct server *s, struct exchange *ex)
 
 /* ---- all of them ---- */
 
-static void put_gates(const struct server *s, const struct core_lease_ask *ask, struct buf *b)
+void api_put_gates(const struct server *s, const struct core_lease_ask *ask, struct buf *b)
 {
     buf_text(b, ",\"gates\":[");
     for (uint32_t i = 0; i < ask->gate_count; i++) {
@@ -195,7 +197,7 @@ void api_put_lease(struct server *s, const struct lease *l, struct buf *b)
                v.state, class_text(v.ask->class), (unsigned long long)v.ask->bytes,
                v.ask->bytes ? v.ask->device_count + !v.ask->device_count : 0);
     api_put_devices(b, s, v.devices);
-    put_gates(s, v.ask, b);
+    api_put_gates(s, v.ask, b);
     api_put_number(b, "pid", v.pid != 0, (uint64_t)v.pid);
     buf_printf(b, ",\"held\":%s,\"revocable\":%s,\"since_s\":", v.held ? "true" : "false",
                v.ask->revocable ? "true" : "false");

@@ -168,7 +168,9 @@ void api_set_mode(struct server *s, struct exchange *ex)
     json_t *body = api_read_json(ex);
     if (!body)
         return;
-    if (api_read_text(ex, body, "mode", true, &name)) {
+    static const char *const members[] = {"mode"};
+    if (api_check_members(ex, body, "the mode to set", members, countof(members)) &&
+        api_read_text(ex, body, "mode", true, &name)) {
         if (!modes_set(s, name))
             fail_unknown(s->roster.current->config, ex, name);
         else if (waits)

@@ -1,4 +1,5 @@
 /* POST /wharf/models/ID/…: what a model can be told to do. */
+#include <jansson.h>
 #include <string.h>
 
 #include "api/json.h"
@@ -145,6 +146,17 @@ static void answer_begun(struct server *s, struct exchange *ex, uint32_t slot)
     api_send_json(ex, 202, &json);
 }
 
+/* Only a move has anything to say in its body; of the others the query says how. */
+static bool check_body(struct exchange *ex, const struct model_op *op)
+{
+    if (op->what == COMMAND_MOVE || body_size(&ex->body) == 0)
+        return true;
+    json_t *body = api_read_json(ex);
+    bool ok = body && api_check_members(ex, body, "the body of this command", NULL, 0);
+    json_decref(body);
+    return ok;
+}
+
 static void run_op(struct server *s, struct exchange *ex, const struct model_op *op,
                    const char *name)
 {
@@ -153,6 +165,8 @@ static void run_op(struct server *s, struct exchange *ex, const struct model_op 
         exchange_fail_unknown(ex, name);
         return;
     }
+    if (!check_body(ex, op))
+        return;
     enum command what = api_query_flag(ex, "force", false) ? op->forced : op->what;
     struct core_model_view v;
     core_view_model(s->runner.core, slot, &v);

@@ -46,10 +46,11 @@ bool api_read_placement(struct server *s, struct exchange *ex, uint32_t slot, ui
         return find(s, ex, slot, device, ret);
     if (body_size(&ex->body) == 0)
         return find(s, ex, slot, NULL, ret);
+    static const char *const members[] = {"device"};
     json_t *body = api_read_json(ex);
     const char *name;
-    bool ok =
-        body && api_read_text(ex, body, "device", false, &name) && find(s, ex, slot, name, ret);
+    bool ok = body && api_check_members(ex, body, "a move", members, countof(members)) &&
+              api_read_text(ex, body, "device", false, &name) && find(s, ex, slot, name, ret);
     json_decref(body);
     return ok;
 }

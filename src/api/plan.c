@@ -79,29 +79,34 @@ static void put_plan(const struct server *s, const struct core_plan_view *p, con
                    (unsigned long long)v->bytes, v->busy ? "true" : "false");
     }
     buf_char(b, ']');
-    put_room(s, b);
-    buf_text(b, "}\n");
 }
 
-static void answer(struct server *s, struct exchange *ex, const struct core_plan_view *p,
-                   enum class class, uint32_t model)
+static void put_answer(struct server *s, const struct core_plan_view *p, enum class class,
+                       uint32_t model, struct buf *b)
 {
-    struct buf json = {0};
-    buf_text(&json, "{\"model\":");
-    api_put_model(&json, s, model);
-    buf_printf(&json, ",\"class\":\"%s\"", class_text(class));
+    buf_text(b, "{\"model\":");
+    api_put_model(b, s, model);
+    buf_printf(b, ",\"class\":\"%s\"", class_text(class));
     const char *down = model == CORE_SLOT_NONE ? NULL : degraded_backend_of(s, model);
     if (down && p->verdict != VERDICT_HERE)
-        put_plan(s, &(struct core_plan_view){.verdict = VERDICT_BLOCKED}, down, &json);
+        put_plan(s, &(struct core_plan_view){.verdict = VERDICT_BLOCKED}, down, b);
     else
-        put_plan(s, p, why_of(p), &json);
-    api_send_json(ex, 200, &json);
+        put_plan(s, p, why_of(p), b);
+}
+
+void api_put_model_plan(struct server *s, uint32_t slot, enum class class, struct buf *b)
+{
+    struct core_plan_view plan;
+    core_plan_model(s->runner.core, slot, class, &plan);
+    put_answer(s, &plan, class, slot, b);
+    put_room(s, b);
+    buf_char(b, '}');
 }
 
 static void plan_model(struct server *s, struct exchange *ex, const json_t *body)
 {
     const char *name;
-    struct core_plan_view plan;
+    struct buf json = {0};
     if (!api_read_text(ex, body, "model", true, &name))
         return;
     uint32_t slot = roster_find(&s->roster, name);
@@ -112,8 +117,39 @@ static void plan_model(struct server *s, struct exchange *ex, const json_t *body
     enum class class = (enum class)roster_model(&s->roster, slot)->class;
     if (!api_read_class(ex, body, &class))
         return;
-    core_plan_model(s->runner.core, slot, class, &plan);
-    answer(s, ex, &plan, class, slot);
+    api_put_model_plan(s, slot, class, &json);
+    buf_char(&json, '\n');
+    api_send_json(ex, 200, &json);
+}
+
+/* What can never be, with the numbers that a refusal would have. */
+static void put_detail(struct server *s, const struct core_lease_ask *ask,
+                       const struct core_plan_view *p, struct buf *b)
+{
+    struct buf text = {0};
+    if (p->verdict == VERDICT_NEVER && ask->bytes)
+        leases_put_numbers(s, ask, &text);
+    buf_text(b, ",\"detail\":");
+    api_put_text(b, text.data);
+    buf_fini(&text);
+}
+
+/* The gates that it would pass: who is inside, and who stands before it. */
+static void put_gates(struct server *s, const struct core_lease_ask *ask, struct buf *b)
+{
+    buf_text(b, ",\"gates\":[");
+    for (uint32_t i = 0; i < ask->gate_count; i++) {
+        struct lease_gate g;
+        leases_look_at_gate(s, ask->gates[i], &g);
+        buf_text(b, i ? ",{\"gate\":" : "{\"gate\":");
+        buf_json_text(b, roster_gate(&s->roster, ask->gates[i]));
+        buf_printf(b, ",\"limit\":%u,\"inside\":%u,\"waiting\":%u,\"holders\":", g.limit, g.inside,
+                   g.waiting);
+        api_put_text(b, g.holders.data);
+        buf_char(b, '}');
+        buf_fini(&g.holders);
+    }
+    buf_char(b, ']');
 }
 
 static void plan_lease(struct server *s, struct exchange *ex, const json_t *lease)
@@ -126,7 +162,13 @@ static void plan_lease(struct server *s, struct exchange *ex, const json_t *leas
         plan = (struct core_plan_view){.verdict = VERDICT_NEVER, .why = REASON_NO_DEVICE};
     else
         core_plan_lease(s->runner.core, &ask, &plan);
-    answer(s, ex, &plan, ask.class, CORE_SLOT_NONE);
+    struct buf json = {0};
+    put_answer(s, &plan, ask.class, CORE_SLOT_NONE, &json);
+    put_detail(s, &ask, &plan, &json);
+    put_gates(s, &ask, &json);
+    put_room(s, &json);
+    buf_text(&json, "}\n");
+    api_send_json(ex, 200, &json);
 }
 
 void api_plan(struct server *s, struct exchange *ex)
@@ -134,8 +176,11 @@ void api_plan(struct server *s, struct exchange *ex)
     json_t *body = api_read_json(ex);
     if (!body)
         return;
+    static const char *const members[] = {"model", "class", "lease"};
     const json_t *lease = json_object_get(body, "lease");
-    if (lease && json_object_get(body, "model"))
+    if (!api_check_members(ex, body, "a plan", members, countof(members)))
+        ; /* answered */
+    else if (lease && json_object_get(body, "model"))
         api_fail_body(ex, "\"model\" and \"lease\" exclude each other");
     else if (lease && !json_is_object(lease))
         api_fail_body(ex, "\"lease\" must be an object");

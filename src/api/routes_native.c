@@ -13,6 +13,7 @@ static const struct route routes[] = {
     LOCAL("DELETE", "/wharf/leases/*", api_lease_end),
     LOCAL("POST", "/wharf/plan", api_plan),
     LOCAL("GET", "/wharf/decisions", api_decisions),
+    LOCAL("GET", "/wharf/why/*", api_why),
     LOCAL("GET", "/wharf/mode", api_mode),
     LOCAL("PUT", "/wharf/mode", api_set_mode),
     LOCAL("POST", "/wharf/workers", api_worker_join),

@@ -189,7 +189,9 @@ void api_worker_join(struct server *s, struct exchange *ex)
     json_t *body = api_read_json(ex);
     if (!body)
         return;
-    if (read_terms(s, ex, body, &terms))
+    static const char *const members[] = {"model", "devices", "device", "bytes", "proxy", "pid"};
+    if (api_check_members(ex, body, "a worker", members, countof(members)) &&
+        read_terms(s, ex, body, &terms))
         worker_join(s, ex, &terms);
     json_decref(body);
 }
@@ -234,7 +236,9 @@ void api_worker_answer(struct server *s, struct exchange *ex)
     json_t *body = w ? api_read_json(ex) : NULL;
     if (!body)
         return;
-    bool sound = read_reply(ex, body, &reply);
+    static const char *const members[] = {"id", "ok", "device", "error", "bytes", "checked"};
+    bool sound = api_check_members(ex, body, "an answer", members, countof(members)) &&
+                 read_reply(ex, body, &reply);
     int rc = sound ? worker_answer(w, &reply, &err) : 0;
     json_decref(body);
     if (!sound)

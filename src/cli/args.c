@@ -8,6 +8,8 @@
 
 static const struct cli_option shared_options[] = {
     {.name = "json", .help = "Print JSON, for programs, instead of text for people."},
+    {.name = "json",
+     .help = "Say what there is to say as JSON, a line each, on stderr: stdout is CMD's."},
     {.name = "url",
      .kind = CLI_TEXT,
      .value = "URL",
@@ -25,7 +27,8 @@ static const struct cli_option shared_options[] = {
 };
 
 /* Which shared options a command has, by the same index; 0: all commands have it. */
-static const uint32_t shared_by[] = {CLI_WITH_JSON, CLI_WITH_DAEMON, CLI_WITH_DAEMON, 0};
+static const uint32_t shared_by[] = {CLI_WITH_JSON, CLI_WITH_JSON_STDERR, CLI_WITH_DAEMON,
+                                     CLI_WITH_DAEMON, 0};
 _Static_assert(countof(shared_by) == countof(shared_options), "one entry an option");
 
 const struct cli_option *cli_option_at(const struct cli_command *c, uint32_t i)
@@ -304,4 +307,17 @@ uint32_t cli_args_texts(const struct cli_args *args, const char *name, const cha
             out[count++] = v->text;
     }
     return count;
+}
+
+bool cli_args_wants_json(const struct cli_command *c, const struct cli_args *args, int argc,
+                         char *const *argv)
+{
+    if (c && !(c->shared & (CLI_WITH_JSON | CLI_WITH_JSON_STDERR)))
+        return false;
+    if (c && (cli_args_flag(args, "json") || args->operand_count > 0))
+        return cli_args_flag(args, "json");
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
 }

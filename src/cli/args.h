@@ -33,6 +33,12 @@ int cli_args_parse(const struct cli_command *c, int argc, char *const *argv, str
                    struct err *e) warn_unused;
 void cli_args_fini(struct cli_args *args);
 
+/* Whether JSON is asked for: a line that was not read to its end says so all the same, but not
+ * behind the first operand of a command whose operands are another's line. c, args: NULL for a
+ * command that there is not. */
+bool cli_args_wants_json(const struct cli_command *c, const struct cli_args *args, int argc,
+                         char *const *argv);
+
 /* name: an option of the command; anything else is a bug. */
 bool cli_args_flag(const struct cli_args *args, const char *name);
 /* The value, else the environment's where the option names a variable that is set and not empty,

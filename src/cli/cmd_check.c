@@ -48,7 +48,7 @@ static const char *usage_problem(const struct cli_args *args)
 {
     bool prints = cli_args_flag(args, "print"), wants_json = cli_args_flag(args, "json");
     if (cli_args_flag(args, "schema"))
-        return args->operand_count || cli_args_text(args, "config-dir") || prints || wants_json
+        return args->operand_count || cli_args_text(args, "config-dir") || prints
                    ? "check: --schema stands alone: it is the same for every file"
                    : NULL;
     if (args->operand_count == 0 && !cli_args_text(args, "config-dir"))
@@ -98,7 +98,8 @@ static const struct cli_option options[] = {
      .help = "Print the configuration as wharf understands it, as YAML: environment variables and "
              "macros expanded, defaults filled in. Secrets are replaced by ***."},
     {.name = "schema",
-     .help = "Print a JSON Schema of the configuration, for editors; no FILE is read."},
+     .help = "Print a JSON Schema of the configuration, for editors; no FILE is read. It is JSON "
+             "with --json and without."},
 };
 
 const struct cli_command cmd_check = {

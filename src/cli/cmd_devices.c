@@ -64,6 +64,46 @@ static void add_gauges(struct text_table *table, const json_t *d)
     text_table_add(table, cells);
 }
 
+static const char *const uses[] = {"DEVICE", "PID", "PROCESS", "BYTES", "FOR"};
+
+static void add_use(struct text_table *table, const json_t *d, const json_t *p)
+{
+    char pid[SHOW_CELL_MAX], bytes[SHOW_CELL_MAX];
+    const char *model = json_string_value(json_object_get(p, "model"));
+    bool is_leased = json_is_string(json_object_get(p, "lease"));
+    bool is_named = json_is_string(json_object_get(p, "lease_name"));
+    struct buf whose = {0};
+    if (model)
+        buf_printf(&whose, "model %s", model);
+    else if (is_leased)
+        buf_printf(&whose, "lease %s", show_text(p, is_named ? "lease_name" : "lease"));
+    else
+        buf_text(&whose, "a stranger");
+    const char *cells[] = {show_text(d, "name"), show_count(p, "pid", pid), show_text(p, "name"),
+                           show_bytes(p, "bytes", bytes), whose.data};
+    _Static_assert(countof(cells) == countof(uses), "a heading a cell");
+    text_table_add(table, cells);
+    buf_fini(&whose);
+}
+
+/* Nothing where no process is known to use anything. */
+static void write_uses(struct buf *out, const json_t *devices)
+{
+    struct text_table table = {.columns = countof(uses)};
+    text_table_add(&table, uses);
+    for (size_t i = 0; i < json_array_size(devices); i++) {
+        const json_t *d = json_array_get(devices, i);
+        const json_t *processes = json_object_get(d, "processes");
+        for (size_t k = 0; k < json_array_size(processes); k++)
+            add_use(&table, d, json_array_get(processes, k));
+    }
+    if (table.row_count > 1) {
+        buf_char(out, '\n');
+        text_table_print(&table, out);
+    }
+    text_table_fini(&table);
+}
+
 static void add_table(struct buf *out, const json_t *devices, const char *const *heads,
                       uint32_t columns, void (*add)(struct text_table *, const json_t *))
 {
@@ -106,6 +146,7 @@ static void write_devices(struct buf *out, const json_t *answer)
         add_table(out, devices, headings, countof(headings), add_memory);
         buf_char(out, '\n');
         add_table(out, devices, gauges, countof(gauges), add_gauges);
+        write_uses(out, devices);
         write_troubles(out, devices);
     }
     if (degraded && json_array_size(devices) == 0) {
@@ -129,8 +170,10 @@ const struct cli_command cmd_devices = {
         "One line a device: its memory in all, what is used of it, what is counted for models and "
         "for leases, what models that have gone have not given back yet, what others use, what the "
         "driver keeps, what could be handed out now, and the most that was seen in use. Then how "
-        "busy and how warm each is, what it draws, and who it is; and what is wrong with one. What "
-        "is not known is '-'.",
+        "busy and how warm each is, what it draws, and who it is; which processes use memory "
+        "there, "
+        "how much, and for which model or lease; and what is wrong with one. What is not known is "
+        "'-'.",
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,
     .examples = {{"wharf devices", "the table"}},
     .run = run,

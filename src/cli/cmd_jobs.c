@@ -179,7 +179,7 @@ static int list(const struct session *s)
     join_leases(s, jobs);
     if (s->wants_json) {
         json_t *all = json_pack("{s:O}", "jobs", jobs);
-        auto_free char *text = json_dumps(all, JSON_COMPACT);
+        auto_free char *text = json_dumps(all, SHOW_JSON);
         output_json(text, strlen(text));
         json_decref(all);
     } else {
@@ -190,6 +190,38 @@ static int list(const struct session *s)
 }
 
 /* --- one job --- */
+
+/* {"job":7,"line":"…"} of each whole line, and at the end of what is left. */
+static void print_lines(const char *id, struct buf *raw, bool more)
+{
+    size_t at = 0;
+    while (at < raw->len) {
+        const char *lf = memchr(raw->data + at, '\n', raw->len - at);
+        size_t n = lf ? (size_t)(lf - raw->data) - at : raw->len - at;
+        struct buf line = {0};
+        if (!lf && more)
+            break;
+        buf_printf(&line, "{\"job\":%s,\"line\":", id);
+        buf_json(&line, raw->data + at, n);
+        buf_char(&line, '}');
+        output_json(line.data, line.len);
+        buf_fini(&line);
+        at += n + (lf != NULL);
+    }
+    buf_consume(raw, at);
+}
+
+static bool print_rest(const char *id, struct buf *raw, int log, bool more)
+{
+    char data[16 * 1024];
+    ssize_t n;
+    while ((n = read(log, data, sizeof(data))) > 0) {
+        buf_append(raw, data, (size_t)n);
+        print_lines(id, raw, true);
+    }
+    print_lines(id, raw, more);
+    return !output_broken();
+}
 
 /* As it came: the job's output is its user's own. */
 static bool copy_rest(int log)
@@ -211,6 +243,7 @@ static int follow(const struct session *s, const char *id, int log)
     auto_free char *folder = record_path(id, ".");
     auto_close int changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     char events[4096];
+    struct buf raw = {0};
     if (!folder || changes < 0 ||
         inotify_add_watch(changes, folder, IN_MODIFY | IN_CLOSE_WRITE) < 0) {
         output_complain("cannot follow the log: %s", strerror(errno));
@@ -218,15 +251,20 @@ static int follow(const struct session *s, const char *id, int log)
     }
     for (;;) {
         bool is_live = record_is_live(id);
-        if (!copy_rest(log) || !is_live)
-            return CLI_DONE;
+        bool goes_on = s->wants_json ? print_rest(id, &raw, log, is_live) : copy_rest(log);
+        if (!goes_on || !is_live)
+            break;
         struct pollfd fds[] = {{.fd = changes, .events = POLLIN},
                                {.fd = s->options.stop_fd, .events = POLLIN}};
-        if (poll(fds, countof(fds), -1) > 0 && fds[1].revents)
+        if (poll(fds, countof(fds), -1) > 0 && fds[1].revents) {
+            buf_fini(&raw);
             return CLI_FAILED;
+        }
         while (read(changes, events, sizeof(events)) > 0)
             continue;
     }
+    buf_fini(&raw);
+    return CLI_DONE;
 }
 
 static int show_log(const struct session *s, const char *id, bool follows)
@@ -239,7 +277,9 @@ static int show_log(const struct session *s, const char *id, bool follows)
     }
     if (follows)
         return follow(s, id, log);
-    (void)copy_rest(log);
+    struct buf raw = {0};
+    (void)(s->wants_json ? print_rest(id, &raw, log, false) : copy_rest(log));
+    buf_fini(&raw);
     return CLI_DONE;
 }
 
@@ -276,6 +316,20 @@ static int cancel(const char *id)
     return wait_for_end(id);
 }
 
+/* How the job has ended, for programs. */
+static int print_record(const char *id)
+{
+    json_t *json = record_find(id);
+    auto_free char *text = json ? json_dumps(json, SHOW_JSON) : NULL;
+    json_decref(json);
+    if (!text) {
+        output_complain("job %s is no longer there", id);
+        return CLI_FAILED;
+    }
+    output_json(text, strlen(text));
+    return CLI_DONE;
+}
+
 static int run(const struct cli_args *args)
 {
     struct session s;
@@ -303,7 +357,8 @@ static int run(const struct cli_args *args)
         return list(&s);
     if (is_logs)
         return show_log(&s, id, follows);
-    return strcmp(verb, "cancel") == 0 ? cancel(id) : wait_for_end(id);
+    status = strcmp(verb, "cancel") == 0 ? cancel(id) : wait_for_end(id);
+    return status == CLI_DONE && s.wants_json ? print_record(id) : status;
 }
 
 static const struct cli_option options[] = {
@@ -318,7 +373,9 @@ const struct cli_command cmd_jobs = {
         "it. `logs ID` prints what a job has written, `cancel ID` ends it as a revocation would "
         "and returns when nothing of it runs any more, `wait ID` returns when it has ended. A job "
         "is lost when its own processes were killed, or the machine went down under it. The last "
-        "hundred ended jobs are kept.",
+        "hundred ended jobs are kept. With --json, a line of a log is an object, "
+        "{\"job\",\"line\"}, "
+        "and cancel and wait print the job as it has ended.",
     .operand = "logs|cancel|wait ID",
     .operands_max = 2,
     .operand_takes = {CLI_A_WORD, CLI_A_JOB},

@@ -3,11 +3,13 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "cli/commands.h"
-#include "cli/lease_body.h"
+#include "cli/lease_ask.h"
 #include "cli/output.h"
 #include "cli/show.h"
 #include "cli/text.h"
+#include "config/nearest.h"
 
 static const char *const headings[] = {"ID",      "NAME",  "STATE", "CLASS",   "BYTES",
                                        "DEVICES", "GATES", "PID",   "EXPIRES", "FOR"};
@@ -65,18 +67,22 @@ static int end(const struct cli_args *args)
     struct buf path = {0}, body = {0};
     const char *mark = args->operand_count > 1 ? args->operands[1] : cli_args_text(args, "lease");
     const char *colon = mark ? strchr(mark, ':') : NULL;
-    if (!colon) {
-        output_complain("lease: end needs ID:TOKEN, as in WHARF_LEASE");
+    if (!colon || colon == mark || !colon[1]) {
+        output_complain(
+            mark ? "lease: '%.80s' is not ID:TOKEN, as in WHARF_LEASE: a lease is ended by "
+                   "who has its token"
+                 : "lease: end needs ID:TOKEN, as in WHARF_LEASE",
+            mark);
         return CLI_USAGE;
     }
     int status = session_open(args, &s);
     if (status != CLI_DONE)
         return status;
+    auto_free char *id = alloc_text_n(mark, (size_t)(colon - mark));
     buf_text(&path, "/wharf/leases/");
-    buf_append(&path, mark, (size_t)(colon - mark));
-    buf_char(&path, '\0');
+    client_encode_segment(&path, id);
     buf_char(&body, '{');
-    lease_body_text(&body, "token", colon + 1);
+    lease_ask_text(&body, "token", colon + 1);
     buf_char(&body, '}');
     const struct client_request rq = {.method = "DELETE",
                                       .path = path.data,
@@ -88,8 +94,15 @@ static int end(const struct cli_args *args)
     buf_fini(&body);
     if (rc < 0)
         return session_failed(rc, &e);
-    if (!client_reply_ok(&r))
+    if (!client_reply_ok(&r)) {
         status = session_refused(&s, &r, "end the lease");
+    } else if (s.wants_json) {
+        json_t *ended =
+            json_pack("{s:s%, s:s}", "lease", mark, (size_t)(colon - mark), "state", "ended");
+        auto_free char *text = json_dumps(ended, JSON_COMPACT);
+        output_json(text ? text : "{}", text ? strlen(text) : 2);
+        json_decref(ended);
+    }
     client_reply_fini(&r);
     return status;
 }
@@ -180,19 +193,15 @@ static int hold(const struct cli_args *args)
     struct client_answer *a;
     struct err e = {.set = false};
     struct buf body = {0};
-    if (!lease_body_asked(args)) {
-        output_complain("lease: hold needs --vram or --gate");
-        return CLI_USAGE;
-    }
-    int status = session_open(args, &s);
+    struct lease_ask ask;
+    int status = lease_ask_read(args, &ask);
+    if (status == CLI_DONE)
+        status = session_open(args, &s);
     if (status != CLI_DONE)
         return status;
     buf_char(&body, '{');
-    lease_body_put(&body, args);
-    lease_body_text(&body, "name", cli_args_text(args, "name"));
-    lease_body_text(&body, "wait", cli_args_text(args, "wait"));
-    lease_body_text(&body, "grace", cli_args_text(args, "grace"));
-    buf_text(&body, cli_args_flag(args, "revocable") ? ",\"revocable\":true}" : "}");
+    lease_ask_write(&ask, 0, &body);
+    buf_char(&body, '}');
     const struct client_request rq = {
         .method = "POST", .path = "/wharf/leases", .body = body.data, .body_len = body.len};
     int rc = client_open(&s.options, &rq, &a, &e);
@@ -208,56 +217,33 @@ static int hold(const struct cli_args *args)
 
 static int run(const struct cli_args *args)
 {
-    const char *what = args->operand_count ? args->operands[0] : "list";
-    bool ends = strcmp(what, "end") == 0;
+    static const char *const verbs[] = {"list", "hold", "end"};
+    const char *what = args->operand_count ? args->operands[0] : verbs[0];
+    struct nearest near = nearest_to(what);
+    bool ends = strcmp(what, "end") == 0, holds = strcmp(what, "hold") == 0;
+    for (size_t i = 0; i < countof(verbs); i++)
+        nearest_offer(&near, verbs[i]);
+    if (!ends && !holds && strcmp(what, "list") != 0) {
+        output_complain("lease: list, hold or end, not '%s'%s%s%s", what,
+                        near.best ? "; did you mean '" : "", near.best ? near.best : "",
+                        near.best ? "'?" : "");
+        return CLI_USAGE;
+    }
     if (args->operand_count > 1 && !ends) {
         output_complain("lease: only end takes another operand");
         return CLI_USAGE;
     }
-    if (ends)
-        return end(args);
-    if (strcmp(what, "hold") == 0)
-        return hold(args);
-    if (strcmp(what, "list") == 0)
-        return list(args);
-    output_complain("lease: list, hold or end, not '%s'", what);
-    return CLI_USAGE;
+    if (!holds && lease_ask_given(args)) {
+        output_complain(
+            "lease: what is asked for a job, such as --vram and --gate, belongs to hold");
+        return CLI_USAGE;
+    }
+    return ends ? end(args) : holds ? hold(args) : list(args);
 }
 
 static const struct cli_option options[] = {
-    {.name = "vram",
-     .kind = CLI_TEXT,
-     .value = "SIZE",
-     .takes = CLI_A_SIZE,
-     .help = "With hold: memory, on each of its GPUs, such as 6GiB."},
-    {.name = "gpus",
-     .kind = CLI_NUMBER,
-     .value = "N",
-     .help = "With --vram: on how many GPUs at once; 1 by default."},
-    {.name = "gate",
-     .kind = CLI_TEXT,
-     .repeats = true,
-     .value = "NAME",
-     .takes = CLI_A_GATE,
-     .help = "With hold: a slot of that gate. May be given four times."},
-    {.name = "class",
-     .kind = CLI_TEXT,
-     .value = "CLASS",
-     .takes = CLI_A_WORD,
-     .words = CLI_CLASSES,
-     .help = "With hold: foreground, normal or background, which is the default."},
-    {.name = "wait",
-     .kind = CLI_TEXT,
-     .value = "TIME",
-     .takes = CLI_A_TIME,
-     .help = "With hold: wait so long at most, such as 10m; 0: only if it is to be had at once."},
-    {.name = "name", .kind = CLI_TEXT, .value = "NAME", .help = "With hold: what it is called."},
-    {.name = "revocable", .help = "With hold: it may be asked back."},
-    {.name = "grace",
-     .kind = CLI_TEXT,
-     .value = "TIME",
-     .takes = CLI_A_TIME,
-     .help = "With --revocable: how long after that it ends; 30s by default."},
+    LEASE_ASK_OPTIONS,
+    LEASE_ASK_TERMS,
     {.name = "lease",
      .kind = CLI_TEXT,
      .value = "ID:TOKEN",
@@ -272,7 +258,8 @@ const struct cli_command cmd_lease = {
     .description =
         "`list`, or nothing: one line a lease: its id and name, how it stands, what it has where, "
         "when it ends unless it is renewed, and what it waits for.\n\n"
-        "`hold` asks for a lease and keeps it until it is interrupted. Once it is granted, the "
+        "`hold` asks for a lease, by the options, and keeps it until it is interrupted. Once it is "
+        "granted, the "
         "variables that its jobs need are printed as a shell's export lines; while it waits, and "
         "when it is asked back, it says so on stderr. It fails when the lease is refused or "
         "ends.\n\n"

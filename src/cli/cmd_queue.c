@@ -1,70 +1,71 @@
 /* cmd_queue.c: `wharf queue`: who waits for what. */
 #include <jansson.h>
+#include <stdio.h>
 
 #include "cli/commands.h"
 #include "cli/show.h"
 #include "cli/text.h"
 
-static const char *const headings[] = {"POSITION", "FOR",       "CLASS",
-                                       "WAITING",  "ESTIMATED", "OVERDUE IN"};
+static const char *const headings[] = {"NEXT",    "WHO",       "CLASS",      "PLACE",
+                                       "WAITING", "ESTIMATED", "OVERDUE IN", "FOR"};
 
-static void add_request(struct text_table *table, const json_t *r)
+/* "qwen", "lease train, 6GiB on 2 GPUs, mlx". */
+static void write_who(struct buf *out, const json_t *w)
 {
-    char position[SHOW_CELL_MAX], since[SHOW_CELL_MAX], estimate[SHOW_CELL_MAX];
-    char deadline[SHOW_CELL_MAX];
-    bool overdue = json_is_true(json_object_get(r, "overdue"));
-    const char *cells[] = {show_count(r, "position", position),
-                           show_text(r, "model"),
-                           show_text(r, "class"),
-                           show_seconds(r, "since_s", since),
-                           show_seconds(r, "estimate_s", estimate),
-                           overdue ? "overdue" : show_seconds(r, "deadline_s", deadline)};
-    _Static_assert(countof(cells) == countof(headings), "a heading a cell");
-    text_table_add(table, cells);
+    char bytes[SHOW_CELL_MAX], gates[SHOW_CELL_MAX];
+    json_int_t gpus = json_integer_value(json_object_get(w, "gpus"));
+    if (json_is_string(json_object_get(w, "model"))) {
+        buf_text(out, show_text(w, "model"));
+        return;
+    }
+    bool is_named = json_is_string(json_object_get(w, "name"));
+    buf_printf(out, "lease %s", show_text(w, is_named ? "name" : "lease"));
+    if (gpus > 0)
+        buf_printf(out, ", %s", show_bytes(w, "bytes", bytes));
+    if (gpus > 1)
+        buf_printf(out, " on %lld GPUs", (long long)gpus);
+    if (json_array_size(json_object_get(w, "gates")))
+        buf_printf(out, ", %s", show_list(w, "gates", gates));
 }
 
-static void add_lease(struct text_table *table, const json_t *l)
+static void add_place(struct text_table *table, size_t number, const json_t *w)
 {
-    char bytes[SHOW_CELL_MAX], gates[SHOW_CELL_MAX], since[SHOW_CELL_MAX], estimate[SHOW_CELL_MAX];
-    char position[SHOW_CELL_MAX];
-    bool waits = json_is_integer(json_object_get(l, "position"));
-    const char *name = json_string_value(json_object_get(l, "name"));
-    struct buf what = {0};
-    buf_printf(&what, "lease %s of %s", name ? name : show_text(l, "id"),
-               show_bytes(l, "bytes", bytes));
-    if (json_array_size(json_object_get(l, "gates")))
-        buf_printf(&what, ", %s", show_list(l, "gates", gates));
-    const char *cells[] = {waits ? show_count(l, "position", position) : show_text(l, "state"),
-                           what.data,
-                           show_text(l, "class"),
-                           show_seconds(l, "since_s", since),
-                           show_seconds(l, "estimate_s", estimate),
-                           "-"};
+    char next[SHOW_CELL_MAX], since[SHOW_CELL_MAX], estimate[SHOW_CELL_MAX];
+    char deadline[SHOW_CELL_MAX], place[SHOW_CELL_MAX];
+    bool overdue = json_is_true(json_object_get(w, "overdue"));
+    struct buf who = {0};
+    snprintf(next, sizeof(next), "%zu", number);
+    write_who(&who, w);
+    const char *cells[] = {next,
+                           who.data,
+                           show_text(w, "class"),
+                           show_count(w, "position", place),
+                           show_seconds(w, "since_s", since),
+                           show_seconds(w, "estimate_s", estimate),
+                           overdue ? "overdue" : show_seconds(w, "deadline_s", deadline),
+                           show_text(w, "for")};
     _Static_assert(countof(cells) == countof(headings), "a heading a cell");
     text_table_add(table, cells);
-    buf_fini(&what);
+    buf_fini(&who);
 }
 
 static void write_queue(struct buf *out, const json_t *answer)
 {
-    const json_t *requests = json_object_get(answer, "requests");
-    const json_t *leases = json_object_get(answer, "leases");
+    const json_t *queue = json_object_get(answer, "queue");
     struct text_table table = {.columns = countof(headings)};
-    json_int_t all = json_integer_value(json_object_get(answer, "waiting"));
-    if (json_array_size(requests) + json_array_size(leases) == 0) {
+    json_int_t all = json_integer_value(json_object_get(answer, "waiting")) +
+                     json_integer_value(json_object_get(answer, "leases_waiting"));
+    if (json_array_size(queue) == 0) {
         buf_text(out, "nobody waits\n");
         return;
     }
     text_table_add(&table, headings);
-    for (size_t i = 0; i < json_array_size(requests); i++)
-        add_request(&table, json_array_get(requests, i));
-    for (size_t i = 0; i < json_array_size(leases); i++)
-        add_lease(&table, json_array_get(leases, i));
+    for (size_t i = 0; i < json_array_size(queue); i++)
+        add_place(&table, i + 1, json_array_get(queue, i));
     text_table_print(&table, out);
     text_table_fini(&table);
-    if (all > (json_int_t)json_array_size(requests))
-        buf_printf(out, "and %lld more\n",
-                   (long long)(all - (json_int_t)json_array_size(requests)));
+    if (all > (json_int_t)json_array_size(queue))
+        buf_printf(out, "and %lld more\n", (long long)(all - (json_int_t)json_array_size(queue)));
 }
 
 static int run(const struct cli_args *args)
@@ -78,9 +79,12 @@ const struct cli_command cmd_queue = {
     .name = "queue",
     .summary = "list who waits for what",
     .description =
-        "One line a request that waits, in order of arrival: its place in its model's queue, the "
-        "model, its class, for how long it has waited, how long it will probably wait still, and "
-        "when it has waited for too long, after which it goes first. Then the leases.",
+        "One line a request or lease that waits, in the order in which they are to be served: who "
+        "is overdue, then by class, priority and arrival; under the scheduler serial by arrival "
+        "alone. What fits may go before what does not yet. Each with its place among those that "
+        "want the same model, or the same memory or gates, for how long it has waited, how long it "
+        "will probably wait still, when it has waited for too long, after which it goes first, and "
+        "what it waits for. `wharf lease` lists the leases that are granted.",
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,
     .examples = {{"wharf queue", "the table"},
                  {"wharf queue --json | jq .waiting", "how many wait"}},

@@ -1,7 +1,22 @@
 /* cmd_run.c: `wharf run --vram SIZE -- CMD…`: a command under a lease. */
+#include <sys/wait.h>
+
 #include "cli/commands.h"
 #include "cli/job/front.h"
 #include "cli/output.h"
+
+/* What became of CMD, for programs; a person sees it. */
+static void tell_end(const struct front_end *end)
+{
+    struct buf line = {0};
+    buf_text(&line, "{\"state\":\"ended\",");
+    if (WIFSIGNALED(end->status))
+        buf_printf(&line, "\"exit\":null,\"signal\":%d}", WTERMSIG(end->status));
+    else
+        buf_printf(&line, "\"exit\":%d,\"signal\":null}", WEXITSTATUS(end->status));
+    output_json_line(line.data, line.len);
+    buf_fini(&line);
+}
 
 static int run_job(const struct session *s, const struct job_ask *ask)
 {
@@ -14,6 +29,8 @@ static int run_job(const struct session *s, const struct job_ask *ask)
     if (status == CLI_DONE)
         front_run(&hold, false, &end);
     hold_fini(&hold);
+    if (end.was_run && output_mode() == OUTPUT_JSON_STDERR)
+        tell_end(&end);
     return status == CLI_DONE ? front_end_as(&end) : status;
 }
 
@@ -55,14 +72,17 @@ const struct cli_command cmd_run = {
         "is then killed; also when wharf run itself is killed.\n\n"
         "A lease that is revoked, or whose --run is over, ends CMD: all its processes get the "
         "signal, and SIGKILL after the grace (of --revocable, else 10 s). A daemon that goes away "
-        "and comes back takes nothing from a job that runs; one that waits asks again.",
+        "and comes back takes nothing from a job that runs; one that waits asks again.\n\n"
+        "With --json, how the lease stands is told as the daemon tells it, a JSON object a line on "
+        "stderr among what CMD writes there: state waiting, granted, note (with a message) or "
+        "ended (with CMD's exit status or signal); or an error before CMD is begun.",
     .operand = "CMD",
     .operands_min = 1,
     .operands_max = UINT32_MAX,
     .operand_takes = {CLI_A_PROGRAM},
     .options = options,
     .option_count = countof(options),
-    .shared = CLI_WITH_DAEMON,
+    .shared = CLI_WITH_JSON_STDERR | CLI_WITH_DAEMON,
     .first_operand_ends = true,
     .statuses =
         "Once CMD has begun, its end is that of wharf run: the same status, or the same signal.",

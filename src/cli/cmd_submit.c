@@ -66,6 +66,8 @@ static int detach(struct submitted *j)
         output_complain("cannot write %s/log: %s", j->record.folder, strerror(errno));
         return CLI_FAILED;
     }
+    /* From here on stdout and stderr are the job's log. */
+    output_use(OUTPUT_TEXT);
     j->hold.on_terminal = false;
     j->hold.on_line = on_line;
     j->hold.arg = j;
@@ -91,6 +93,8 @@ static int run_detached(const struct session *s, const struct job_ask *ask, int 
     if (j.record.json)
         record_end(&j.record, &end, status);
     record_fini(&j.record);
+    if (status != CLI_DONE)
+        output_failure(status == CLI_USAGE);
     (void)tell(&j, status);
     return status;
 }

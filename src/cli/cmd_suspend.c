@@ -16,7 +16,9 @@ const struct cli_command cmd_suspend = {
     .description =
         "Has the engine of a loaded model give its GPU memory back while its process stays, as the "
         "model's `suspend` says. It finishes what it is serving first, and a request wakes it "
-        "again. Returns when it sleeps, or with the reason why it does not.",
+        "again. Returns when it sleeps; fails, with the reason, when it does not, also where its "
+        "engine "
+        "gave too little back and it was stopped for that.",
     .operand = "MODEL",
     .operands_min = 1,
     .operands_max = 1,

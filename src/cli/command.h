@@ -70,7 +70,8 @@ struct cli_option {
 /* Options that several commands share. */
 enum cli_shared {
     CLI_WITH_JSON = 1 << 0,
-    CLI_WITH_DAEMON = 1 << 1, /* --url and --key */
+    CLI_WITH_DAEMON = 1 << 1,      /* --url and --key */
+    CLI_WITH_JSON_STDERR = 1 << 2, /* --json, of a command whose stdout is another program's */
 };
 
 /* How one dash before a word is read. */

@@ -34,6 +34,9 @@ extern const struct cli_command cmd_unload;
 extern const struct cli_command cmd_version;
 extern const struct cli_command cmd_why;
 
+/* Help on one, or on all with NULL, as text or JSON. Returns the exit status. */
+int cli_help_print(const struct cli_command *c);
+
 extern const struct cli_command *const cli_commands[];
 extern const uint32_t cli_command_count;
 

@@ -1,18 +1,22 @@
-/* describe.h: the command table for programs: tools/gen-docs makes the manual pages of it.
+/* describe.h: the command table for programs, as `wharf help --json` prints it; tools/gen-docs
+ * makes the manual pages of it.
  *
- *     {"commands": [{"name", "summary", "description", "operand", "operand_required",
- *         "options": [{"name", "letter", "value", "required", "repeats", "env", "help"}, …],
+ *     {"version", "commands": [{"name", "summary", "usage", "description", "operand",
+ *         "operands_min", "operands_max", "asks_daemon",
+ *         "options": [{"name", "letter", "kind": "flag"|"text"|"number", "value", "required",
+ *                      "repeats", "environment", "help"}, …],
  *         "examples": [{"command", "what"}, …],
  *         "statuses": [[STATUS, TEXT], …], "statuses_more"}, …],
  *      "statuses": [[STATUS, TEXT], …], "statuses_more"}
  *
- * A text that there is not is null. */
+ * A text that there is not is null, and operands_max where any number may be given. */
 #ifndef CLI_DESCRIBE_H
 #define CLI_DESCRIBE_H
 
-#define DESCRIBE_COMMAND "__describe"
+#include "base/buf.h"
+#include "cli/command.h"
 
-/* Prints it. Returns the exit status. */
-int describe_main(void);
+/* One line: the whole table, or, with only, that command's object. */
+void describe_put(struct buf *out, const struct cli_command *only);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/build.h"
 #include "base/pure/check.h"
 #include "cli/text.h"
 
@@ -73,11 +74,16 @@ void help_overview(struct buf *out, const struct cli_command *const *commands, u
                   "usage: wharf COMMAND [OPTIONS]\n\nCommands:\n");
     for (uint32_t i = 0; i < count; i++)
         buf_printf(out, "  %-12s%s\n", commands[i]->name, commands[i]->summary);
-    buf_text(out, "\n`wharf COMMAND --help` says more about each. Options may be written\n"
-                  "`--opt value` or `--opt=value`, in any order.\n"
-                  "\nEnvironment:\n"
-                  "  WHARF_URL  where the daemon is, as --url\n"
-                  "  WHARF_KEY  the API key, as --key\n");
+    buf_text(out,
+             "\n`wharf COMMAND --help` says more about each. Options may be written\n"
+             "`--opt value` or `--opt=value`, in any order.\n"
+             "\nEnvironment:\n"
+             "  WHARF_URL  where the daemon is, as --url\n"
+             "  WHARF_KEY  the API key, as --key\n"
+             "\nWith --json stdout has JSON alone: one object, or one a line where more may\n"
+             "follow. What fails ends with {\"error\":{\"code\",\"message\"}} there, and says "
+             "why\non stderr as well. `wharf run`, whose stdout is its command's, has its JSON "
+             "on\nstderr. `wharf serve` and `wharf llama-swap` print logs, and have no --json.\n");
     write_statuses(out, NULL);
 }
 

@@ -8,8 +8,6 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/complete.h"
-#include "cli/describe.h"
-#include "cli/help.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "gpu/probe.h"
@@ -26,7 +24,6 @@ static void open_standard_fds(void)
         close(fd);
 }
 
-/* `wharf --help` and `wharf --version` are commands too. */
 static const char *command_name(const char *arg)
 {
     if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
@@ -36,24 +33,18 @@ static const char *command_name(const char *arg)
     return arg;
 }
 
-static int print_help(const struct cli_command *c)
-{
-    struct buf out = {0};
-    help_command(&out, c);
-    output_safe(&out);
-    buf_fini(&out);
-    return CLI_DONE;
-}
-
 static int run_command(const struct cli_command *c, int argc, char **argv)
 {
     struct cli_args args;
     struct err e = {.set = false};
     int status = CLI_USAGE;
-    if (cli_args_parse(c, argc, argv, &args, &e) < 0)
+    const int rc = cli_args_parse(c, argc, argv, &args, &e);
+    if (cli_args_wants_json(c, &args, argc, argv))
+        output_use(c->shared & CLI_WITH_JSON || args.wants_help ? OUTPUT_JSON : OUTPUT_JSON_STDERR);
+    if (rc < 0)
         output_complain("%s: %s\n(`wharf %s --help` says more)", c->name, e.text, c->name);
     else
-        status = args.wants_help ? print_help(c) : c->run(&args);
+        status = args.wants_help ? cli_help_print(c) : c->run(&args);
     cli_args_fini(&args);
     return status;
 }
@@ -67,14 +58,12 @@ static bool called_as_llama_swap(const char *path)
 
 int main(int argc, char **argv)
 {
-    /* No commands: the daemon starts it, and stdin is its socket; */
+    /* No commands: the daemon starts it, and stdin is its socket, */
     if (argc == 2 && strcmp(argv[1], PROBE_COMMAND) == 0)
         return probe_main();
-    /* shells ask for completions, and tools/gen-docs for the table. */
+    /* and shells ask for completions. */
     if (argc > 1 && strcmp(argv[1], COMPLETE_COMMAND) == 0)
         return complete_main(argc - 2, argv + 2);
-    if (argc == 2 && strcmp(argv[1], DESCRIBE_COMMAND) == 0)
-        return describe_main();
     open_standard_fds();
     /* Whoever started us may ignore it; `wharf ps | head` ends quietly all the same. */
     signal(SIGPIPE, SIG_DFL);
@@ -89,7 +78,11 @@ int main(int argc, char **argv)
     } else {
         c = cli_command_find(command_name(argv[1]));
     }
+    if (!c && cli_args_wants_json(NULL, NULL, argc - first, argv + first))
+        output_use(OUTPUT_JSON);
     int status = c ? run_command(c, argc - first, argv + first) : cli_command_unknown(argv[1]);
+    if (status != CLI_DONE)
+        output_failure(status == CLI_USAGE);
     if (output_finish() < 0 && status == CLI_DONE)
         status = CLI_FAILED;
     session_end();

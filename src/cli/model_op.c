@@ -19,7 +19,21 @@ static void write_result(struct buf *out, const char *asked_id, const json_t *an
         buf_text(out, " on ");
         text_escape_all(out, TEXT_LINE, device);
     }
+    if (json_is_true(json_object_get(answer, "pinned")))
+        buf_text(out, ", pinned");
     buf_char(out, '\n');
+}
+
+/* An engine may say that it sleeps, and be stopped all the same since it gave nothing back, or be
+ * woken again at once: what counts is how it stands. */
+static int check_asleep(const char *id, const char *verb, const json_t *answer)
+{
+    const char *state = json_string_value(json_object_get(answer, "state"));
+    if (strcmp(verb, "suspend") != 0 || !state || strcmp(state, "suspended") == 0)
+        return CLI_DONE;
+    output_code("not_asleep");
+    output_complain("'%s' does not sleep: it is %s; `wharf why '%s'` says more", id, state, id);
+    return CLI_FAILED;
 }
 
 int model_op(const struct session *s, const char *id, const char *verb, const char *query)
@@ -37,13 +51,14 @@ int model_op(const struct session *s, const char *id, const char *verb, const ch
         output_complain("no longer waiting to %s; `wharf ps` shows what becomes of it", what);
     if (status != CLI_DONE)
         return status;
-    if (s->wants_json) {
+    status = check_asleep(id, verb, reply.json);
+    if (s->wants_json && status == CLI_DONE) {
         output_json(reply.body.data, reply.body.len);
-    } else {
+    } else if (status == CLI_DONE) {
         write_result(&out, id, reply.json);
         output_safe(&out);
     }
     buf_fini(&out);
     client_reply_fini(&reply);
-    return CLI_DONE;
+    return status;
 }

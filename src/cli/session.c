@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,7 +63,7 @@ int session_open(const struct cli_args *args, struct session *ret)
     }
     catch_signals();
     s.options.stop_fd = stop_pipe[0];
-    s.wants_json = (args->command->shared & CLI_WITH_JSON) && cli_args_flag(args, "json");
+    s.wants_json = output_mode() == OUTPUT_JSON;
     *ret = s;
     return CLI_DONE;
 }
@@ -73,8 +74,10 @@ int session_failed(int rc, const struct err *e)
     if (rc == -CLIENT_STOPPED)
         return CLI_FAILED;
     output_complain("%s", e->text);
-    if (rc == -CLIENT_UNREACHABLE)
+    if (rc == -CLIENT_UNREACHABLE) {
+        output_code("unreachable");
         return CLI_UNREACHABLE;
+    }
     return rc == -CLIENT_INVALID ? CLI_USAGE : CLI_FAILED;
 }
 
@@ -95,10 +98,11 @@ int session_status(uint16_t http_status)
     }
 }
 
+/* A path that there is not says nothing of what was asked for: the daemon may be an older one. */
 int session_status_of(const char *code)
 {
     for (int i = ERR_NONE + 1; code && i < ERR__COUNT; i++)
-        if (strcmp(error_info(i)->code, code) == 0)
+        if (strcmp(error_info(i)->code, code) == 0 && i != ERR_ROUTE_UNKNOWN)
             return session_status((uint16_t)error_info(i)->http_status);
     return CLI_FAILED;
 }
@@ -110,12 +114,18 @@ int session_refused(const struct session *s, const struct client_reply *r, const
     if (r->status == 401)
         buf_text(&why, s->options.key ? " (--key or $WHARF_KEY gave one that is not accepted)"
                                       : " (--key or $WHARF_KEY gives the key)");
+    const json_t *error = json_object_get(r->json, "error");
+    const char *code = json_string_value(json_object_get(error, "code"));
+    if (code && strcmp(code, error_info(ERR_LEASE_FOREIGN)->code) == 0)
+        buf_text(&why, "; WHARF_LEASE in the environment of its jobs has it");
     output_complain("cannot %s: %s", what, why.data);
-    if (s->wants_json && r->json)
-        output_json(r->body.data, r->body.len);
+    if (code)
+        output_refusal(r->body.data, r->body.len);
     buf_fini(&why);
-    /* Without JSON it is no answer of wharf's. */
-    return r->json ? session_status(r->status) : CLI_FAILED;
+    /* Without JSON it is no answer of wharf's; a path that there is not is one of an older daemon.
+     */
+    bool says_why = r->json && !(code && strcmp(code, error_info(ERR_ROUTE_UNKNOWN)->code) == 0);
+    return says_why ? session_status(r->status) : CLI_FAILED;
 }
 
 int session_fetch(const struct session *s, const struct client_request *rq, const char *what,

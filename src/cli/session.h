@@ -17,7 +17,7 @@
 
 struct session {
     struct client_options options;
-    bool wants_json; /* --json */
+    bool wants_json; /* --json, on stdout */
 };
 
 /* Where and how to reach the daemon, from --url and --key; args->command is CLI_WITH_DAEMON. From
@@ -30,10 +30,10 @@ int session_open(const struct cli_args *args, struct session *ret) warn_unused;
 int session_failed(int rc, const struct err *e);
 /* The exit status for an answer that is not ok, by its HTTP status. */
 int session_status(uint16_t http_status);
-/* The same by the code of an error in the middle of a stream; NULL: none was given. */
+/* The same by the code of its error; NULL: none was given. */
 int session_status_of(const char *code);
-/* The same for an answer that is not ok: "wharf: cannot load 'x': why"; with --json the answer
- * itself goes to stdout besides. what: for messages, as in "load 'x'". */
+/* The same for an answer that is not ok: "wharf: cannot load 'x': why"; with --json its error is
+ * what goes to stdout. what: for messages, as in "load 'x'". */
 int session_refused(const struct session *s, const struct client_reply *r, const char *what);
 /* One request, its whole answer, and both kinds of failure. CLI_DONE with *ret to be given to
  * client_reply_fini and ret->json not NULL; any other status was explained already. */

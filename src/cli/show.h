@@ -9,6 +9,9 @@
 struct json_t; /* <jansson.h> */
 
 #define SHOW_CELL_MAX 64
+/* For json_dumps, of what was taken apart: numbers as they came, but for digits that nobody needs.
+ */
+#define SHOW_JSON (JSON_COMPACT | JSON_REAL_PRECISION(9))
 
 /* Sends the request and prints the answer: with --json as it came, else what write makes of it.
  * what: for messages, as in "list the models". Returns the exit status. */

@@ -22,7 +22,6 @@ struct client_answer {
     uint64_t left; /* bytes of the body still to come, with HTTP_BODY_LENGTH */
     struct chunk_decoder chunks;
     bool ended;
-    bool is_polled;
     bool in_line;     /* the last line that was asked for has not come whole */
     const char *span; /* content behind a line that was given out; stands in `in`, before `at` */
     size_t span_len;
@@ -82,8 +81,7 @@ static int receive_more(struct client_answer *a, struct err *e)
     }
     char *to = buf_reserve(&a->in, RECEIVE_BYTES);
     must(to);
-    int n = a->is_polled ? wire_receive_ready(&a->wire, to, RECEIVE_BYTES, e)
-                         : wire_receive(&a->wire, to, RECEIVE_BYTES, a->silence_ms_max, e);
+    int n = wire_receive(&a->wire, to, RECEIVE_BYTES, a->silence_ms_max, e);
     if (n > 0)
         buf_commit(&a->in, (size_t)n);
     return n;
@@ -192,11 +190,6 @@ int client_fd(const struct client_answer *a)
 void client_set_silence(struct client_answer *a, uint32_t silence_ms_max)
 {
     a->silence_ms_max = silence_ms_max;
-}
-
-void client_set_polled(struct client_answer *a)
-{
-    a->is_polled = true;
 }
 
 static void give(struct client_answer *a, size_t n, const char **ret_data, size_t *ret_n)

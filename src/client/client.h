@@ -27,11 +27,13 @@ enum client_error {
     CLIENT_BROKEN,      /* the connection ended early, or what came over it is not HTTP */
     CLIENT_TOO_LARGE,   /* the answer, or a line of it, is beyond its bound */
     CLIENT_STOPPED,     /* stop_fd became readable */
-    CLIENT_AGAIN,       /* nothing whole has come yet; only of an answer that is polled */
+    CLIENT_AGAIN,       /* nothing whole has come yet; only with CLIENT_NO_WAIT */
 };
 
 #define CLIENT_CONNECT_MS_DEFAULT 5000
-/* As a limit of silence: what has come, or -CLIENT_TIMEOUT at once. */
+/* As a limit of silence: nothing waits, and what is not there yet is -CLIENT_AGAIN, to be asked for
+ * again when client_fd is readable. That says nothing of what was received already: read on until
+ * -CLIENT_AGAIN before polling. stop_fd is not looked at. */
 #define CLIENT_NO_WAIT UINT32_MAX
 #define CLIENT_LINE_BYTES_MAX (1024 * 1024)
 
@@ -66,10 +68,6 @@ uint16_t client_status(const struct client_answer *a);
 int client_fd(const struct client_answer *a);
 /* Replaces the request's limit from here on. */
 void client_set_silence(struct client_answer *a, uint32_t silence_ms_max);
-/* From here on nothing waits: what is not there yet is -CLIENT_AGAIN, to be asked for again when
- * client_fd is readable. That says nothing of what was received already: read on until
- * -CLIENT_AGAIN before polling. */
-void client_set_polled(struct client_answer *a);
 /* The next bytes of the body: 1 with *ret_data borrowed until the next call and *ret_n > 0; 0 at
  * the body's end. A body that stops early is -CLIENT_BROKEN, never an end. */
 int client_read(struct client_answer *a, const char **ret_data, size_t *ret_n,

@@ -75,8 +75,11 @@ static int stopped(struct err *e)
 static int timed_out(const struct wire *w, uint32_t silence_ms_max, struct err *e)
 {
     char span[UNITS_TEXT_MAX];
-    err_set(e, "wharf at %s has said nothing for %s", w->address->text,
-            units_format_duration(silence_ms_max * NS_PER_MS, span));
+    if (silence_ms_max == CLIENT_NO_WAIT)
+        err_set(e, "wharf at %s does not take the request at once", w->address->text);
+    else
+        err_set(e, "wharf at %s has said nothing for %s", w->address->text,
+                units_format_duration(silence_ms_max * NS_PER_MS, span));
     return -CLIENT_TIMEOUT;
 }
 
@@ -216,9 +219,22 @@ int wire_send(struct wire *w, const char *data, size_t n, uint32_t silence_ms_ma
     return 0;
 }
 
+static int receive_at_once(struct wire *w, char *out, size_t size, struct err *e)
+{
+    ssize_t n = recv(w->fd, out, size, 0);
+    if (n >= 0)
+        return (int)n;
+    if (errno != EAGAIN && errno != EINTR)
+        return broken(w, errno, e);
+    err_set(e, "wharf at %s has not answered yet", w->address->text);
+    return -CLIENT_AGAIN;
+}
+
 int wire_receive(struct wire *w, char *out, size_t size, uint32_t silence_ms_max, struct err *e)
 {
     must(size > 0 && size <= INT_MAX);
+    if (silence_ms_max == CLIENT_NO_WAIT)
+        return receive_at_once(w, out, size, e);
     struct mono deadline = deadline_in(silence_ms_max);
     for (;;) {
         int ready = wait_for(w, POLLIN, deadline);
@@ -232,15 +248,6 @@ int wire_receive(struct wire *w, char *out, size_t size, uint32_t silence_ms_max
         if (errno != EAGAIN && errno != EINTR)
             return broken(w, errno, e);
     }
-}
-
-int wire_receive_ready(struct wire *w, char *out, size_t size, struct err *e)
-{
-    must(size > 0 && size <= INT_MAX);
-    ssize_t n = recv(w->fd, out, size, 0);
-    if (n >= 0)
-        return (int)n;
-    return errno == EAGAIN || errno == EINTR ? -CLIENT_AGAIN : broken(w, errno, e);
 }
 
 void wire_close(struct wire *w)

@@ -25,11 +25,10 @@ int wire_connect(struct wire *w, uint32_t connect_ms_max, struct err *e) warn_un
  * instead of reading on: the answer says more than a failed write. */
 int wire_send(struct wire *w, const char *data, size_t n, uint32_t silence_ms_max,
               struct err *e) warn_unused;
-/* Up to size bytes, at least one; 0: the other side has ended the connection. */
+/* Up to size bytes, at least one; 0: the other side has ended the connection. With CLIENT_NO_WAIT
+ * -CLIENT_AGAIN when nothing is there. */
 int wire_receive(struct wire *w, char *out, size_t size, uint32_t silence_ms_max,
                  struct err *e) warn_unused;
-/* The same without waiting: -CLIENT_AGAIN when nothing is there. */
-int wire_receive_ready(struct wire *w, char *out, size_t size, struct err *e) warn_unused;
 void wire_close(struct wire *w);
 
 #endif

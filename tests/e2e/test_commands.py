@@ -38,7 +38,9 @@ def test_load_that_fails(wharf):
     d = wharf({"models": {"bad": demo("bad", "--crash-on-load=4")}})
     run = d.cli("load", "bad")
     assert run.returncode not in (0, 2) and "failed to load the model" in run.stderr, run
-    began, failed, status, *log = d.cli("why", "bad", check=0).stdout.splitlines()
+    told = d.cli("why", "bad", check=0).stdout.splitlines()
+    assert told[0] == "bad is in error: it failed to load"
+    began, failed, status, *log = [line for line in told if line[:1].isdigit() or line.startswith("    ")]
     assert began.endswith("bad began to load: commanded") and failed.endswith("bad failed to load: it failed to load")
     assert status == "    its process exited with status 4; its log ends with:"
     assert "failed to load the model" in log[-1], log
@@ -48,7 +50,7 @@ def test_unknown_model(wharf):
     d = wharf(models("alpha"))
     run = d.cli("load", "alpah")
     assert run.returncode == 2 and "alpha" in run.stderr, run
-    run = d.cli("logs", "alpah")
+    run = d.cli("logs", "alpah", check=2)
     assert run.stderr == 'wharf: cannot read the logs: no model is called "alpah"; the nearest names are alpha\n', run
 
 

@@ -158,7 +158,8 @@ def test_processes_below_a_model_are_its_own(wharf, gpus, containment):
     child = until(lambda: [p for p in d.tree() if p != d.model("a")["pid"]], "the model's child")[0]
     fake.use(0, {child: 3 * GIB})
     found = device(d, used_bytes=3 * GIB)
-    assert found["processes"] == [{"pid": child, "bytes": 3 * GIB, "model": "a", "lease": None}]
+    assert found["processes"] == [{"pid": child, "name": "wharf-demo-mode", "bytes": 3 * GIB, "model": "a",
+                                   "lease": None, "lease_name": None}]
     assert d.model("a")["used_bytes"] == 3 * GIB
 
 

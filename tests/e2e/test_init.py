@@ -285,7 +285,8 @@ def test_stdout(machine):
     (["--force", "/tmp"], 1, "no regular file")])
 def test_what_cannot_be(machine, args, status, said):
     done = machine.run(*args)
-    assert done.returncode == status and said in done.stderr and not done.stdout, done
+    assert done.returncode == status and said in done.stderr, done
+    assert json.loads(done.stdout)["error"]["code"] == "usage" if "--json" in args else not done.stdout
     assert machine.files() == []
 
 

@@ -663,7 +663,7 @@ def test_the_command_line(wharf, tmp_path):
     path = tmp_path / "env"
     with open(path, "wb") as out:
         hold = subprocess.Popen([str(WHARF), "lease", "hold", "--vram", "6GiB", "--gate", "mlx", "--name", "it's",
-                                 "--revocable"], env=env, stdout=out, stderr=subprocess.PIPE, text=True)
+                                 "--revocable", "30s"], env=env, stdout=out, stderr=subprocess.PIPE, text=True)
     text = until(lambda: "WHARF_LEASE" in path.read_text() and path.read_text(), "the environment")
     shell = subprocess.run(["sh", "-c", f". {path}; echo $WHARF_LEASE"], capture_output=True, text=True, check=True)
     mark = shell.stdout.strip()
@@ -671,7 +671,9 @@ def test_the_command_line(wharf, tmp_path):
     assert mark.startswith(lease["id"] + ":") and lease["name"] == "it's" and lease["revocable"]
     table = d.cli("lease", check=0).stdout
     assert all(word in table for word in ("it's", "granted", "6GiB", "gpu0", "mlx")) and mark not in table
-    assert "lease it's of 6GiB, mlx" in d.cli("queue", check=0).stdout
+    waiter = Lease(d, gates=["mlx"], name="next")
+    assert "lease next, mlx" in d.cli("queue", check=0).stdout and "it's)" in d.cli("queue").stdout
+    waiter.close()
     assert "a job" not in d.cli("why", check=0).stdout
     assert d.cli("lease", "hold", "--gate", "mlx", "--wait", "0", check=75).stderr.startswith("wharf: cannot get")
     for words in (["hold"], ["end"], ["nonsense"], ["hold", "more"], ["end", "no-colon"]):

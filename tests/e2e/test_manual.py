@@ -14,7 +14,7 @@ PAGES = sorted((ROOT / "docs/man").glob("*.[1-8]"))
 
 
 def described():
-    return json.loads(subprocess.run([str(WHARF), "__describe"], check=True, capture_output=True, text=True,
+    return json.loads(subprocess.run([str(WHARF), "help", "--json"], check=True, capture_output=True, text=True,
                                      timeout=SECONDS).stdout)
 
 

@@ -198,7 +198,7 @@ def test_the_queue_in_order(wharf):
     assert queue["leases"] == [] and queue["waiting"] == 3
     assert len(d.get("/wharf/queue?limit=2").json()["requests"]) == 2
     table = d.cli("queue", check=0).stdout.splitlines()
-    assert table[0].split()[:3] == ["POSITION", "FOR", "CLASS"] and len(table) == 4
+    assert table[0].split()[:3] == ["NEXT", "WHO", "CLASS"] and [row.split()[1] for row in table[1:]] == ["b", "a", "b"]
     hold.close()
     for w in waiting:
         d.ok(w.result())
@@ -212,13 +212,14 @@ def test_commands(wharf):
         d.ok(d.chat(name))
     out = d.cli("why", check=0).stdout.splitlines()
     assert "a left for b: it costs least to lose; 6GiB on sim; last used " in out[1]
-    assert len(d.cli("why", "a", "-n", "1", check=0).stdout.splitlines()) == 1
+    now, *_, last = d.cli("why", "a", "-n", "1", check=0).stdout.splitlines()
+    assert now == "a is unloaded: evicted to make room" and "a left for b" in last
     assert d.cli("why", "x", check=2).stderr
     out = d.cli("plan", "a", check=0).stdout
-    assert out.startswith("a can come in on sim, taking 6GiB, in about ") and \
+    assert out.startswith("a can come in on sim, taking 6GiB, at once: it costs least to lose\n") and \
         "  unload b, which gives 6GiB\n" in out and "sim has room for 4GiB of 10GiB now" in out
     out = d.cli("plan", "--vram", "30GiB", "--gate", "build", "--class", "normal", check=0).stdout
-    assert out.startswith("a lease can never come in: it can never fit\n")
+    assert out.startswith("a lease can never come in: it can never fit; it asks for 30GiB on 1 of these: sim can give 10GiB")
     assert json.loads(d.cli("plan", "--vram", "1GiB", "--gpus", "1", "--json",
                             check=0).stdout)["verdict"] == "go"
     for wrong in ((), ("a", "--vram", "1GiB")):
@@ -228,7 +229,7 @@ def test_commands(wharf):
     assert d.cli("mode", check=0).stdout == "mode idle\n  idle\n  work: a loaded\n"
     assert d.cli("mode", "work", check=0).stdout == "mode work\n"
     assert 'the nearest name is work' in d.cli("mode", "wrok", check=2).stderr
-    assert d.cli("pin", "b", check=0).stdout == "b: loaded on sim\n"
+    assert d.cli("pin", "b", check=0).stdout == "b: loaded on sim, pinned\n"
     assert "loaded (pinned)" in d.cli("ps", check=0).stdout
     d.cli("pin", "b", "--off", check=0)
     assert d.model("b")["pinned"] is False

@@ -392,7 +392,7 @@ static void test_overview(void **state)
     help_overview(&out, commands, countof(commands));
     assert_contains(out.data, "  paint       paint a model\n  bare        take a file\n");
     assert_contains(out.data, "WHARF_URL");
-    assert_contains(out.data, "\n  75   not now: a wait is over");
+    assert_contains(out.data, "\n  2    wrong usage, an error in the configuration, or asked for");
     buf_fini(&out);
 }
 

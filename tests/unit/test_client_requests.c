@@ -455,7 +455,7 @@ static void test_polled_lines(void **state)
     (void)state;
     peer_start(&peer, &script);
     assert_int_equal(client_open(&peer.options, &get, &a, &e), 0);
-    client_set_polled(a);
+    client_set_silence(a, CLIENT_NO_WAIT);
     while ((rc = client_read_line(a, &line, &e)) != 0) {
         struct pollfd readable = {.fd = client_fd(a), .events = POLLIN};
         if (rc == -CLIENT_AGAIN) {
@@ -484,7 +484,7 @@ static void test_half_a_polled_line(void **state)
     assert_int_equal(client_open(&peer.options, &get, &a, &e), 0);
     assert_int_equal(client_read_line(a, &line, &e), 1);
     assert_string_equal(line.data, "one");
-    client_set_polled(a);
+    client_set_silence(a, CLIENT_NO_WAIT);
     for (int i = 0; i < 3; i++)
         assert_int_equal(client_read_line(a, &line, &e), -CLIENT_AGAIN);
     assert_string_equal(line.data, "tw");

@@ -161,7 +161,7 @@ static int not_run(const char *command, int error)
 /* The guard was killed, and the command with it; what else there was is below this process now. */
 static void take_over(struct front *f)
 {
-    output_complain("the process that guards the job was killed, and the job is ended");
+    output_note("the process that guards the job was killed, and the job is ended");
     (void)tree_end(&f->tree);
     f->end->was_run = true;
     f->end->status = W_EXITCODE(0, SIGKILL);

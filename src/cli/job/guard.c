@@ -197,7 +197,7 @@ static void hear_front(struct guard *g)
     if (n == 0) {
         g->phase = OVER; /* the front was killed */
     } else if (n == (ssize_t)sizeof(m) && m.word == GUARD_END) {
-        end_job(g, g->hold->ask->grace_ns);
+        end_job(g, g->hold->ask->lease.grace_ns);
     } else if (n == (ssize_t)sizeof(m) && m.word == GUARD_FORWARD && !g->main_ended) {
         (void)kill(g->main_pid, m.value);
     }
@@ -216,15 +216,14 @@ static void drop_connection(struct guard *g, uint64_t again_ns)
 static void take_end(struct guard *g, const struct client_lease_line *l)
 {
     bool is_revoked = l->state == CLIENT_LEASE_REVOKED;
-    uint64_t grace_ns = g->hold->ask->grace_ns;
+    uint64_t grace_ns = g->hold->ask->lease.grace_ns;
     char span[UNITS_TEXT_MAX];
     if (is_revoked && l->grace_s >= 0 && l->grace_s < 1e9)
         grace_ns = (uint64_t)(l->grace_s * (double)NS_PER_S);
     if (g->phase == RUNNING)
-        output_complain("the lease %s (%s); the job is told to end, and has %s",
-                        is_revoked ? "is revoked" : "has ended",
-                        l->why ? l->why : "no reason was given",
-                        units_format_duration(grace_ns, span));
+        output_note("the lease %s (%s); the job is told to end, and has %s",
+                    is_revoked ? "is revoked" : "has ended",
+                    l->why ? l->why : "no reason was given", units_format_duration(grace_ns, span));
     g->lease_over = g->lease_over || !is_revoked;
     end_job(g, grace_ns);
 }
@@ -253,23 +252,22 @@ static void go_on_without(struct guard *g, const char *why)
 {
     g->lease_over = true;
     if (g->phase == RUNNING)
-        output_complain("the lease is lost (%s); the job goes on without it", why);
+        output_note("the lease is lost (%s); the job goes on without it", why);
 }
 
 static void say_lost(struct guard *g)
 {
     if (!g->lost_said)
-        output_complain(
-            "the daemon at %s is gone; the job goes on, and its lease is taken up again "
-            "when it is back",
-            g->options.address.text);
+        output_note("the daemon at %s is gone; the job goes on, and its lease is taken up again "
+                    "when it is back",
+                    g->options.address.text);
     g->lost_said = true;
 }
 
 static void say_back(struct guard *g)
 {
     if (g->lost_said)
-        output_complain("the daemon is back, and the lease is kept");
+        output_note("the daemon is back, and the lease is kept");
     g->lost_said = false;
 }
 
@@ -301,7 +299,7 @@ static void resume(struct guard *g)
         client_close(a);
         return;
     }
-    client_set_polled(a);
+    client_set_silence(a, CLIENT_NO_WAIT);
     g->hold->answer = a;
     g->lease_ns = hold_now_ns() + SILENCE_NS;
     hear_daemon(g);
@@ -320,7 +318,7 @@ static void renew(struct guard *g)
     }
     struct client_lease_line l = {.state = CLIENT_LEASE_PING};
     if (stands(g, r.status))
-        g->lease_ns = hold_now_ns() + g->hold->ask->ttl_ns / RENEWALS;
+        g->lease_ns = hold_now_ns() + g->hold->ask->lease.ttl_ns / RENEWALS;
     if (r.json && client_lease_line_take(json_incref(r.json), &l) == 0 &&
         l.state == CLIENT_LEASE_REVOKED) {
         l.grace_s = l.expires_s;
@@ -334,7 +332,7 @@ static void tend_lease(struct guard *g)
 {
     if (g->lease_over || hold_now_ns() < g->lease_ns)
         return;
-    if (g->hold->ask->ttl_ns > 0) {
+    if (g->hold->ask->lease.ttl_ns > 0) {
         renew(g);
         return;
     }
@@ -349,13 +347,13 @@ static void give_back(struct guard *g)
     struct client_reply r;
     client_close(g->hold->answer);
     g->hold->answer = NULL;
-    if (g->hold->ask->ttl_ns == 0 || g->lease_over)
+    if (g->hold->ask->lease.ttl_ns == 0 || g->lease_over)
         return;
     g->options.stop_fd = -1;
     if (client_lease_end(&g->options, g->hold->id, g->hold->token, &r, &e) == 0)
         client_reply_fini(&r);
     else
-        output_complain("the lease could not be given back, and ends by itself: %s", e.text);
+        output_note("the lease could not be given back, and ends by itself: %s", e.text);
 }
 
 /* --- the loop --- */
@@ -385,8 +383,8 @@ static void keep_limits(struct guard *g)
 {
     uint64_t now = hold_now_ns();
     if (g->phase == RUNNING && now >= g->limit_ns) {
-        output_complain("the job has run for as long as --run says, and is told to end");
-        end_job(g, g->hold->ask->grace_ns);
+        output_note("the job has run for as long as --run says, and is told to end");
+        end_job(g, g->hold->ask->lease.grace_ns);
     }
     if (g->phase == ENDING && now >= g->kill_ns)
         g->phase = OVER;
@@ -426,7 +424,7 @@ static void end_tree(struct guard *g)
             break;
     }
     if (!g->tree_empty && !tree_end(&g->tree))
-        output_complain("some of the job's processes may not be ended by this user, and go on");
+        output_note("some of the job's processes may not be ended by this user, and go on");
 }
 
 _Noreturn void guard_main(const struct guard_plan *plan)
@@ -444,13 +442,13 @@ _Noreturn void guard_main(const struct guard_plan *plan)
     (void)setsid();
     guard_let_go();
     watch(&g);
-    if (ask->ttl_ns > 0)
-        g.lease_ns = hold_now_ns() + ask->ttl_ns / RENEWALS;
-    if (ask->run_ns > 0)
-        g.limit_ns = hold_now_ns() + ask->run_ns;
+    if (ask->lease.ttl_ns > 0)
+        g.lease_ns = hold_now_ns() + ask->lease.ttl_ns / RENEWALS;
+    if (ask->lease.run_ns > 0)
+        g.limit_ns = hold_now_ns() + ask->lease.run_ns;
     if (error == 0) {
         if (g.hold->answer) {
-            client_set_polled(g.hold->answer);
+            client_set_silence(g.hold->answer, CLIENT_NO_WAIT);
             hear_daemon(&g);
         }
         run(&g);

@@ -13,6 +13,7 @@
 #include "base/pure/errors.h"
 #include "base/pure/units.h"
 #include "cli/output.h"
+#include "cli/show.h"
 #include "cli/text.h"
 
 /* Three pings that did not come: the daemon is gone, or what lies between. */
@@ -89,6 +90,19 @@ static void show(struct hold *h, struct buf *text)
     h->line_shown = h->on_terminal;
 }
 
+/* The line as it came, but for what is its holder's alone: who reads stderr need not be. */
+static void print_line(const struct hold *h)
+{
+    static const char *const secrets[] = {"token", "environment"};
+    json_t *shown = json_copy(h->line.json);
+    for (size_t i = 0; i < countof(secrets); i++)
+        (void)json_object_del(shown, secrets[i]);
+    auto_free char *text = json_dumps(shown, SHOW_JSON);
+    if (text)
+        output_json_line(text, strlen(text));
+    json_decref(shown);
+}
+
 static void show_waiting(struct hold *h)
 {
     const struct client_lease_line *l = &h->line;
@@ -111,6 +125,10 @@ static void show_waiting(struct hold *h)
 static void show_gone(struct hold *h)
 {
     struct buf text = {0};
+    if (output_mode() == OUTPUT_JSON_STDERR) {
+        output_note("waiting for the daemon at %s to come back", h->session->options.address.text);
+        return;
+    }
     buf_printf(&text, "wharf: waiting for the daemon at %s to come back",
                h->session->options.address.text);
     show(h, &text);
@@ -121,14 +139,20 @@ static void show_gone(struct hold *h)
 
 static int refused(struct hold *h)
 {
+    struct json_t *all = json_pack("{s:O*}", "error", json_object_get(h->line.json, "error"));
+    auto_free char *text = json_dumps(all, SHOW_JSON);
     clear_shown(h);
     output_complain("cannot " FOR_THE_LEASE ": %s", h->line.why ? h->line.why : "it was refused");
+    if (text && h->line.code)
+        output_refusal(text, strlen(text));
+    json_decref(all);
     return session_status_of(h->line.code);
 }
 
 static int ended(struct hold *h)
 {
     clear_shown(h);
+    output_code("lease_ended");
     output_complain("the lease was ended before it was granted: %s",
                     h->line.why ? h->line.why : "no reason was given");
     return CLI_TRY_LATER;
@@ -160,7 +184,9 @@ static int take_line(struct hold *h, struct client_lease_line *l)
         return refused(h);
     if (l->state == CLIENT_LEASE_ENDED)
         return ended(h);
-    if (l->state == CLIENT_LEASE_WAITING)
+    if (output_mode() == OUTPUT_JSON_STDERR && !h->ask->is_quiet)
+        print_line(h);
+    else if (l->state == CLIENT_LEASE_WAITING)
         show_waiting(h);
     else
         clear_shown(h);
@@ -217,7 +243,7 @@ static int ask_once(struct hold *h, int *ret_rc, struct err *e)
         clear_shown(h);
         status = session_check_stream(h->session, a, FOR_THE_LEASE);
         status = status == CLI_DONE ? no_lease() : status;
-    } else if (h->ask->ttl_ns > 0) {
+    } else if (h->ask->lease.ttl_ns > 0) {
         status = take_reply(h, a);
     } else if ((rc = client_lease_read(a, &text, &l, e)) <= 0) {
         *ret_rc = rc < 0 ? rc : -CLIENT_BROKEN;
@@ -249,7 +275,7 @@ int hold_ask(struct hold *h)
 
 static bool wait_is_over(const struct hold *h)
 {
-    return !h->ask->waits_for_ever && hold_now_ns() - h->asked_ns >= h->ask->wait_ns;
+    return !h->ask->lease.waits_for_ever && hold_now_ns() - h->asked_ns >= h->ask->lease.wait_ns;
 }
 
 /* The daemon went away while the job waited. A new one knows nothing of it. */
@@ -265,6 +291,7 @@ static int ask_anew(struct hold *h)
         (void)poll(&stop, 1, RETRY_MS);
         if (wait_is_over(h)) {
             clear_shown(h);
+            output_code("unreachable");
             output_complain("the daemon did not come back within the time to wait");
             return CLI_TRY_LATER;
         }

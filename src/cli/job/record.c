@@ -181,12 +181,14 @@ static json_t *describe(uint32_t id, const struct hold *h)
     json_t *json = json_object();
     auto_free char *folder = getcwd(NULL, 0);
     json_object_set_new(json, "id", json_integer(id));
-    set_text(json, "name", h->ask->name);
+    set_text(json, "name", h->ask->lease.name);
     json_object_set_new(json, "command", command_of(h->ask));
     set_text(json, "folder", folder);
-    set_text(json, "class", h->ask->class ? h->ask->class : "background");
+    set_text(json, "class", h->ask->lease.class ? h->ask->lease.class : "background");
     json_object_set_new(json, "bytes",
-                        h->ask->vram ? json_integer((json_int_t)h->ask->vram_bytes) : json_null());
+                        h->ask->lease.vram_bytes
+                            ? json_integer((json_int_t)h->ask->lease.vram_bytes)
+                            : json_null());
     set_text(json, "daemon", h->session->options.address.text);
     json_object_set_new(json, "pid", json_integer(getpid()));
     json_object_set_new(json, "submitted", json_integer((json_int_t)time(NULL)));
@@ -292,6 +294,13 @@ static json_t *load(const char *folder, uint32_t id)
     if (!is_live && strcmp(state, "ended") != 0)
         set_text(json, "state", "lost");
     return json;
+}
+
+struct json_t *record_find(const char *id)
+{
+    auto_free char *folder = jobs_folder();
+    auto_free char *path = record_path(id, "record.json");
+    return folder && path ? load(folder, (uint32_t)strtoul(id, NULL, 10)) : NULL;
 }
 
 int record_list(struct json_t **ret, struct err *e)

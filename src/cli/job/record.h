@@ -41,6 +41,8 @@ void record_fini(struct record *r);
 /* Everybody's: an array by id, of objects as in record.json with the state "lost" where nobody
  * tends a job that had not ended. Owned by the caller (json_decref). -1 with e set. */
 int record_list(struct json_t **ret, struct err *e) warn_unused;
+/* One of them, owned by the caller; NULL: there is no such job. */
+struct json_t *record_find(const char *id);
 /* The path of one of the job's files, owned by the caller; NULL: there is no such job. */
 char *record_path(const char *id, const char *file);
 /* Whether a process of the job lives. */

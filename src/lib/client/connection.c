@@ -128,11 +128,10 @@ int rc_of_client(int rc)
     case CLIENT_UNREACHABLE:
         return -ECONNREFUSED;
     case CLIENT_TIMEOUT:
+    case CLIENT_AGAIN: /* with no time to wait */
         return -ETIMEDOUT;
     case CLIENT_STOPPED:
         return -ECANCELED;
-    case CLIENT_AGAIN:
-        return -EAGAIN;
     case CLIENT_BROKEN:
     case CLIENT_TOO_LARGE:
         break;

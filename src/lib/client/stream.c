@@ -92,7 +92,7 @@ int stream_line(struct stream *s, const struct wharf_limits *l, const char **ret
             return 0;
         }
         int rc = read_more(s, end_ns, l ? l->cancel : NULL, &e);
-        if (rc == -CLIENT_TIMEOUT || rc == -CLIENT_STOPPED)
+        if (rc == -CLIENT_TIMEOUT || rc == -CLIENT_AGAIN || rc == -CLIENT_STOPPED)
             return rc_of_client(rc);
         if (rc <= 0)
             break;

@@ -13,11 +13,11 @@
 #include <sys/types.h>
 #include <uv.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/pure/list.h"
 #include "core/core.h"
 
-struct buf;
 struct config_ref;
 struct exchange;
 struct http_head;
@@ -60,6 +60,7 @@ struct lease_view {
     bool held;            /* by a connection, now */
     uint32_t revoked_for; /* a model's slot; CORE_SLOT_NONE: none */
     uint64_t since_ns, granted_ns, expires_ns;
+    uint64_t overdue_ns; /* when one of its gates puts it before all classes; 0: never */
     uint32_t position;   /* 1 is next; 0: it does not wait */
     uint32_t estimate_s; /* 0: not known */
 };
@@ -107,8 +108,17 @@ void leases_turn(struct server *s);
 /* leases_text.c: why it was refused, with numbers. */
 int leases_describe(struct server *s, const struct core_lease_ask *ask, enum reason why,
                     struct buf *text);
+/* What one that wants bytes asks for, and what each device could ever give. */
+void leases_put_numbers(struct server *s, const struct core_lease_ask *ask, struct buf *text);
+/* Who is at a gate. */
+struct lease_gate {
+    uint32_t limit, inside, waiting;
+    struct buf holders; /* "a, b, …": the first of those inside; owned by the caller (buf_fini) */
+};
+void leases_look_at_gate(const struct server *s, uint32_t gate, struct lease_gate *ret);
 
-/* leases_wait.c: for what it waits, a clause. */
+/* leases_wait.c */
+/* For what it waits, a clause. */
 void leases_put_wait(struct server *s, const struct lease *l, struct buf *out);
 
 /* leases_uses.c: who uses what on the device. Marks the claims that are leases', adds a row for

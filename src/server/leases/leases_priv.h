@@ -70,7 +70,8 @@ void lease_put_granted(const struct lease *l, struct buf *out);
 bool lease_wait_changed(const struct lease *l);
 
 /* leases_wait.c */
-uint32_t lease_position(const struct lease *l); /* 1 is next */
+uint32_t lease_position(const struct lease *l);   /* 1 is next */
+uint64_t lease_overdue_ns(const struct lease *l); /* 0: never */
 /* Seconds until it may be granted, by what those before it have said or by how long others held
  * the same; 0: not known. */
 uint32_t lease_estimate_s(const struct lease *l);

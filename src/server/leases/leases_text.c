@@ -215,10 +215,17 @@ static int error_of(enum reason why)
     }
 }
 
+void leases_put_numbers(struct server *s, const struct core_lease_ask *ask, struct buf *text)
+{
+    char size[UNITS_TEXT_MAX];
+    buf_printf(text, "it asks for %s on %u of these:", units_format_bytes(ask->bytes, size),
+               ask->device_count ? ask->device_count : 1);
+    put_capacities(s, ask, text);
+}
+
 int leases_describe(struct server *s, const struct core_lease_ask *ask, enum reason why,
                     struct buf *text)
 {
-    char size[UNITS_TEXT_MAX];
     int error = error_of(why);
     if (why == REASON_QUEUE_FULL) {
         buf_printf(text, "there are %d leases already", LEASES_MAX);
@@ -227,8 +234,7 @@ int leases_describe(struct server *s, const struct core_lease_ask *ask, enum rea
     buf_printf(text, "the lease is refused: %s", reason_text(why));
     if (!ask->bytes)
         return error;
-    buf_printf(text, "; it asks for %s on %u of these:", units_format_bytes(ask->bytes, size),
-               ask->device_count ? ask->device_count : 1);
-    put_capacities(s, ask, text);
+    buf_text(text, "; ");
+    leases_put_numbers(s, ask, text);
     return error;
 }

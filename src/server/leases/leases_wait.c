@@ -69,6 +69,12 @@ static bool is_before(const struct lease *other, const struct lease *l, bool lat
     return later ? precedes(other, l, now) : !precedes(l, other, now);
 }
 
+uint64_t lease_overdue_ns(const struct lease *l)
+{
+    uint64_t at = overdue_at(l);
+    return at == UINT64_MAX ? 0 : at;
+}
+
 uint32_t lease_position(const struct lease *l)
 {
     uint32_t place = 1;
@@ -202,32 +208,39 @@ static void put_label(const struct lease *l, struct buf *out)
     buf_text(out, *l->name ? l->name : l->id);
 }
 
+void leases_look_at_gate(const struct server *s, uint32_t gate, struct lease_gate *ret)
+{
+    struct lease_gate g = {.limit = s->roster.gates[gate].policy.limit};
+    const struct link *n;
+    list_each(n, &s->leases.all) {
+        const struct lease *l = list_entry(n, const struct lease, link);
+        if (!has_gate(l, gate))
+            continue;
+        g.waiting += l->phase == PHASE_WAITING;
+        if (l->phase != PHASE_GRANTED || g.inside++ >= HOLDERS_NAMED_MAX)
+            continue;
+        buf_text(&g.holders, g.holders.len ? ", " : "");
+        put_label(l, &g.holders);
+    }
+    if (g.inside > HOLDERS_NAMED_MAX)
+        buf_text(&g.holders, ", …");
+    *ret = g;
+}
+
 /* The first of its gates that is full, with some of those inside. */
 static bool put_full_gate(const struct server *s, const struct lease *l, struct buf *out)
 {
-    for (uint32_t i = 0; i < l->ask.gate_count; i++) {
-        const struct roster_gate *g = &s->roster.gates[l->ask.gates[i]];
-        uint32_t inside = 0;
-        struct buf who = {0};
-        const struct link *n;
-        list_each(n, &s->leases.all) {
-            const struct lease *other = list_entry(n, const struct lease, link);
-            for (uint32_t k = 0; other->phase == PHASE_GRANTED && k < other->ask.gate_count; k++) {
-                if (other->ask.gates[k] != l->ask.gates[i] || inside++ >= HOLDERS_NAMED_MAX)
-                    continue;
-                buf_text(&who, who.len ? ", " : "");
-                put_label(other, &who);
-            }
-        }
-        bool full = inside >= g->policy.limit;
+    bool full = false;
+    for (uint32_t i = 0; i < l->ask.gate_count && !full; i++) {
+        struct lease_gate g;
+        leases_look_at_gate(s, l->ask.gates[i], &g);
+        full = g.inside >= g.limit;
         if (full)
-            buf_printf(out, "a slot of gate %s (%u of %u taken: %s%s)", g->id, inside,
-                       g->policy.limit, who.data, inside > HOLDERS_NAMED_MAX ? ", …" : "");
-        buf_fini(&who);
-        if (full)
-            return true;
+            buf_printf(out, "a slot of gate %s (%u of %u taken: %s)",
+                       s->roster.gates[l->ask.gates[i]].id, g.inside, g.limit, g.holders.data);
+        buf_fini(&g.holders);
     }
-    return false;
+    return full;
 }
 
 static void put_memory(struct server *s, const struct lease *l, struct buf *out)

@@ -55,6 +55,13 @@ static ssize_t read_proc(pid_t pid, const char *file, char *out, size_t out_size
     return n < 0 ? -1 : (ssize_t)used;
 }
 
+void proctree_name(pid_t pid, char out[PROCTREE_NAME_MAX])
+{
+    ssize_t n = read_proc(pid, "comm", out, PROCTREE_NAME_MAX - 1);
+    out[n > 0 ? n : 0] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+}
+
 /* proc(5): the fields follow the LAST ')', since a command's name may contain one. */
 static bool read_stat(pid_t pid, struct stat_fields *ret)
 {

@@ -59,5 +59,8 @@ uint32_t proctree_ancestors(pid_t pid, struct proc *ret, uint32_t ret_max);
 void proctree_kill(const struct proc_list *l);
 /* Now, on the clock of start_ticks. */
 uint64_t proctree_now_ticks(void);
+/* What the process calls itself (proc(5), comm), which is its own word; "" when it has gone. */
+#define PROCTREE_NAME_MAX 17
+void proctree_name(pid_t pid, char out[PROCTREE_NAME_MAX]);
 
 #endif

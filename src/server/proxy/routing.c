@@ -17,6 +17,7 @@
 
 #define MODEL_NAME_MAX 512
 #define FIELD_TEXT_MAX 64
+#define MODELS_NAMED_MAX 8
 
 /* True while the exchange still lives: a failed write ends it. */
 static bool send_continue(struct exchange *ex)
@@ -29,6 +30,17 @@ static bool send_continue(struct exchange *ex)
     return client_write(ex->client, &out, 1);
 }
 
+/* Where nothing is near: what there is. On wharf's own paths: a model's client knows what it asks.
+ */
+static void put_models(const struct exchange *ex, struct buf *out)
+{
+    const struct config *c = ex->config->config;
+    for (uint32_t i = 0; i < c->model_count && i < MODELS_NAMED_MAX; i++)
+        buf_printf(out, "%s%s", i == 0 ? "; there are: " : ", ", c->models[i].id);
+    if (c->model_count > MODELS_NAMED_MAX)
+        buf_printf(out, " and %u more", c->model_count - MODELS_NAMED_MAX);
+}
+
 void exchange_fail_unknown(struct exchange *ex, const char *name)
 {
     const char *near[3];
@@ -38,6 +50,8 @@ void exchange_fail_unknown(struct exchange *ex, const char *name)
     buf_json_text(&text, name);
     for (uint32_t i = 0; i < count; i++)
         buf_printf(&text, "%s%s", i == 0 ? "; the nearest names are " : ", ", near[i]);
+    if (count == 0 && ex->route && strncmp(ex->route->path, "/wharf/", strlen("/wharf/")) == 0)
+        put_models(ex, &text);
     exchange_fail_error(ex, ERR_MODEL_UNKNOWN, text.data);
     buf_fini(&text);
 }

@@ -12,6 +12,7 @@ static void clear(struct decision *d)
 {
     free(d->model);
     free(d->lease);
+    free(d->lease_name);
     free(d->other);
     free(d->detail);
     *d = (struct decision){0};
@@ -47,6 +48,9 @@ static const char *type_of(const struct effect *e)
     case NOTICE_LEASE_REVOKED:
     case NOTICE_STARVING:
         return notice_text(e->notice);
+    case NOTICE_LEASE_ENDED:
+        /* One that is given back is nobody's decision. */
+        return e->reason == REASON_NONE ? NULL : notice_text(e->notice);
     case NOTICE_MODEL_UNLOADING:
         /* Those that make room or were idle are told by their own decisions. */
         return e->reason == REASON_EVICTED || e->reason == REASON_IDLE ? NULL
@@ -111,27 +115,43 @@ static char *name(const struct server *s, uint32_t slot)
     return slot == CORE_SLOT_NONE ? NULL : alloc_text(roster_id(&s->roster, slot));
 }
 
+/* Whom it was for, or who is in the way. Of a lease that is asked back that was told with the
+ * order, not with the notice. */
+static char *other_of(struct server *s, const struct effect *e, const struct lease *l)
+{
+    struct lease_view v = {.revoked_for = CORE_SLOT_NONE};
+    if (e->other != CORE_SLOT_NONE)
+        return name(s, e->other);
+    if (l && e->type == EFFECT_NOTICE && e->notice == NOTICE_LEASE_REVOKED)
+        leases_look(s, l, &v);
+    return name(s, v.revoked_for);
+}
+
 void decisions_note(struct server *s, const struct effect *e)
 {
     struct decisions *d = &s->decisions;
     const char *type = type_of(e);
     if (!type || repeats(s, e))
         return;
+    const struct lease *l = lease_of(s, e);
+    if (!l && e->type == EFFECT_NOTICE && e->notice == NOTICE_LEASE_ENDED)
+        return; /* of what was left of one */
     struct decision *slot = &d->items[d->next++ % DECISIONS_MAX];
     /* Nothing can have been used before the daemon was there: it never was. */
-    const struct lease *l = lease_of(s, e);
     bool used = e->type == EFFECT_DECISION && e->duration_ns < uv_hrtime() - s->started_ns;
     clear(slot);
-    *slot = (struct decision){.type = type,
-                              .model = name(s, e->model),
-                              .lease = l ? alloc_text(leases_id(l)) : NULL,
-                              .other = name(s, e->other),
-                              .detail = detail_of(s, e),
-                              .reason = e->reason,
-                              .devices = e->devices,
-                              .count = 1,
-                              .estimate_s = e->type == EFFECT_REFUSE ? e->retry_after_s : 0,
-                              .bytes = e->bytes,
-                              .idle_ns = used ? e->duration_ns : 0};
+    *slot =
+        (struct decision){.type = type,
+                          .model = name(s, e->model),
+                          .lease = l ? alloc_text(leases_id(l)) : NULL,
+                          .lease_name = l && *leases_name(l) ? alloc_text(leases_name(l)) : NULL,
+                          .other = other_of(s, e, l),
+                          .detail = detail_of(s, e),
+                          .reason = e->reason,
+                          .devices = e->devices,
+                          .count = 1,
+                          .estimate_s = e->type == EFFECT_REFUSE ? e->retry_after_s : 0,
+                          .bytes = e->bytes,
+                          .idle_ns = used ? e->duration_ns : 0};
     server_time(slot->time);
 }

@@ -17,6 +17,7 @@ struct decision {
     char time[32];    /* wall clock, RFC 3339 */
     char *model;      /* owned; NULL: a lease */
     char *lease;      /* owned: the id of that, or of the one that a model leaves for; or NULL */
+    char *lease_name; /* owned; what its holder calls that one, which outlives it here; or NULL */
     char *other;      /* owned; whom it was for or who is in the way; NULL: none, or a lease */
     char *detail;     /* owned; a refusal's numbers in a sentence, or why a load failed; or NULL */
     enum reason reason;
