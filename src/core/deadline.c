@@ -69,6 +69,11 @@ void deadline_replan(struct core *c, struct mono at)
         deadline_set(c, replan_slot(c), at);
 }
 
+bool deadline_replans(const struct core *c)
+{
+    return heap_has(&c->deadlines, replan_slot(c));
+}
+
 static void run(struct core *c, uint32_t slot)
 {
     if (slot == deadline_drain(c)) {

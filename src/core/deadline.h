@@ -30,6 +30,8 @@ void deadline_set(struct core *c, uint32_t slot, struct mono at);
 void deadline_clear(struct core *c, uint32_t slot);
 /* Plans that failed may succeed from then on, whatever else happens. */
 void deadline_replan(struct core *c, struct mono at);
+/* Whether such a time is still to come. */
+bool deadline_replans(const struct core *c);
 bool deadline_due(const struct core *c);
 void deadline_run_due(struct core *c);
 

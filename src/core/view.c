@@ -2,6 +2,35 @@
 #include "core/core_priv.h"
 #include "core/plan/plan.h"
 
+static bool is_settling(const struct core *c)
+{
+    for (uint32_t i = 0; i < c->model_count; i++)
+        if (c->models[i].hold.settling_devices || c->models[i].state == MODEL_ERROR)
+            return true;
+    for (uint32_t s = 0; s < c->lease_pool.high_water; s++)
+        if (pool_used(&c->lease_pool, s) && c->leases[s].state == LEASE_ENDED)
+            return true;
+    return false;
+}
+
+/* By somebody or something that wharf cannot make leave: it says so (NOTICE_BLOCKED). */
+static bool is_blocked(const struct core *c)
+{
+    for (uint32_t i = 0; i < c->model_count; i++)
+        if (c->targets[i].blocked || c->backend_down[c->models[i].policy.backend])
+            return true;
+    for (uint32_t s = 0; s < c->lease_pool.high_water; s++)
+        if (pool_used(&c->lease_pool, s) && c->targets[c->limits.models_max + s].blocked)
+            return true;
+    return false;
+}
+
+static bool is_pending(const struct core *c)
+{
+    return !c->booted || c->draining || c->more || c->sweep || c->ops_open || c->running_count ||
+           c->leases_granted || deadline_replans(c) || is_settling(c) || is_blocked(c);
+}
+
 void core_view(const struct core *c, struct core_view *ret)
 {
     *ret = (struct core_view){.waiting = c->arrivals.count,
@@ -10,7 +39,8 @@ void core_view(const struct core *c, struct core_view *ret)
                               .leases_waiting = c->leases_waiting,
                               .leases_granted = c->leases_granted,
                               .draining = c->draining,
-                              .booted = c->booted};
+                              .booted = c->booted,
+                              .pending = is_pending(c)};
     for (uint32_t i = 0; i < c->model_count; i++)
         ret->loaded += c->models[i].state == MODEL_LOADED;
 }

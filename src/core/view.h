@@ -44,6 +44,9 @@ struct core_view {
     uint32_t waiting, running, stale_ids, loaded;
     uint32_t leases_waiting, leases_granted;
     bool draining, booted;
+    /* Something is under way, or stands in the way, that is bound to change: as long as that is so,
+     * those who wait have something to wait for. */
+    bool pending;
 };
 
 void core_view(const struct core *c, struct core_view *ret);
