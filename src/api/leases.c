@@ -117,6 +117,13 @@ static struct lease *open_lease(struct server *s, struct exchange *ex)
     json_decref(json);
     if (opens)
         return l;
+    if (!l && !s->boot.over) {
+        exchange_fail(ex, &(struct problem){.error = ERR_BUSY,
+                                            .detail = "wharf is starting, and does not know yet "
+                                                      "which leases an earlier daemon has granted",
+                                            .retry_after_s = 1});
+        return NULL;
+    }
     fail(ex, l ? ERR_LEASE_FOREIGN : ERR_LEASE_UNKNOWN, NULL);
     return NULL;
 }

@@ -71,8 +71,9 @@ const struct cli_command cmd_run = {
         "back when CMD has ended, together with all that it has started and that still runs, which "
         "is then killed; also when wharf run itself is killed.\n\n"
         "A lease that is revoked, or whose --run is over, ends CMD: all its processes get the "
-        "signal, and SIGKILL after the grace (of --revocable, else 10 s). A daemon that goes away "
-        "and comes back takes nothing from a job that runs; one that waits asks again.\n\n"
+        "signal, and SIGKILL after the grace (of --revocable, less a fifth, 1 s at most; else 10 "
+        "s). A daemon that goes away and comes back takes nothing from a job that runs; one that "
+        "waits asks again.\n\n"
         "With --json, how the lease stands is told as the daemon tells it, a JSON object a line on "
         "stderr among what CMD writes there: state waiting, granted, note (with a message) or "
         "ended (with CMD's exit status or signal); or an error before CMD is begun.",

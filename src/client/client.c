@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/alloc.h"
 #include "client/wire.h"
@@ -175,6 +176,13 @@ void client_close(struct client_answer *a)
     wire_close(&a->wire);
     buf_fini(&a->in);
     free(a);
+}
+
+void client_hang_up(struct client_answer *a)
+{
+    if (a)
+        (void)shutdown(a->wire.fd, SHUT_RDWR);
+    client_close(a);
 }
 
 uint16_t client_status(const struct client_answer *a)

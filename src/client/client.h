@@ -62,6 +62,9 @@ int client_open(const struct client_options *opt, const struct client_request *r
                 struct client_answer **ret, struct err *e) warn_unused;
 /* NULL is allowed. */
 void client_close(struct client_answer *a);
+/* client_close, for a connection of whose socket others have copies (fork, SCM_RIGHTS): it ends for
+ * all of them. */
+void client_hang_up(struct client_answer *a);
 
 uint16_t client_status(const struct client_answer *a);
 /* Its socket, to be polled: readable when more may have come. */

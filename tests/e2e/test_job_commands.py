@@ -9,6 +9,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import time
 import pytest
 
 from fakes.leases import UUIDS, LeaseServer
-from wharf_harness import SECONDS, WHARF, is_alive, processes_with, until
+from wharf_harness import SECONDS, SLOWNESS, WHARF, is_alive, processes_with, until
 
 MARK = "WHARF_TEST_JOB"
 PYTHON = sys.executable
@@ -343,10 +344,27 @@ def test_a_daemon_that_restarts_is_asked_again(jobs):
     assert "for the daemon" in run.stderr.readline()
     server = jobs.restart(server)
     lease = server.next()
+    del server.known[lease.id]  # a refused one is none any more
     lease.refuse("shutting_down", "the server is shutting down")
     lease = server.next()
     lease.grant()
     assert finish(run)[:2] == (0, "ran\n")
+
+
+@pytest.mark.slice
+def test_what_was_granted_when_the_daemon_went_away_is_taken_up(jobs):
+    """It did not hear of the grant; the next daemon keeps the lease, for nobody else."""
+    server = jobs.serve()
+    run = jobs.start("run", "--vram", "1GiB", "--", "echo", "ran")
+    lease = server.next()
+    lease.waiting()
+    assert "position 1" in run.stderr.readline()
+    lease.granted = True
+    server = jobs.restart(server)
+    assert finish(run)[:2] == (0, "ran\n")
+    assert server.resumed.get(timeout=SECONDS) is lease
+    assert server.asked.empty()
+    lease.wait_gone()
 
 
 def test_the_wait_goes_on_counting_without_a_daemon(jobs):
@@ -683,7 +701,7 @@ def test_revoked_with_time_to_end(jobs, words, name, status):
     # The sleep may have died of the signal first, which a shell may tell.
     assert (returncode, out) == (status, "told\n")
     assert "wharf: the lease is revoked (somebody else has waited for too long); " \
-           "the job is told to end, and has 20s\n" in err
+           "the job is told to end, and has 19s\n" in err
     lease.wait_gone()
 
 
@@ -693,6 +711,19 @@ def test_revoked_and_deaf(jobs):
     server.next().revoke(0.2)
     assert finish(run)[0] == -signal.SIGTERM
     assert not [p for p in pids.values() if is_alive(p)]
+
+
+def test_nothing_is_left_when_the_grace_of_a_revoked_lease_is_over(jobs):
+    """The daemon gives a gate to the next one then, and not when it hears of the end."""
+    server = jobs.serve(grants=True)
+    run, pids = start_tree(jobs, "--revocable", "30s")
+    lease, grace_s = server.next(), 3 * SLOWNESS
+    began = time.monotonic()
+    lease.revoke(grace_s)
+    lease.wait_gone()
+    assert 0.5 * grace_s < time.monotonic() - began < grace_s
+    assert not [p for p in pids.values() if is_alive(p)]
+    assert finish(run)[0] == -signal.SIGTERM
 
 
 def test_ended_by_the_daemon(jobs):
@@ -729,6 +760,42 @@ def test_the_job_goes_on_while_the_daemon_restarts(jobs):
     run.stdin.close()
     assert run.wait(SECONDS) == 5
     lease.wait_gone()
+
+
+@pytest.mark.slice
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_guard_that_is_killed_holds_the_lease_until_nothing_is_left(jobs, resumed):
+    """What the command has moved away lives on until the front has ended it; that is held up here."""
+    server = jobs.serve(grants=True)
+    run, pids = start_tree(jobs)
+    lease = server.next()
+    guard, _ = guards(run)
+    if resumed:
+        server.close()
+        assert "is gone" in run.stderr.readline()
+        server = jobs.restart(server)
+        assert server.resumed.get(timeout=SECONDS) is lease
+        assert "is kept" in run.stderr.readline()  # said once the front has its copy
+    run.send_signal(signal.SIGSTOP)
+    os.waitpid(run.pid, os.WUNTRACED)
+    os.kill(guard, signal.SIGKILL)
+    until(lambda: not is_alive(guard), "the guard's end")
+    assert [p for p in pids.values() if is_alive(p)]
+    with pytest.raises(BlockingIOError):  # it would be b"", or no socket, if the connection had ended
+        lease.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    run.send_signal(signal.SIGCONT)
+    lease.wait_gone()
+    assert not [p for p in pids.values() if is_alive(p)]
+    assert finish(run)[0] == -signal.SIGKILL
+
+
+def test_a_guard_that_is_killed_does_not_keep_a_lease_with_a_time_to_live(jobs):
+    server = jobs.serve()
+    run = jobs.start("run", "--vram", "1GiB", "--ttl", "1h", "--", "sleep", "1000")
+    lease = server.next()
+    os.kill(guards(run)[0], signal.SIGKILL)
+    lease.wait_gone()
+    assert finish(run)[0] == -signal.SIGKILL
 
 
 def test_a_lost_lease_does_not_end_the_job(jobs):

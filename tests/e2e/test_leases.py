@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from fake_gpus import FakeGpus
 from leases import GIB, MIB, Job, Lease, device, end, gpu, listed, renew, room
 from wharf_harness import SECONDS, WHARF, Connection, Later, demo, is_alive, together, until
 
@@ -758,3 +759,55 @@ def test_nothing_is_given_twice(wharf):
         assert all(bytes_ <= 8 * GIB for bytes_ in held.values()), e
     assert not inside and 1 <= most <= 2
     assert sum(e["type"] == "lease_granted" for e in events.seen) == 24
+
+
+def test_a_daemon_that_starts_says_of_no_lease_that_there_is_none(wharf, tmp_path):
+    """Until it knows its GPUs it has not given back what the one before granted."""
+    fake = FakeGpus(tmp_path)
+    fake.set(hang="nvmlInit_v2")
+    d = wharf({"models": {"m": demo("m", vram="1GiB")}}, env=fake.env())
+    early = d.post("/wharf/leases/0123456789abcdef", {"token": "0"})
+    assert (early.status, early.error["code"]) == (503, "busy") and early.header("Retry-After")
+    fake.set(hang=None)
+    until(lambda: d.post("/wharf/leases/0123456789abcdef", {"token": "0"}).status == 404, "the end of the start")
+
+
+@pytest.mark.slice
+@pytest.mark.parametrize("ttl", [None, "1h"])
+@pytest.mark.parametrize("terms", [{"vram": "6GiB"}, {"gates": ["mlx"]}], ids=["memory", "gate"])
+def test_what_ended_while_no_daemon_was_there_is_free(wharf, jobs, ttl, terms):
+    """At once, when neither the holder nor a process with the mark is there any more."""
+    d = wharf(gates(mlx=1) | {"leaseGrace": "1h"})
+    holder = subprocess.Popen(["sleep", "1000"], env=d.env | {"WHARF_TEST_ID": ""})
+    try:
+        if ttl:
+            granted = d.post("/wharf/leases", terms | {"pid": holder.pid, "ttl": ttl}).json()
+            environment, id_ = granted["environment"], granted["lease"]
+        else:
+            lease = Lease(d, **terms, pid=holder.pid)
+            environment, id_ = lease.granted["environment"], lease.id
+        job = jobs(d, {"WHARF_SIM_FOLDER": str(d.state / "sim" / "0"), **environment})
+        d.kill()
+        holder.kill()
+        holder.wait()
+        d.start()
+        # A process of it is there, and somebody may come back.
+        assert listed(d, id_)["state"] == "granted"
+        job.kill()
+        until(lambda: not listed(d), "the end of the lease")
+        assert Lease(d, **terms, wait=0).state == "granted"
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+def test_a_holder_that_lives_on_does_not_keep_the_memory_of_a_lease_that_ended(wharf):
+    """Also where it did not come back for it after a restart, until which its life was looked at."""
+    d = wharf(config())
+    before = room(d)
+    lease = Lease(d, vram="6GiB", pid=os.getpid())
+    d.kill()
+    d.start()
+    assert listed(d, lease.id)["state"] == "granted"
+    assert end(d, lease.id, lease.token).status == 204
+    until(lambda: not listed(d) and room(d) == before, "the memory")

@@ -19,8 +19,10 @@
 struct front {
     struct tree tree;
     struct witness witness;
+    struct hold *hold;
     pid_t guard;
     int link, signals;
+    int held; /* a copy of the lease's connection; -1: there is none */
     sigset_t old_signals;
     bool is_detached;
     bool own_group;
@@ -66,14 +68,23 @@ static void stop_as(const struct front *f, int number)
     (void)sigprocmask(SIG_BLOCK, &one, NULL);
 }
 
+/* Of the connection that holds the lease; the one before is over. */
+static void keep_copy(struct front *f, int fd)
+{
+    if (f->held >= 0)
+        close(f->held);
+    f->held = fd;
+}
+
 static void hear_guard(struct front *f)
 {
     struct guard_message m;
-    ssize_t n = recv(f->link, &m, sizeof(m), 0);
-    if (n < 0)
-        return;
-    f->is_over = n == 0;
-    if (n != (ssize_t)sizeof(m))
+    int fd;
+    int rc = guard_hear(f->link, &m, &fd);
+    f->is_over = rc == 0;
+    if (fd >= 0)
+        keep_copy(f, fd);
+    if (rc <= 0)
         return;
     if (m.word == GUARD_STOPPED && !f->is_detached) {
         stop_as(f, m.value);
@@ -146,7 +157,9 @@ static int start_guard(struct front *f, struct hold *h)
     int error = f->guard < 0 ? errno : 0;
     close(pair[1]);
     f->link = pair[0];
-    /* The guard has it now: a copy here would keep the lease when the guard is gone. */
+    /* The guard speaks over it now; this side's copy is there for the case that it is killed. */
+    if (h->answer && error == 0)
+        f->held = fcntl(client_fd(h->answer), F_DUPFD_CLOEXEC, 0);
     client_close(h->answer);
     h->answer = NULL;
     return error;
@@ -158,11 +171,13 @@ static int not_run(const char *command, int error)
     return error == ENOENT || error == ENOTDIR ? CLI_NOT_FOUND : CLI_NOT_RUNNABLE;
 }
 
-/* The guard was killed, and the command with it; what else there was is below this process now. */
+/* The guard was killed, and the command with it; what else there was is below this process now.
+ * Only when nothing is left the lease may go. */
 static void take_over(struct front *f)
 {
     output_note("the process that guards the job was killed, and the job is ended");
     (void)tree_end(&f->tree);
+    hold_give_back(f->hold);
     f->end->was_run = true;
     f->end->status = W_EXITCODE(0, SIGKILL);
 }
@@ -172,6 +187,8 @@ void front_run(struct hold *h, bool is_detached, struct front_end *ret)
     struct front f = {.is_detached = is_detached,
                       .own_group = !has_terminal(),
                       .witness = {.link = -1},
+                      .hold = h,
+                      .held = -1,
                       .end = ret};
     const sigset_t passed = to_pass_on();
     sigset_t all;
@@ -191,6 +208,8 @@ void front_run(struct hold *h, bool is_detached, struct front_end *ret)
         if (error == 0 && !ret->was_run)
             take_over(&f);
         close(f.link);
+        if (f.held >= 0)
+            close(f.held);
     }
     witness_end(&f.witness);
     close(f.signals);

@@ -23,6 +23,9 @@
 /* A lease with a time to live is renewed so many times within it. */
 #define RENEWALS 3
 #define NEVER UINT64_MAX
+/* So long before the end of a revoked lease its processes are killed. */
+#define KILL_MARGIN_SHARE 5
+#define KILL_MARGIN_NS_MAX NS_PER_S
 
 enum phase {
     RUNNING,
@@ -48,10 +51,49 @@ struct guard {
     uint64_t lease_ns; /* when to try to reach the daemon next, or to give its silence up */
 };
 
+/* Room for one descriptor. */
+union ancillary {
+    struct cmsghdr align;
+    char room[CMSG_SPACE(sizeof(int))];
+};
+
+static int say_with(int link, enum guard_word word, int value, int fd)
+{
+    struct guard_message m = {.word = word, .value = value};
+    struct iovec io = {.iov_base = &m, .iov_len = sizeof(m)};
+    union ancillary with = {.room = {0}};
+    struct msghdr packet = {.msg_iov = &io, .msg_iovlen = 1};
+    if (fd >= 0) {
+        packet.msg_control = with.room;
+        packet.msg_controllen = sizeof(with.room);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&packet);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(fd));
+        memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+    }
+    return sendmsg(link, &packet, MSG_NOSIGNAL) == (ssize_t)sizeof(m) ? 0 : -1;
+}
+
 int guard_say(int link, enum guard_word word, int value)
 {
-    const struct guard_message m = {.word = word, .value = value};
-    return send(link, &m, sizeof(m), MSG_NOSIGNAL) == (ssize_t)sizeof(m) ? 0 : -1;
+    return say_with(link, word, value, -1);
+}
+
+int guard_hear(int link, struct guard_message *ret, int *ret_fd)
+{
+    struct iovec io = {.iov_base = ret, .iov_len = sizeof(*ret)};
+    union ancillary with = {.room = {0}};
+    struct msghdr packet = {.msg_iov = &io,
+                            .msg_iovlen = 1,
+                            .msg_control = with.room,
+                            .msg_controllen = sizeof(with.room)};
+    *ret_fd = -1;
+    ssize_t n = recvmsg(link, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&packet) : NULL;
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+        memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
+    return n == 0 ? 0 : n == (ssize_t)sizeof(*ret) ? 1 : -1;
 }
 
 /* --- starting --- */
@@ -193,12 +235,13 @@ static void reap(struct guard *g)
 static void hear_front(struct guard *g)
 {
     struct guard_message m;
-    ssize_t n = recv(g->link, &m, sizeof(m), MSG_DONTWAIT);
-    if (n == 0) {
+    int fd;
+    int rc = guard_hear(g->link, &m, &fd);
+    if (rc == 0) {
         g->phase = OVER; /* the front was killed */
-    } else if (n == (ssize_t)sizeof(m) && m.word == GUARD_END) {
+    } else if (rc > 0 && m.word == GUARD_END) {
         end_job(g, g->hold->ask->lease.grace_ns);
-    } else if (n == (ssize_t)sizeof(m) && m.word == GUARD_FORWARD && !g->main_ended) {
+    } else if (rc > 0 && m.word == GUARD_FORWARD && !g->main_ended) {
         (void)kill(g->main_pid, m.value);
     }
 }
@@ -207,10 +250,17 @@ static void hear_front(struct guard *g)
 
 static void drop_connection(struct guard *g, uint64_t again_ns)
 {
-    client_close(g->hold->answer);
+    client_hang_up(g->hold->answer);
     g->hold->answer = NULL;
     buf_clear(&g->text);
     g->lease_ns = hold_now_ns() + again_ns;
+}
+
+/* A gate is somebody else's as soon as the grace is over: nothing of the job may be left then. */
+static uint64_t until_killed(uint64_t grace_ns)
+{
+    uint64_t margin = grace_ns / KILL_MARGIN_SHARE;
+    return grace_ns - (margin < KILL_MARGIN_NS_MAX ? margin : KILL_MARGIN_NS_MAX);
 }
 
 static void take_end(struct guard *g, const struct client_lease_line *l)
@@ -219,7 +269,7 @@ static void take_end(struct guard *g, const struct client_lease_line *l)
     uint64_t grace_ns = g->hold->ask->lease.grace_ns;
     char span[UNITS_TEXT_MAX];
     if (is_revoked && l->grace_s >= 0 && l->grace_s < 1e9)
-        grace_ns = (uint64_t)(l->grace_s * (double)NS_PER_S);
+        grace_ns = until_killed((uint64_t)(l->grace_s * (double)NS_PER_S));
     if (g->phase == RUNNING)
         output_note("the lease %s (%s); the job is told to end, and has %s",
                     is_revoked ? "is revoked" : "has ended",
@@ -295,6 +345,9 @@ static void resume(struct guard *g)
             say_lost(g);
         return;
     }
+    /* Before all else: if this process is killed now, the lease must not end. */
+    if (client_status(a) == 200)
+        (void)say_with(g->link, GUARD_HOLDS, 0, client_fd(a));
     if (!stands(g, client_status(a))) {
         client_close(a);
         return;
@@ -339,21 +392,6 @@ static void tend_lease(struct guard *g)
     if (g->hold->answer)
         drop_connection(g, 0); /* silent for too long */
     resume(g);
-}
-
-static void give_back(struct guard *g)
-{
-    struct err e = {.set = false};
-    struct client_reply r;
-    client_close(g->hold->answer);
-    g->hold->answer = NULL;
-    if (g->hold->ask->lease.ttl_ns == 0 || g->lease_over)
-        return;
-    g->options.stop_fd = -1;
-    if (client_lease_end(&g->options, g->hold->id, g->hold->token, &r, &e) == 0)
-        client_reply_fini(&r);
-    else
-        output_note("the lease could not be given back, and ends by itself: %s", e.text);
 }
 
 /* --- the loop --- */
@@ -454,7 +492,8 @@ _Noreturn void guard_main(const struct guard_plan *plan)
         run(&g);
     }
     end_tree(&g);
-    give_back(&g);
+    if (!g.lease_over)
+        hold_give_back(g.hold);
     if (error != 0)
         (void)guard_say(g.link, GUARD_FAILED, error);
     else

@@ -50,6 +50,22 @@ void hold_fini(struct hold *h)
     forget(h);
 }
 
+void hold_give_back(struct hold *h)
+{
+    struct client_options options = h->session->options;
+    struct err e = {.set = false};
+    struct client_reply r;
+    client_hang_up(h->answer);
+    h->answer = NULL;
+    if (h->ask->lease.ttl_ns == 0)
+        return;
+    options.stop_fd = -1;
+    if (client_lease_end(&options, h->id, h->token, &r, &e) == 0)
+        client_reply_fini(&r);
+    else
+        output_note("the lease could not be given back, and ends by itself: %s", e.text);
+}
+
 /* --- what the waiting person sees --- */
 
 /* Cut to so many columns at the end of a character. */
@@ -278,12 +294,41 @@ static bool wait_is_over(const struct hold *h)
     return !h->ask->lease.waits_for_ever && hold_now_ns() - h->asked_ns >= h->ask->lease.wait_ns;
 }
 
-/* The daemon went away while the job waited. A new one knows nothing of it. */
+/* It may have been granted in the moment in which the daemon went away: then the next one keeps it,
+ * for nobody else. False: it has to be asked for, or *ret_rc says why that is not known. */
+static bool take_up(struct hold *h, int *ret_status, int *ret_rc, struct err *e)
+{
+    struct buf text = {0};
+    struct client_answer *a;
+    struct client_lease_line l;
+    *ret_rc = client_lease_resume(&h->session->options, h->id, h->token, &a, e);
+    if (*ret_rc < 0)
+        return false;
+    bool stands = client_status(a) == 200;
+    if (client_status(a) == 503)
+        *ret_rc = -CLIENT_BROKEN; /* one that is still starting, or ending */
+    if (stands) {
+        client_set_silence(a, SILENCE_MS_MAX);
+        *ret_rc = client_lease_read(a, &text, &l, e);
+        stands = *ret_rc > 0;
+    }
+    buf_fini(&text);
+    if (!stands) {
+        client_close(a);
+        return false;
+    }
+    h->answer = a;
+    *ret_status = take_line(h, &l);
+    return true;
+}
+
+/* The daemon went away while the job waited. A new one knows nothing of those who did. */
 static int ask_anew(struct hold *h)
 {
     struct err e = {.set = false};
     int status = CLI_FAILED, rc = -CLIENT_BROKEN;
-    forget(h);
+    client_close(h->answer);
+    h->answer = NULL;
     show_gone(h);
     h->is_asking_anew = true;
     while (is_gone(rc)) {
@@ -295,6 +340,9 @@ static int ask_anew(struct hold *h)
             output_complain("the daemon did not come back within the time to wait");
             return CLI_TRY_LATER;
         }
+        if (h->id && (take_up(h, &status, &rc, &e) || rc < 0))
+            continue;
+        forget(h);
         status = ask_once(h, &rc, &e);
     }
     h->is_asking_anew = false;

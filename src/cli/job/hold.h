@@ -31,6 +31,10 @@ int hold_ask(struct hold *h) warn_unused;
 /* Waits until it is granted, asking anew where the daemon went away meanwhile. As hold_ask. */
 int hold_wait(struct hold *h) warn_unused;
 
+/* Ends a granted lease: its connection, for everybody who has a copy of it, or by its token where
+ * it has a time to live. What fails is said. */
+void hold_give_back(struct hold *h);
+
 uint64_t hold_now_ns(void);
 
 #endif

@@ -186,6 +186,7 @@ void lease_over(struct lease *l)
     l->phase = PHASE_OVER;
     l->core = (struct id){0};
     records_drop(&l->server->records, &l->record);
+    lease_unwatch(l);
     lease_note(l);
 }
 
@@ -303,6 +304,7 @@ void leases_hold(struct lease *l, struct exchange *ex)
         on_left(l);
         return;
     }
+    lease_came_back(l);
     l->expires_ns = l->revoked ? l->expires_ns : 0;
     l->knows_token = true;
     l->knows_grant = l->knows_revoke = false;
@@ -314,6 +316,7 @@ void leases_hold(struct lease *l, struct exchange *ex)
 void leases_renew(struct lease *l)
 {
     must(l->phase == PHASE_GRANTED && leases_has_ttl(l));
+    lease_came_back(l);
     uint64_t expires = uv_hrtime() + l->ask.ttl_ns;
     l->expires_ns = l->revoked && l->expires_ns < expires ? l->expires_ns : expires;
     runner_event(&l->server->runner,

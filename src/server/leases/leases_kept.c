@@ -133,6 +133,9 @@ static void restore(struct server *s, uint32_t record, const struct kept *k)
                                           .ask = &l->ask,
                                           .devices = devices,
                                           .grace_ns = k->remains ? LEASE_NEVER_NS : grace}});
+    l->awaited = l->phase == PHASE_GRANTED;
+    if (l->awaited && k->pid)
+        lease_watch_awaited(l);
 }
 
 int leases_restore(struct server *s, struct err *err)

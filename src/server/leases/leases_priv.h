@@ -41,6 +41,7 @@ struct lease {
     uint32_t told_position;
     char *told_wait; /* owned */
     uint32_t record; /* RECORDS_NONE: none */
+    bool awaited;    /* of an earlier daemon, and nobody has come back for it yet */
     uv_work_t scan;  /* for its processes */
     uv_timer_t scan_timer;
     bool scanning, scan_whole, timer_open;
@@ -85,7 +86,11 @@ void lease_keep(struct lease *l);
 /* leases_uses.c */
 /* Its bytes are held until none of its processes is found. */
 void lease_watch_remains(struct lease *l);
-/* The daemon ends. */
+/* An awaited one whose holder is known ends when he is not found either. */
+void lease_watch_awaited(struct lease *l);
+/* Somebody has come back for it. */
+void lease_came_back(struct lease *l);
+/* Nothing is looked for any more: it is over, or the daemon ends. */
 void lease_unwatch(struct lease *l);
 
 #endif

@@ -88,7 +88,7 @@ uint32_t leases_uses(struct server *s, struct resident_claim *claims, uint32_t c
     return count;
 }
 
-/* ---- after its end ---- */
+/* ---- whether any process of it is left ---- */
 
 static void scan(uv_work_t *work)
 {
@@ -139,17 +139,51 @@ static void end_remains(struct lease *l)
     leases_turn(s);
 }
 
+/* Nobody is left who could come back. */
+static void end_awaited(struct lease *l)
+{
+    struct server *s = l->server;
+    l->awaited = false;
+    leases_end(l, "its processes have ended");
+    leases_turn(s);
+}
+
+static bool is_watched(const struct lease *l)
+{
+    return l->phase == PHASE_REMAINS || (l->phase == PHASE_GRANTED && l->awaited);
+}
+
+/* Of an awaited lease; a process that lives on when its lease has ended has nothing of it, unless
+ * it carries the mark. */
+static bool holder_lives(const struct lease *l)
+{
+    struct proc_list now = {.items = NULL};
+    bool lives =
+        proc_list_add(&now, l->process.pid) && now.items[0].start_ticks == l->process.start_ticks;
+    proc_list_fini(&now);
+    return lives;
+}
+
 static void on_scanned(uv_work_t *work, int status)
 {
     struct lease *l = container_of(work, struct lease, scan);
     (void)status;
     l->scanning = false;
-    if (uv_is_closing((uv_handle_t *)&l->scan_timer))
+    if (l->phase == PHASE_OVER) {
+        lease_note(l);
+        leases_turn(l->server);
         return;
-    bool empty = l->scan_whole && l->found.count == 0;
+    }
+    if (uv_is_closing((uv_handle_t *)&l->scan_timer) || !is_watched(l))
+        return;
+    bool empty =
+        l->scan_whole && l->found.count == 0 && (l->phase == PHASE_REMAINS || !holder_lives(l));
     l->scans_empty = empty ? l->scans_empty + 1 : 0;
     if (l->scans_empty >= SCANS_EMPTY) {
-        end_remains(l);
+        if (l->phase == PHASE_REMAINS)
+            end_remains(l);
+        else
+            end_awaited(l);
         return;
     }
     uint64_t ms = empty || !l->scan_ms ? SCAN_MS_MIN : l->scan_ms * 2;
@@ -158,10 +192,34 @@ static void on_scanned(uv_work_t *work, int status)
     uv_timer_start(&l->scan_timer, on_timer, l->scan_ms, 0);
 }
 
+static void watch(struct lease *l)
+{
+    if (!l->timer_open)
+        uv_timer_init(l->server->loop, &l->scan_timer);
+    uv_timer_stop(
+        &l->scan_timer); /* that of an awaited one may run, and there is one scan at a time */
+    l->timer_open = true;
+    l->scans_empty = 0;
+    l->scan_ms = 0;
+    if (!l->scanning)
+        start_scan(l);
+}
+
 void lease_watch_remains(struct lease *l)
 {
-    must(l->phase == PHASE_REMAINS && !l->timer_open);
-    uv_timer_init(l->server->loop, &l->scan_timer);
-    l->timer_open = true;
-    start_scan(l);
+    must(l->phase == PHASE_REMAINS);
+    watch(l);
+}
+
+void lease_watch_awaited(struct lease *l)
+{
+    must(l->phase == PHASE_GRANTED && l->awaited && l->process.pid);
+    watch(l);
+}
+
+void lease_came_back(struct lease *l)
+{
+    l->awaited = false;
+    if (l->timer_open)
+        uv_timer_stop(&l->scan_timer);
 }
