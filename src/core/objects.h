@@ -126,8 +126,10 @@ enum lease_state { LEASE_WAITING, LEASE_GRANTED, LEASE_ENDED };
 struct lease {
     struct core_lease_ask ask;
     enum lease_state state;
-    bool revoked, starving /* has been said */, overdue /* at its gates */;
-    bool remains; /* of one that has ended: its bytes come free soon, or else nobody knows when */
+    bool revoked;
+    bool starving; /* has been said */
+    bool overdue;  /* at its gates */
+    bool remains;  /* of one that has ended: its bytes come free soon, or else nobody knows when */
     uint64_t tag, seq;
     uint64_t stood_ns;
     struct mono since, granted_at, expires; /* expires: of patience, ttl or grace; 0: never */
