@@ -87,7 +87,6 @@ struct event {
             const struct core_lease_ask *ask;
             uint32_t devices;  /* RESTORED: where its bytes are */
             uint64_t grace_ns; /* RESTORED: ends unless renewed within this */
-            bool remains;      /* RESTORED: of one that has ended, whose processes are ending */
         } lease;
         struct {
             struct id lease; /* RENEWED, LEASE_ENDED */

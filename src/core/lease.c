@@ -85,8 +85,8 @@ static uint64_t overdue_at(const struct core *c, const struct lease *l)
     return at;
 }
 
-/* The next thing that time brings: the end of its patience, its ttl, its grace, being told of,
- * going before others at a gate, or that nobody waits for what is left of it any longer. */
+/* The next thing that time brings: the end of its patience, its ttl, its grace, being told of, or
+ * going before others at a gate. */
 static void set_time(struct core *c, const struct lease *l)
 {
     uint64_t at = l->expires.ns;
@@ -96,8 +96,6 @@ static void set_time(struct core *c, const struct lease *l)
         earliest(&at, l->since.ns + STARVING_NS);
     if (l->state == LEASE_WAITING && !l->overdue && overdue_at(c, l))
         earliest(&at, overdue_at(c, l));
-    if (l->remains && l->granted_at.ns + REMAINS_NS > c->now.ns)
-        earliest(&at, l->granted_at.ns + REMAINS_NS);
     uint32_t slot = deadline_lease(c, slot_of(c, l), LEASE_DEADLINE_TIME);
     if (at)
         deadline_set(c, slot, (struct mono){at});
@@ -307,7 +305,6 @@ void lease_restore(struct core *c, const struct event *ev)
     for (uint32_t i = 0; i < l->ask.gate_count; i++)
         gate_restore(&c->gates[l->ask.gates[i]], &l->entrants[i], l->ask.class);
     l->hold.restored = true;
-    l->remains = ev->lease.remains;
     for (uint32_t d = 0; d < CORE_DEVICES_MAX && l->ask.bytes; d++)
         if (ev->lease.devices & (1U << d))
             ledger_charge(c, &l->hold, d, l->ask.bytes);
@@ -423,11 +420,6 @@ void lease_refuse_waiting(struct core *c)
 
 static void run_time(struct core *c, struct lease *l)
 {
-    if (l->state == LEASE_GRANTED && !(l->expires.ns && l->expires.ns <= c->now.ns)) {
-        c->version++; /* what is left of it is not waited for any longer */
-        set_time(c, l);
-        return;
-    }
     if (l->state == LEASE_GRANTED) {
         say(c, EFFECT_LEASE_END, l)->reason = l->revoked ? REASON_REVOKED : REASON_LEASE_EXPIRED;
         end_granted(c, l, l->revoked ? REASON_REVOKED : REASON_LEASE_EXPIRED);

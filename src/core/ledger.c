@@ -242,17 +242,6 @@ uint64_t ledger_settling(const struct core *c, uint32_t device)
     return sum;
 }
 
-uint64_t ledger_remains(const struct core *c, uint32_t device)
-{
-    uint64_t sum = 0;
-    for (uint32_t s = 0; s < c->lease_pool.high_water; s++) {
-        const struct lease *l = &c->leases[s];
-        if (pool_used(&c->lease_pool, s) && l->remains && l->granted_at.ns + REMAINS_NS > c->now.ns)
-            sum += l->hold.charged[device];
-    }
-    return sum;
-}
-
 static uint64_t unseen(const struct holding *h, uint32_t device)
 {
     return minus(h->charged[device] + h->settling[device], h->measured[device]);

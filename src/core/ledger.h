@@ -44,9 +44,5 @@ void ledger_device_found(struct core *c, uint32_t device, uint64_t total_bytes);
 void ledger_device_lost(struct core *c, uint32_t device);
 void ledger_sample(struct core *c, const struct event *ev);
 uint64_t ledger_settling(const struct core *c, uint32_t device);
-/* Processes of leases that have ended take their time to end, but no longer than this. */
-#define REMAINS_NS (10 * NS_PER_S)
-/* Likewise of what those that are still waited for have there. */
-uint64_t ledger_remains(const struct core *c, uint32_t device);
 
 #endif

@@ -129,7 +129,6 @@ struct lease {
     bool revoked;
     bool starving; /* has been said */
     bool overdue;  /* at its gates */
-    bool remains;  /* of one that has ended: its bytes come free soon, or else nobody knows when */
     uint64_t tag, seq;
     uint64_t stood_ns;
     struct mono since, granted_at, expires; /* expires: of patience, ttl or grace; 0: never */

@@ -266,7 +266,7 @@ static enum fits fits(const struct core *c, uint32_t target)
         uint64_t have = plan->how == OP_RESUME ? h->charged[d] : 0;
         if (ledger_room(c, d, target) >= (int64_t)minus(plan->bytes[d], have))
             continue;
-        if (ledger_settling(c, d) == 0 && ledger_remains(c, d) == 0)
+        if (ledger_settling(c, d) == 0)
             return FITS_NOT;
         result = FITS_LATER;
     }

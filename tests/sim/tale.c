@@ -238,7 +238,6 @@ static void put_lease(struct tale *t, const struct note *n)
     for (uint32_t k = 0; k < a->gate_count; k++)
         fprintf(t->out, " g%u", a->gates[k]);
     fprintf(t->out, " #%u", tag_number(t, n->ev.lease.tag));
-    put_flag(t, restored && n->ev.lease.remains, "remains");
     if (a->bytes) {
         put_bytes(t, " bytes=", a->bytes);
         put_mask(t, restored ? n->ev.lease.devices : a->device_mask);

@@ -80,8 +80,6 @@ static void do_lease(struct story *s, char **words, uint32_t count)
     for (uint32_t i = 1; i < count; i++) {
         if (words[i][0] == '#')
             ev.lease.tag = story_parse_tag(s, words[i], '#');
-        else if (strcmp(words[i], "remains") == 0)
-            ev.lease.remains = true;
         else
             story_set_lease_key(s, &ask, words[i]);
     }

@@ -243,7 +243,7 @@ static uint64_t choose(struct core *c, const struct claim *claim, const struct s
 /* Bytes on their way out that no plan has claimed: better waited for than added to. */
 static uint64_t leaving_bytes(const struct core *c, uint32_t device)
 {
-    uint64_t sum = ledger_settling(c, device) + ledger_remains(c, device);
+    uint64_t sum = ledger_settling(c, device);
     for (uint32_t i = 0; i < c->model_count; i++) {
         const struct model *m = &c->models[i];
         bool leaving = m->state == MODEL_UNLOADING || (m->op.kind == OP_MOVE && !m->op.devices);

@@ -216,8 +216,7 @@ static void finish(struct lease *l, const char *why)
                                                     .lease = {.tag = leases_tag(l),
                                                               .ask = &l->ask,
                                                               .devices = l->devices,
-                                                              .grace_ns = LEASE_NEVER_NS,
-                                                              .remains = true}});
+                                                              .grace_ns = LEASE_NEVER_NS}});
 }
 
 /* By its holder, or by whoever has its token. */

@@ -132,8 +132,7 @@ static void restore(struct server *s, uint32_t record, const struct kept *k)
                                 .lease = {.tag = leases_tag(l),
                                           .ask = &l->ask,
                                           .devices = devices,
-                                          .grace_ns = k->remains ? LEASE_NEVER_NS : grace,
-                                          .remains = k->remains}});
+                                          .grace_ns = k->remains ? LEASE_NEVER_NS : grace}});
     l->awaited = l->phase == PHASE_GRANTED;
     if (l->awaited && k->pid)
         lease_watch_awaited(l);

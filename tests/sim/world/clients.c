@@ -128,7 +128,6 @@ void client_ask_lease(struct world *w, bool restored)
                 want--;
             }
         n.ev.lease.grace_ns = (1 + below(w, 30)) * NS_PER_S;
-        n.ev.lease.remains = below(w, 4) == 0;
     }
     c->renew_ns = c->lax ? 0 : restored ? n.ev.lease.grace_ns / 2 : n.ask.ttl_ns / 2;
     c->lease_bytes = n.ask.bytes;
