@@ -134,7 +134,7 @@ static uint64_t leased_at(const struct core *c, uint32_t device, uint64_t ns)
     uint64_t sum = 0;
     for (uint32_t s = 0; s < c->lease_pool.high_water; s++) {
         const struct lease *l = &c->leases[s];
-        if (l->hold.charged[device] && l->ask.run_ns_max &&
+        if (l->hold.charged[device] && l->state == LEASE_GRANTED && l->ask.run_ns_max &&
             l->granted_at.ns + l->ask.run_ns_max > ns)
             sum += l->hold.charged[device];
     }
@@ -343,6 +343,28 @@ void ledger_settle(struct core *c, uint32_t target)
             settle_device(c, h, d);
     }
     settled(c, target, devices, bytes);
+}
+
+void ledger_keep(struct core *c, struct holding *h)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (h->settling[d])
+            put(c, h, d, h->charged[d] + h->settling[d], 0, h->measured[d]);
+    c->version++;
+}
+
+void ledger_let_go(struct core *c, struct holding *h)
+{
+    h->lingers = false;
+    h->gone_at = c->now;
+    set_settle_deadline(c, h);
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        if (!h->charged[d] && !h->settling[d])
+            continue;
+        put(c, h, d, 0, h->settling[d] + h->charged[d], h->measured[d]);
+        core_emit(c, EFFECT_SAMPLE_NOW, CORE_SLOT_NONE)->device = d;
+    }
+    c->version++;
 }
 
 void ledger_take_back(struct core *c, uint32_t target)
@@ -598,9 +620,13 @@ static uint64_t late_bytes(const struct core *c, const struct event *ev, uint64_
 {
     uint32_t device = ev->sample.device;
     uint64_t settling = 0, more = minus(strange, c->devices[device].foreign_bytes);
-    for (uint32_t i = 0; i < holdings(c); i++)
-        if (seen_free(c, holding_at(c, i), device, ev))
-            settling += holding_at(c, i)->settling[device];
+    for (uint32_t i = 0; i < holdings(c); i++) {
+        const struct holding *h = holding_at(c, i);
+        if (h->lingers)
+            settling += unseen(h, device);
+        else if (seen_free(c, h, device, ev))
+            settling += h->settling[device];
+    }
     return more < settling ? more : settling;
 }
 
@@ -631,7 +657,9 @@ void ledger_sample(struct core *c, const struct event *ev)
         struct holding *h = holding_at(c, i);
         if (i < c->model_count)
             follow(c, &c->models[i], device);
-        if (!h->settling[device])
+        if (h->lingers)
+            late = minus(late, unseen(h, device));
+        if (!h->settling[device] || h->lingers)
             continue;
         bool free = seen_free(c, h, device, ev);
         if (free && late) {

@@ -34,6 +34,10 @@ void ledger_charge(struct core *c, struct holding *h, uint32_t device, uint64_t 
 void ledger_reduce(struct core *c, struct holding *h, uint32_t device, uint64_t bytes);
 void ledger_release(struct core *c, struct holding *h); /* all of it settles */
 void ledger_settle(struct core *c, uint32_t target);    /* as if seen to be free */
+/* What settles belongs to processes that stay: nobody need wait for it to come free. */
+void ledger_keep(struct core *c, struct holding *h);
+/* The last of those has gone: all of it settles, from now on. */
+void ledger_let_go(struct core *c, struct holding *h);
 /* What settles is in use after all: it will be charged anew. */
 void ledger_take_back(struct core *c, uint32_t target);
 void ledger_device_found(struct core *c, uint32_t device, uint64_t total_bytes);

@@ -251,7 +251,8 @@ static uint64_t leaving_bytes(const struct core *c, uint32_t device)
             sum += m->hold.charged[device];
     }
     for (uint32_t s = 0; s < c->lease_pool.high_water; s++)
-        if (c->leases[s].revoked && c->leases[s].victim_of == CORE_SLOT_NONE)
+        if (c->leases[s].revoked && c->leases[s].state == LEASE_GRANTED &&
+            c->leases[s].victim_of == CORE_SLOT_NONE)
             sum += c->leases[s].hold.charged[device];
     return sum;
 }
