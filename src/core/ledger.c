@@ -152,25 +152,31 @@ static bool ends_before(const struct core *c, uint32_t device, uint32_t target, 
     return minus(ledger_capacity(c, device), leased_at(c, device, end)) < need;
 }
 
-/* Charged there by what may be told to leave. */
+/* Charged there by what may be told to leave. What leaves for a plan already is that plan's. */
 static uint64_t evictable(const struct core *c, uint32_t device)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < c->model_count; i++)
-        if (!model_pinned(&c->models[i]) && c->models[i].state != MODEL_STUCK)
-            sum += c->models[i].hold.charged[device];
-    for (uint32_t s = 0; s < c->lease_pool.high_water; s++)
-        if (c->leases[s].ask.revocable)
-            sum += c->leases[s].hold.charged[device];
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        const struct model *m = &c->models[i];
+        if (!model_pinned(m) && m->state != MODEL_STUCK && m->victim_of == CORE_SLOT_NONE)
+            sum += m->hold.charged[device];
+    }
+    for (uint32_t s = 0; s < c->lease_pool.high_water; s++) {
+        const struct lease *l = &c->leases[s];
+        if (l->ask.revocable && l->state == LEASE_GRANTED && l->victim_of == CORE_SLOT_NONE)
+            sum += l->hold.charged[device];
+    }
     return sum;
 }
 
 /* What the anchor there will take that no plan of its own claims yet. */
-static uint64_t anchored(const struct core *c, uint32_t device, uint32_t except)
+static uint64_t kept(const struct core *c, uint32_t device, uint32_t except)
 {
     uint32_t anchor = c->devices[device].anchor;
     if (anchor == CORE_SLOT_NONE || anchor == except || c->targets[anchor].plan.active)
         return 0;
+    if (except != CORE_SLOT_NONE && c->targets[except].plan.active)
+        return 0; /* its plan had its right to the room when it was made */
     if (except != CORE_SLOT_NONE && want_anyone(c, except) && want_precedes(c, except, anchor))
         return 0; /* it is kept from those behind */
     if (ends_before(c, device, except, ledger_need(c, anchor, 0, device)))
@@ -178,18 +184,23 @@ static uint64_t anchored(const struct core *c, uint32_t device, uint32_t except)
     uint32_t placement = 0;
     if (!want_is_lease(c, anchor) && c->models[anchor].policy.placement_count == 0)
         return 0;
-    uint64_t need = minus(ledger_need(c, anchor, placement, device),
-                          ledger_holding(c, anchor)->charged[device]);
-    if (except == CORE_SLOT_NONE || !want_is_lease(c, except))
+    return minus(ledger_need(c, anchor, placement, device),
+                 ledger_holding(c, anchor)->charged[device]);
+}
+
+static uint64_t anchored(const struct core *c, uint32_t device, uint32_t except)
+{
+    uint64_t need = kept(c, device, except);
+    if (!need || except == CORE_SLOT_NONE || !want_is_lease(c, except))
         return need;
     /* What cannot be put out again may start if it fits beside the anchor once all others have
      * left; what can, would have to leave again. */
     return minus(need, evictable(c, device));
 }
 
-static uint64_t promised(const struct core *c, uint32_t device, uint32_t except)
+static uint64_t promised_to_plans(const struct core *c, uint32_t device, uint32_t except)
 {
-    uint64_t sum = anchored(c, device, except);
+    uint64_t sum = 0;
     const struct link *n;
     list_each(n, &c->active) {
         uint32_t target = (uint32_t)(list_entry(n, const struct target, active) - c->targets);
@@ -198,6 +209,16 @@ static uint64_t promised(const struct core *c, uint32_t device, uint32_t except)
             sum += promised_to(c, target, device);
     }
     return sum;
+}
+
+bool ledger_fits_beside_anchor(const struct core *c, uint32_t device, uint32_t target,
+                               uint64_t bytes)
+{
+    uint64_t need = kept(c, device, target);
+    const struct device *d = &c->devices[device];
+    return !need || !want_is_lease(c, target) ||
+           bytes + need + promised_to_plans(c, device, target) + d->foreign_bytes <=
+               minus(ledger_capacity(c, device) + evictable(c, device), d->charged_bytes);
 }
 
 static bool sample_counts(const struct core *c, const struct device *d)
@@ -225,7 +246,7 @@ int64_t ledger_room(const struct core *c, uint32_t device, uint32_t target)
 int64_t ledger_room_beside(const struct core *c, uint32_t device, uint32_t target)
 {
     const struct device *d = &c->devices[device];
-    uint64_t claimed = promised(c, device, target);
+    uint64_t claimed = anchored(c, device, target) + promised_to_plans(c, device, target);
     int64_t by_ledger = (int64_t)ledger_capacity(c, device) -
                         (int64_t)(d->charged_bytes + d->foreign_bytes + claimed);
     if (!sample_counts(c, d))

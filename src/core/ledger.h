@@ -25,7 +25,11 @@ bool ledger_need_unknown(const struct core *c, uint32_t target, uint32_t placeme
 uint32_t ledger_unknown_devices(const struct core *c, uint32_t model);
 /* Bytes that a plan for the target could have on the device; less than 0: they are missing. */
 int64_t ledger_room(const struct core *c, uint32_t device, uint32_t target);
-/* The same, as if no footprint there were unknown. */
+/* Whether so many bytes for a lease would be no hindrance to the one that the device is kept for,
+ * which has all that can be put out leave for itself. */
+bool ledger_fits_beside_anchor(const struct core *c, uint32_t device, uint32_t target,
+                               uint64_t bytes);
+/* The same as ledger_room, as if no footprint there were unknown. */
 int64_t ledger_room_beside(const struct core *c, uint32_t device, uint32_t target);
 /* What would come free there if the victim left in that way. */
 uint64_t ledger_given(const struct core *c, uint32_t victim, enum core_action how, uint32_t device);
