@@ -97,8 +97,6 @@ static bool is_wanted_there(const struct core *c, uint32_t wished)
 static enum plan_verdict make_plan(struct core *c, const struct scan *scan,
                                    const struct claim *claim, struct planned *ret)
 {
-    if (want_is_lease(c, claim->target) && !lease_gates_open(c, want_lease(c, claim->target)))
-        return PLAN_WAIT;
     if (is_held_up(c, scan, claim->target))
         return PLAN_WAIT;
     if (claim->rank == CLASS__COUNT && is_wanted_there(c, claim->target))
@@ -106,9 +104,21 @@ static enum plan_verdict make_plan(struct core *c, const struct scan *scan,
     return plan_for(c, claim->target)->plan(c, claim, ret);
 }
 
+/* Whether somebody has come before it at a gate since it became a target: it lacks more than bytes
+ * now, and has nothing kept for it, else the two might wait for each other. */
+static bool has_lost_gate(struct core *c, uint32_t target)
+{
+    if (!want_is_lease(c, target) || lease_gates_open(c, want_lease(c, target)))
+        return false;
+    lease_refresh(c, target - c->limits.models_max);
+    return true;
+}
+
 /* Tries to bring one target in. */
 static void try_target(struct core *c, struct scan *scan, uint32_t target)
 {
+    if (has_lost_gate(c, target))
+        return;
     struct planned planned = {.by = CORE_SLOT_NONE};
     struct claim claim = want_claim(c, target);
     enum plan_verdict verdict = make_plan(c, scan, &claim, &planned);
