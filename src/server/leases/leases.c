@@ -123,6 +123,7 @@ void leases_look(struct server *s, const struct lease *l, struct lease_view *ret
                                .revoked_for = l->revoked_for,
                                .since_ns = l->since_ns,
                                .granted_ns = l->granted_ns,
+                               .waited_ns = l->waited_ns,
                                .expires_ns = l->phase == PHASE_GRANTED ? l->expires_ns : 0,
                                .position = waits ? lease_position(l) : 0,
                                .estimate_s = waits ? lease_estimate_s(l) : 0};
