@@ -11,6 +11,7 @@
 struct scan {
     uint32_t blockers[BLOCKERS_MAX];
     uint32_t count;
+    bool anew; /* somebody comes before those who were tried already */
 };
 
 static bool is_held_up(const struct core *c, const struct scan *scan, uint32_t target)
@@ -131,6 +132,9 @@ static void try_target(struct core *c, struct scan *scan, uint32_t target)
         break;
     case PLAN_WAIT:
         want_park(c, target);
+        scan->anew = planned.plan.devices && !claim.overdue && want_claim(c, target).overdue;
+        if (scan->anew)
+            break; /* its clock runs again, and was over when it stopped */
         call_off_unwanted(c, target, planned.plan.devices);
         hold_up_others(c, scan, &claim, planned.plan.devices);
         break;
@@ -164,6 +168,10 @@ static void scan_wants(struct core *c)
             return;
         }
         try_target(c, &scan, item->slot);
+        if (!scan.anew)
+            continue;
+        scan = (struct scan){0};
+        want_unpark_all(c);
     }
 }
 
