@@ -233,6 +233,11 @@ static void on_lease_ended(struct core *c, const struct event *ev)
     lease_end(c, ev->lease_id.lease);
 }
 
+static void on_lease_remains(struct core *c, const struct event *ev)
+{
+    lease_remains(c, ev->lease_id.lease);
+}
+
 static void on_backend_down(struct core *c, const struct event *ev)
 {
     backend_down(c, ev->backend.backend);
@@ -285,6 +290,7 @@ static void (*const handlers[])(struct core *c, const struct event *ev) = {
     [EVENT_LEASE_ASKED] = lease_ask,
     [EVENT_LEASE_RENEWED] = on_renewed,
     [EVENT_LEASE_ENDED] = on_lease_ended,
+    [EVENT_LEASE_REMAINS] = on_lease_remains,
     [EVENT_MODEL_LOADED] = op_on_loaded,
     [EVENT_MODEL_LOAD_FAILED] = op_on_load_failed,
     [EVENT_MODEL_UNLOADED] = op_on_unloaded,

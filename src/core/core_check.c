@@ -186,8 +186,9 @@ static void check_lease(const struct core *c, uint32_t slot)
     for (uint32_t i = 0; i < l->ask.gate_count; i++)
         must(l->entrants[i].place == place);
     must(l->state == LEASE_WAITING || !c->targets[target].plan.active);
-    must(!l->hold.devices || l->state == LEASE_GRANTED);
-    must(l->state != LEASE_ENDED || l->hold.settling_devices);
+    must(!l->hold.lingers || l->state == LEASE_ENDED);
+    must(!l->hold.devices || l->state == LEASE_GRANTED || l->hold.lingers);
+    must(l->state != LEASE_ENDED || l->hold.settling_devices || l->hold.devices);
     must(l->victim_of == CORE_SLOT_NONE || l->state == LEASE_GRANTED);
     /* One that lacks nothing but bytes is a target. */
     bool wants = heap_has(&c->wants, target) || link_linked(&c->targets[target].parked);

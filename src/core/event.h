@@ -22,6 +22,8 @@ enum event_type {
     EVENT_LEASE_ASKED,     /* answered by LEASE_GRANT, LEASE_WAIT or REFUSE */
     EVENT_LEASE_RENEWED,
     EVENT_LEASE_ENDED,       /* once for each lease that was not refused, in any state */
+    EVENT_LEASE_REMAINS,     /* at once after the end of one: processes of it may still be there;
+                                LEASE_ENDED comes once more when none is */
     EVENT_MODEL_LOADED,      /* completes LOAD */
     EVENT_MODEL_LOAD_FAILED, /* completes LOAD; its processes are gone */
     EVENT_MODEL_UNLOADED,    /* completes UNLOAD; its processes are gone */
@@ -89,7 +91,7 @@ struct event {
             uint64_t grace_ns; /* RESTORED: ends unless renewed within this */
         } lease;
         struct {
-            struct id lease; /* RENEWED, LEASE_ENDED */
+            struct id lease; /* RENEWED, LEASE_ENDED, REMAINS */
         } lease_id;
         struct {
             uint64_t op;

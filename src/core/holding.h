@@ -18,6 +18,7 @@ struct holding {
     uint32_t
         unsized_devices; /* charged there without a known footprint: follows what is measured */
     bool restored;       /* charged on somebody's word, whatever room there was */
+    bool lingers;        /* of an ended lease: stays until it is told that no process is left */
     struct mono gone_at; /* settling: samples taken later count */
 };
 

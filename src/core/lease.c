@@ -367,14 +367,26 @@ static void end_waiting(struct core *c, struct lease *l)
 void lease_end(struct core *c, struct id id)
 {
     struct lease *l;
-    if (!find(c, id, &l) || l->state == LEASE_ENDED)
+    if (!find(c, id, &l))
         return;
+    if (l->state == LEASE_ENDED) {
+        if (l->hold.lingers)
+            ledger_let_go(c, &l->hold);
+        return;
+    }
     if (l->state == LEASE_GRANTED) {
         end_granted(c, l, REASON_NONE);
         return;
     }
     trace(c, l, TRACE_CANCELLED, c->now.ns - l->since.ns);
     end_waiting(c, l);
+}
+
+void lease_remains(struct core *c, struct id id)
+{
+    struct lease *l;
+    if (find(c, id, &l) && l->state == LEASE_ENDED)
+        l->hold.lingers = true;
 }
 
 void lease_settled(struct core *c, uint32_t slot)
@@ -453,7 +465,10 @@ void lease_run_deadline(struct core *c, uint32_t slot, enum lease_deadline which
         run_time(c, l);
         break;
     case LEASE_DEADLINE_SETTLE:
-        ledger_settle(c, want_of_lease(c, slot));
+        if (l->hold.lingers)
+            ledger_keep(c, &l->hold);
+        else
+            ledger_settle(c, want_of_lease(c, slot));
         break;
     case LEASE_DEADLINE_OVERDUE:
         c->version++;

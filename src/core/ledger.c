@@ -133,7 +133,7 @@ static uint64_t leased_at(const struct core *c, uint32_t device, uint64_t ns)
     uint64_t sum = 0;
     for (uint32_t s = 0; s < c->lease_pool.high_water; s++) {
         const struct lease *l = &c->leases[s];
-        if (l->hold.charged[device] && l->ask.run_ns_max &&
+        if (l->hold.charged[device] && l->state == LEASE_GRANTED && l->ask.run_ns_max &&
             l->granted_at.ns + l->ask.run_ns_max > ns)
             sum += l->hold.charged[device];
     }
@@ -151,25 +151,31 @@ static bool ends_before(const struct core *c, uint32_t device, uint32_t target, 
     return minus(ledger_capacity(c, device), leased_at(c, device, end)) < need;
 }
 
-/* Charged there by what may be told to leave. */
+/* Charged there by what may be told to leave. What leaves for a plan already is that plan's. */
 static uint64_t evictable(const struct core *c, uint32_t device)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < c->model_count; i++)
-        if (!model_pinned(&c->models[i]) && c->models[i].state != MODEL_STUCK)
-            sum += c->models[i].hold.charged[device];
-    for (uint32_t s = 0; s < c->lease_pool.high_water; s++)
-        if (c->leases[s].ask.revocable)
-            sum += c->leases[s].hold.charged[device];
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        const struct model *m = &c->models[i];
+        if (!model_pinned(m) && m->state != MODEL_STUCK && m->victim_of == CORE_SLOT_NONE)
+            sum += m->hold.charged[device];
+    }
+    for (uint32_t s = 0; s < c->lease_pool.high_water; s++) {
+        const struct lease *l = &c->leases[s];
+        if (l->ask.revocable && l->state == LEASE_GRANTED && l->victim_of == CORE_SLOT_NONE)
+            sum += l->hold.charged[device];
+    }
     return sum;
 }
 
 /* What the anchor there will take that no plan of its own claims yet. */
-static uint64_t anchored(const struct core *c, uint32_t device, uint32_t except)
+static uint64_t kept(const struct core *c, uint32_t device, uint32_t except)
 {
     uint32_t anchor = c->devices[device].anchor;
     if (anchor == CORE_SLOT_NONE || anchor == except || c->targets[anchor].plan.active)
         return 0;
+    if (except != CORE_SLOT_NONE && c->targets[except].plan.active)
+        return 0; /* its plan had its right to the room when it was made */
     if (except != CORE_SLOT_NONE && want_anyone(c, except) && want_precedes(c, except, anchor))
         return 0; /* it is kept from those behind */
     if (ends_before(c, device, except, ledger_need(c, anchor, 0, device)))
@@ -177,18 +183,23 @@ static uint64_t anchored(const struct core *c, uint32_t device, uint32_t except)
     uint32_t placement = 0;
     if (!want_is_lease(c, anchor) && c->models[anchor].policy.placement_count == 0)
         return 0;
-    uint64_t need = minus(ledger_need(c, anchor, placement, device),
-                          ledger_holding(c, anchor)->charged[device]);
-    if (except == CORE_SLOT_NONE || !want_is_lease(c, except))
+    return minus(ledger_need(c, anchor, placement, device),
+                 ledger_holding(c, anchor)->charged[device]);
+}
+
+static uint64_t anchored(const struct core *c, uint32_t device, uint32_t except)
+{
+    uint64_t need = kept(c, device, except);
+    if (!need || except == CORE_SLOT_NONE || !want_is_lease(c, except))
         return need;
     /* What cannot be put out again may start if it fits beside the anchor once all others have
      * left; what can, would have to leave again. */
     return minus(need, evictable(c, device));
 }
 
-static uint64_t promised(const struct core *c, uint32_t device, uint32_t except)
+static uint64_t promised_to_plans(const struct core *c, uint32_t device, uint32_t except)
 {
-    uint64_t sum = anchored(c, device, except);
+    uint64_t sum = 0;
     const struct link *n;
     list_each(n, &c->active) {
         uint32_t target = (uint32_t)(list_entry(n, const struct target, active) - c->targets);
@@ -197,6 +208,16 @@ static uint64_t promised(const struct core *c, uint32_t device, uint32_t except)
             sum += promised_to(c, target, device);
     }
     return sum;
+}
+
+bool ledger_fits_beside_anchor(const struct core *c, uint32_t device, uint32_t target,
+                               uint64_t bytes)
+{
+    uint64_t need = kept(c, device, target);
+    const struct device *d = &c->devices[device];
+    return !need || !want_is_lease(c, target) ||
+           bytes + need + promised_to_plans(c, device, target) + d->foreign_bytes <=
+               minus(ledger_capacity(c, device) + evictable(c, device), d->charged_bytes);
 }
 
 static bool sample_counts(const struct core *c, const struct device *d)
@@ -224,7 +245,7 @@ int64_t ledger_room(const struct core *c, uint32_t device, uint32_t target)
 int64_t ledger_room_beside(const struct core *c, uint32_t device, uint32_t target)
 {
     const struct device *d = &c->devices[device];
-    uint64_t claimed = promised(c, device, target);
+    uint64_t claimed = anchored(c, device, target) + promised_to_plans(c, device, target);
     int64_t by_ledger = (int64_t)ledger_capacity(c, device) -
                         (int64_t)(d->charged_bytes + d->foreign_bytes + claimed);
     if (!sample_counts(c, d))
@@ -342,6 +363,28 @@ void ledger_settle(struct core *c, uint32_t target)
             settle_device(c, h, d);
     }
     settled(c, target, devices, bytes);
+}
+
+void ledger_keep(struct core *c, struct holding *h)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (h->settling[d])
+            put(c, h, d, h->charged[d] + h->settling[d], 0, h->measured[d]);
+    c->version++;
+}
+
+void ledger_let_go(struct core *c, struct holding *h)
+{
+    h->lingers = false;
+    h->gone_at = c->now;
+    set_settle_deadline(c, h);
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++) {
+        if (!h->charged[d] && !h->settling[d])
+            continue;
+        put(c, h, d, 0, h->settling[d] + h->charged[d], h->measured[d]);
+        core_emit(c, EFFECT_SAMPLE_NOW, CORE_SLOT_NONE)->device = d;
+    }
+    c->version++;
 }
 
 void ledger_take_back(struct core *c, uint32_t target)
@@ -597,9 +640,13 @@ static uint64_t late_bytes(const struct core *c, const struct event *ev, uint64_
 {
     uint32_t device = ev->sample.device;
     uint64_t settling = 0, more = minus(strange, c->devices[device].foreign_bytes);
-    for (uint32_t i = 0; i < holdings(c); i++)
-        if (seen_free(c, holding_at(c, i), device, ev))
-            settling += holding_at(c, i)->settling[device];
+    for (uint32_t i = 0; i < holdings(c); i++) {
+        const struct holding *h = holding_at(c, i);
+        if (h->lingers)
+            settling += unseen(h, device);
+        else if (seen_free(c, h, device, ev))
+            settling += h->settling[device];
+    }
     return more < settling ? more : settling;
 }
 
@@ -630,7 +677,9 @@ void ledger_sample(struct core *c, const struct event *ev)
         struct holding *h = holding_at(c, i);
         if (i < c->model_count)
             follow(c, &c->models[i], device);
-        if (!h->settling[device])
+        if (h->lingers)
+            late = minus(late, unseen(h, device));
+        if (!h->settling[device] || h->lingers)
             continue;
         bool free = seen_free(c, h, device, ev);
         if (free && late) {

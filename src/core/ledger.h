@@ -29,7 +29,11 @@ uint64_t ledger_residue(const struct model *m);
 uint32_t ledger_unknown_devices(const struct core *c, uint32_t model);
 /* Bytes that a plan for the target could have on the device; less than 0: they are missing. */
 int64_t ledger_room(const struct core *c, uint32_t device, uint32_t target);
-/* The same, as if no footprint there were unknown. */
+/* Whether so many bytes for a lease would be no hindrance to the one that the device is kept for,
+ * which has all that can be put out leave for itself. */
+bool ledger_fits_beside_anchor(const struct core *c, uint32_t device, uint32_t target,
+                               uint64_t bytes);
+/* The same as ledger_room, as if no footprint there were unknown. */
 int64_t ledger_room_beside(const struct core *c, uint32_t device, uint32_t target);
 /* What would come free there if the victim left in that way. */
 uint64_t ledger_given(const struct core *c, uint32_t victim, enum core_action how, uint32_t device);
@@ -38,6 +42,10 @@ void ledger_charge(struct core *c, struct holding *h, uint32_t device, uint64_t 
 void ledger_reduce(struct core *c, struct holding *h, uint32_t device, uint64_t bytes);
 void ledger_release(struct core *c, struct holding *h); /* all of it settles */
 void ledger_settle(struct core *c, uint32_t target);    /* as if seen to be free */
+/* What settles belongs to processes that stay: nobody need wait for it to come free. */
+void ledger_keep(struct core *c, struct holding *h);
+/* The last of those has gone: all of it settles, from now on. */
+void ledger_let_go(struct core *c, struct holding *h);
 /* What settles is in use after all: it will be charged anew. */
 void ledger_take_back(struct core *c, uint32_t target);
 void ledger_device_found(struct core *c, uint32_t device, uint64_t total_bytes);

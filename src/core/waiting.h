@@ -51,6 +51,7 @@ void lease_ask(struct core *c, const struct event *ev);
 void lease_restore(struct core *c, const struct event *ev);
 void lease_renew(struct core *c, struct id id);
 void lease_end(struct core *c, struct id id);
+void lease_remains(struct core *c, struct id id);
 void lease_revoke(struct core *c, uint32_t slot, enum reason why, uint32_t other);
 /* Gets all it asked for, on these devices. */
 void lease_come_in(struct core *c, uint32_t slot, uint32_t devices);

@@ -286,6 +286,34 @@ def test_an_idle_model_leaves_for_a_lease(wharf):
     assert ("evict", lease.id) in [(x["type"], x.get("for_lease")) for x in decisions]
 
 
+def test_a_grant_says_how_long_it_took(wharf):
+    d = wharf(gates(mlx=1))
+    events = d.events()
+    first = Lease(d, gates=["mlx"])
+    second = Lease(d, gates=["mlx"])
+    assert second.state == "waiting"
+    until(lambda: listed(d, second.id)["since_s"] >= 0.1, "a tenth of a second")
+    first.close()
+    waited = second.until("granted")["waited_s"]
+    assert events.wait_for("lease_granted", lease=second.id)["details"]["seconds"] == waited >= 0.1
+
+
+def test_what_settles_is_not_read_all_the_time(wharf, jobs):
+    """A job that is known to nobody outlives its lease: until it is clear that the memory is its own, the
+    device is read often, but not as often as it can be."""
+    d = wharf(config(logLevel="debug"))
+    lease = Lease(d, vram="4GiB")
+    lease.until("granted")
+    jobs(d, {k: v for k, v in lease.granted["environment"].items() if k != "WHARF_LEASE"}, 4 * GIB)
+    until(lambda: device(d)["used_bytes"] == 4 * GIB, "the reading")
+    lease.close()
+    began = time.monotonic()
+    before = d.stderr.count("DEVICE_SAMPLE")
+    until(lambda: device(d)["foreign_bytes"] == 4 * GIB, "a stranger's memory")
+    readings, seconds = d.stderr.count("DEVICE_SAMPLE") - before, time.monotonic() - began
+    assert seconds > 2 and readings < 1200 * seconds, (readings, seconds)
+
+
 def test_a_request_under_a_lease_does_not_wait_for_it(wharf):
     d = wharf(config(models={"a": demo("a", vram="8GiB"), "b": demo("b", vram="1GiB")}))
     lease = Lease(d, vram="8GiB")
@@ -434,7 +462,8 @@ def test_processes_that_outlive_their_lease_keep_its_memory(wharf, jobs):
     # It has claimed no more than 1 GiB; the other seven are not to be had all the same.
     refused(d, 503, "wait_expired", vram="6GiB", wait=0)
     waiting = Lease(d, vram="6GiB")
-    assert waiting.state == "waiting" and device(d)["leased_bytes"] == 8 * GIB
+    books = device(d)
+    assert waiting.state == "waiting" and books["settling_bytes"] + books["leased_bytes"] == 8 * GIB
     job.kill()
     waiting.until("granted")
     until(lambda: listed(d, lease.id) is None, "nothing is left of it")

@@ -102,6 +102,12 @@ static void do_renew(struct story *s, char **words, uint32_t count)
     story_step(s, &(struct event){.type = EVENT_LEASE_RENEWED, .lease_id = {s->waiters[tag]}}, "");
 }
 
+static void do_remains(struct story *s, char **words, uint32_t count)
+{
+    uint64_t tag = story_parse_tag(s, count > 1 ? words[1] : NULL, '#');
+    story_step(s, &(struct event){.type = EVENT_LEASE_REMAINS, .lease_id = {s->waiters[tag]}}, "");
+}
+
 /* quiet #TAG; loud #TAG */
 static void do_quiet(struct story *s, char **words, uint32_t count)
 {
@@ -433,39 +439,16 @@ static void do_show(struct story *s, char **words, uint32_t count)
 }
 
 const struct story_verb story_event_verbs[] = {
-    {"request", do_request},
-    {"lease", do_lease},
-    {"end", do_end},
-    {"gone", do_end},
-    {"cut", do_end},
-    {"bounce", do_end},
-    {"loaded", do_model},
-    {"failed", do_model},
-    {"unloaded", do_model},
-    {"exited", do_model},
-    {"broken", do_model},
-    {"sample", do_sample},
-    {"found", do_device},
-    {"lost", do_device},
-    {"command", do_command},
-    {"cancel", do_cancel},
-    {"drain", do_drain},
-    {"tick", do_tick},
-    {"reload", do_reload},
-    {"boot", do_boot},
-    {"show", do_show},
-    {"restore", do_lease},
-    {"renew", do_renew},
-    {"quiet", do_quiet},
-    {"loud", do_quiet},
-    {"moved", do_model},
-    {"suspended", do_model},
-    {"resumed", do_model},
-    {"adopted", do_model},
-    {"mode", do_mode},
-    {"backend", do_backend},
-    {"learned", do_learned},
-    {"footprint", do_learned},
-    {"plan", do_plan},
-    {NULL, NULL},
+    {"request", do_request},   {"lease", do_lease},     {"end", do_end},
+    {"gone", do_end},          {"cut", do_end},         {"bounce", do_end},
+    {"loaded", do_model},      {"failed", do_model},    {"unloaded", do_model},
+    {"exited", do_model},      {"broken", do_model},    {"sample", do_sample},
+    {"found", do_device},      {"lost", do_device},     {"command", do_command},
+    {"cancel", do_cancel},     {"drain", do_drain},     {"tick", do_tick},
+    {"reload", do_reload},     {"boot", do_boot},       {"show", do_show},
+    {"restore", do_lease},     {"renew", do_renew},     {"remains", do_remains},
+    {"quiet", do_quiet},       {"loud", do_quiet},      {"moved", do_model},
+    {"suspended", do_model},   {"resumed", do_model},   {"adopted", do_model},
+    {"mode", do_mode},         {"backend", do_backend}, {"learned", do_learned},
+    {"footprint", do_learned}, {"plan", do_plan},       {NULL, NULL},
 };

@@ -251,7 +251,8 @@ static uint64_t leaving_bytes(const struct core *c, uint32_t device)
             sum += m->hold.charged[device];
     }
     for (uint32_t s = 0; s < c->lease_pool.high_water; s++)
-        if (c->leases[s].revoked && c->leases[s].victim_of == CORE_SLOT_NONE)
+        if (c->leases[s].revoked && c->leases[s].state == LEASE_GRANTED &&
+            c->leases[s].victim_of == CORE_SLOT_NONE)
             sum += c->leases[s].hold.charged[device];
     return sum;
 }
@@ -385,6 +386,15 @@ static bool loaders_free(const struct core *c, uint32_t devices, uint32_t target
     return true;
 }
 
+/* What others give up would not be for the claim: they could leave for the anchor as well. */
+static bool hinders_anchor(const struct core *c, const struct claim *claim, const struct site *site)
+{
+    for (uint32_t d = 0; d < CORE_DEVICES_MAX; d++)
+        if (site->missing[d] > 0 && !ledger_fits_beside_anchor(c, d, claim->target, site->need[d]))
+            return true;
+    return false;
+}
+
 /* What it would take to come in there. On PLAN_GO c->trial has the candidates and *ret_chosen says
  * which of them. */
 static enum plan_verdict try_site(struct core *c, const struct claim *claim, struct site *site,
@@ -403,7 +413,7 @@ static enum plan_verdict try_site(struct core *c, const struct claim *claim, str
         return PLAN_GO;
     if (how == OP_MOVE && claim->rank == CLASS__COUNT)
         return PLAN_WAIT; /* a mode moves models to where there is room */
-    if (enough_is_leaving(c, site))
+    if (enough_is_leaving(c, site) || hinders_anchor(c, claim, site))
         return PLAN_WAIT;
     *ret_chosen = choose(c, claim, site);
     if (!*ret_chosen)

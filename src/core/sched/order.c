@@ -11,6 +11,7 @@
 struct scan {
     uint32_t blockers[BLOCKERS_MAX];
     uint32_t count;
+    bool anew; /* somebody comes before those who were tried already */
 };
 
 static bool is_held_up(const struct core *c, const struct scan *scan, uint32_t target)
@@ -97,8 +98,6 @@ static bool is_wanted_there(const struct core *c, uint32_t wished)
 static enum plan_verdict make_plan(struct core *c, const struct scan *scan,
                                    const struct claim *claim, struct planned *ret)
 {
-    if (want_is_lease(c, claim->target) && !lease_gates_open(c, want_lease(c, claim->target)))
-        return PLAN_WAIT;
     if (is_held_up(c, scan, claim->target))
         return PLAN_WAIT;
     if (claim->rank == CLASS__COUNT && is_wanted_there(c, claim->target))
@@ -106,9 +105,21 @@ static enum plan_verdict make_plan(struct core *c, const struct scan *scan,
     return plan_for(c, claim->target)->plan(c, claim, ret);
 }
 
+/* Whether somebody has come before it at a gate since it became a target: it lacks more than bytes
+ * now, and has nothing kept for it, else the two might wait for each other. */
+static bool has_lost_gate(struct core *c, uint32_t target)
+{
+    if (!want_is_lease(c, target) || lease_gates_open(c, want_lease(c, target)))
+        return false;
+    lease_refresh(c, target - c->limits.models_max);
+    return true;
+}
+
 /* Tries to bring one target in. */
 static void try_target(struct core *c, struct scan *scan, uint32_t target)
 {
+    if (has_lost_gate(c, target))
+        return;
     struct planned planned = {.by = CORE_SLOT_NONE};
     struct claim claim = want_claim(c, target);
     enum plan_verdict verdict = make_plan(c, scan, &claim, &planned);
@@ -121,6 +132,9 @@ static void try_target(struct core *c, struct scan *scan, uint32_t target)
         break;
     case PLAN_WAIT:
         want_park(c, target);
+        scan->anew = planned.plan.devices && !claim.overdue && want_claim(c, target).overdue;
+        if (scan->anew)
+            break; /* its clock runs again, and was over when it stopped */
         call_off_unwanted(c, target, planned.plan.devices);
         hold_up_others(c, scan, &claim, planned.plan.devices);
         break;
@@ -154,6 +168,10 @@ static void scan_wants(struct core *c)
             return;
         }
         try_target(c, &scan, item->slot);
+        if (!scan.anew)
+            continue;
+        scan = (struct scan){0};
+        want_unpark_all(c);
     }
 }
 

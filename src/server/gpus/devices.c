@@ -336,7 +336,11 @@ void device_lose(struct device *v, const char *why)
 
 /* ---- simulated devices ---- */
 
+/* The core asks again for as long as something settles, which would fill a core of the machine. */
+#define SIM_PAUSE_NS NS_PER_MS
+
 static void start_reading(struct device *v);
+static void read_soon(struct device *v);
 
 static void read_device(uv_work_t *work)
 {
@@ -356,7 +360,7 @@ static void on_read(uv_work_t *work, int status)
         device_take(v, &v->next, v->asked_ns);
     }
     if (v->again)
-        start_reading(v);
+        read_soon(v);
 }
 
 static void start_reading(struct device *v)
@@ -376,10 +380,18 @@ static void on_timer(uv_timer_t *timer)
         start_reading(v);
 }
 
-static void start_sampling(struct device *v)
+static void start_sampling(struct device *v, uint64_t first_ms)
 {
     uint64_t ms = v->sample_ns / NS_PER_MS;
-    uv_timer_start(&v->timer, on_timer, 0, ms ? ms : 1000);
+    uv_timer_start(&v->timer, on_timer, first_ms, ms ? ms : 1000);
+}
+
+static void read_soon(struct device *v)
+{
+    if (v->busy || uv_hrtime() - v->asked_ns >= SIM_PAUSE_NS)
+        start_reading(v);
+    else if (!v->devices->closed)
+        start_sampling(v, SIM_PAUSE_NS / NS_PER_MS);
 }
 
 /* ---- the life of all ---- */
@@ -429,7 +441,7 @@ void devices_start(struct devices *d)
         v->now.total_bytes = v->total_bytes;
         v->now.known = GPU_TOTAL;
         tell_found(v);
-        start_sampling(v);
+        start_sampling(v, 0);
     }
 }
 
@@ -449,7 +461,7 @@ void devices_reload(struct devices *d)
         if (!v->folder || v->sample_ns == c->gpus[i].sample_ns)
             continue;
         v->sample_ns = c->gpus[i].sample_ns;
-        start_sampling(v);
+        start_sampling(v, 0);
     }
     if (!d->found_count)
         found_look_again(d);
@@ -460,7 +472,7 @@ void devices_sample_now(struct devices *d, uint32_t device)
     if (device >= d->count)
         return;
     if (d->all[device].folder)
-        start_reading(&d->all[device]);
+        read_soon(&d->all[device]);
     else
         found_sample_now(d);
 }

@@ -123,6 +123,7 @@ void leases_look(struct server *s, const struct lease *l, struct lease_view *ret
                                .revoked_for = l->revoked_for,
                                .since_ns = l->since_ns,
                                .granted_ns = l->granted_ns,
+                               .waited_ns = l->waited_ns,
                                .expires_ns = l->phase == PHASE_GRANTED ? l->expires_ns : 0,
                                .overdue_ns = waits ? lease_overdue_ns(l) : 0,
                                .position = waits ? lease_position(l) : 0,
@@ -190,9 +191,8 @@ void lease_over(struct lease *l)
     lease_note(l);
 }
 
-/* It has no gates any more, and whoever held it is to be told. Where it had bytes, the core is
- * given a lease of just those, before it hears of the end: they are nobody's to take while
- * processes that were started for it may use them. */
+/* It has no gates any more, and whoever held it is to be told. Its bytes, if it had any, are
+ * nobody's to take while processes that were started for it may use them. */
 static void finish(struct lease *l, const char *why)
 {
     bool remains = l->phase == PHASE_GRANTED && l->ask.bytes;
@@ -206,17 +206,19 @@ static void finish(struct lease *l, const char *why)
     }
     use_gates(l, false);
     l->phase = PHASE_REMAINS;
-    l->core = (struct id){0};
     l->ask.gate_count = 0;
     l->ask.revocable = false;
     l->ask.ttl_ns = l->ask.run_ns_max = 0;
     lease_keep(l);
     lease_note(l);
-    runner_event(&l->server->runner, (struct event){.type = EVENT_LEASE_RESTORED,
-                                                    .lease = {.tag = leases_tag(l),
-                                                              .ask = &l->ask,
-                                                              .devices = l->devices,
-                                                              .grace_ns = LEASE_NEVER_NS}});
+}
+
+/* The core has heard of the end, and no reading that was taken since. */
+static void keep_remains(struct lease *l)
+{
+    runner_event(&l->server->runner,
+                 (struct event){.type = EVENT_LEASE_REMAINS, .lease_id = {.lease = l->core}});
+    lease_watch_remains(l);
 }
 
 /* By its holder, or by whoever has its token. */
@@ -225,9 +227,12 @@ static void end(struct lease *l, const char *why)
     struct server *s = l->server;
     struct id core = l->core;
     finish(l, why);
+    bool remains = l->phase == PHASE_REMAINS; /* else it may be gone with the next event */
     if (!id_none(core))
         runner_event(&s->runner,
                      (struct event){.type = EVENT_LEASE_ENDED, .lease_id = {.lease = core}});
+    if (remains)
+        keep_remains(l);
 }
 
 void leases_end(struct lease *l, const char *why)
@@ -407,6 +412,8 @@ void leases_ended(struct server *s, const struct effect *e)
     if (s->stopping && e->reason == REASON_LEASE_EXPIRED)
         return;
     finish(l, reason_text(e->reason));
+    if (l->phase == PHASE_REMAINS)
+        keep_remains(l);
 }
 
 void leases_traced(struct server *s, const struct effect *e)
@@ -424,7 +431,7 @@ bool leases_hide(const struct server *s, const struct effect *e)
     if (e->model != CORE_SLOT_NONE || id_none(e->waiter))
         return false;
     const struct lease *l = leases_by_core(s, e->waiter);
-    return l && l->phase == PHASE_REMAINS;
+    return l && l->phase == PHASE_REMAINS && l->end_told;
 }
 
 /* ---- what holders are told ---- */

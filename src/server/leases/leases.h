@@ -61,6 +61,7 @@ struct lease_view {
     uint32_t revoked_for; /* a model's slot; CORE_SLOT_NONE: none */
     uint64_t since_ns, granted_ns, expires_ns;
     uint64_t overdue_ns; /* when one of its gates puts it before all classes; 0: never */
+    uint64_t waited_ns;  /* once it is granted */
     uint32_t position;   /* 1 is next; 0: it does not wait */
     uint32_t estimate_s; /* 0: not known */
 };

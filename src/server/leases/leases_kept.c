@@ -118,6 +118,7 @@ static void restore(struct server *s, uint32_t record, const struct kept *k)
     l->process = (struct proc){.pid = k->pid, .start_ticks = k->start_ticks};
     l->record = record;
     l->phase = k->remains ? PHASE_REMAINS : PHASE_GRANTED;
+    l->end_told = k->remains;
     l->devices = devices;
     l->since_ns = k->since_ns;
     l->granted_ns = k->granted_ns;

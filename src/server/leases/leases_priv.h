@@ -30,6 +30,7 @@ struct lease {
     uint64_t since_ns, granted_ns, expires_ns;
     uint64_t waited_ns;
     bool revoked;
+    bool end_told; /* what remains is of an earlier daemon's lease, which has told of its end */
     uint32_t revoked_for; /* a model's slot; CORE_SLOT_NONE: a lease, or nobody in particular */
     const char *revoked_why, *ended_why; /* static */
     enum reason refused;                 /* the core would not have it */

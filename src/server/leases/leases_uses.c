@@ -126,8 +126,8 @@ void lease_unwatch(struct lease *l)
         uv_close((uv_handle_t *)&l->scan_timer, on_timer_closed);
 }
 
-/* What its processes had is free. The core hears of the end before the lease is over, so that it is
- * known to be of no interest (leases_hide). */
+/* What its processes had is free. The core hears of that before the lease is over: where an earlier
+ * daemon has told of its end, it is known to be of no interest (leases_hide). */
 static void end_remains(struct lease *l)
 {
     struct server *s = l->server;

@@ -213,9 +213,21 @@ static void put_bytes(const struct telling *t)
         put_number(t, "bytes", t->effect->bytes);
 }
 
+/* How long a lease has waited is told with the grant, not with the notice. */
+static uint64_t duration_ns(const struct telling *t)
+{
+    struct lease_view v;
+    bool granted = t->effect->type == EFFECT_NOTICE && t->effect->notice == NOTICE_LEASE_GRANTED;
+    const struct lease *l = granted ? lease_in(t) : NULL;
+    if (!l)
+        return t->effect->duration_ns;
+    leases_look(t->server, l, &v);
+    return v.waited_ns;
+}
+
 static void put_seconds(const struct telling *t)
 {
-    uint64_t ns = t->effect->duration_ns;
+    uint64_t ns = duration_ns(t);
     if (!ns)
         return;
     put_name(t, "seconds");
