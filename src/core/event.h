@@ -140,8 +140,7 @@ struct event {
         } foreseen;
         struct {
             uint64_t grace_ns; /* for what runs; then it is cut */
-            bool keep;         /* models stay, for a next daemon to adopt; what moves or
-                                  wakes gets there, and what loads goes on loading */
+            bool keep;         /* models stay, for a next daemon to adopt */
         } drain;
     };
 };
