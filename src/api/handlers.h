@@ -14,6 +14,7 @@ struct config_capabilities;
 
 /* llamaswap.c */
 void api_health(struct server *s, struct exchange *ex);
+void api_ready(struct server *s, struct exchange *ex);
 void api_root(struct server *s, struct exchange *ex);
 void api_favicon(struct server *s, struct exchange *ex);
 void api_upstream_page(struct server *s, struct exchange *ex);

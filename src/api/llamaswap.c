@@ -9,8 +9,20 @@
 
 void api_health(struct server *s, struct exchange *ex)
 {
-    (void)s;
-    exchange_reply(ex, 200, "text/plain", NULL, "OK", 2);
+    if (watchdog_is_unwell(s))
+        exchange_fail_error(ex, ERR_NO_PROGRESS, NULL);
+    else
+        exchange_reply(ex, 200, "text/plain", NULL, "OK", 2);
+}
+
+/* Whether to send requests here, and not only whether somebody is there. */
+void api_ready(struct server *s, struct exchange *ex)
+{
+    const char *why = watchdog_unready(s);
+    if (!why)
+        exchange_reply(ex, 200, "text/plain", NULL, "OK", 2);
+    else
+        exchange_reply(ex, 503, "text/plain", "Retry-After: 1\r\n", why, strlen(why));
 }
 
 void api_root(struct server *s, struct exchange *ex)

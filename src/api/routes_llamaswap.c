@@ -5,7 +5,7 @@
 static const struct route routes[] = {
     OPEN("GET", "/health", api_health),
     OPEN("GET", "/wol-health", api_health),
-    OPEN("GET", "/ready", api_health),
+    OPEN("GET", "/ready", api_ready),
     OPEN("GET", "/", api_root),
     OPEN("GET", "/favicon.ico", api_favicon),
     OPEN("GET", "/upstream", api_upstream_page),

@@ -56,10 +56,15 @@ static int start_roster(struct server *s, struct err *err)
     return 0;
 }
 
+void parts_configure(struct server *s)
+{
+    roster_configure(&s->roster, step_config, s);
+}
+
 static void reload_roster(struct server *s, const struct config_ref *old)
 {
     (void)old;
-    roster_configure(&s->roster, step_config, s);
+    parts_configure(s);
 }
 
 static void fini_roster(struct server *s)
@@ -301,6 +306,15 @@ static void fini_listeners(struct server *s)
         listeners_free(s->listeners);
 }
 
+/* ---- those who wait for nothing ---- */
+
+static int start_watchdog(struct server *s, struct err *err)
+{
+    (void)err;
+    watchdog_start(s);
+    return 0;
+}
+
 /* ---- preloads ---- */
 
 static int start_preload(struct server *s, struct err *err)
@@ -395,5 +409,6 @@ const struct part server_parts[] = {
     {.name = "restored leases", .start = leases_restore},
     {.name = "deciding", .start = start_deciding},
     {.name = "preload", .start = start_preload},
+    {.name = "watchdog", .init = watchdog_init, .start = start_watchdog, .close = watchdog_close},
 };
 const uint32_t server_part_count = countof(server_parts);

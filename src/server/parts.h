@@ -31,6 +31,10 @@ struct part {
     void (*fini)(struct server *s);
 };
 
+/* Gives the core the configuration in force once more: whatever was found out under it counts for
+ * nothing any more. */
+void parts_configure(struct server *s);
+
 /* In the order of init, open, start and reload; close and fini go the other way. */
 extern const struct part server_parts[];
 extern const uint32_t server_part_count;

@@ -37,6 +37,7 @@
 #include "server/tell/degraded.h"
 #include "server/tell/feed.h"
 #include "server/tell/hooks.h"
+#include "server/watchdog.h"
 
 #define SERVER_SCRATCH_BYTES (64 * 1024)
 /* The command tag of preloads; no exchange has it. */
@@ -93,6 +94,7 @@ struct server {
     struct peers peers;
     struct leases leases;
     struct profiles profiles;
+    struct watchdog watchdog;
     char *scratch, *spool_scratch; /* owned, SERVER_SCRATCH_BYTES each; valid within one callback */
     struct http_head head;         /* scratch of the same kind, for parsing */
     uint64_t started_ns, started_wall_ns;

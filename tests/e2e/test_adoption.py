@@ -284,9 +284,11 @@ def test_one_that_does_not_answer_now_is_given_the_benefit_of_the_doubt(wharf):
     d.kill()
     os.kill(pid, signal.SIGSTOP)
     try:
-        begin(d)
+        d.start()
+        answer = d.get("/ready")
+        assert (answer.status, answer.text) == (503, "starting"), answer
         d.until_model("m", state="loaded", pid=pid)
-        assert "its check is not answered" in d.stderr
+        assert d.get("/ready").status == 200 and "its check is not answered" in d.stderr
         call = Later(d.chat, "m")
     finally:
         os.kill(pid, signal.SIGCONT)

@@ -21,6 +21,24 @@ def test_idle(wharf, number):
         socket.create_connection(d.address)
 
 
+def test_ready_says_so(wharf):
+    d = wharf({"models": {"m": demo("m", "--token-delay", "50ms", "--tokens", "20")}})
+    until(lambda: d.get("/ready").status == 200, "the end of the start")
+    d.load("m")
+    other = d.connect()
+    assert other.ask("GET", "/ready").text == "OK"
+    c = d.connect()
+    c.request("POST", "/v1/chat/completions", chat_body("m", stream=True))
+    stream = c.sse(c.head())
+    next(stream)
+    d.signal(signal.SIGTERM)
+    until(lambda: "stopping" in d.stderr, "the signal to arrive")
+    answer = other.ask("GET", "/ready")
+    assert (answer.status, answer.text) == (503, "stopping"), answer
+    assert [e["data"] for e in stream][-1] == "[DONE]"
+    assert d.wait() == 0
+
+
 @pytest.mark.slice
 @pytest.mark.parametrize("flag", [("--load-time", "60s"), ("--never-ready",), ("--hang-health",),
                                   ("--load-time", "60s", "--ignore-sigterm")])

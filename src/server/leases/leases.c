@@ -241,6 +241,16 @@ void leases_end(struct lease *l, const char *why)
         end(l, why);
 }
 
+void leases_end_waiting(struct server *s, const char *why)
+{
+    struct link *n, *next;
+    list_each_safe(n, next, &s->leases.all) {
+        struct lease *l = list_entry(n, struct lease, link);
+        if (l->phase == PHASE_WAITING)
+            end(l, why);
+    }
+}
+
 /* The connection that held it, or waited for it, is gone. */
 static void on_left(void *arg)
 {

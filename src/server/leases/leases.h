@@ -81,6 +81,8 @@ void leases_hold(struct lease *l, struct exchange *ex);
 void leases_renew(struct lease *l);
 /* Its holder is told; l may be gone. */
 void leases_end(struct lease *l, const char *why);
+/* All that have not been granted. */
+void leases_end_waiting(struct server *s, const char *why);
 /* Until it ends, unless it is renewed; 0 where nothing is known of that. */
 uint64_t leases_left_ns(const struct lease *l);
 struct id leases_core_id(const struct lease *l);
