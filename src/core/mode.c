@@ -129,6 +129,8 @@ void mode_advance(struct core *c)
         if (c->models[i].wish_retry.ns && c->models[i].wish_retry.ns <= c->now.ns) {
             c->models[i].wish_retry.ns = 0;
             model_refresh(c, i);
+        } else if (c->models[i].wish_retry.ns) {
+            deadline_replan(c, c->models[i].wish_retry); /* an earlier time may have replaced it */
         }
         demote(c, i);
         open += c->models[i].op.kind != OP_NONE && c->models[i].op.why == REASON_MODE &&
