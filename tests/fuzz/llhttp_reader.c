@@ -81,7 +81,9 @@ static void read_all(const char *data, size_t n)
             error = HPE_OK;
         }
     }
-    puts(error != HPE_OK ? llhttp_errno_name((llhttp_errno_t)error) : r.begun ? "unfinished" : "ok");
+    puts(error != HPE_OK ? llhttp_errno_name((llhttp_errno_t)error)
+         : r.begun       ? "unfinished"
+                         : "ok");
     fflush(stdout);
 }
 

@@ -192,12 +192,14 @@ class Scripted:
         self.proxy = f"unix:{path}"
         self.steps, self.way, self.closing = [], at_once, False
         self.read = threading.Event()  # by the client
+        self.played = threading.Event()  # all steps; what was sent has been read, or refused
         self.asked, self.errors, self.socks = [], [], []
         threading.Thread(target=self.accept, daemon=True).start()
 
     def play(self, steps, way):
         self.steps, self.way, self.asked = steps, way, []
         self.read.clear()
+        self.played.clear()
 
     def accept(self):
         with contextlib.suppress(OSError):
@@ -229,17 +231,17 @@ class Scripted:
             body = json.dumps({"path": m.target}).encode()
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
             return True
-        for step in self.steps:
-            if step == "close":
-                return False
-            if step == "reset":
-                sock.shutdown(socket.SHUT_RDWR)
-                return False
-            if step == "read":
-                assert self.read.wait(SECONDS), "the client has had no answer"
-            elif not send_pieces(sock, self.way(step)):
-                return False
-        return True
+        try:
+            return all(self.take(sock, step) for step in self.steps)
+        finally:
+            self.played.set()
+
+    def take(self, sock, step):
+        """False when the connection is to be closed, or is."""
+        if step == "read":
+            assert self.read.wait(SECONDS), "the client has had no answer"
+            return True
+        return step != "close" and send_pieces(sock, self.way(step))
 
     def connections(self, target):
         """Numbers of the connections on which that was asked for."""

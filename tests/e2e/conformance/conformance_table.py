@@ -30,6 +30,7 @@ class Passed(NamedTuple):
     has: dict = {}      # fields that upstream must see: {name in lower case: value}
     lacks: tuple = ()   # fields that it must not
     ends: bool = False  # the client asked for the connection's end: what follows is not read
+    rest: int = 0       # what the table has behind the message is refused with that status
 
 
 class Request(NamedTuple):
@@ -95,9 +96,11 @@ class Answer(NamedTuple):
     method: str = "GET"
     fields: tuple = ()  # of the request
     version: str = "HTTP/1.1"
+    surplus: bool = False  # bytes come behind the answer's end
+    again: bool = False    # a kept connection that ends so is taken for one that was idle too long
 
 
-CLOSE, RESET = "close", "reset"
+CLOSE = "close"
 READ = "read"  # wait until the client has had its answer
 
 

@@ -1,6 +1,6 @@
 """What a model's server answers."""
 
-from conformance_table import CLOSE, READ, RESET, Answer, Cut, Error, Whole, answer
+from conformance_table import CLOSE, READ, Answer, Cut, Error, Whole, answer
 
 LEN = b"Content-Length: 3"
 CODED = b"Transfer-Encoding: chunked"
@@ -23,6 +23,10 @@ def chunks(title, source, body, want=Cut(b"abc")):
 
 def bodiless(title, source, steps, status=200, method="GET", **keys):
     return Answer("no body: " + title, source, steps, Whole(b"", status, **keys), method)
+
+
+def surplus(title, source, steps, want=Whole(kept=False)):
+    return Answer("behind the end: " + title, source, steps, want, surplus=True)
 
 
 ROWS = [
@@ -118,7 +122,8 @@ ROWS = [
            [answer(b"Connection: keep-alive", body=b"abc"), CLOSE], Whole(kept=False)),
     Answer("framing: an end before the length", "RFC 9112, 8",
            [answer(b"Content-Length: 9", body=b"abc"), CLOSE], Cut(b"abc")),
-    Answer("framing: an end before anything", "RFC 9112, 8", [CLOSE], Error()),
+    Answer("framing: an end before anything", "RFC 9112, 9.3.1: asked for once more", [CLOSE], Error(),
+           again=True),
     Answer("framing: an end between the chunks", "RFC 9112, 8",
            [answer(CODED, body=b"3\r\nabc\r\n"), CLOSE], Cut(b"abc")),
     Answer("framing: an end before the last CRLF", "RFC 9112, 8",
@@ -171,17 +176,18 @@ ROWS = [
     bodiless("a length of 0", "RFC 9112, 6.3", [answer(b"Content-Length: 0")], kept=True),
 
     # ------------------------------------------------------------ behind the end
-    Answer("behind the end: an answer", "technique: response splitting", [WHOLE + POISON],
-           Whole(kept=False)),
-    Answer("behind the end: an answer behind chunks", "technique: response splitting",
-           [answer(CODED, body=CHUNKS) + POISON], Whole(kept=False)),
-    Answer("behind the end: a line end", "RFC 9112, 2.2", [WHOLE + b"\r\n"], Whole(kept=False)),
-    Answer("behind the end: bytes longer than the length", "RFC 9112, 6.3", [WHOLE + b"def"],
-           Whole(kept=False)),
-    Answer("behind the end: an answer behind nothing", "technique: response splitting",
-           [answer(b"Content-Length: 0") + POISON], Whole(b"", kept=False)),
-    Answer("behind the end: an answer behind a 204", "technique: response splitting",
-           [answer(status=b"204 No Content") + POISON], Whole(b"", 204, kept=False)),
+    surplus("an answer", "technique: response splitting", [WHOLE + POISON]),
+    surplus("an answer that comes later", "technique: response splitting", [WHOLE, READ, POISON]),
+    surplus("an answer behind chunks", "technique: response splitting",
+            [answer(CODED, body=CHUNKS) + POISON]),
+    surplus("a line end", "RFC 9112, 2.2", [WHOLE + b"\r\n"]),
+    surplus("a line end that comes later", "RFC 9112, 2.2", [WHOLE, READ, b"\r\n"]),
+    surplus("bytes longer than the length", "RFC 9112, 6.3", [WHOLE + b"def"]),
+    surplus("an answer behind nothing", "technique: response splitting",
+            [answer(b"Content-Length: 0") + POISON], Whole(b"", kept=False)),
+    surplus("an answer behind a 204", "technique: response splitting",
+            [answer(status=b"204 No Content") + POISON], Whole(b"", 204, kept=False)),
+    surplus("the connection's end", "RFC 9112, 9.6", [WHOLE, READ, CLOSE]),
 
     # ------------------------------------------------------------ interim answers
     Answer("interim: 100 unasked", "RFC 9110, 15.2", [answer(status=b"100 Continue") + WHOLE],
@@ -224,6 +230,6 @@ ROWS = [
            Whole(lacks=("transfer-encoding",)), version="HTTP/1.0"),
     Answer("to HTTP/1.0: an interim answer", "RFC 9110, 15.2: not to HTTP/1.0",
            [answer(status=b"100 Continue") + WHOLE], Whole(), version="HTTP/1.0"),
-    Answer("to HTTP/1.0: cut chunks", "RFC 9112, 8", [answer(CODED, body=b"3\r\nabc\r\n"), RESET],
+    Answer("to HTTP/1.0: cut chunks", "RFC 9112, 8", [answer(CODED, body=b"3\r\nabc\r\n"), CLOSE],
            Cut(b"abc"), version="HTTP/1.0"),
 ]

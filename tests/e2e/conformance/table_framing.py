@@ -23,7 +23,7 @@ def chunks(title, source, body, want=Refused(400)):
 
 def trailer(title, source, text, want=None):
     return chunks("trailer: " + title, source, b"3\r\nabc\r\n0\r\n" + text + b"\r\n\r\n",
-                  want or posted(lacks=("content-length", "x-trailer")))
+                  want or posted(lacks=("x-trailer",)))
 
 
 SMUGGLED = b"GET /upstream/m/evil HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -83,7 +83,7 @@ ROWS = [
             post(b"Content-Length: 3", b"Connection: keep-alive", version=b"HTTP/1.0", body=b"abc"),
             posted(has={"content-length": "3"})),
     Request("length: shorter than what is sent", "technique: CL.0, a request in the surplus",
-            post(b"Content-Length: 3", body=b"abcX"), Refused(400)),
+            post(b"Content-Length: 3", body=b"abc:"), posted(rest=400)),
 
     # ------------------------------------------------------------ Transfer-Encoding
     coding("beside a length", "technique: CL.TE", b"Content-Length: 13", b"Transfer-Encoding: chunked"),
@@ -180,8 +180,6 @@ ROWS = [
     chunks("a size of 33 digits", "RFC 9112, 7.1: overflow", b"0" * 32 + b"3\r\nabc\r\n" + END),
     chunks("a size of 64 bits and three", "RFC 9112, 7.1: overflow",
            b"10000000000000003\r\nabc\r\n" + END),
-    chunks("a size of 32 bits and three", "RFC 9112, 7.1: overflow", b"100000003\r\nabc\r\n" + END,
-           Refused(413)),
     chunks("a NUL in the size", "RFC 9112, 7.1", b"3\0\r\nabc\r\n" + END),
     chunks("digits that are not ASCII's", "RFC 9112, 7.1", "٣\r\nabc\r\n".encode() + END),
     chunks("no chunk but the next request", "RFC 9112, 7.1", b""),

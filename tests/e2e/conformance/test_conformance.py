@@ -11,10 +11,10 @@ import table_fields
 import table_framing
 import table_lines
 import table_proxy
-from both_ends import BARRIER, MARK, WAYS, Kept, Recorder, Scripted, send_pieces
-from conformance_table import Answered, Cut, Error, Passed, Refused, Whole
+from both_ends import BARRIER, MARK, WAYS, Kept, Recorder, Scripted, at_once, send_pieces
+from conformance_table import READ, Answered, Cut, Error, Passed, Refused, Whole
 from readers import Llhttp, agree, answers_of_h11, answers_of_http_client, strict
-from wharf_harness import Daemon
+from wharf_harness import SECONDS, Daemon
 
 REQUESTS = [row for table in (table_lines, table_fields, table_framing, table_proxy)
             for row in table.ROWS]
@@ -72,13 +72,18 @@ def scripted(tmp_path_factory):
 # ---------------------------------------------------------------- towards wharf
 
 
+def ends_there(want):
+    return isinstance(want, Refused) or want.ends or bool(getattr(want, "rest", 0))
+
+
 def check_answers(want, answers, marked):
     """What the client was told."""
     if isinstance(want, Passed):
-        assert [a.status for a in answers] == [200] and answers[0].complete, answers
+        assert [a.status for a in answers] == [200] + [want.rest] * bool(want.rest), answers
+        assert answers[0].complete
     else:
         assert [a.status for a in answers] == [want.status], answers
-    ends = isinstance(want, Refused) or want.ends
+    ends = ends_there(want)
     assert marked != ends, "what followed was answered" if marked else "what followed was not"
     if ends and answers[0].status != 200:
         assert answers[0].header("Connection") == "close"
@@ -97,7 +102,7 @@ def check_upstream(want, connections, llhttp):
         return
     messages = [m for data, _ in connections for m in agree(data, llhttp)]
     marks = [m for m in messages if m.target == MARK]
-    assert len(marks) == (0 if want.ends else 1), messages
+    assert len(marks) == (0 if ends_there(want) else 1), messages
     messages = [m for m in messages if m.target != MARK]
     assert len(messages) == isinstance(want, Passed), messages
     for m in messages:
@@ -121,6 +126,7 @@ def send_and_check(row, address, pieces, d, recorder, llhttp):
     check_upstream(row.want, recorder.since_last(d.address, key), llhttp)
 
 
+@pytest.mark.slice
 @pytest.mark.parametrize("row", REQUESTS, ids=ids(REQUESTS))
 def test_a_request_is_refused_or_means_one_thing(request, row, llhttp):
     d, recorder = request.getfixturevalue("recorded_with_keys" if row.keys else "recorded")
@@ -175,6 +181,7 @@ def ask_and_check(row, address, scripted, pipelined):
         goes_on = not isinstance(row.want, Cut) and got.header("Connection") != "close"
         if goes_on:
             if not pipelined:
+                assert scripted.played.wait(SECONDS)
                 c.send(after)
             check_next(c, MARK)
             answers_agree(c, row, 2)
@@ -184,6 +191,8 @@ def ask_and_check(row, address, scripted, pipelined):
         c.send(f"GET /upstream/m{BARRIER} HTTP/1.1\r\nHost: x\r\n\r\n")
         check_next(c, BARRIER)
     asked = [m.target for _, m in scripted.asked]
+    if row.again and asked[:2] == ["/case"] * 2:
+        del asked[0]
     assert asked == ["/case"] + [MARK] * goes_on + [BARRIER], "not each was asked for once"
     kept = getattr(row.want, "kept", None)
     if kept is not None:
@@ -191,14 +200,20 @@ def ask_and_check(row, address, scripted, pipelined):
         assert (scripted.connections(MARK if goes_on else BARRIER) == first) == kept
 
 
+@pytest.mark.slice
 @pytest.mark.parametrize("row", ANSWERS, ids=ids(ANSWERS))
 def test_an_answer_is_refused_cut_or_means_one_thing(scripted, row):
     d, upstream = scripted
     for name, way in WAYS.items():
         for pipelined in (False, True):
+            # Nobody can tell bytes behind an answer from the next one once another request is out.
+            if row.surplus and pipelined and (way is not at_once or READ in row.steps):
+                continue
             try:
                 upstream.play(row.steps, way)
-                ask_and_check(row, d.local if pipelined else d.address, upstream, pipelined)
+                # An answer that ends with the connection is seen to be cut by a reset, which only TCP has.
+                local = pipelined and row.version != "HTTP/1.0"
+                ask_and_check(row, d.local if local else d.address, upstream, pipelined)
             except AssertionError as e:
                 told = f"answered {name}, {'pipelined' if pipelined else 'one by one'}"
                 raise AssertionError(f"{told}: {e}") from e
