@@ -3,6 +3,7 @@ in such a form. The table is in table_*.py, its words in conformance_table.py.""
 
 import collections
 import contextlib
+import re
 
 import pytest
 
@@ -14,7 +15,7 @@ import table_proxy
 from both_ends import BARRIER, MARK, WAYS, Kept, Recorder, Scripted, at_once, send_pieces
 from conformance_table import READ, Answered, Cut, Error, Passed, Refused, Whole
 from readers import Llhttp, agree, answers_of_h11, answers_of_http_client, strict
-from wharf_harness import SECONDS, Daemon
+from wharf_harness import ROOT, SECONDS, Daemon
 
 REQUESTS = [row for table in (table_lines, table_fields, table_framing, table_proxy)
             for row in table.ROWS]
@@ -233,6 +234,17 @@ def outcome(row):
 
 def outcomes(rows):
     return dict(sorted(collections.Counter(map(outcome, rows)).items()))
+
+
+def test_the_document_has_the_counts():
+    requests, answers = outcomes(REQUESTS), outcomes(ANSWERS)
+    want = {what: (str(requests.get(what, "")), str(answers.get(what, "")))
+            for what in {**requests, **answers}}
+    want["all"] = str(len(REQUESTS)), str(len(ANSWERS))
+    text = (ROOT / "docs/reliability.md").read_text()
+    rows = re.search(r"<!-- counted: tests/e2e/conformance -->.*?\|---\|\n(.*?)\n<!-- end -->", text, re.S)
+    got = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows[1].strip().split("\n")]
+    assert {what: (a, b) for what, a, b in got} == want
 
 
 def test_the_table_is_what_it_should_be():
