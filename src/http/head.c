@@ -33,7 +33,7 @@
     ROW(LAST_EVENT_ID, 'l', "last-event-id")
 
 #define COUNT_ROW(name, letter, text) +1
-_Static_assert(0 KNOWN_FIELDS(COUNT_ROW) == HTTP_FIELD__COUNT - 1, "a row for every known field");
+_Static_assert(0 KNOWN_FIELDS(COUNT_ROW) == HTTP_FIELD_TWIN - 1, "a row for every known field");
 
 /* What is passed from line to line while one head is read. */
 struct parse {
@@ -42,8 +42,9 @@ struct parse {
     const char *end; /* after the CRLF of the last line, before that of the empty one */
     struct http_head *h;
     bool to_head;
-    bool close, keep_alive, connection_upgrade; /* named by Connection */
-    bool host, length, chunked, upgrade_field;  /* the field was there */
+    bool close, keep_alive, connection_upgrade;              /* named by Connection */
+    bool host, length, chunked, upgrade_field, content_type; /* the field was there */
+    struct http_span authority;                              /* of an absolute target */
 };
 
 static struct http_span span_of(const struct parse *s, const char *from, const char *to)
@@ -55,6 +56,15 @@ static struct http_span span_of(const struct parse *s, const char *from, const c
 static bool line_empty(const char *data, size_t lf)
 {
     return lf == 1 || data[lf - 2] == '\n';
+}
+
+/* Whether the line behind the empty ones has no end within these bytes. */
+static bool first_line_goes_on(const char *data, size_t n)
+{
+    size_t at = 0;
+    while (n - at >= 2 && data[at] == '\r' && data[at + 1] == '\n')
+        at += 2;
+    return at < n && !memchr(data + at, '\n', n - at);
 }
 
 /* Finds the length of the head: 1, 0 (more is needed) or an error.
@@ -88,7 +98,8 @@ static int find_end(enum http_kind kind, const char *data, size_t n, size_t *sca
         }
     }
     if (n >= HTTP_HEAD_BYTES_MAX)
-        return -ERR_HEAD_TOO_LARGE;
+        return kind == HTTP_REQUEST && first_line_goes_on(data, limit) ? -ERR_TARGET_TOO_LONG
+                                                                       : -ERR_HEAD_TOO_LARGE;
     *scan = n;
     return 0;
 }
@@ -143,20 +154,40 @@ static int take_version(struct parse *s)
     return 0;
 }
 
-/* Splits the target; false unless it is origin-form, or "*" of OPTIONS. */
+/* Steps over "http://" or "https://" and the authority of an absolute target (RFC 9112, section
+ * 3.2.2: it must be taken); NULL when that is not what stands there. Whether its authority is
+ * one, the comparison with Host says. */
+static const char *skip_origin(struct parse *s, const char *t, const char *end)
+{
+    const char *colon = memchr(t, ':', (size_t)(end - t));
+    if (!colon || end - colon < 3 || colon[1] != '/' || colon[2] != '/')
+        return NULL;
+    size_t n = (size_t)(colon - t);
+    if (!chars_equal_case(t, n, "http") && !chars_equal_case(t, n, "https"))
+        return NULL;
+    const char *from = colon + 3, *p = from;
+    while (p < end && *p != '/' && *p != '?')
+        p++;
+    s->authority = span_of(s, from, p);
+    return p > from ? p : NULL;
+}
+
+/* Splits the target; false unless it is origin-form, absolute-form, or "*" of OPTIONS. */
 static bool split_target(struct parse *s)
 {
     struct http_head *h = s->h;
-    const char *t = s->data + h->target.off;
+    const char *t = s->data + h->target.off, *end = t + h->target.len;
     if (t[0] == '*')
         return h->target.len == 1 && http_span_equal(s->data, h->method, "OPTIONS");
-    if (t[0] != '/' || http_span_equal(s->data, h->method, "CONNECT"))
+    const char *path = t[0] == '/' ? t : skip_origin(s, t, end);
+    if (!path || http_span_equal(s->data, h->method, "CONNECT"))
         return false;
-    const char *mark = memchr(t, '?', h->target.len);
-    if (mark) {
-        h->path = span_of(s, t, mark);
-        h->query = span_of(s, mark + 1, t + h->target.len);
-    }
+    const char *mark = memchr(path, '?', (size_t)(end - path));
+    h->path = span_of(s, path, mark ? mark : end);
+    if (mark)
+        h->query = span_of(s, mark + 1, end);
+    if (h->path.len == 0) /* the slash before the authority stands for the one that is missing */
+        h->path = (struct http_span){s->authority.off - 1, 1};
     return true;
 }
 
@@ -209,9 +240,13 @@ static int parse_status_line(struct parse *s)
 static enum http_field_name match_known(const char *p, size_t n, const char *text,
                                         enum http_field_name name)
 {
-    for (size_t i = 0; i < n; i++)
-        if ((p[i] | 0x20) != text[i])
+    for (size_t i = 0; i < n; i++) {
+        if ((p[i] | 0x20) == text[i])
+            continue;
+        if (p[i] != '_' || text[i] != '-')
             return HTTP_FIELD_OTHER;
+        name = HTTP_FIELD_TWIN;
+    }
     return name;
 }
 
@@ -261,13 +296,34 @@ static bool host_valid(const char *p, const char *end)
     return p == end && port <= UINT16_MAX;
 }
 
+/* Without case, neither side in a known one. */
+static bool equal_case(const char *a, const char *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (chars_lower(a[i]) != chars_lower(b[i]))
+            return false;
+    return true;
+}
+
+/* An absolute target counts more than Host (RFC 9112, section 3.2.2); where they differ, somebody
+ * may go by the other one. */
 static bool field_host(struct parse *s, const char *value, size_t n)
 {
     if (s->h->kind == HTTP_RESPONSE)
         return true;
     bool first = !s->host;
     s->host = true;
-    return first && host_valid(value, value + n);
+    return first && host_valid(value, value + n) &&
+           (s->authority.len == 0 ||
+            (s->authority.len == n && equal_case(s->data + s->authority.off, value, n)));
+}
+
+/* One alone (RFC 9110, section 8.3): of two, wharf and the model's server might go by one each. */
+static bool field_type(struct parse *s)
+{
+    bool first = !s->content_type;
+    s->content_type = true;
+    return first || s->h->kind == HTTP_RESPONSE;
 }
 
 static bool field_length(struct parse *s, const char *value, size_t n)
@@ -346,6 +402,8 @@ static bool apply_field(struct parse *s, const struct http_field *f)
         return field_length(s, value, n);
     if (f->known == HTTP_FIELD_TRANSFER_ENCODING)
         return field_encoding(s, value, n);
+    if (f->known == HTTP_FIELD_CONTENT_TYPE)
+        return field_type(s);
     if (f->known == HTTP_FIELD_CONNECTION)
         field_connection(s, value, n);
     else if (f->known == HTTP_FIELD_EXPECT)
@@ -403,13 +461,16 @@ static int finish(struct parse *s)
     struct http_head *h = s->h;
     if (s->chunked && s->length)
         return -ERR_HTTP_INVALID;
-    if (h->kind == HTTP_REQUEST && h->minor == 1 && !s->host)
+    if (h->kind == HTTP_REQUEST && !s->host && (h->minor == 1 || s->authority.len))
         return -ERR_HTTP_INVALID;
     h->framing = framing_of(s);
+    /* Content that is announced where there can be none (HEAD, 204, 304) is what some servers send
+     * all the same, and the next message would begin with it. */
+    bool surplus = h->framing == HTTP_BODY_NONE && (s->chunked || h->content_length);
     if (h->framing != HTTP_BODY_LENGTH)
         h->content_length = 0;
-    h->keep_alive =
-        !s->close && (h->minor == 1 || s->keep_alive) && h->framing != HTTP_BODY_UNTIL_CLOSE;
+    h->keep_alive = !s->close && !surplus && (h->minor == 1 || s->keep_alive) &&
+                    h->framing != HTTP_BODY_UNTIL_CLOSE;
     /* Upgrade means nothing in HTTP/1.0 (RFC 9110, section 7.8). */
     h->upgrade = s->connection_upgrade && s->upgrade_field && h->minor == 1;
     return 1;
@@ -458,15 +519,6 @@ const struct http_field *http_head_find_text(const struct http_head *h, const ch
     return NULL;
 }
 
-/* Without case, neither side in a known one. */
-static bool equal_case(const char *a, const char *b, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (chars_lower(a[i]) != chars_lower(b[i]))
-            return false;
-    return true;
-}
-
 bool http_head_is_hop(const struct http_head *h, const char *data, const struct http_field *f)
 {
     static const bool hop[HTTP_FIELD__COUNT] = {
@@ -479,6 +531,7 @@ bool http_head_is_hop(const struct http_head *h, const char *data, const struct 
         [HTTP_FIELD_TRAILER] = true,
         [HTTP_FIELD_TRANSFER_ENCODING] = true,
         [HTTP_FIELD_UPGRADE] = true,
+        [HTTP_FIELD_TWIN] = true,
     };
     if (hop[f->known])
         return true;
@@ -495,6 +548,24 @@ bool http_head_is_hop(const struct http_head *h, const char *data, const struct 
         while (next_element(&p, end, &option, &n))
             if (n == f->name.len && equal_case(option, data + f->name.off, n))
                 return true;
+    }
+    return false;
+}
+
+bool http_head_upgrades_to(const struct http_head *h, const char *data, const char *name, size_t n)
+{
+    for (uint32_t i = 0; i < h->field_count; i++) {
+        const struct http_field *f = &h->fields[i];
+        if (f->known != HTTP_FIELD_UPGRADE)
+            continue;
+        const char *p = data + f->value.off, *end = p + f->value.len, *element;
+        size_t len;
+        while (next_element(&p, end, &element, &len)) {
+            const char *slash = memchr(element, '/', len);
+            size_t name_len = slash ? (size_t)(slash - element) : len;
+            if (name_len == n && equal_case(element, name, n))
+                return true;
+        }
     }
     return false;
 }

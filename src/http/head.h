@@ -4,8 +4,9 @@
  * lines end in CRLF and nothing else; no bare CR, LF or NUL; no line folding; no space before a
  * field's colon; exactly one valid Host in an HTTP/1.1 request; no Content-Length beside
  * Transfer-Encoding; no duplicate, signed or overlong Content-Length; Transfer-Encoding is exactly
- * "chunked", and never in HTTP/1.0. What was parsed is given as offsets into the caller's buffer;
- * nothing is copied or allocated, and the buffer is not changed.
+ * "chunked", and never in HTTP/1.0; at most one Content-Type in a request; an absolute target names
+ * the host that Host names. What was parsed is given as offsets into the caller's buffer; nothing
+ * is copied or allocated, and the buffer is not changed.
  *
  * Upstream heads are rebuilt from what was parsed, never copied. */
 #ifndef HTTP_HEAD_H
@@ -53,6 +54,7 @@ enum http_field_name {
     HTTP_FIELD_ORIGIN,
     HTTP_FIELD_X_FORWARDED_FOR,
     HTTP_FIELD_LAST_EVENT_ID,
+    HTTP_FIELD_TWIN, /* one of the above with '_' for a '-': the same name to CGI and WSGI */
     HTTP_FIELD__COUNT
 };
 
@@ -70,14 +72,14 @@ struct http_head {
     uint32_t bytes;          /* length of the head, the empty line included */
     uint8_t minor;           /* HTTP/1.minor: 0 or 1 */
     struct http_span method; /* request */
-    struct http_span target; /* request: origin-form ("/path?query") or "*", nothing else */
-    struct http_span path;   /* request: target up to '?' */
+    struct http_span target; /* request: origin-form ("/path?query"), absolute-form or "*" */
+    struct http_span path;   /* request: up to '?', without scheme and authority; "/" if empty */
     struct http_span query;  /* request: after '?', empty when there is none */
     uint16_t status;         /* response */
     struct http_span reason; /* response */
     enum http_framing framing;
     uint64_t content_length; /* bytes, when framing is HTTP_BODY_LENGTH */
-    bool keep_alive;         /* the sender allows another message on this connection */
+    bool keep_alive;         /* another message may follow on this connection */
     bool upgrade;            /* Connection names "upgrade" and an Upgrade field is there */
     bool expect_continue;
     bool expect_unknown; /* an Expect other than 100-continue: 417 */
@@ -91,9 +93,10 @@ struct http_head {
  * with 0 and pass it again with more data, so that a slow sender costs linear time.
  * For a response, to_head says that it answers a HEAD request (no body whatever it claims).
  * Returns 1 with *ret_head filled; 0 when more bytes are needed; or -ERR_HTTP_INVALID,
- * -ERR_HEAD_TOO_LARGE, -ERR_VERSION_INVALID, after which the connection is of no further use.
- * Unless 1 is returned, what *ret_head holds means nothing: it is parsed into, not copied to.
- * Empty lines before a request line are skipped (RFC 9112, section 2.2) and counted in `bytes`. */
+ * -ERR_HEAD_TOO_LARGE, -ERR_TARGET_TOO_LONG, -ERR_VERSION_INVALID, after which the connection is of
+ * no further use. Unless 1 is returned, what *ret_head holds means nothing: it is parsed into, not
+ * copied to. Empty lines before a request line are skipped (RFC 9112, section 2.2) and counted in
+ * `bytes`. */
 int http_head_parse(enum http_kind kind, bool to_head, const char *data, size_t n, size_t *scan,
                     struct http_head *ret_head) warn_unused;
 
@@ -102,12 +105,15 @@ const struct http_field *http_head_find(const struct http_head *h, enum http_fie
 /* Same by text, compared without case. */
 const struct http_field *http_head_find_text(const struct http_head *h, const char *data,
                                              const char *name);
-/* Whether a field must not be passed on: the hop-by-hop ones of RFC 9110 section 7.6.1 and those
- * that Connection names. */
+/* Whether a field must not be passed on: the hop-by-hop ones of RFC 9110 section 7.6.1, those that
+ * Connection names, and twins, which some servers would take for what they are twins of. */
 bool http_head_is_hop(const struct http_head *h, const char *data, const struct http_field *f);
 
 /* Whether its Content-Type is text/event-stream. */
 bool http_head_is_event_stream(const struct http_head *h, const char *data);
+
+/* Whether an Upgrade field lists that protocol, in whatever version; compared without case. */
+bool http_head_upgrades_to(const struct http_head *h, const char *data, const char *name, size_t n);
 
 static inline const char *http_span_at(const char *data, struct http_span s)
 {

@@ -31,7 +31,7 @@ static void check_span(const struct http_head *h, struct http_span s)
 /* What the header promises, read off the bytes without the parser. */
 static void check_bytes(const struct http_head *h, const char *data)
 {
-    unsigned hosts = 0, lengths = 0, encodings = 0;
+    unsigned hosts = 0, lengths = 0, encodings = 0, types = 0;
     must(h->bytes >= 4 && memcmp(data + h->bytes - 4, "\r\n\r\n", 4) == 0);
     for (uint32_t i = 0; i < h->bytes; i++) {
         must(data[i] != '\0');
@@ -44,9 +44,10 @@ static void check_bytes(const struct http_head *h, const char *data)
         hosts += strncasecmp(line, "host:", 5) == 0;
         lengths += strncasecmp(line, "content-length:", 15) == 0;
         encodings += strncasecmp(line, "transfer-encoding:", 18) == 0;
+        types += strncasecmp(line, "content-type:", 13) == 0;
     }
     if (h->kind == HTTP_REQUEST)
-        must(hosts == 1 || (hosts == 0 && h->minor == 0));
+        must((hosts == 1 || (hosts == 0 && h->minor == 0)) && types <= 1);
     must(lengths + encodings <= 1);
     must(h->framing != HTTP_BODY_LENGTH || lengths == 1);
     must(h->framing != HTTP_BODY_CHUNKED || (encodings == 1 && h->minor == 1));
@@ -71,7 +72,8 @@ static void check_head(const struct http_head *h, const char *data)
     }
     if (h->kind == HTTP_REQUEST) {
         must(h->framing != HTTP_BODY_UNTIL_CLOSE && h->method.len > 0 && h->path.len > 0);
-        must(data[h->target.off] == '/' || http_span_equal(data, h->target, "*"));
+        must(data[h->path.off] == '/' || http_span_equal(data, h->target, "*"));
+        must(h->path.off == h->target.off || data[h->target.off] != '/');
     } else {
         must(h->status >= 100 && h->status <= 999);
     }
@@ -86,7 +88,8 @@ static void check_rebuilt(const struct http_head *h, const char *data, bool to_h
 #define SPAN(s) (int)(s).len, data + (s).off
 #define SAY(...) n += (size_t)snprintf(out + n, sizeof(out) - n, __VA_ARGS__)
     if (h->kind == HTTP_REQUEST)
-        SAY("%.*s %.*s HTTP/1.%d\r\n", SPAN(h->method), SPAN(h->target), h->minor);
+        SAY("%.*s %.*s%s%.*s HTTP/1.%d\r\n", SPAN(h->method), SPAN(h->path),
+            h->query.len ? "?" : "", SPAN(h->query), h->minor);
     else
         SAY("HTTP/1.%d %d %.*s\r\n", h->minor, h->status, SPAN(h->reason));
     for (uint32_t i = 0; i < h->field_count; i++)
@@ -101,6 +104,7 @@ static void check_rebuilt(const struct http_head *h, const char *data, bool to_h
     must(again.framing == h->framing && again.content_length == h->content_length);
     must(again.keep_alive == h->keep_alive && again.upgrade == h->upgrade);
     must(again.status == h->status && again.path.len == h->path.len);
+    must(again.query.len == h->query.len);
     for (uint32_t i = 0; i < h->field_count; i++)
         must(again.fields[i].known == h->fields[i].known &&
              again.fields[i].value.len == h->fields[i].value.len);

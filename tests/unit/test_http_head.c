@@ -94,6 +94,12 @@ static const struct {
      "OPTIONS * path=* query= 1.1 none keep |Host:a"},
     {TEXT("\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
      "GET / path=/ query= 1.1 none keep |Host:a"},
+    {TEXT("GET http://a:80/p?q HTTP/1.1\r\nHost: A:80\r\n\r\n"),
+     "GET http://a:80/p?q path=/p query=q 1.1 none keep |Host:A:80"},
+    {TEXT("GET HTTPS://a HTTP/1.1\r\nHost: a\r\n\r\n"),
+     "GET HTTPS://a path=/ query= 1.1 none keep |Host:a"},
+    {TEXT("GET http://a?q/r HTTP/1.1\r\nHost: a\r\n\r\n"),
+     "GET http://a?q/r path=/ query=q/r 1.1 none keep |Host:a"},
     {TEXT("GET / HTTP/1.0\r\n\r\n"), "GET / path=/ query= 1.0 none"},
     {TEXT("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"),
      "GET / path=/ query= 1.0 none keep |Connection:Keep-Alive"},
@@ -167,11 +173,11 @@ static const struct {
     {TEXT("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"), false,
      "200 'OK' 1.1 length=3 keep |Content-Length:3"},
     {TEXT("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"), true,
-     "200 'OK' 1.1 none keep |Content-Length:3"},
+     "200 'OK' 1.1 none |Content-Length:3"},
     {TEXT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), false,
      "200 'OK' 1.1 chunked keep |Transfer-Encoding:chunked"},
     {TEXT("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), true,
-     "200 'OK' 1.1 none keep |Transfer-Encoding:chunked"},
+     "200 'OK' 1.1 none |Transfer-Encoding:chunked"},
     {TEXT("HTTP/1.1 200 OK\r\n\r\n"), false, "200 'OK' 1.1 until-close"},
     {TEXT("HTTP/1.1 200 \r\n\r\n"), false, "200 '' 1.1 until-close"},
     {TEXT("HTTP/1.1 200\r\n\r\n"), false, "200 '' 1.1 until-close"},
@@ -183,13 +189,15 @@ static const struct {
      "200 'OK' 1.0 length=0 keep |Content-Length:0 |Connection:keep-alive"},
     {TEXT("HTTP/1.1 100 Continue\r\n\r\n"), false, "100 'Continue' 1.1 none keep"},
     {TEXT("HTTP/1.1 103 \r\nContent-Length: 9\r\n\r\n"), false,
-     "103 '' 1.1 none keep |Content-Length:9"},
+     "103 '' 1.1 none |Content-Length:9"},
     {TEXT("HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n"), false,
      "101 'S' 1.1 none keep upgrade |Upgrade:websocket |Connection:upgrade"},
     {TEXT("HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n"), false,
-     "204 'No' 1.1 none keep |Transfer-Encoding:chunked"},
+     "204 'No' 1.1 none |Transfer-Encoding:chunked"},
+    {TEXT("HTTP/1.1 204 No\r\nContent-Length: 0\r\n\r\n"), false,
+     "204 'No' 1.1 none keep |Content-Length:0"},
     {TEXT("HTTP/1.1 304 No\r\nContent-Length: 7\r\n\r\n"), false,
-     "304 'No' 1.1 none keep |Content-Length:7"},
+     "304 'No' 1.1 none |Content-Length:7"},
     {TEXT("HTTP/1.1 999 x\r\nContent-Length: 1\r\nHost: ?\r\nHost: ?\r\nExpect: x\r\n\r\n"), false,
      "999 'x' 1.1 length=1 keep |Content-Length:1 |Host:? |Host:? |Expect:x"},
 };
@@ -329,7 +337,18 @@ static const struct bad_case bad_requests[] = {
     {"target beyond ASCII", LINE("GET /\xc3\xa4 HTTP/1.1"), -ERR_HTTP_INVALID},
     {"DEL in the target", LINE("GET /\x7f HTTP/1.1"), -ERR_HTTP_INVALID},
     {"fragment in the target", LINE("GET /a#b HTTP/1.1"), -ERR_HTTP_INVALID},
-    {"absolute target", LINE("GET http://a/ HTTP/1.1"), -ERR_HTTP_INVALID},
+    {"absolute target of another host", LINE("GET http://b/ HTTP/1.1"), -ERR_HTTP_INVALID},
+    {"absolute target of another port", LINE("GET http://a:80/ HTTP/1.1"), -ERR_HTTP_INVALID},
+    {"absolute target with a user", LINE("GET http://u@a/ HTTP/1.1"), -ERR_HTTP_INVALID},
+    {"absolute target, no host", LINE("GET http:/// HTTP/1.1"), -ERR_HTTP_INVALID},
+    {"absolute target, nothing behind", LINE("GET http:// HTTP/1.1"), -ERR_HTTP_INVALID},
+    {"absolute target, one slash", LINE("GET http:/a HTTP/1.1"), -ERR_HTTP_INVALID},
+    {"absolute target, cut short", LINE("GET http: HTTP/1.1"), -ERR_HTTP_INVALID},
+    {"absolute target, another scheme", LINE("GET ws://a/ HTTP/1.1"), -ERR_HTTP_INVALID},
+    {"absolute target, no scheme", LINE("GET ://a/ HTTP/1.1"), -ERR_HTTP_INVALID},
+    {"absolute target without Host", TEXT("GET http://a/ HTTP/1.0\r\n\r\n"), -ERR_HTTP_INVALID},
+    {"CONNECT of an absolute target", LINE("CONNECT http://a/ HTTP/1.1"), -ERR_HTTP_INVALID},
+    {"two types", REQ("Content-Type: a/b\r\ncontent-type: a/b\r\n"), -ERR_HTTP_INVALID},
     {"star of another method", LINE("GET * HTTP/1.1"), -ERR_HTTP_INVALID},
     {"more than a star", LINE("OPTIONS *a HTTP/1.1"), -ERR_HTTP_INVALID},
     {"CONNECT", LINE("CONNECT a:80 HTTP/1.1"), -ERR_HTTP_INVALID},
@@ -462,6 +481,48 @@ static void test_size_limit(void **state)
     assert_int_equal(got, -ERR_HEAD_TOO_LARGE);
 }
 
+/* RFC 9112, section 3: 414, and not 431. */
+static void test_long_lines(void **state)
+{
+    (void)state;
+    static char text[HTTP_HEAD_BYTES_MAX];
+    memset(text, 'a', sizeof(text));
+    memcpy(text, "\r\nGET /", 7);
+    size_t scan = 0;
+    int got = parse_at(INPUT_AT_END, HTTP_REQUEST, false, text, sizeof(text) - 1, &scan);
+    assert_int_equal(got, 0);
+    got = parse_at(INPUT_AT_END, HTTP_REQUEST, false, text, sizeof(text), &scan);
+    assert_int_equal(got, -ERR_TARGET_TOO_LONG);
+    memcpy(text + sizeof(text) - 2, "\r\n", 2); /* it does end, and is long all the same */
+    scan = 0;
+    got = parse_at(INPUT_AT_END, HTTP_REQUEST, false, text, sizeof(text), &scan);
+    assert_int_equal(got, -ERR_HEAD_TOO_LARGE);
+    memcpy(text, "HTTP/1.1 200 ", 13);
+    text[sizeof(text) - 2] = text[sizeof(text) - 1] = 'a';
+    scan = 0;
+    got = parse_at(INPUT_AT_END, HTTP_RESPONSE, false, text, sizeof(text), &scan);
+    assert_int_equal(got, -ERR_HEAD_TOO_LARGE);
+}
+
+static void test_upgrades(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: a/1, B\r\n"
+        "X: h2c\r\nUpgrade: ,c/d\r\n\r\n";
+    static const struct {
+        const char *name;
+        bool want;
+    } cases[] = {{"a", true},    {"A", true}, {"b", true},    {"c", true},  {"d", false},
+                 {"a/1", false}, {"", true},  {"h2c", false}, {"ab", false}};
+    size_t scan = 0;
+    assert_int_equal(parse_at(INPUT_AT_END, HTTP_REQUEST, false, text, sizeof(text) - 1, &scan), 1);
+    for (size_t i = 0; i < countof(cases); i++)
+        if (http_head_upgrades_to(&head, data, cases[i].name, strlen(cases[i].name)) !=
+            cases[i].want)
+            fail_msg("'%s': not %d", cases[i].name, cases[i].want);
+}
+
 static void test_field_limit(void **state)
 {
     (void)state;
@@ -506,13 +567,16 @@ static const struct {
     /* As long and with the same letter as a known one, or nearly one. */
     {"hose", HTTP_FIELD_OTHER, false},
     {"x-api-kex", HTTP_FIELD_OTHER, false},
-    {"x_api_key", HTTP_FIELD_OTHER, false},
+    {"x_api_key", HTTP_FIELD_TWIN, true},
+    {"content_length", HTTP_FIELD_TWIN, true},
+    {"x_forwarded-for", HTTP_FIELD_TWIN, true},
+    {"x_api_kex", HTTP_FIELD_OTHER, false},
     {"content-lengthx", HTTP_FIELD_OTHER, false},
     {"content-lengt", HTTP_FIELD_OTHER, false},
     {"h", HTTP_FIELD_OTHER, false},
 };
 
-_Static_assert(countof(names) == HTTP_FIELD__COUNT - 1 + 6, "every known name, and six others");
+_Static_assert(countof(names) == HTTP_FIELD_TWIN - 1 + 9, "every known name, and nine others");
 
 /* A response, in which these fields may have any value that suits all of them. */
 static void test_known_names(void **state)
@@ -536,7 +600,7 @@ static void test_known_names(void **state)
             if (http_head_is_hop(&head, data, &head.fields[0]) != names[i].hop)
                 fail_msg("%s: hop-by-hop is not %d", name, names[i].hop);
             assert_ptr_equal(http_head_find_text(&head, data, name), &head.fields[0]);
-            if (names[i].known)
+            if (names[i].known != HTTP_FIELD_OTHER)
                 assert_ptr_equal(http_head_find(&head, names[i].known), &head.fields[0]);
         }
     }
@@ -585,6 +649,7 @@ int main(void)
         cmocka_unit_test(test_good_requests), cmocka_unit_test(test_good_responses),
         cmocka_unit_test(test_bad),           cmocka_unit_test(test_good_hosts),
         cmocka_unit_test(test_every_byte),    cmocka_unit_test(test_size_limit),
+        cmocka_unit_test(test_long_lines),    cmocka_unit_test(test_upgrades),
         cmocka_unit_test(test_field_limit),   cmocka_unit_test(test_known_names),
         cmocka_unit_test(test_find),          cmocka_unit_test(test_reason),
     };

@@ -56,6 +56,15 @@ struct exchange *exchange_find(struct server *s, uint64_t tag)
     return pool_alive(&s->exchanges->pool, id) ? s->exchanges->items[id.slot] : NULL;
 }
 
+/* Whether its upgrade is asked for upstream; what is not may be ignored (RFC 9110, section 7.8).
+ * Another version of HTTP in the tunnel would carry requests that wharf knows nothing of ("h2c
+ * smuggling"), and where content ends and the new protocol begins, two servers may differ. */
+static bool passes_upgrade(const struct http_head *h, const char *bytes, bool bodyless)
+{
+    return h->upgrade && bodyless && !http_head_upgrades_to(h, bytes, "h2c", 3) &&
+           !http_head_upgrades_to(h, bytes, "http", 4);
+}
+
 struct exchange *exchange_new(struct server *s, struct client *c, const struct http_head *head,
                               const char *bytes)
 {
@@ -73,9 +82,13 @@ struct exchange *exchange_new(struct server *s, struct client *c, const struct h
     ex->config = config_ref_get(s->roster.current);
     ex->head = head_copy(head, bytes);
     ex->bytes = head_copy_bytes(ex->head);
+    /* Complete already, a request without a body may go on a kept connection. */
+    ex->body_complete = head->framing == HTTP_BODY_NONE ||
+                        (head->framing == HTTP_BODY_LENGTH && head->content_length == 0);
+    ex->head->upgrade = passes_upgrade(head, bytes, ex->body_complete);
     ex->client_keep_alive = head->keep_alive;
     ex->client_http10 = head->minor == 0;
-    ex->expects_continue = head->expect_continue;
+    ex->expects_continue = head->expect_continue && !ex->body_complete;
     ex->is_head_method = http_span_equal(bytes, head->method, "HEAD");
     body_init(&ex->body, &s->bodies);
     traffic_arrived(ex);

@@ -90,8 +90,9 @@ static bool withheld(const struct exchange *ex, const struct http_field *f)
         strncasecmp(ex->bytes + f->name.off, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
         return true;
     /* A key of wharf's never goes upstream; without keys of its own, it may be the model's. */
-    if (f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_X_API_KEY)
-        return ex->config->config->api_keys.count > 0 || (ex->peer && ex->peer->api_key[0]);
+    if ((f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_X_API_KEY) &&
+        (ex->config->config->api_keys.count > 0 || (ex->peer && ex->peer->api_key[0])))
+        return true;
     if (ex->peer && withheld_from_peer(ex, f))
         return true;
     return http_head_is_hop(ex->head, ex->bytes, f);

@@ -84,12 +84,15 @@ static size_t format_head(struct exchange *ex, const struct http_head *h, const 
     at = append(to, at, data + h->reason.off, h->reason.len);
     at = append(to, at, "\r\n", 2);
     bool sse = http_head_is_event_stream(h, data);
+    /* RFC 9110, section 8.6: there it is none, and might be taken for one. */
+    bool no_length = h->status < 200 || h->status == 204;
     for (uint32_t i = 0; i < h->field_count; i++) {
         const struct http_field *f = &h->fields[i];
         bool upgrade = tunnel && f->known == HTTP_FIELD_UPGRADE;
         if (!upgrade && http_head_is_hop(h, data, f))
             continue;
-        if (sse && http_span_equal_case(data, f->name, "x-accel-buffering"))
+        if ((sse && http_span_equal_case(data, f->name, "x-accel-buffering")) ||
+            (no_length && f->known == HTTP_FIELD_CONTENT_LENGTH))
             continue;
         /* Name, colon and value stand together in what was parsed; only the spaces may differ. */
         at = append(to, at, data + f->name.off, f->name.len);
@@ -315,6 +318,23 @@ static void on_kept(struct exchange *ex)
     (void)ex; /* nobody waits for it */
 }
 
+/* Why a 101 cannot be passed on; NULL when it can: it names one protocol that was asked for (RFC
+ * 9110, section 7.8). */
+static const char *why_no_tunnel(const struct exchange *ex, const struct http_head *h,
+                                 const char *data)
+{
+    const struct http_field *f = http_head_find(h, HTTP_FIELD_UPGRADE);
+    if (!ex->head->upgrade)
+        return "it switched protocols unasked";
+    if (!h->upgrade)
+        return "it switched protocols without saying to which";
+    const char *name = data + f->value.off, *slash = memchr(name, '/', f->value.len);
+    size_t n = slash ? (size_t)(slash - name) : f->value.len;
+    return http_head_upgrades_to(ex->head, ex->bytes, name, n)
+               ? NULL
+               : "it switched to a protocol that was not asked for";
+}
+
 static void begin_answer(struct exchange *ex, const struct http_head *h, const char *data, size_t n)
 {
     bool tunnel = h->status == 101;
@@ -323,8 +343,9 @@ static void begin_answer(struct exchange *ex, const struct http_head *h, const c
         exchange_over(ex, ENDED_GONE, false);
         return;
     }
-    if (tunnel && !ex->head->upgrade) {
-        exchange_fail_upstream(ex, ERR_UPSTREAM_INVALID, "it switched protocols unasked");
+    const char *why = tunnel ? why_no_tunnel(ex, h, data) : NULL;
+    if (why) {
+        exchange_fail_upstream(ex, ERR_UPSTREAM_INVALID, why);
         return;
     }
     traffic_head(ex, h->status, h, data);
@@ -363,8 +384,10 @@ static ssize_t take_head(struct exchange *ex, const char *data, size_t n)
     if (rc == 0)
         return 0;
     ex->upstream->scan = 0;
-    if (h->status >= 100 && h->status < 200 && h->status != 101)
+    if (h->status >= 100 && h->status < 200 && h->status != 101) {
+        ex->upstream->reused = false; /* its server has the request: no other one is sent it */
         return h->bytes;
+    }
     begin_answer(ex, h, data, n);
     return -1;
 }

@@ -18,14 +18,6 @@ static bool can_keep(const struct exchange *ex)
     return ex->client_keep_alive && ex->body_complete && !ex->server->stopping;
 }
 
-/* A GET without a body is complete even before the client's connection says so. */
-static void note_no_body(struct exchange *ex)
-{
-    if (ex->head && (ex->head->framing == HTTP_BODY_NONE ||
-                     (ex->head->framing == HTTP_BODY_LENGTH && ex->head->content_length == 0)))
-        ex->body_complete = true;
-}
-
 static void format_head(struct exchange *ex, int status, const char *content_type,
                         const char *fields, struct buf *out)
 {
@@ -46,7 +38,6 @@ void exchange_reply(struct exchange *ex, int status, const char *content_type, c
                     const char *body, size_t n)
 {
     struct buf head = {0};
-    note_no_body(ex);
     format_head(ex, status, content_type, fields, &head);
     if (status != 204)
         buf_printf(&head, "Content-Length: %zu\r\n", n);

@@ -205,12 +205,21 @@ void exchange_route_query(struct exchange *ex)
         identify(ex, name);
 }
 
+/* Whether any field says so, of however many. */
+static bool is_encoded(const struct exchange *ex)
+{
+    const struct http_head *h = ex->head;
+    for (uint32_t i = 0; i < h->field_count; i++)
+        if (h->fields[i].known == HTTP_FIELD_CONTENT_ENCODING &&
+            !http_span_equal_case(ex->bytes, h->fields[i].value, "identity"))
+            return true;
+    return false;
+}
+
 static void route_body(struct exchange *ex)
 {
     const struct http_field *type = http_head_find(ex->head, HTTP_FIELD_CONTENT_TYPE);
-    const struct http_field *encoding = http_head_find(ex->head, HTTP_FIELD_CONTENT_ENCODING);
-    if (encoding && !(encoding->value.len == 8 &&
-                      http_span_equal_case(ex->bytes, encoding->value, "identity"))) {
+    if (is_encoded(ex)) {
         exchange_fail_error(ex, ERR_BODY_ENCODED, NULL);
         return;
     }
@@ -305,6 +314,14 @@ static bool admissible(struct exchange *ex, const char *allow)
             return false;
         exchange_fail(ex, &(struct problem){.error = allow ? ERR_METHOD_INVALID : ERR_ROUTE_UNKNOWN,
                                             .allow = allow});
+        return false;
+    }
+    /* It would show what the model's server is sent, and would have to count Max-Forwards (RFC
+     * 9110, sections 9.3.8 and 7.6.2). */
+    if (http_span_equal(ex->bytes, h->method, "TRACE")) {
+        exchange_fail(ex,
+                      &(struct problem){.error = ERR_METHOD_INVALID,
+                                        .allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"});
         return false;
     }
     if (!ex->route->open && !exchange_authorized(ex)) {
