@@ -28,7 +28,7 @@ struct listener {
         uv_handle_t handle;
     } uv;
     const struct server_api *api;
-    bool is_unix;
+    bool is_unix, is_local;
     bool failed; /* and is done without */
     char *path;  /* owned; unix */
     char text[300];
@@ -49,7 +49,11 @@ static void on_connection(uv_stream_t *stream, int status)
     if (status < 0)
         log_warn(NULL, "accept: %s", uv_strerror(status));
     else
-        client_accept(l->all->server, stream, l->is_unix, l->api, l->is_unix ? NULL : l->all->tls);
+        client_accept(l->all->server, stream,
+                      &(struct client_door){.api = l->api,
+                                            .tls = l->is_unix ? NULL : l->all->tls,
+                                            .is_unix = l->is_unix,
+                                            .is_local = l->is_local});
 }
 
 static int resolve(const struct config_listen *want, struct sockaddr_storage *ret, struct err *err)
@@ -76,6 +80,15 @@ static bool is_loopback(const struct sockaddr_storage *addr)
     return strncmp(text, "127.", 4) == 0 || strcmp(text, "::1") == 0;
 }
 
+static void warn_of_strangers(const struct listener *l)
+{
+    bool open = l->all->server->roster.current->config->key_count == 0;
+    log_warn(NULL, "listening on %s, which other machines can reach%s", l->text,
+             open ? "; no keys are configured, so whoever reaches it can use all models, read what "
+                    "others ask them, and load and unload them (see keys and apiKeys)"
+                  : "");
+}
+
 static int open_tcp(struct listener *l, const struct config_listen *want, struct err *err)
 {
     struct sockaddr_storage addr;
@@ -92,8 +105,9 @@ static int open_tcp(struct listener *l, const struct config_listen *want, struct
     unsigned port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
                                                      : ((struct sockaddr_in *)&addr)->sin_port);
     snprintf(l->text, sizeof(l->text), addr.ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip, port);
-    if (!is_loopback(&addr))
-        log_warn(NULL, "listening on %s, which other machines can reach", l->text);
+    l->is_local = is_loopback(&addr);
+    if (!l->is_local)
+        warn_of_strangers(l);
     return 0;
 }
 
@@ -114,6 +128,18 @@ static void remove_stale(const char *path)
     close(fd);
 }
 
+/* The group first: else it would be another's for a moment that may connect. */
+static int open_up(const struct listener *l, struct err *err)
+{
+    const struct config_access *a = &l->all->server->roster.current->config->access;
+    if (a->has_group && chown(l->path, (uid_t)-1, (gid_t)a->socket_gid) < 0)
+        return err_set(err, "cannot give unix:%s to group %u (socket.group): %s", l->path,
+                       a->socket_gid, strerror(errno));
+    if (chmod(l->path, (mode_t)a->socket_mode) < 0)
+        return err_set(err, "cannot set the mode of unix:%s: %s", l->path, strerror(errno));
+    return 0;
+}
+
 static int open_unix(struct listener *l, const struct config_listen *want, struct err *err)
 {
     remove_stale(want->path);
@@ -123,6 +149,8 @@ static int open_unix(struct listener *l, const struct config_listen *want, struc
     if (rc < 0)
         return err_set(err, "cannot listen on unix:%s: %s", want->path, uv_strerror(rc));
     l->path = alloc_text(want->path);
+    if (open_up(l, err) < 0)
+        return -1;
     snprintf(l->text, sizeof(l->text), "unix:%s", want->path);
     return 0;
 }

@@ -91,7 +91,7 @@ static bool withheld(const struct exchange *ex, const struct http_field *f)
         return true;
     /* A key of wharf's never goes upstream; without keys of its own, it may be the model's. */
     if (f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_X_API_KEY)
-        return ex->config->config->api_keys.count > 0 || (ex->peer && ex->peer->api_key[0]);
+        return ex->config->config->key_count > 0 || (ex->peer && ex->peer->api_key[0]);
     if (ex->peer && withheld_from_peer(ex, f))
         return true;
     return http_head_is_hop(ex->head, ex->bytes, f);
