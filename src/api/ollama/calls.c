@@ -105,8 +105,7 @@ static bool is_native(const struct exchange *ex, const char *name)
 
 static void pass_on(struct exchange *ex, struct ollama_ask *ask, const char *name)
 {
-    /* When a model leaves is everybody's matter: who may not unload one is not heeded. */
-    ex->ask.keeps = ask->keeps && auth_may(&ex->ask.auth, RIGHT_OPERATE);
+    ex->ask.keeps = ask->keeps;
     ex->ask.keep_ns = ask->keep_ns;
     exchange_untranslated(ex, name);
     ollama_ask_fini(ask);
@@ -116,6 +115,10 @@ static void pass_on(struct exchange *ex, struct ollama_ask *ask, const char *nam
 static void go_on(struct exchange *ex, struct ollama_ask *ask)
 {
     char made[API_NAME_MAX];
+    /* When a model leaves is everybody's matter: who may not unload one is not heeded, and refused
+     * where that is all that he wants. */
+    if (!auth_may(&ex->ask.auth, RIGHT_OPERATE) && (!ask->empty || ask->keep_ns > 0))
+        ask->keeps = false;
     const char *native = ask->read && !ask->empty ? ollama_name_find(ex, ask->model, made) : NULL;
     if (native && is_native(ex, native)) {
         pass_on(ex, ask, native);

@@ -18,6 +18,7 @@
 
 #define LISTENERS_MAX 16
 #define BACKLOG 1024
+#define LOOK_MS 2000
 
 struct listener {
     struct listeners *all;
@@ -34,8 +35,15 @@ struct listener {
     char text[300];
 };
 
+/* A file of TLS that may be renewed under its name. */
+struct watched {
+    uv_fs_poll_t poll;
+    bool begun; /* the loop knows the handle */
+};
+
 struct listeners {
     struct server *server;
+    struct watched files[2]; /* certificate and key */
     struct tls_context *tls; /* owned; of the TCP ones; NULL: they are plain */
     struct listener items[LISTENERS_MAX];
     uint32_t count; /* of those whose handle the loop knows, open or not */
@@ -236,6 +244,35 @@ int listeners_open(struct listeners *ls, struct err *err)
     return 0;
 }
 
+/* One of the two may be there before the other: then the pair does not fit, what was read before
+ * stays, and the second change mends it. */
+static void on_file_change(uv_fs_poll_t *poll, int status, const uv_stat_t *before,
+                           const uv_stat_t *now)
+{
+    struct listeners *ls = poll->data;
+    (void)before;
+    (void)now;
+    if (status == 0 && !ls->closed) {
+        log_info(NULL, "the files of TLS have changed");
+        listeners_reload(ls);
+    }
+}
+
+static void watch_files(struct listeners *ls)
+{
+    const char *const paths[] = {ls->server->options.tls_cert_file,
+                                 ls->server->options.tls_key_file};
+    for (size_t i = 0; ls->tls && i < countof(ls->files); i++) {
+        struct watched *w = &ls->files[i];
+        uv_fs_poll_init(ls->server->loop, &w->poll);
+        w->poll.data = ls;
+        w->begun = true;
+        int rc = uv_fs_poll_start(&w->poll, on_file_change, paths[i], LOOK_MS);
+        if (rc < 0)
+            log_warn(NULL, "%s is not watched for changes: %s", paths[i], uv_strerror(rc));
+    }
+}
+
 /* Written whole under another name first: whoever waits for the file reads all of it. */
 static int write_address(struct listeners *ls, struct err *err)
 {
@@ -265,6 +302,7 @@ int listeners_start(struct listeners *ls, struct err *err)
             log_info(NULL, "listening on %s%s%s", l->text, tls ? " with TLS" : "",
                      ollama ? ", Ollama's API alone" : "");
     }
+    watch_files(ls);
     return write_address(ls, err);
 }
 
@@ -282,6 +320,7 @@ void listeners_reload(struct listeners *ls)
     }
     tls_context_free(ls->tls);
     ls->tls = fresh;
+    log_info(NULL, "the certificate has been read again");
 }
 
 void listeners_close(struct listeners *ls)
@@ -289,6 +328,9 @@ void listeners_close(struct listeners *ls)
     if (ls->closed)
         return; /* by now another daemon may have taken the names */
     ls->closed = true;
+    for (size_t i = 0; i < countof(ls->files); i++)
+        if (ls->files[i].begun)
+            uv_close((uv_handle_t *)&ls->files[i].poll, NULL);
     for (uint32_t i = 0; i < ls->count; i++) {
         uv_close(&ls->items[i].uv.handle, NULL);
         if (ls->items[i].path)

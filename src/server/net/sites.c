@@ -25,7 +25,10 @@ static struct site_text bare(struct site_text host, bool *ret_brackets)
 {
     const char *colon = memchr(host.text, ':', host.n);
     const char *close = memchr(host.text, ']', host.n);
-    *ret_brackets = host.n && host.text[0] == '[' && close;
+    size_t behind = close ? (size_t)(close - host.text) + 1 : 0;
+    *ret_brackets = host.n && host.text[0] == '[';
+    if (*ret_brackets && (!close || (behind < host.n && host.text[behind] != ':')))
+        return (struct site_text){0};
     if (*ret_brackets)
         return (struct site_text){host.text + 1, (size_t)(close - host.text) - 1};
     if (colon)
