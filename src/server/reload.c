@@ -10,6 +10,18 @@
 #include "server/server.h"
 #include "server/watch.h"
 
+/* Said, since it changes for all of them once one is named. */
+static void tell_of_admins(const struct config *c)
+{
+    bool named = false;
+    for (uint32_t i = 0; i < c->key_count; i++)
+        named |= c->keys[i].admin;
+    if (c->key_count && !named)
+        log_info(NULL,
+                 "no key has admin: true, so all may change what stands below /wharf but those "
+                 "with models, readOnly or admin: false");
+}
+
 void server_apply(struct server *s)
 {
     const struct config_timeouts *t = &s->roster.current->config->timeouts;
@@ -22,6 +34,7 @@ void server_apply(struct server *s)
         [TIMEOUT_POOL] = UPSTREAM_IDLE_MS,
     };
     logs_apply(s);
+    tell_of_admins(s->roster.current->config);
     memcpy(s->timeouts.length_ms, lengths, sizeof(lengths));
     s->bodies.body_max = s->roster.current->config->body_bytes_max;
     s->bodies.spooled_max = s->roster.current->config->spool_bytes_max;

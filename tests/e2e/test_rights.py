@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from wharf_harness import (SECONDS, WHARF, Connection, chat_body, content, demo, models, serve_requests, until)
+from wharf_harness import (SECONDS, WHARF, Connection, Daemon, chat_body, content, demo, models, serve_requests,
+                           until)
 
 CHAT = "/v1/chat/completions"
 KEYS = {"apiKeys": ["plain-key-1"],
@@ -32,7 +33,6 @@ def key(text):
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory):
-    from wharf_harness import Daemon
     d = Daemon(tmp_path_factory.mktemp("rights"), CONFIG)
     yield d
     d.finish()
@@ -70,8 +70,8 @@ def test_what_a_key_may_do(locked, who, right):
     assert all(s not in locked.stderr for s in SECRETS)
 
 
-@pytest.mark.parametrize("header", ["Authorization: Bearer", "Authorization: Basic", "x-api-key"])
-def test_a_refusal_says_what_is_missing(locked, header):
+def test_a_refusal_says_what_is_missing(locked):
+    assert "no key has admin" not in locked.stderr
     answer = locked.post("/wharf/models/m/load", headers=key("plain-key-1"))
     assert "admin: true" in answer.message
     assert "readOnly" in locked.chat("m", headers=key("looks-key-3")).message
@@ -121,6 +121,7 @@ def test_who_may_not_unload_does_not_by_keep_alive(locked):
 
 def test_until_an_admin_is_named_all_keys_are(wharf):
     d = wharf({"apiKeys": ["a"], "keys": [{"key": "b"}, {"key": "c", "admin": False}], **models("m")})
+    assert "no key has admin: true" in d.stderr
     for who, status in (("a", 200), ("b", 200), ("c", 403)):
         assert d.post("/wharf/models/m/load", headers=key(who)).status == status, who
 
@@ -348,10 +349,9 @@ def test_a_user_in_place_of_a_key(wharf, public):
 
 
 @AS_ROOT
-def test_a_worker_names_no_socket_of_another_user(wharf, public, upstream):
+def test_a_worker_names_no_socket_of_another_user(wharf, public):
     """wharf may open it and the worker may not: the worker would have wharf speak to it."""
     d = wharf({"models": {"clip": {"backend": "worker", "devices": {"cpu": {}}}}})
-    asked = []
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(f"{public}/private")
     os.chmod(public / "private", 0o600)
@@ -370,7 +370,6 @@ def test_a_worker_names_no_socket_of_another_user(wharf, public, upstream):
     finally:
         p.communicate(timeout=SECONDS)
         listener.close()
-    assert not asked
 
 
 @AS_ROOT
