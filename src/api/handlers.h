@@ -11,6 +11,7 @@
 #define API_NAME_MAX 512
 
 struct config_capabilities;
+struct config_model;
 
 /* llamaswap.c */
 void api_health(struct server *s, struct exchange *ex);
@@ -100,9 +101,9 @@ const char *api_format_problem(const struct problem *p, const struct problem_rea
 void api_fail_reason(struct exchange *ex, uint32_t slot, enum reason why);
 
 /* text.c */
-/* What changes state is refused (and answered) to pages of other sites: browsers say where a
- * request comes from. */
-bool api_refuse_cross_site(struct exchange *ex);
+/* Whether the key may hear of the model; of the selector or the peer's model of that name. */
+bool api_lists(const struct exchange *ex, const struct config_model *m);
+bool api_lists_name(const struct exchange *ex, const char *name);
 /* The model that the path names behind the route's prefix; false (and answered) when there is none.
  */
 bool api_path_model(struct exchange *ex, uint32_t *ret_slot);

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "api/handlers.h"
+#include "server/net/peer_user.h"
 
 struct json_t; /* <jansson.h> */
 
@@ -75,6 +76,8 @@ bool api_read_lease(struct exchange *ex, const struct json_t *lease, struct core
  * kernel's word for it, else the member "pid" where that can be true. 0: not known. Blocks no
  * longer than a look into /proc. */
 bool api_is_loopback(const char *peer);
+/* Whose connection it is; not known where that is another machine's. */
+struct peer_user api_peer_user(const struct exchange *ex);
 pid_t api_peer_pid(const struct exchange *ex, const struct json_t *body);
 /* 400 with that sentence. */
 void api_fail_body(struct exchange *ex, const char *detail);

@@ -59,8 +59,6 @@ static bool refuse_early(struct server *s, struct exchange *ex, const struct cor
 void api_lease_ask(struct server *s, struct exchange *ex)
 {
     struct lease_terms terms = {0};
-    if (api_refuse_cross_site(ex))
-        return;
     if (s->stopping) {
         fail(ex, ERR_SHUTTING_DOWN, NULL);
         return;
@@ -105,7 +103,7 @@ static struct lease *open_lease(struct server *s, struct exchange *ex)
     char id[API_NAME_MAX];
     json_t *json = NULL;
     size_t len = 0;
-    if (api_refuse_cross_site(ex) || !api_path_tail(ex, id, sizeof(id)))
+    if (!api_path_tail(ex, id, sizeof(id)))
         return NULL;
     const char *token = read_token(ex, &json, &len);
     if (!token) {

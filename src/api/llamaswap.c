@@ -6,6 +6,7 @@
 #include "base/build.h"
 #include "base/pure/errors.h"
 #include "config/config.h"
+#include "server/proxy/entry.h"
 
 void api_health(struct server *s, struct exchange *ex)
 {
@@ -161,8 +162,6 @@ static void answer_json(struct exchange *ex)
 
 static void unload_all(struct server *s, struct exchange *ex, void (*done)(struct exchange *ex))
 {
-    if (api_refuse_cross_site(ex))
-        return;
     ex->commands_held = true;
     for (uint32_t i = 0; i < s->roster.count; i++)
         if (s->roster.entries[i].id)
@@ -186,7 +185,7 @@ void api_unload_one(struct server *s, struct exchange *ex)
 {
     uint32_t slot;
     (void)s;
-    if (!api_refuse_cross_site(ex) && api_path_model(ex, &slot))
+    if (api_path_model(ex, &slot))
         exchange_command(ex, slot, COMMAND_UNLOAD_NOW, answer_text);
 }
 
@@ -225,8 +224,9 @@ void api_preflight(struct server *s, struct exchange *ex)
 {
     struct buf fields = {0};
     (void)s;
-    buf_text(&fields, "Access-Control-Allow-Origin: *\r\n"
-                      "Access-Control-Allow-Methods: GET, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
+    if (entry_trust(ex) != SITE_NONE)
+        buf_text(&fields, "Access-Control-Allow-Origin: *\r\n");
+    buf_text(&fields, "Access-Control-Allow-Methods: GET, POST, PUT, PATCH, DELETE, OPTIONS\r\n"
                       "Access-Control-Max-Age: 86400\r\nAccess-Control-Allow-Headers: ");
     put_allowed_headers(ex, &fields);
     buf_text(&fields, "\r\n");

@@ -163,7 +163,7 @@ void api_set_mode(struct server *s, struct exchange *ex)
     const char *name;
     bool waits;
     uint64_t wait_ns_max;
-    if (api_refuse_cross_site(ex) || !read_wait(ex, &waits, &wait_ns_max))
+    if (!read_wait(ex, &waits, &wait_ns_max))
         return;
     json_t *body = api_read_json(ex);
     if (!body)

@@ -198,7 +198,7 @@ void api_model_op(struct server *s, struct exchange *ex)
 {
     char name[API_NAME_MAX];
     size_t length;
-    if (api_refuse_cross_site(ex) || !api_path_tail(ex, name, sizeof(name)))
+    if (!api_path_tail(ex, name, sizeof(name)))
         return;
     const struct model_op *op = find_op(name, &length);
     if (op) {

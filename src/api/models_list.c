@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "config/config.h"
 #include "http/json_path.h"
+#include "server/proxy/entry.h"
 
 /* A row of the list; texts that are not bufs are the configuration's. */
 struct row {
@@ -95,13 +96,13 @@ static struct row *add_of_model(struct rows *rows, const struct config_model *m,
     return row;
 }
 
-static void add_models(const struct server *s, struct rows *rows)
+static void add_models(const struct server *s, const struct exchange *ex, struct rows *rows)
 {
     const struct config_ref *ref = s->roster.current;
     for (uint32_t i = 0; i < ref->config->model_count; i++) {
         const struct config_model *m = &ref->config->models[i];
         bool loaded = api_counts_as_loaded(s, ref->slots[i]);
-        if (m->unlisted)
+        if (m->unlisted || !api_lists(ex, m))
             continue;
         struct config_strings aliases = aliases_of(m);
         struct row *row = add_of_model(rows, m, m->id, loaded);
@@ -120,11 +121,13 @@ static void add_models(const struct server *s, struct rows *rows)
     }
 }
 
-static void add_peers(const struct config *c, struct rows *rows)
+static void add_peers(const struct config *c, const struct exchange *ex, struct rows *rows)
 {
     for (uint32_t i = 0; i < c->peer_count; i++) {
         const struct config_peer *peer = &c->peers[i];
         for (uint32_t k = 0; k < peer->models.count; k++) {
+            if (!api_lists_name(ex, peer->names.items[k]))
+                continue;
             struct row *row = add(rows, peer->names.items[k], "{}");
             buf_printf(&row->name, "%s: %s", peer->id, peer->models.items[k]);
             put_text(&row->meta, "type", "peer");
@@ -148,13 +151,13 @@ static bool has_loaded_target(const struct server *s, const struct config_select
     return false;
 }
 
-static void add_selectors(const struct server *s, struct rows *rows)
+static void add_selectors(const struct server *s, const struct exchange *ex, struct rows *rows)
 {
     const struct config *c = s->roster.current->config;
     for (uint32_t i = 0; i < c->selector_count; i++) {
         const struct config_selector *sel = &c->selectors[i];
         struct buf targets = {0}, spillover = {0};
-        if (sel->unlisted)
+        if (sel->unlisted || !api_lists_name(ex, sel->id))
             continue;
         struct row *row = add(rows, sel->id, sel->metadata);
         buf_text(&row->name, sel->name);
@@ -176,12 +179,13 @@ static void add_selectors(const struct server *s, struct rows *rows)
 }
 
 /* What only the active profile knows: names of nobody else. */
-static void add_pins(const struct server *s, struct rows *rows)
+static void add_pins(const struct server *s, const struct exchange *ex, struct rows *rows)
 {
     const struct config *c = s->roster.current->config;
     const struct config_profile *p = profiles_active(s, c);
     for (uint32_t i = 0; p && i < p->pin_count; i++) {
-        if (!*p->pins[i].target || config_find_name(c, p->pins[i].name))
+        if (!*p->pins[i].target || config_find_name(c, p->pins[i].name) ||
+            !api_lists_name(ex, p->pins[i].name))
             continue;
         struct row *row = add(rows, p->pins[i].name, "{}");
         put_text(&row->meta, "type", "profile");
@@ -291,10 +295,10 @@ void api_list_models(struct server *s, struct exchange *ex)
     const struct http_field *origin = http_head_find(ex->head, HTTP_FIELD_ORIGIN);
     struct buf json = {0}, fields = {0};
     struct rows rows = {0};
-    add_models(s, &rows);
-    add_peers(s->roster.current->config, &rows);
-    add_selectors(s, &rows);
-    add_pins(s, &rows);
+    add_models(s, ex, &rows);
+    add_peers(s->roster.current->config, ex, &rows);
+    add_selectors(s, ex, &rows);
+    add_pins(s, ex, &rows);
     if (rows.count)
         qsort(rows.items, rows.count, sizeof(*rows.items), by_id);
     buf_text(&json, "{\"data\":[");
@@ -307,7 +311,8 @@ void api_list_models(struct server *s, struct exchange *ex)
     }
     buf_text(&json, "],\"object\":\"list\"}\n");
     free(rows.items);
-    if (origin)
+    if (origin && origin->value.len <= CONFIG_ORIGIN_BYTES_MAX &&
+        entry_trust(ex) == SITE_MODELS) /* one that may do all is told anyway */
         buf_printf(&fields, "Access-Control-Allow-Origin: %.*s\r\n", (int)origin->value.len,
                    ex->bytes + origin->value.off);
     exchange_reply(ex, 200, "application/json", fields.data, json.data, json.len);

@@ -2,9 +2,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "api/json.h"
 #include "server/proxy/client.h"
@@ -15,21 +13,27 @@ bool api_is_loopback(const char *peer)
            strncmp(peer, "::ffff:127.", 11) == 0;
 }
 
+struct peer_user api_peer_user(const struct exchange *ex)
+{
+    const struct client *c = ex->client;
+    uv_os_fd_t fd;
+    if (c->at.is_unix || !api_is_loopback(c->peer) || uv_fileno(&c->stream.uv.handle, &fd) != 0)
+        return c->user;
+    return peer_user_of_tcp(fd);
+}
+
 /* What the kernel says of the peer; over TCP, what it says of itself, where that can be true: its
- * process is here, and not another user's. Blocks no longer than a look into /proc. */
+ * process is here, and of the user who connected. Blocks no longer than a look into /proc. */
 pid_t api_peer_pid(const struct exchange *ex, const json_t *body)
 {
-    uv_os_fd_t fd;
-    struct ucred peer;
-    socklen_t n = sizeof(peer);
-    if (!*ex->client->peer && uv_fileno(&ex->client->stream.uv.handle, &fd) == 0 &&
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0)
-        return peer.pid;
+    struct peer_user user = api_peer_user(ex);
     json_int_t pid = json_integer_value(json_object_get(body, "pid"));
     char path[32];
     struct stat st;
+    if (user.pid)
+        return user.pid;
     snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-    bool ours = pid > 1 && pid < INT32_MAX && api_is_loopback(ex->client->peer) &&
-                stat(path, &st) == 0 && (st.st_uid == geteuid() || geteuid() == 0);
-    return ours ? (pid_t)pid : 0;
+    bool theirs = pid > 1 && pid < INT32_MAX && user.known && stat(path, &st) == 0 &&
+                  (st.st_uid == user.uid || user.uid == 0);
+    return theirs ? (pid_t)pid : 0;
 }

@@ -44,13 +44,10 @@ extern const struct route_table routes_of_ollama_alone;
     {                                                                                              \
         .method = "GET", .path = p, .kind = ROUTE_MODEL_QUERY                                      \
     }
-#define LOCAL(m, p, h)                                                                             \
+/* r: a right, without RIGHT_. */
+#define LOCAL(m, p, r, h)                                                                          \
     {                                                                                              \
-        .method = m, .path = p, .kind = ROUTE_LOCAL, .handle = h                                   \
-    }
-#define OPEN(m, p, h)                                                                              \
-    {                                                                                              \
-        .method = m, .path = p, .kind = ROUTE_LOCAL, .open = true, .handle = h                     \
+        .method = m, .path = p, .kind = ROUTE_LOCAL, .right = RIGHT_##r, .handle = h               \
     }
 #define ANTHROPIC(p, n)                                                                            \
     {                                                                                              \

@@ -9,12 +9,13 @@
     }
 #define OLLAMA_LOCAL(m, p, h)                                                                      \
     {                                                                                              \
-        .method = m, .path = p, .kind = ROUTE_LOCAL, .face = FACE_OLLAMA, .handle = h              \
+        .method = m, .path = p, .kind = ROUTE_LOCAL, .face = FACE_OLLAMA, .right = RIGHT_LIST,     \
+        .handle = h                                                                                \
     }
 
-#define ALONE(p, o, h)                                                                             \
+#define ALONE(p, r, h)                                                                             \
     {                                                                                              \
-        .method = "GET", .path = p, .kind = ROUTE_LOCAL, .face = FACE_OLLAMA, .open = o,           \
+        .method = "GET", .path = p, .kind = ROUTE_LOCAL, .face = FACE_OLLAMA, .right = RIGHT_##r,  \
         .handle = h                                                                                \
     }
 
@@ -38,8 +39,8 @@ static const struct route routes[] = {
 
 /* Where no other API is served; docs/http.md tells of them in words. */
 static const struct route alone[] = {
-    ALONE("/", true, ollama_running),
-    ALONE("/api/version", false, ollama_version),
+    ALONE("/", NONE, ollama_running),
+    ALONE("/api/version", LIST, ollama_version),
 };
 /* clang-format on */
 

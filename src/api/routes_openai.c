@@ -20,7 +20,7 @@ static const struct route routes[] = {
     BODY("/v1/images/variations"),
     BODY("/v1/moderations"),
     QUERY("/v1/audio/voices"),
-    LOCAL("GET", "/v1/models", api_list_models),
+    LOCAL("GET", "/v1/models", LIST, api_list_models),
 };
 /* clang-format on */
 

@@ -1,9 +1,10 @@
 #include <string.h>
-#include <strings.h>
 
 #include "api/handlers.h"
 #include "base/pure/errors.h"
+#include "config/config.h"
 #include "http/url.h"
+#include "server/proxy/entry.h"
 
 bool api_path_tail(struct exchange *ex, char *out, size_t size)
 {
@@ -21,36 +22,14 @@ void api_send_json(struct exchange *ex, int status, struct buf *json)
     buf_fini(json);
 }
 
-/* Whether "SCHEME://HOST:PORT" is what the client calls this server; both leave out a port that is
- * the scheme's own (RFC 6454, section 6.2). */
-static bool is_own_origin(const struct exchange *ex, struct http_span origin)
+bool api_lists(const struct exchange *ex, const struct config_model *m)
 {
-    const struct http_field *host = http_head_find(ex->head, HTTP_FIELD_HOST);
-    const char *text = ex->bytes + origin.off;
-    uint32_t n = host ? host->value.len : 0;
-    return n && origin.len > n + 3 && memcmp(text + origin.len - n - 3, "://", 3) == 0 &&
-           strncasecmp(text + origin.len - n, ex->bytes + host->value.off, n) == 0;
+    return !entry_is_scoped(ex) || config_key_fits_model(ex->ask.auth.key, m);
 }
 
-/* Sec-Fetch-Site is sent to https and to this machine alone (Fetch Metadata, section 2); elsewhere
- * Origin tells as much of all that can change something but GET. */
-static bool is_cross_site(const struct exchange *ex)
+bool api_lists_name(const struct exchange *ex, const char *name)
 {
-    const struct http_field *f = http_head_find_text(ex->head, ex->bytes, "sec-fetch-site");
-    if (f)
-        return !http_span_equal_case(ex->bytes, f->value, "same-origin") &&
-               !http_span_equal_case(ex->bytes, f->value, "none");
-    f = http_head_find(ex->head, HTTP_FIELD_ORIGIN);
-    return f && !is_own_origin(ex, f->value);
-}
-
-bool api_refuse_cross_site(struct exchange *ex)
-{
-    if (!is_cross_site(ex))
-        return false;
-    exchange_fail(ex, &(struct problem){.error = ERR_CONFLICT,
-                                        .detail = "refused to a page of another site"});
-    return true;
+    return !entry_is_scoped(ex) || config_key_fits(ex->ask.auth.key, name);
 }
 
 bool api_path_model(struct exchange *ex, uint32_t *ret_slot)

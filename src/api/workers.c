@@ -25,7 +25,7 @@ static void fail(struct exchange *ex, int error, const char *detail)
 static bool refuse_stranger(struct server *s, struct exchange *ex)
 {
     const char *peer = ex->client->peer;
-    if (!*peer || api_is_loopback(peer) || s->roster.current->config->api_keys.count)
+    if (!*peer || api_is_loopback(peer) || s->roster.current->config->key_count)
         return false;
     fail(ex, ERR_UNAUTHORIZED,
          "a worker on another machine needs an API key, and none are configured");
@@ -121,6 +121,16 @@ static bool on_this_machine(const struct origin *o)
     return is;
 }
 
+/* A socket of another user may be one that wharf may open and the worker may not: it would have
+ * wharf speak to it. Only root may name any. */
+static bool bind_to_user(const struct exchange *ex, struct origin *o)
+{
+    struct peer_user user = api_peer_user(ex);
+    o->owned = o->is_unix && user.uid != 0;
+    o->owner_uid = user.uid;
+    return !o->is_unix || user.known;
+}
+
 /* The configuration's address, else the one that it names itself, which may not send requests to
  * other machines. *ret: NULL for none; counted. */
 static bool read_origin(struct server *s, struct exchange *ex, const json_t *body,
@@ -141,14 +151,17 @@ static bool read_origin(struct server *s, struct exchange *ex, const json_t *bod
     o->tls_timeout_ns = m->tls_timeout_ns;
     o->header_timeout_ns = m->header_timeout_ns;
     o->idle_timeout_ns = m->idle_timeout_ns;
-    if (origin_locate(o, url, &err) == 0 && (own || on_this_machine(o))) {
+    if (origin_locate(o, url, &err) == 0 && (own || (on_this_machine(o) && bind_to_user(ex, o)))) {
         *ret = o;
         return true;
     }
     origin_put(o);
-    api_fail_body(ex, *err.text ? err.text
-                                : "\"proxy\" must be on this machine: a loopback address, or "
-                                  "unix:/PATH; another one can be given as the model's proxy");
+    api_fail_body(
+        ex,
+        *err.text
+            ? err.text
+            : "\"proxy\" must be on this machine: a loopback address, or "
+              "unix:/PATH of the worker's own user; another one can be given as the model's proxy");
     return false;
 }
 
@@ -173,7 +186,7 @@ static bool read_terms(struct server *s, struct exchange *ex, const json_t *body
 void api_worker_join(struct server *s, struct exchange *ex)
 {
     struct worker_terms terms = {0};
-    if (api_refuse_cross_site(ex) || refuse_stranger(s, ex))
+    if (refuse_stranger(s, ex))
         return;
     if (s->stopping) {
         fail(ex, ERR_SHUTTING_DOWN, NULL);
@@ -199,7 +212,7 @@ void api_worker_join(struct server *s, struct exchange *ex)
 static struct worker *find_worker(struct server *s, struct exchange *ex)
 {
     char token[API_NAME_MAX];
-    if (api_refuse_cross_site(ex) || !api_path_tail(ex, token, sizeof(token)))
+    if (!api_path_tail(ex, token, sizeof(token)))
         return NULL;
     struct worker *w = worker_find(s, token);
     if (!w)

@@ -10,7 +10,6 @@
 struct binder {
     struct arena *arena;
     struct diag *diag;
-    bool warned[SETTING_COUNT]; /* LATER rows: once each */
 };
 
 static struct bound *bind_scope(struct binder *b, enum scope scope, const char *id,
@@ -429,15 +428,6 @@ static void bind_children(struct binder *b, const struct setting *s, struct valu
     }
 }
 
-static void bind_later(struct binder *b, const struct setting *s, const struct node *key)
-{
-    const char *path = setting_scope_path(s->scope);
-    if (!b->warned[s - settings])
-        diag_warn(b->diag, key->at, "%s%s%s is not supported yet, ignored", path, *path ? "." : "",
-                  s->key);
-    b->warned[s - settings] = true;
-}
-
 static void bind_value(struct binder *b, const struct setting *s, struct value *v,
                        const struct node *n)
 {
@@ -492,7 +482,6 @@ static void bind_value(struct binder *b, const struct setting *s, struct value *
         break;
     case TYPE_MAP:
     case TYPE_MACROS:
-    case TYPE_LATER:
         break;
     }
 }
@@ -599,11 +588,8 @@ static struct bound *bind_scope(struct binder *b, enum scope scope, const char *
     for (uint32_t i = first; i < end; i++)
         bind_setting(b, &settings[i], &bound->values[i - first], node_find(n, settings[i].key), at);
     for (uint32_t i = 0; n && n->kind == NODE_MAP && i < n->count; i++) {
-        const struct setting *s = setting_find(scope, n->items[i].key->text);
-        if (!s)
+        if (!setting_find(scope, n->items[i].key->text))
             report_unknown(b, scope, &n->items[i]);
-        else if (s->type == TYPE_LATER)
-            bind_later(b, s, n->items[i].key);
     }
     return bound;
 }

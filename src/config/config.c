@@ -31,6 +31,8 @@ static struct config *resolve(struct arena *scratch, struct diag *d, const struc
     resolve_names(&r);
     resolve_endpoints(&r);
     resolve_machine(&r);
+    resolve_keys(&r);
+    resolve_access(&r);
     resolve_observe(&r);
     resolve_routing(&r);
     resolve_policies(&r);

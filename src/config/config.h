@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/pure/check.h"
+#include "config/access.h"
 #include "config/gpus.h"
 #include "config/key.h"
 #include "config/model.h"
@@ -62,9 +63,9 @@ struct config {
     struct config_listen *listens; /* count 0: the caller's default */
     uint32_t listen_count;
     struct config_listen *ollama_listen; /* of Ollama's API alone; NULL: none */
-    struct config_strings api_keys;      /* those of `keys` stand last, in the same order */
-    struct config_key *keys;
+    struct config_key *keys;             /* those of apiKeys stand first */
     uint32_t key_count;
+    struct config_access access;
     struct config_peer *peers; /* in ascending byte order of their ids, as the next two */
     uint32_t peer_count;
     struct config_selector *selectors;

@@ -108,56 +108,6 @@ static void resolve_ollama(struct resolver *r)
         r->config->ollama_listen = listen;
 }
 
-/* What is wrong with a key, or NULL. Never the key itself in a message. */
-static const char *key_problem(const char *key)
-{
-    if (*key == '\0')
-        return "is empty";
-    return strpbrk(key, " \t\r\n") ? "holds a blank" : NULL;
-}
-
-static void resolve_key(struct resolver *r, const struct bound *b, struct config_key *key,
-                        uint32_t index)
-{
-    const struct value *given = bound_value(b, SET_KEY_key);
-    const struct value *class = bound_value(b, SET_KEY_class);
-    const struct value *most = bound_value(b, SET_KEY_maxClass);
-    const struct value *wait = bound_value(b, SET_KEY_wait);
-    bound_project(b, r->arena, key);
-    const char *problem = key_problem(key->key);
-    if (problem && !given->broken && !b->broken)
-        diag_error(r->diag, given->given ? given->at : b->at, "keys[%u].key %s", index, problem);
-    key->has_class = class->given;
-    key->class = (enum config_class) class->number;
-    key->class_max = most->given ? (enum config_class)most->number : CONFIG_CLASS_FOREGROUND;
-    key->has_wait = wait->given;
-    key->wait_ns_max = (uint64_t)wait->number;
-    if (key->has_class && key->class < key->class_max)
-        diag_error(r->diag, class->at, "keys[%u]: its class %s is better than its maxClass %s",
-                   index, config_class_words[key->class], config_class_words[key->class_max]);
-}
-
-/* Whoever only asks whether a key is right looks at api_keys. */
-static void resolve_keys(struct resolver *r)
-{
-    struct config *c = r->config;
-    const struct value *v = bound_value(r->root, SET_ROOT_apiKeys);
-    const struct value *keys = bound_value(r->root, SET_ROOT_keys);
-    c->api_keys.items = arena_alloc(r->arena, v->count + keys->count, sizeof(*c->api_keys.items));
-    for (uint32_t i = 0; i < v->count; i++) {
-        const char *problem = key_problem(v->texts[i].text);
-        if (problem)
-            diag_error(r->diag, v->texts[i].at, "apiKeys[%u] %s", i, problem);
-        c->api_keys.items[c->api_keys.count++] = arena_text(r->arena, v->texts[i].text);
-    }
-    c->keys = arena_alloc(r->arena, keys->count, sizeof(*c->keys));
-    c->key_count = keys->count;
-    for (uint32_t i = 0; i < keys->count; i++) {
-        resolve_key(r, keys->children[i], &c->keys[i], i);
-        c->api_keys.items[c->api_keys.count++] = c->keys[i].key;
-    }
-}
-
 static void resolve_sim(struct resolver *r, const struct bound *sim, struct config_gpu *gpu,
                         uint32_t index)
 {
@@ -296,7 +246,6 @@ void resolve_machine(struct resolver *r)
 {
     resolve_listens(r);
     resolve_ollama(r);
-    resolve_keys(r);
     resolve_gpus(r);
     check_model_gpus(r);
     resolve_log_level(r);

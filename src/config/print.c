@@ -206,7 +206,6 @@ static void print_field(struct buf *out, const struct setting *s, const void *fr
     case TYPE_MAP:
     case TYPE_MAPS:
     case TYPE_LIST:
-    case TYPE_LATER:
         never("a row of this type has no field");
     }
 }
@@ -353,12 +352,7 @@ void config_print(const struct config *c, struct buf *out)
     print_listens(out, c);
     buf_text(out, "timeouts:\n");
     print_scope(out, 1, SCOPE_TIMEOUTS, c);
-    if (c->api_keys.count > c->key_count) {
-        buf_text(out, "apiKeys: [");
-        for (uint32_t i = 0; i < c->api_keys.count - c->key_count; i++)
-            buf_printf(out, "%s\"" PRINT_MASK "\"", i ? ", " : "");
-        buf_text(out, "]\n");
-    }
+    print_access(out, c);
     if (!c->gpus_listed && c->gpu_choice != CONFIG_GPUS_AUTO)
         buf_printf(out, "gpus: %s\n", config_gpus_words[c->gpu_choice]);
     buf_text(out, c->gpus_listed ? "gpus:\n" : "");

@@ -32,6 +32,8 @@ void print_placements(struct buf *out, const struct config_model *m);
 /* Of a model: suspend. */
 void print_sleep(struct buf *out, const struct config_model *m);
 
+/* apiKeys, keys, hosts, cors, socket. */
+void print_access(struct buf *out, const struct config *c);
 /* routing: and all below it. */
 void print_routing(struct buf *out, const struct config *c);
 /* classes, gates, modes, hooks, host. */

@@ -29,7 +29,9 @@ void resolve_peers(struct resolver *r);
 void resolve_selector_ids(struct resolver *r);
 void resolve_names(struct resolver *r);     /* from here on names can be looked up */
 void resolve_endpoints(struct resolver *r); /* which models share one */
-void resolve_machine(struct resolver *r);   /* listen, gpus, apiKeys, keys, logLevel */
+void resolve_machine(struct resolver *r);   /* listen, gpus, logLevel */
+void resolve_keys(struct resolver *r);      /* apiKeys, keys */
+void resolve_access(struct resolver *r);    /* hosts, cors, socket */
 void resolve_observe(struct resolver *r);   /* logs, history, captures, ignorePaths */
 void resolve_routing(struct resolver *r);   /* groups, planner, scheduler, priorities, preload */
 void resolve_policies(struct resolver *r);  /* classes, gates, modes, hooks, host */

@@ -125,7 +125,6 @@ static void write_forms(struct buf *out, const struct setting *s)
         [TYPE_ANY] = "{\"type\":\"object\"}",
         [TYPE_EACH_ANY] = "{\"type\":\"object\",\"additionalProperties\":{\"type\":[\"object\","
                           "\"null\"]}}",
-        [TYPE_LATER] = "{}",
     };
     if (fixed[s->type])
         buf_text(out, fixed[s->type]);

@@ -39,8 +39,6 @@ const struct setting settings[SETTING_COUNT] = {
     ROW(scope, key, type, inner, config_##list##_words, "", 0, 0, REFUSED, "", NO_FIELD, doc)
 #define CHOICE(scope, key, list, def, field, doc)                                                  \
     ROW(scope, key, CHOICE, NONE, config_##list##_words, def, 0, 0, REFUSED, "", field, doc)
-#define LATER(scope, key, doc)                                                                     \
-    ROW(scope, key, LATER, NONE, NULL, "", 0, 0, REFUSED, "", NO_FIELD, doc)
 #include "config/settings.def"
 };
 

@@ -18,7 +18,6 @@ enum setting_id {
 #define NEST(scope, key, ...) SET_##scope##_##key,
 #define NEST_OR(scope, key, ...) SET_##scope##_##key,
 #define CHOICE(scope, key, ...) SET_##scope##_##key,
-#define LATER(scope, key, ...) SET_##scope##_##key,
 #include "config/settings.def"
     SETTING_COUNT
 };
@@ -48,7 +47,6 @@ enum setting_type {
     TYPE_MAP,    /* one mapping of the inner scope */
     TYPE_MAPS,   /* id: mapping of the inner scope */
     TYPE_LIST,   /* a list of mappings of the inner scope */
-    TYPE_LATER,  /* a warning; stays last */
 };
 
 enum setting_low { LOW_REFUSED, LOW_RAISED, LOW_UNSET, LOW_ZERO_UNSET, LOW_MINUS_1 };

@@ -166,6 +166,7 @@ static int open_children(struct server *s, struct err *err)
         .loop = s->loop, .mark = mark, .cgroup_root = getenv("WHARF_CGROUP")};
     s->children = children_new(&opt);
     processes_take_over(s);
+    server_hide_keys(s);
     uint32_t ended = children_sweep(s->children);
     if (ended)
         log_warn(NULL, "ended %u process%s left over from an earlier run", ended,

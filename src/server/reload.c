@@ -1,12 +1,26 @@
 /* A configuration takes the place of another. */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/log.h"
 #include "server/gpus/devices.h"
 #include "server/parts.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
 #include "server/watch.h"
+
+/* Said, since it changes for all of them once one is named. */
+static void tell_of_admins(const struct config *c)
+{
+    bool named = false;
+    for (uint32_t i = 0; i < c->key_count; i++)
+        named |= c->keys[i].admin;
+    if (c->key_count && !named)
+        log_info(NULL,
+                 "no key has admin: true, so all may change what stands below /wharf but those "
+                 "with models, readOnly or admin: false");
+}
 
 void server_apply(struct server *s)
 {
@@ -20,9 +34,22 @@ void server_apply(struct server *s)
         [TIMEOUT_POOL] = UPSTREAM_IDLE_MS,
     };
     logs_apply(s);
+    tell_of_admins(s->roster.current->config);
     memcpy(s->timeouts.length_ms, lengths, sizeof(lengths));
     s->bodies.body_max = s->roster.current->config->body_bytes_max;
     s->bodies.spooled_max = s->roster.current->config->spool_bytes_max;
+}
+
+void server_hide_keys(struct server *s)
+{
+    const struct config *c = s->roster.current->config;
+    const char **keys = alloc_zeroed(c->key_count + 1, sizeof(*keys));
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->key_count; i++)
+        if (*c->keys[i].key)
+            keys[n++] = c->keys[i].key;
+    children_hide(s->children, keys);
+    free(keys);
 }
 
 /* What was opened at the start stays as it is until the next one. */
@@ -37,6 +64,9 @@ static void warn_of_fixed(const struct config *old, const struct config *new)
         log_warn(NULL, "a change of maxConnections takes effect at the next start");
     if (strcmp(old->state, new->state) != 0)
         log_warn(NULL, "a change of state takes effect at the next start");
+    if (old->access.socket_mode != new->access.socket_mode ||
+        old->access.socket_gid != new->access.socket_gid)
+        log_warn(NULL, "a change of socket takes effect at the next start");
     if (listens)
         log_warn(NULL, "a change of listen takes effect at the next start");
 }
@@ -68,6 +98,7 @@ bool server_reload(struct server *s)
     warn_of_fixed(old->config, config);
     devices_adopt(s->devices, config, old->config);
     server_apply(s);
+    server_hide_keys(s);
     for (uint32_t i = 0; i < server_part_count; i++)
         if (server_parts[i].reload)
             server_parts[i].reload(s, old);

@@ -22,12 +22,22 @@ enum route_kind {
 /* Whose error shape clients of the path parse. */
 enum route_face { FACE_OPENAI, FACE_ANTHROPIC, FACE_OLLAMA };
 
+/* What a path needs: what a key may do is a set of these (auth.c). */
+enum route_right {
+    RIGHT_USE,     /* models, those that the key is for */
+    RIGHT_NONE,    /* not even a key */
+    RIGHT_LIST,    /* to hear which models there are for the key */
+    RIGHT_READ,    /* to hear what goes on, and what others ask: logs, events, captures */
+    RIGHT_OPERATE, /* what llama-swap lets its clients change, and leases */
+    RIGHT_ADMIN,   /* what else can be changed below /wharf */
+};
+
 struct route {
     const char *method; /* NULL: any */
     const char *path;   /* ends with "*": a prefix */
     enum route_kind kind;
     enum route_face face;
-    bool open;              /* needs no key */
+    enum route_right right;
     bool tells_loading;     /* answers a stream in which llama-swap's loading state may stand */
     uint32_t upstream_skip; /* leading characters of the path that the model's server does not
                                see; for ROUTE_MODEL_PATH the length of the prefix */

@@ -112,6 +112,8 @@ char *server_time(char out[32]);
 void server_publish(struct server *s, const char *type, const char *details);
 /* Takes over what is not the core's of the configuration in force: log level, timeouts, bounds. */
 void server_apply(struct server *s);
+/* No child gets a variable with a client's key in it; again after a reload. */
+void server_hide_keys(struct server *s);
 /* Reads the configuration's files again; false (and nothing changed) when it has errors. */
 bool server_reload(struct server *s);
 /* Begins the shutdown; a second call hurries it. */

@@ -56,7 +56,8 @@ int statedir_mark(const char *state, char mark[STATEDIR_MARK_BYTES], struct err 
             rc = err_set(err, "no random numbers: %s", strerror(errno));
         for (size_t i = 0; i < sizeof(bytes); i++)
             snprintf(mark + 2 * i, 3, "%02x", bytes[i]);
-        f = fopen(path, "we");
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+        f = fd < 0 ? NULL : fdopen(fd, "w");
         bool ok = f && fprintf(f, "%s\n", mark) > 0;
         if ((f && fclose(f) != 0) || !ok)
             rc = err_set(err, "cannot write %s: %s (see --state)", path, strerror(errno));

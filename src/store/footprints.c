@@ -126,6 +126,7 @@ static int open_file(struct footprint_store *st, const char *path, char **ret_wh
 {
     /* One thread at a time uses it: first the one that opens it, then the store's own. */
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    store_create_private(path);
     int rc = sqlite3_open_v2(path, &st->db, flags, NULL);
     *ret_why = NULL;
     if (rc != SQLITE_OK)

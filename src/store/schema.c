@@ -1,6 +1,8 @@
 /* The file as llama-swap writes it (version 1 of its migrations, which it keeps with goose), and
  * wharf's own table beside it. */
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "store_priv.h"
 
@@ -71,12 +73,21 @@ static int prepare(sqlite3 *db, bool in_memory, int64_t *ret_last_id, struct err
     return rc == SQLITE_OK ? 0 : err_set(err, "%s", sqlite3_errmsg(db));
 }
 
+void store_create_private(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        close(fd);
+}
+
 sqlite3 *store_db_open(const char *path, int64_t *ret_last_id, struct err *err)
 {
     sqlite3 *db = NULL;
     bool in_memory = *path == '\0';
     /* One thread at a time uses it: first the one that opens it, then the store's own. */
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    if (!in_memory)
+        store_create_private(path);
     int rc = sqlite3_open_v2(in_memory ? ":memory:" : path, &db, flags, NULL);
     *ret_last_id = 0;
     if (rc == SQLITE_OK && prepare(db, in_memory, ret_last_id, err) == 0)

@@ -105,7 +105,7 @@ def test_a_mode_set_behind_a_request_that_is_refused(wharf):
 def test_a_page_of_another_site_cannot_set_it(wharf):
     d = wharf(config({"a": 6, "b": 6}, modes=MODES))
     answer = d.ask("PUT", "/wharf/mode", b'{"mode":"work"}', {"Sec-Fetch-Site": "cross-site"})
-    assert answer.status == 409 and d.get("/wharf/mode").json()["mode"] == "idle"
+    assert answer.status == 403 and d.get("/wharf/mode").json()["mode"] == "idle"
 
 
 def test_the_mode_at_the_start(wharf):

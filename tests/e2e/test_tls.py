@@ -509,6 +509,35 @@ def test_certificates_are_read_again(secured, authority):
     assert old.ask("GET", "/health").status == 200
 
 
+@pytest.mark.slice
+def test_renewed_files_are_noticed(secured, authority):
+    """Whoever renews certificates needs to tell nobody, and connections go on."""
+    s = secured({"models": {"m": demo("m")}})
+    old = s.connect()
+    first = old.sock.getpeercert()["serialNumber"]
+    assert old.ask("POST", CHAT, chat_body("m")).status == 200
+    s.put(authority.sign())
+
+    def is_renewed():
+        with contextlib.closing(s.connect()) as c:
+            return c.sock.getpeercert()["serialNumber"] != first
+    until(is_renewed, "the new certificate")
+    assert old.ask("POST", CHAT, chat_body("m")).status == 200
+    assert old.sock.getpeercert()["serialNumber"] == first
+    assert "the files of TLS have changed" in s.daemon.stderr
+
+
+@pytest.mark.slice
+def test_old_versions_are_not_spoken(secured):
+    s = secured({})
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with socket.create_connection(("127.0.0.1", s.port), SECONDS) as sock, pytest.raises(ssl.SSLError):
+        context.wrap_socket(sock)
+
+
 UNUSABLE = [("no such file", "certificate", None, "No such file"), ("no key", "key", "nothing", ""),
             ("another's key", "key", "other", "key values mismatch"),
             ("a key of another kind", "key", "rsa", "no certificate assigned")]

@@ -74,7 +74,9 @@ static void check_names(const struct config *c)
                  config_find_name(c, c->profiles[i].pins[k].target));
     for (uint32_t i = 0; i < c->peer_count; i++)
         must(c->peers[i].models.count == c->peers[i].names.count && *c->peers[i].proxy);
-    must(c->api_keys.count >= c->key_count && c->observe.ignored_count >= 1);
+    for (uint32_t i = 0; i < c->key_count; i++)
+        must(*c->keys[i].key ? !*c->keys[i].user : *c->keys[i].user);
+    must(c->observe.ignored_count >= 1);
     (void)config_ignores_path(c, "/aaaaaaaaaaaaaaaaaaaaaaaaaaaa/app.js", 36);
 }
 

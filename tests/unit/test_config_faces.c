@@ -218,11 +218,28 @@ static const struct {
     /* keys, logs, history */
     {"keys",
      TEXT("keys: [{}, {key: \"a b\"}, {key: \"\"}, {key: k, class: normal, maxClass: background}, "
-          "{key: l, models: [a], admin: true}]\n"),
+          "{key: l, models: [a], admin: true}, {key: m, keyFile: /f}, {key: n, models: []}, "
+          "{user: \"no such user\"}, {keyFile: /no/such/file}]\n"),
      "c:1:8: error: keys[0].key is empty\nc:1:18: error: keys[1].key holds a blank\nc:1:32: error: "
      "keys[2].key is empty\nc:1:53: error: keys[3]: its class normal is better than its maxClass "
-     "background\nc:1:93: warning: keys[].models is not supported yet, ignored\nc:1:106: warning: "
-     "keys[].admin is not supported yet, ignored\n"},
+     "background\nc:1:113: error: keys[4]: a key with admin reaches everything, so it cannot have "
+     "models\nc:1:120: error: keys[5] has more than one of key, keyFile and user\nc:1:160: error: "
+     "keys[6].models is empty, so that it fits no model; leave it out for all\nc:1:172: error: "
+     "this "
+     "machine has no user 'no such user'\nc:1:199: error: keyFile '/no/such/file' cannot be read: "
+     "No "
+     "such file or directory\n"},
+    {"sites and sockets",
+     TEXT("hosts: [\"a:1\", b.example]\ncors: [a.example, \"https://a.example/x\", \"*\"]\n"
+          "socket: {mode: 999, group: \"no such group\"}\n"),
+     "c:1:9: error: hosts[0] must be a name such as llm.example, not 'a:1'\nc:2:8: error: cors[0] "
+     "must be a site such as https://chat.example, or *, not 'a.example'\nc:2:19: error: cors[1] "
+     "must "
+     "be a site such as https://chat.example, or *, not 'https://a.example/x'\nc:3:16: error: "
+     "socket.mode must be an octal number such as \"0660\", not '999'\nc:3:28: error: this machine "
+     "has no group 'no such group'\n"},
+    {"a mode that shuts out wharf", TEXT("socket: {mode: \"0060\"}\n"),
+     "c:1:16: error: socket.mode 0060 shuts out the owner\n"},
     {"key's wait", TEXT("keys: [{key: k, wait: -1}]\n"),
      "c:1:23: error: wait must be 0 or more, not -1\n"},
     {"unknown logToStdout", TEXT("logToStdout: all\n"),
@@ -486,18 +503,21 @@ static void test_keys(void **state)
     struct config *c = config_of("apiKeys: [one]\n"
                                  "keys: [{key: two, name: \" ci \", class: background, wait: 30}, "
                                  "{key: three, maxClass: normal, wait: 0}]\n");
-    assert_int_equal(c->api_keys.count, 3);
-    assert_string_equal(c->api_keys.items[0], "one");
-    assert_string_equal(c->api_keys.items[2], "three");
-    assert_string_equal(c->keys[0].name, "ci");
-    assert_true(c->keys[0].has_class && c->keys[0].has_wait);
-    assert_int_equal(c->keys[0].class, CONFIG_CLASS_BACKGROUND);
+    assert_int_equal(c->key_count, 3);
+    assert_string_equal(c->keys[0].key, "one");
+    assert_int_equal(c->keys[0].entry, CONFIG_KEY_PLAIN);
+    assert_false(c->keys[0].has_class || c->keys[0].has_wait);
     assert_int_equal(c->keys[0].class_max, CONFIG_CLASS_FOREGROUND);
-    assert_int_equal(c->keys[0].wait_ns_max, 30 * NS_PER_S);
-    assert_false(c->keys[1].has_class);
-    assert_true(c->keys[1].has_wait);
-    assert_int_equal(c->keys[1].wait_ns_max, 0);
-    assert_int_equal(c->keys[1].class_max, CONFIG_CLASS_NORMAL);
+    assert_string_equal(c->keys[1].name, "ci");
+    assert_true(c->keys[1].has_class && c->keys[1].has_wait);
+    assert_int_equal(c->keys[1].class, CONFIG_CLASS_BACKGROUND);
+    assert_int_equal(c->keys[1].class_max, CONFIG_CLASS_FOREGROUND);
+    assert_int_equal(c->keys[1].wait_ns_max, 30 * NS_PER_S);
+    assert_string_equal(c->keys[2].key, "three");
+    assert_false(c->keys[2].has_class);
+    assert_true(c->keys[2].has_wait);
+    assert_int_equal(c->keys[2].wait_ns_max, 0);
+    assert_int_equal(c->keys[2].class_max, CONFIG_CLASS_NORMAL);
     config_free(c);
 }
 

@@ -106,12 +106,6 @@ static const struct {
      TEXT("peers: {}\nselectors: {}\nprofiles: {}\nstore: {}\nui: {}\nperformance: {}\n"
           "upstream: {}\nkeys: []\nlogRequests: true\n"),
      ""},
-    {"not supported yet, said once",
-     TEXT("models:\n"
-          "  a: {cmd: x, proxy: \"http://h\"}\n"
-          "keys: [{key: a, models: [x]}, {key: b, models: [y], admin: true}]\n"),
-     "c:3:17: warning: keys[].models is not supported yet, ignored\n"
-     "c:3:53: warning: keys[].admin is not supported yet, ignored\n"},
     {"no effect yet",
      TEXT("models: {m: {proxy: \"http://h:1\", cmd: x, suspend: cuda, onAbort: drain}}\n"
           "hooks: {on: {evicted: x}}\n"),

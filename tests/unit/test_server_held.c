@@ -34,7 +34,7 @@ static void hold(struct server *s, struct exchange *ex)
 }
 
 static const struct route route = {
-    .method = "GET", .path = "/hold", .kind = ROUTE_LOCAL, .open = true, .handle = hold};
+    .method = "GET", .path = "/hold", .kind = ROUTE_LOCAL, .right = RIGHT_NONE, .handle = hold};
 
 static const struct route *find(const struct server_api *api, const struct route_request *want,
                                 const char **ret_allow)

@@ -11,6 +11,7 @@
 #include "base/alloc.h"
 #include "base/pure/errors.h"
 #include "server/models/naming.h"
+#include "server/proxy/entry.h"
 #include "server/proxy/routing.h"
 #include "server/record/traffic.h"
 #include "server/work.h"
@@ -77,7 +78,7 @@ static void load_or_unload(struct exchange *ex, const char *name)
     const struct ollama_ask *ask = ollama_answer_ask(ex);
     bool leave = ask->keeps && ask->keep_ns == 0;
     struct naming who;
-    if ((leave && api_refuse_cross_site(ex)) || !exchange_name(ex, name, &who))
+    if ((leave && !entry_permits(ex, RIGHT_OPERATE)) || !exchange_name(ex, name, &who))
         return;
     ex->slot = who.slot;
     ex->state = EXCHANGE_LOCAL;
@@ -114,6 +115,10 @@ static void pass_on(struct exchange *ex, struct ollama_ask *ask, const char *nam
 static void go_on(struct exchange *ex, struct ollama_ask *ask)
 {
     char made[API_NAME_MAX];
+    /* When a model leaves is everybody's matter: who may not unload one is not heeded, and refused
+     * where that is all that he wants. */
+    if (!auth_may(&ex->ask.auth, RIGHT_OPERATE) && (!ask->empty || ask->keep_ns > 0))
+        ask->keeps = false;
     const char *native = ask->read && !ask->empty ? ollama_name_find(ex, ask->model, made) : NULL;
     if (native && is_native(ex, native)) {
         pass_on(ex, ask, native);

@@ -132,19 +132,26 @@ static void put_tag(const struct server *s, const struct entry *e, struct buf *j
     json_decref(known);
 }
 
-static void put_other_tags(const struct server *s, struct buf *json)
+static void put_name_tag(const struct server *s, const struct exchange *ex, const char *name,
+                         struct buf *json)
+{
+    if (api_lists_name(ex, name))
+        put_tag(s, &(struct entry){.name = name}, json);
+}
+
+static void put_other_tags(const struct server *s, const struct exchange *ex, struct buf *json)
 {
     const struct config *c = s->roster.current->config;
     const struct config_profile *p = profiles_active(s, c);
     for (uint32_t i = 0; i < c->peer_count; i++)
         for (uint32_t k = 0; k < c->peers[i].models.count; k++)
-            put_tag(s, &(struct entry){.name = c->peers[i].names.items[k]}, json);
+            put_name_tag(s, ex, c->peers[i].names.items[k], json);
     for (uint32_t i = 0; i < c->selector_count; i++)
         if (!c->selectors[i].unlisted)
-            put_tag(s, &(struct entry){.name = c->selectors[i].id}, json);
+            put_name_tag(s, ex, c->selectors[i].id, json);
     for (uint32_t i = 0; p && i < p->pin_count; i++)
         if (*p->pins[i].target && !config_find_name(c, p->pins[i].name))
-            put_tag(s, &(struct entry){.name = p->pins[i].name}, json);
+            put_name_tag(s, ex, p->pins[i].name, json);
 }
 
 void ollama_tags(struct server *s, struct exchange *ex)
@@ -156,7 +163,7 @@ void ollama_tags(struct server *s, struct exchange *ex)
     for (uint32_t i = 0; i < c->model_count; i++) {
         const struct config_model *m = &c->models[i];
         struct entry e = {.name = m->id, .model = m, .slot = ref->slots[i]};
-        if (m->unlisted)
+        if (m->unlisted || !api_lists(ex, m))
             continue;
         put_tag(s, &e, &json);
         for (uint32_t k = 0; c->observe.aliases_in_list && k < m->aliases.count; k++) {
@@ -164,7 +171,7 @@ void ollama_tags(struct server *s, struct exchange *ex)
             put_tag(s, &e, &json);
         }
     }
-    put_other_tags(s, &json);
+    put_other_tags(s, ex, &json);
     buf_text(&json, "]}\n");
     api_send_json(ex, 200, &json);
 }
@@ -209,6 +216,8 @@ void ollama_ps(struct server *s, struct exchange *ex)
         const struct config_model *m = &ref->config->models[i];
         struct core_model_view v;
         core_view_model(s->runner.core, ref->slots[i], &v);
+        if (!api_lists(ex, m))
+            continue;
         if (v.state == MODEL_LOADED || v.state == MODEL_MOVING || v.state == MODEL_UNLOADING)
             put_running(s, &(struct entry){.name = m->id, .model = m, .slot = ref->slots[i]},
                         &json);

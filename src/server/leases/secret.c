@@ -18,9 +18,11 @@ void secret_make(char *out, size_t bytes)
 
 bool secret_equal(const char *given, size_t n, const char *secret)
 {
-    size_t len = strlen(secret);
-    unsigned char diff = n != len;
-    for (size_t i = 0; i < n; i++)
-        diff |= (unsigned char)given[i] ^ (unsigned char)(len ? secret[i % len] : 0);
+    size_t len = strlen(secret), at = 0;
+    volatile unsigned char diff = n != len; /* no compiler may stop once it is set */
+    for (size_t i = 0; i < n; i++) {
+        diff |= (unsigned char)given[i] ^ (unsigned char)secret[at];
+        at += at < len;
+    }
     return diff == 0;
 }

@@ -178,6 +178,8 @@ static void on_connected(struct stream *s, int error)
 {
     struct call *c = container_of(s, struct call, stream);
     uv_buf_t out = uv_buf_init(c->request.data, (unsigned)c->request.len);
+    if (error == 0)
+        error = dial_check(&c->dial);
     if (error && dial_next(&c->dial, &error))
         return;
     if (error == 0) {

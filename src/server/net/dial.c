@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/pure/units.h"
+#include "server/net/peer_user.h"
 #include "server/net/tls.h"
 #include "server/server.h"
 
@@ -90,6 +91,17 @@ bool dial_next(struct dial *d, int *error)
         *error = d->error;
     d->origin->found_ns = 0; /* its name may have moved */
     return false;
+}
+
+int dial_check(const struct dial *d)
+{
+    uv_os_fd_t fd;
+    if (!d->origin->owned)
+        return 0;
+    if (!d->origin->is_unix || uv_fileno(&d->stream->uv.handle, &fd) < 0)
+        return UV_EACCES;
+    struct peer_user listens = peer_user_of_unix(fd);
+    return listens.known && listens.uid == d->origin->owner_uid ? 0 : UV_EACCES;
 }
 
 const char *dial_why(const struct dial *d, int error)

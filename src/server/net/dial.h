@@ -25,6 +25,10 @@ int dial_start(struct dial *d, struct stream *s, struct origin *o) warn_unused;
 bool dial_next(struct dial *d, int *error);
 /* What that error was, as a clause, valid until dial_stop. */
 const char *dial_why(const struct dial *d, int error);
+/* For on_connected without an error: UV_EACCES when the origin is owned, and another user listens
+ * there; else 0. What a path leads to may change after it was named, so this is the time to look.
+ */
+int dial_check(const struct dial *d) warn_unused;
 /* For on_reopened. */
 void dial_reopened(struct dial *d);
 /* For on_connected without an error. */

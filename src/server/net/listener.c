@@ -18,6 +18,7 @@
 
 #define LISTENERS_MAX 16
 #define BACKLOG 1024
+#define LOOK_MS 2000
 
 struct listener {
     struct listeners *all;
@@ -28,14 +29,21 @@ struct listener {
         uv_handle_t handle;
     } uv;
     const struct server_api *api;
-    bool is_unix;
+    bool is_unix, is_local;
     bool failed; /* and is done without */
     char *path;  /* owned; unix */
     char text[300];
 };
 
+/* A file of TLS that may be renewed under its name. */
+struct watched {
+    uv_fs_poll_t poll;
+    bool begun; /* the loop knows the handle */
+};
+
 struct listeners {
     struct server *server;
+    struct watched files[2]; /* certificate and key */
     struct tls_context *tls; /* owned; of the TCP ones; NULL: they are plain */
     struct listener items[LISTENERS_MAX];
     uint32_t count; /* of those whose handle the loop knows, open or not */
@@ -49,7 +57,11 @@ static void on_connection(uv_stream_t *stream, int status)
     if (status < 0)
         log_warn(NULL, "accept: %s", uv_strerror(status));
     else
-        client_accept(l->all->server, stream, l->is_unix, l->api, l->is_unix ? NULL : l->all->tls);
+        client_accept(l->all->server, stream,
+                      &(struct client_door){.api = l->api,
+                                            .tls = l->is_unix ? NULL : l->all->tls,
+                                            .is_unix = l->is_unix,
+                                            .is_local = l->is_local});
 }
 
 static int resolve(const struct config_listen *want, struct sockaddr_storage *ret, struct err *err)
@@ -76,6 +88,15 @@ static bool is_loopback(const struct sockaddr_storage *addr)
     return strncmp(text, "127.", 4) == 0 || strcmp(text, "::1") == 0;
 }
 
+static void warn_of_strangers(const struct listener *l)
+{
+    bool open = l->all->server->roster.current->config->key_count == 0;
+    log_warn(NULL, "listening on %s, which other machines can reach%s", l->text,
+             open ? "; no keys are configured, so whoever reaches it can use all models, read what "
+                    "others ask them, and load and unload them (see keys and apiKeys)"
+                  : "");
+}
+
 static int open_tcp(struct listener *l, const struct config_listen *want, struct err *err)
 {
     struct sockaddr_storage addr;
@@ -92,8 +113,9 @@ static int open_tcp(struct listener *l, const struct config_listen *want, struct
     unsigned port = ntohs(addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
                                                      : ((struct sockaddr_in *)&addr)->sin_port);
     snprintf(l->text, sizeof(l->text), addr.ss_family == AF_INET6 ? "[%s]:%u" : "%s:%u", ip, port);
-    if (!is_loopback(&addr))
-        log_warn(NULL, "listening on %s, which other machines can reach", l->text);
+    l->is_local = is_loopback(&addr);
+    if (!l->is_local)
+        warn_of_strangers(l);
     return 0;
 }
 
@@ -114,6 +136,18 @@ static void remove_stale(const char *path)
     close(fd);
 }
 
+/* The group first: else it would be another's for a moment that may connect. */
+static int open_up(const struct listener *l, struct err *err)
+{
+    const struct config_access *a = &l->all->server->roster.current->config->access;
+    if (a->has_group && chown(l->path, (uid_t)-1, (gid_t)a->socket_gid) < 0)
+        return err_set(err, "cannot give unix:%s to group %u (socket.group): %s", l->path,
+                       a->socket_gid, strerror(errno));
+    if (chmod(l->path, (mode_t)a->socket_mode) < 0)
+        return err_set(err, "cannot set the mode of unix:%s: %s", l->path, strerror(errno));
+    return 0;
+}
+
 static int open_unix(struct listener *l, const struct config_listen *want, struct err *err)
 {
     remove_stale(want->path);
@@ -123,6 +157,8 @@ static int open_unix(struct listener *l, const struct config_listen *want, struc
     if (rc < 0)
         return err_set(err, "cannot listen on unix:%s: %s", want->path, uv_strerror(rc));
     l->path = alloc_text(want->path);
+    if (open_up(l, err) < 0)
+        return -1;
     snprintf(l->text, sizeof(l->text), "unix:%s", want->path);
     return 0;
 }
@@ -208,6 +244,35 @@ int listeners_open(struct listeners *ls, struct err *err)
     return 0;
 }
 
+/* One of the two may be there before the other: then the pair does not fit, what was read before
+ * stays, and the second change mends it. */
+static void on_file_change(uv_fs_poll_t *poll, int status, const uv_stat_t *before,
+                           const uv_stat_t *now)
+{
+    struct listeners *ls = poll->data;
+    (void)before;
+    (void)now;
+    if (status == 0 && !ls->closed) {
+        log_info(NULL, "the files of TLS have changed");
+        listeners_reload(ls);
+    }
+}
+
+static void watch_files(struct listeners *ls)
+{
+    const char *const paths[] = {ls->server->options.tls_cert_file,
+                                 ls->server->options.tls_key_file};
+    for (size_t i = 0; ls->tls && i < countof(ls->files); i++) {
+        struct watched *w = &ls->files[i];
+        uv_fs_poll_init(ls->server->loop, &w->poll);
+        w->poll.data = ls;
+        w->begun = true;
+        int rc = uv_fs_poll_start(&w->poll, on_file_change, paths[i], LOOK_MS);
+        if (rc < 0)
+            log_warn(NULL, "%s is not watched for changes: %s", paths[i], uv_strerror(rc));
+    }
+}
+
 /* Written whole under another name first: whoever waits for the file reads all of it. */
 static int write_address(struct listeners *ls, struct err *err)
 {
@@ -237,6 +302,7 @@ int listeners_start(struct listeners *ls, struct err *err)
             log_info(NULL, "listening on %s%s%s", l->text, tls ? " with TLS" : "",
                      ollama ? ", Ollama's API alone" : "");
     }
+    watch_files(ls);
     return write_address(ls, err);
 }
 
@@ -254,6 +320,7 @@ void listeners_reload(struct listeners *ls)
     }
     tls_context_free(ls->tls);
     ls->tls = fresh;
+    log_info(NULL, "the certificate has been read again");
 }
 
 void listeners_close(struct listeners *ls)
@@ -261,6 +328,9 @@ void listeners_close(struct listeners *ls)
     if (ls->closed)
         return; /* by now another daemon may have taken the names */
     ls->closed = true;
+    for (size_t i = 0; i < countof(ls->files); i++)
+        if (ls->files[i].begun)
+            uv_close((uv_handle_t *)&ls->files[i].poll, NULL);
     for (uint32_t i = 0; i < ls->count; i++) {
         uv_close(&ls->items[i].uv.handle, NULL);
         if (ls->items[i].path)

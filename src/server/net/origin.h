@@ -27,6 +27,8 @@ struct origin {
     bool is_unix;
     bool tls;
     bool named; /* host is a name that has to be looked up */
+    bool owned; /* whoever listens must be owner_uid: a stranger has named the address */
+    uint32_t owner_uid;
     uint16_t port;
     uint32_t addr_count;
     uint32_t addr_first; /* the one that was reached last */

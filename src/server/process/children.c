@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "server/process/cgroup.h"
+#include "server/process/childenv.h"
 #include "server/process/children_priv.h"
 #include "server/process/proctree.h"
 
@@ -86,6 +87,7 @@ static void closed_cb(uv_handle_t *handle)
     free(cs->mark);
     free(cs->how);
     free(cs->cgroup_root);
+    childenv_free(cs->hidden);
     free(cs);
     if (on_closed)
         on_closed(arg);
@@ -323,11 +325,25 @@ struct child *child_new(struct children *cs, const char *name, uint64_t n,
     return c;
 }
 
+void children_hide(struct children *cs, const char *const *values)
+{
+    size_t n = 0;
+    while (values[n])
+        n++;
+    childenv_free(cs->hidden);
+    cs->hidden = alloc_zeroed(n + 1, sizeof(*cs->hidden));
+    for (size_t i = 0; i < n; i++)
+        cs->hidden[i] = alloc_text(values[i]);
+}
+
 struct child *children_spawn(struct children *cs, const struct child_spec *spec,
                              const struct child_ops *ops, void *owner)
 {
     struct child *c = child_new(cs, spec->name, ++cs->n_last, ops, owner);
-    spawn_init(&c->spawn, spec->argv, spec->env, c->mark, spec->stdin_fd);
+    char **env = childenv_make((const char *const *)environ, spec->env, c->mark,
+                               (const char *const *)cs->hidden);
+    spawn_init(&c->spawn, spec->argv, (const char *const *)env, spec->stdin_fd);
+    childenv_free(env);
     c->spawn.log_path = spec->log_path ? alloc_text(spec->log_path) : NULL;
     c->spawn.name = alloc_text(c->id);
     c->spawn.cgroup_root = cs->cgroup_root;

@@ -60,6 +60,9 @@ struct children *children_new(const struct children_options *opt);
  * adopted, and waits until they are gone; call before the loop runs. Returns how many processes
  * were ended. */
 uint32_t children_sweep(struct children *cs);
+/* From now on no variable of the daemon's own environment with one of these values is passed on.
+ * NULL-terminated; copied. */
+void children_hide(struct children *cs, const char *const *values);
 /* "cgroup /path" or "process marks (why)": for the start-up log. */
 const char *children_how(const struct children *cs);
 

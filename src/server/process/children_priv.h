@@ -73,6 +73,7 @@ struct children {
     char *cgroup_root; /* NULL: none */
     rlim_t nofile_soft;
     int oom_score_adj;
+    char **hidden;   /* owned; NULL: nothing is */
     struct list all; /* of struct child, by n */
     uint64_t n_last;
     uv_signal_t sigchld;

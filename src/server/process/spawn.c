@@ -16,9 +16,8 @@
 #include "base/alloc.h"
 #include "base/pure/check.h"
 #include "server/process/cgroup.h"
+#include "server/process/childenv.h"
 #include "server/process/proctree.h"
-
-extern char **environ;
 
 #define PATH_DEFAULT "/usr/local/bin:/usr/bin:/bin"
 /* /proc/PID/stat rounds start times down to ticks; one second of slack costs nothing. */
@@ -42,45 +41,12 @@ struct report {
 
 /* --- preparing, on the loop --- */
 
-static size_t key_length(const char *entry)
-{
-    return strcspn(entry, "=") + 1;
-}
-
-static void put_env(char **env, size_t *count, const char *entry)
-{
-    size_t n = key_length(entry);
-    for (size_t i = 0; i < *count; i++) {
-        if (strncmp(env[i], entry, n) == 0) {
-            free(env[i]);
-            env[i] = alloc_text(entry);
-            return;
-        }
-    }
-    env[(*count)++] = alloc_text(entry);
-}
-
 static size_t count_texts(const char *const *texts)
 {
     size_t n = 0;
     while (texts && texts[n])
         n++;
     return n;
-}
-
-static char **make_env(const char *const *more, const char *mark)
-{
-    size_t n_own = count_texts((const char *const *)environ), n_more = count_texts(more);
-    char **env = alloc_zeroed(n_own + n_more + 2, sizeof(*env));
-    size_t count = 0;
-    /* First: /proc/PID/environ is searched for it, and a daemon under another wharf has one too. */
-    put_env(env, &count, mark);
-    for (size_t i = 0; i < n_own; i++)
-        put_env(env, &count, environ[i]);
-    for (size_t i = 0; i < n_more; i++)
-        put_env(env, &count, more[i]);
-    put_env(env, &count, mark);
-    return env;
 }
 
 static char **copy_texts(const char *const *texts)
@@ -92,25 +58,18 @@ static char **copy_texts(const char *const *texts)
     return copy;
 }
 
-static void free_texts(char **texts)
-{
-    for (char **t = texts; t && *t; t++)
-        free(*t);
-    free(texts);
-}
-
 void spawn_init(struct spawn_job *job, const char *const *argv, const char *const *env,
-                const char *mark, int stdin_fd)
+                int stdin_fd)
 {
-    *job = (struct spawn_job){.argv = copy_texts(argv), .envp = make_env(env, mark)};
+    *job = (struct spawn_job){.argv = copy_texts(argv), .envp = copy_texts(env)};
     job->stdin_fd = stdin_fd > 0 ? fcntl(stdin_fd, F_DUPFD_CLOEXEC, 3) : -1;
     job->pidfd = -1;
 }
 
 void spawn_fini(struct spawn_job *job)
 {
-    free_texts(job->argv);
-    free_texts(job->envp);
+    childenv_free(job->argv);
+    childenv_free(job->envp);
     free(job->log_path);
     free(job->name);
     if (job->stdin_fd >= 0)
@@ -382,7 +341,7 @@ static void plan_close(struct plan *p)
         if (fds[i] >= 0)
             close(fds[i]);
     }
-    free_texts(p->paths);
+    childenv_free(p->paths);
 }
 
 void spawn_run(struct spawn_job *job)

@@ -42,10 +42,9 @@ struct spawn_job {
     uint64_t start_ticks; /* a lower bound, on the clock of proc.start_ticks */
 };
 
-/* Copies everything. env: added to the daemon's environment, then mark ("WHARF_INSTANCE=..."); what
- * comes later replaces what came before. stdin_fd <= 0: none; else it is duplicated. */
+/* Copies everything. env: all of it (childenv.h). stdin_fd <= 0: none; else it is duplicated. */
 void spawn_init(struct spawn_job *job, const char *const *argv, const char *const *env,
-                const char *mark, int stdin_fd);
+                int stdin_fd);
 void spawn_run(struct spawn_job *job);
 /* Frees what the job owns, not its results pidfd and cgroup. */
 void spawn_fini(struct spawn_job *job);

@@ -18,18 +18,51 @@ static uint32_t number_of(const char *key, size_t n)
     return hash ? hash : 1;
 }
 
-/* All are looked at, also behind the one that it is. */
+#define RIGHT(name) (1U << RIGHT_##name)
+#define RIGHTS_READING (RIGHT(NONE) | RIGHT(LIST) | RIGHT(READ))
+#define RIGHTS_MODELS (RIGHT(NONE) | RIGHT(LIST) | RIGHT(USE))
+#define RIGHTS_PLAIN (RIGHTS_READING | RIGHTS_MODELS | RIGHT(OPERATE))
+#define RIGHTS_ALL (RIGHTS_PLAIN | RIGHT(ADMIN))
+
+uint32_t auth_rights_of(const struct config_key *key)
+{
+    uint32_t rights = key->administers ? RIGHTS_ALL : RIGHTS_PLAIN;
+    if (key->read_only)
+        rights &= RIGHTS_READING;
+    if (key->models.count)
+        rights &= RIGHTS_MODELS;
+    return rights;
+}
+
+static void take(const struct config_key *key, uint32_t number, struct auth *ret_auth)
+{
+    *ret_auth = (struct auth){.number = number, .rights = auth_rights_of(key), .key = key};
+}
+
+/* All are looked at, also behind the one that it is. Of several with the same key, the last. */
 static bool any_equal(const struct config *config, const char *given, size_t n,
                       struct auth *ret_auth)
 {
-    uint32_t which = UINT32_MAX, plain = config->api_keys.count - config->key_count;
-    for (uint32_t i = 0; i < config->api_keys.count; i++)
-        which = secret_equal(given, n, config->api_keys.items[i]) ? i : which;
+    uint32_t which = UINT32_MAX;
+    for (uint32_t i = 0; i < config->key_count; i++)
+        which = secret_equal(given, n, config->keys[i].key) ? i : which;
     if (which == UINT32_MAX || n == 0)
         return false;
-    *ret_auth = (struct auth){.number = number_of(given, n),
-                              .key = which < plain ? NULL : &config->keys[which - plain]};
+    take(&config->keys[which], number_of(given, n), ret_auth);
     return true;
+}
+
+static bool user_allows(const struct config *config, const struct peer_user *sender,
+                        struct auth *ret_auth)
+{
+    for (uint32_t i = 0; sender->known && i < config->key_count; i++) {
+        const struct config_key *k = &config->keys[i];
+        if (!*k->user || k->uid != sender->uid)
+            continue;
+        take(k, number_of(k->user, strlen(k->user)), ret_auth);
+        return true;
+    }
+    return false;
 }
 
 static int base64_value(char c)
@@ -93,14 +126,18 @@ static bool authorization_allows(const struct config *config, const char *value,
 }
 
 bool auth_allows(const struct config *config, const struct http_head *head, const char *bytes,
-                 struct auth *ret_auth)
+                 const struct peer_user *sender, struct auth *ret_auth)
 {
+    bool stranger = sender->known && !peer_user_is_owner(*sender);
     *ret_auth = (struct auth){0};
-    if (config->api_keys.count == 0)
+    if (config->key_count == 0) {
+        ret_auth->rights = stranger ? RIGHTS_PLAIN : RIGHTS_ALL;
         return true;
+    }
     const struct http_field *f = http_head_find(head, HTTP_FIELD_AUTHORIZATION);
     if (f && authorization_allows(config, bytes + f->value.off, f->value.len, ret_auth))
         return true;
     f = http_head_find(head, HTTP_FIELD_X_API_KEY);
-    return f && any_equal(config, bytes + f->value.off, f->value.len, ret_auth);
+    return (f && any_equal(config, bytes + f->value.off, f->value.len, ret_auth)) ||
+           user_allows(config, sender, ret_auth);
 }

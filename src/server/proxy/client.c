@@ -345,21 +345,29 @@ static void note_peer(struct client *c)
         uv_ip_name((struct sockaddr *)&addr, c->peer, sizeof(c->peer));
 }
 
-void client_accept(struct server *s, uv_stream_t *listener, bool is_unix,
-                   const struct server_api *api, struct tls_context *tls)
+static void note_user(struct client *c)
+{
+    uv_os_fd_t fd;
+    if (uv_fileno(&c->stream.uv.handle, &fd) == 0)
+        c->user = peer_user_of_unix(fd);
+}
+
+void client_accept(struct server *s, uv_stream_t *listener, const struct client_door *door)
 {
     static const struct stream_ops ops = {
         .on_data = on_data, .on_end = on_end, .on_drain = on_drain, .on_closed = on_closed};
     struct client *c = alloc_zeroed(1, sizeof(*c));
     c->server = s;
-    c->api = api;
-    stream_init(&c->stream, &s->hub, is_unix, &ops);
+    c->api = door->api;
+    c->at = (struct client_came){
+        .is_unix = door->is_unix, .is_local = door->is_local, .tls = door->tls != NULL};
+    stream_init(&c->stream, &s->hub, door->is_unix, &ops);
     list_push(&s->clients, &c->link);
     int rc = stream_accept(&c->stream, listener);
-    struct tls *t = rc == 0 && tls ? tls_accept(tls) : NULL;
+    struct tls *t = rc == 0 && door->tls ? tls_accept(door->tls) : NULL;
     if (t)
         stream_secure(&c->stream, t);
-    else if (rc == 0 && tls)
+    else if (rc == 0 && door->tls)
         rc = UV_ENOMEM;
     if (rc < 0 || s->clients.count > s->roster.current->config->connections_max || s->stopping) {
         if (rc < 0)
@@ -367,7 +375,9 @@ void client_accept(struct server *s, uv_stream_t *listener, bool is_unix,
         close_now(c);
         return;
     }
-    if (!is_unix)
+    if (door->is_unix)
+        note_user(c);
+    else
         note_peer(c);
     timeouts_arm(&s->timeouts, &c->timeout, TIMEOUT_HEAD);
     stream_read_start(&c->stream);

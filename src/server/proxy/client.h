@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "http/chunk.h"
 #include "http/head.h"
+#include "server/net/peer_user.h"
 #include "server/net/stream.h"
 #include "server/net/timeouts.h"
 
@@ -19,6 +20,19 @@ struct exchange;
 struct server;
 struct server_api;
 struct tls_context;
+
+/* Where it came in. */
+struct client_door {
+    const struct server_api *api; /* what is answered there */
+    struct tls_context *tls;      /* NULL: it is plain */
+    bool is_unix;
+    bool is_local; /* a loopback address */
+};
+
+/* The same, as long as the connection lasts. */
+struct client_came {
+    bool is_unix, is_local, tls;
+};
 
 enum client_state {
     CLIENT_HEAD,   /* a request head is next, or has begun */
@@ -33,7 +47,9 @@ struct client {
     struct stream stream; /* first */
     struct server *server;
     const struct server_api *api; /* of the listener that it came in by */
-    struct link link;             /* server->clients */
+    struct client_came at;
+    struct peer_user user; /* over a unix socket */
+    struct link link;      /* server->clients */
     struct timeout timeout;
     struct exchange *exchange; /* NULL between requests; owned by the table */
     enum client_state state;
@@ -47,9 +63,8 @@ struct client {
     char peer[46]; /* address as text; "" for unix sockets */
 };
 
-/* Accepts from the listener; failures are logged and forgotten. api: what is answered on it. */
-void client_accept(struct server *s, uv_stream_t *listener, bool is_unix,
-                   const struct server_api *api, struct tls_context *tls);
+/* Accepts from the listener; failures are logged and forgotten. */
+void client_accept(struct server *s, uv_stream_t *listener, const struct client_door *door);
 /* The answer is over. keep: another request may follow on this connection. */
 void client_answered(struct client *c, bool keep);
 /* Writes, or drops the connection when that fails. False: the client is gone, and so is the

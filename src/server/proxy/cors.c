@@ -1,16 +1,15 @@
 #include "server/proxy/cors.h"
 
 #include "base/buf.h"
+#include "config/config.h"
+#include "server/proxy/entry.h"
 #include "server/proxy/exchange.h"
-
-/* Longer ones are no browser's: scheme, a host name of 253 bytes at most, port. */
-#define ORIGIN_BYTES_MAX 512
 
 void cors_put_fields(const struct exchange *ex, struct buf *out)
 {
     const struct http_field *origin = http_head_find(ex->head, HTTP_FIELD_ORIGIN);
-    if (!origin || origin->value.len > ORIGIN_BYTES_MAX || !ex->route ||
-        ex->route->kind == ROUTE_LOCAL)
+    if (!origin || origin->value.len > CONFIG_ORIGIN_BYTES_MAX || !ex->route ||
+        entry_trust(ex) < (ex->route->kind == ROUTE_LOCAL ? SITE_ALL : SITE_MODELS))
         return;
     buf_printf(out,
                "Access-Control-Allow-Origin: %.*s\r\nVary: Origin\r\n"

@@ -91,7 +91,7 @@ static bool withheld(const struct exchange *ex, const struct http_field *f)
         return true;
     /* A key of wharf's never goes upstream; without keys of its own, it may be the model's. */
     if ((f->known == HTTP_FIELD_AUTHORIZATION || f->known == HTTP_FIELD_X_API_KEY) &&
-        (ex->config->config->api_keys.count > 0 || (ex->peer && ex->peer->api_key[0])))
+        (ex->config->config->key_count > 0 || (ex->peer && ex->peer->api_key[0])))
         return true;
     if (ex->peer && withheld_from_peer(ex, f))
         return true;

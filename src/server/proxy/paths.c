@@ -9,6 +9,7 @@
 #include "server/models/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/entry.h"
 #include "server/proxy/routing.h"
 #include "server/server.h"
 
@@ -138,6 +139,8 @@ void paths_route(struct exchange *ex)
     struct naming who = {0};
     enum naming_result result;
     uint32_t best = naming_path(ex->server, ex->config, path, len, &result, &who);
+    if (best && !entry_reaches(ex, &who))
+        best = 0;
     if (best && result != NAMING_FOUND) {
         exchange_fail_name(ex, result, who.asked, &who);
     } else if (best == 0) {
@@ -158,7 +161,7 @@ void paths_route_fixed(struct exchange *ex)
     if (len == skip) {
         redirect_to_slash(ex);
     } else if (!naming_resolve(ex->config, ex->route->model, &who) ||
-               who.kind != CONFIG_NAME_MODEL) {
+               who.kind != CONFIG_NAME_MODEL || !entry_reaches(ex, &who)) {
         exchange_fail_unknown(ex, ex->route->model);
     } else if (len == skip + 1 || is_there(ex, &who, "only its first page can start it")) {
         ex->ask.path_skip = skip;

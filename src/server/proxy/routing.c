@@ -9,6 +9,7 @@
 #include "server/models/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/entry.h"
 #include "server/proxy/paths.h"
 #include "server/proxy/scanner.h"
 #include "server/record/traffic.h"
@@ -44,7 +45,8 @@ static void put_models(const struct exchange *ex, struct buf *out)
 void exchange_fail_unknown(struct exchange *ex, const char *name)
 {
     const char *near[3];
-    uint32_t count = config_nearest_models(ex->config->config, name, near, 3);
+    uint32_t count =
+        entry_is_scoped(ex) ? 0 : config_nearest_models(ex->config->config, name, near, 3);
     struct buf text = {0};
     buf_text(&text, "no model is called ");
     buf_json_text(&text, name);
@@ -83,6 +85,10 @@ void exchange_fail_name(struct exchange *ex, enum naming_result result, const ch
 bool exchange_name(struct exchange *ex, const char *name, struct naming *ret_who)
 {
     enum naming_result result = naming_choose(ex->server, ex->config, name, ret_who);
+    if (!entry_reaches(ex, ret_who)) {
+        exchange_fail_unknown(ex, name);
+        return false;
+    }
     if (result != NAMING_FOUND)
         exchange_fail_name(ex, result, name, ret_who);
     return result == NAMING_FOUND;
@@ -230,11 +236,6 @@ static void route_body(struct exchange *ex)
     send_continue(ex);
 }
 
-bool exchange_authorized(struct exchange *ex)
-{
-    return auth_allows(ex->config->config, ex->head, ex->bytes, &ex->ask.auth);
-}
-
 /* The value of the only field of that name, "" where there is none. False: there are several, or
  * its value is too long for any that can be meant. */
 static bool find_once(const struct exchange *ex, const char *name, char value[FIELD_TEXT_MAX])
@@ -309,6 +310,8 @@ static bool admissible(struct exchange *ex, const char *allow)
 {
     const struct http_head *h = ex->head;
     struct server *s = ex->server;
+    if (!entry_by_name(ex))
+        return false;
     if (!ex->route) {
         if (!allow && paths_redirect_clean(ex))
             return false;
@@ -324,10 +327,8 @@ static bool admissible(struct exchange *ex, const char *allow)
                                         .allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"});
         return false;
     }
-    if (!ex->route->open && !exchange_authorized(ex)) {
-        exchange_fail_error(ex, ERR_UNAUTHORIZED, NULL);
+    if (!entry_permits(ex, ex->route->right))
         return false;
-    }
     if (ex->route->kind != ROUTE_LOCAL && !read_wishes(ex))
         return false;
     if (h->expect_unknown) {

@@ -21,7 +21,5 @@ void exchange_fail_name(struct exchange *ex, enum naming_result result, const ch
 void exchange_settle(struct exchange *ex, const struct config_model *m);
 /* Into the queue of what its name stands for, or to the peer. */
 void exchange_admit(struct exchange *ex, const struct naming *who);
-/* Whether the request carries one of the configured keys (or none is configured); notes which. */
-bool exchange_authorized(struct exchange *ex);
 
 #endif

@@ -78,6 +78,8 @@ static void on_connected(struct stream *s, int error)
 {
     struct upstream *up = of(s);
     timeouts_disarm(&up->server->timeouts, &up->timeout);
+    if (!error)
+        error = dial_check(&up->dial);
     if (error && try_next(up, &error))
         return;
     up->connected = error == 0;

@@ -154,6 +154,6 @@ def test_cancel_nothing(wharf, path):
 
 def test_cancel_from_another_site(waiting):
     d, later, request, flag = waiting
-    assert d.post(f"/api/inflight/{request['id']}/cancel", headers={"Sec-Fetch-Site": "cross-site"}).status == 409
+    assert d.post(f"/api/inflight/{request['id']}/cancel", headers={"Sec-Fetch-Site": "cross-site"}).status == 403
     flag.touch()
     d.ok(later.result())

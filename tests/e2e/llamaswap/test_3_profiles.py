@@ -85,7 +85,7 @@ def test_a_change_is_an_event(recorded):
 
 def test_a_page_of_another_site_changes_nothing(recorded):
     d, _ = recorded
-    assert d.ask("PUT", ACTIVE, {"name": "work"}, {"Sec-Fetch-Site": "cross-site"}).status == 409
+    assert d.ask("PUT", ACTIVE, {"name": "work"}, {"Sec-Fetch-Site": "cross-site"}).status == 403
     assert d.get("/api/profiles").json()["active"] is None
 
 

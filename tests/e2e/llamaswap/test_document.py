@@ -52,7 +52,7 @@ def headings():
 
 
 def keys_of_the_table():
-    found = GEN.rows("src/config/settings.def", "SCOPE", "SETTING", "CHOICE", "NEST", "NEST_OR", "LATER")
+    found = GEN.rows("src/config/settings.def", "SCOPE", "SETTING", "CHOICE", "NEST", "NEST_OR")
     scopes = {a[0]: a[1] for macro, a in found if macro == "SCOPE"}
     return {".".join(x for x in (scopes[a[0]], a[1]) if x) for macro, a in found if macro != "SCOPE"}
 
