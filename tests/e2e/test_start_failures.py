@@ -32,7 +32,7 @@ def spoil_address(d):
 
 def hold_lock(d):
     d.lock = open(d.state / "lock", "w")
-    fcntl.flock(d.lock, fcntl.LOCK_EX)
+    fcntl.lockf(d.lock, fcntl.LOCK_EX)
     return "another wharf uses", str(d.state)
 
 
