@@ -68,6 +68,20 @@ static size_t count_texts(const char *const *texts)
     return n;
 }
 
+/* What a service manager says to the daemon alone (sd_notify(3), sd_listen_fds(3),
+ * sd_watchdog_enabled(3)): a model that found it would speak in the daemon's name. */
+static bool is_daemons_own(const char *entry)
+{
+    static const char *const names[] = {
+        "NOTIFY_SOCKET=",  "LISTEN_FDS=",    "LISTEN_FDNAMES=", "LISTEN_PID=",
+        "LISTEN_PIDFDID=", "WATCHDOG_USEC=", "WATCHDOG_PID=",
+    };
+    for (size_t i = 0; i < countof(names); i++)
+        if (strncmp(entry, names[i], strlen(names[i])) == 0)
+            return true;
+    return false;
+}
+
 static char **make_env(const char *const *more, const char *mark)
 {
     size_t n_own = count_texts((const char *const *)environ), n_more = count_texts(more);
@@ -76,7 +90,8 @@ static char **make_env(const char *const *more, const char *mark)
     /* First: /proc/PID/environ is searched for it, and a daemon under another wharf has one too. */
     put_env(env, &count, mark);
     for (size_t i = 0; i < n_own; i++)
-        put_env(env, &count, environ[i]);
+        if (!is_daemons_own(environ[i]))
+            put_env(env, &count, environ[i]);
     for (size_t i = 0; i < n_more; i++)
         put_env(env, &count, more[i]);
     put_env(env, &count, mark);
