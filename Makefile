@@ -1,7 +1,7 @@
 # The front door. `make help` lists what there is; the build itself is in meson.build.
 .POSIX:
 .SUFFIXES:
-.PHONY: help build deps demo check check-long bench fmt fmt-check cov install clean
+.PHONY: help build deps demo check check-long check-install packages bench fmt fmt-check cov install clean
 
 build: build/build.ninja
 	@ninja -C build
@@ -11,6 +11,8 @@ help:
 	@echo 'make demo         install what is missing, build, run the demo (ONCE=1 PORT=8080)'
 	@echo 'make check        install what is missing, build, run every test (within 20 minutes)'
 	@echo 'make check-long   the whole suite under sanitizers and valgrind, and fuzzing'
+	@echo 'make packages     Debian packages and a Python wheel, in build/packages'
+	@echo 'make check-install  install them into fresh Debian 12 and 13 systems, and use them there (root)'
 	@echo 'make bench        measure against nginx; writes bench/results.md'
 	@echo 'make fmt          format the C files;  make fmt-check  only look'
 	@echo 'make cov          what the unit tests cover of src/core: a table, and a page in build-cov/core/'
@@ -32,6 +34,14 @@ check:
 check-long:
 	@tools/deps build test long
 	@tools/check --long
+
+packages:
+	@tools/deps build package
+	@tools/package deb
+	@tools/package wheel
+
+check-install: packages
+	@tools/test-install
 
 bench:
 	@tools/deps build bench

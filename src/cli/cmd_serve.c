@@ -30,7 +30,10 @@ const struct cli_command cmd_serve = {
         "for them, and stops them again. Logs go to stderr; GET /health answers 200 once it "
         "serves.\n\nSIGTERM and Ctrl-C stop it and all its models, SIGHUP has it read its "
         "configuration again. With errors in the configuration it prints all of them and does not "
-        "start.\n\nllama-swap's flags are taken as llama-swap writes them, with one dash: "
+        "start.\n\nUnder systemd it tells when it is ready, reloads and stops, answers a watchdog, "
+        "and takes "
+        "the sockets that are handed over for the addresses that it listens on."
+        "\n\nllama-swap's flags are taken as llama-swap writes them, with one dash: "
         "`-config FILE`, `-watch-config=true`.",
     .options = options,
     .option_count = countof(options),

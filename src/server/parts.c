@@ -13,6 +13,7 @@
 #include "server/residents/process_kept.h"
 #include "server/residents/worker.h"
 #include "server/server.h"
+#include "server/service.h"
 #include "server/statedir.h"
 #include "server/watch.h"
 
@@ -335,6 +336,7 @@ const struct part server_parts[] = {
      .reload = reload_roster,
      .fini = fini_roster},
     {.name = "tls", .fini = fini_tls},
+    {.name = "service manager", .init = service_init, .close = service_close, .fini = service_fini},
     {.name = "degraded", .fini = degraded_fini},
     {.name = "state", .open = open_state},
     {.name = "records", .open = open_records, .fini = fini_records},
@@ -411,5 +413,6 @@ const struct part server_parts[] = {
     {.name = "deciding", .start = start_deciding},
     {.name = "preload", .start = start_preload},
     {.name = "watchdog", .init = watchdog_init, .start = start_watchdog, .close = watchdog_close},
+    {.name = "ready", .start = service_start},
 };
 const uint32_t server_part_count = countof(server_parts);

@@ -8,6 +8,7 @@
 #include "server/parts.h"
 #include "server/proxy/upstream.h"
 #include "server/server.h"
+#include "server/service.h"
 #include "server/watch.h"
 
 /* Said, since it changes for all of them once one is named. */
@@ -71,7 +72,7 @@ static void warn_of_fixed(const struct config *old, const struct config *new)
         log_warn(NULL, "a change of listen takes effect at the next start");
 }
 
-bool server_reload(struct server *s)
+static bool reload(struct server *s)
 {
     struct config_ref *old = config_ref_get(s->roster.current);
     struct config_report report = {0};
@@ -107,4 +108,12 @@ bool server_reload(struct server *s)
     server_publish(s, "config_reloaded", "{}");
     changes_models(s);
     return true;
+}
+
+bool server_reload(struct server *s)
+{
+    service_reloading(s);
+    bool ok = reload(s);
+    service_reloaded(s, ok);
+    return ok;
 }

@@ -18,12 +18,16 @@
 #include "server/proxy/upstream.h"
 #include "server/residents/process_kept.h"
 #include "server/server.h"
+#include "server/service.h"
 
 #define EVENTS_BYTES_MAX (2 * 1024 * 1024)
 /* A second signal to stop cuts what runs after this. */
 #define HURRY_NS (100 * NS_PER_MS)
 /* After everything has been told to go, this long until the daemon goes alone. */
 #define LAST_RESORT_MS 5000
+/* What a stop may take beside the times that are configured: the kernel's, for processes that were
+ * killed, and the last resort. */
+#define STOP_NS_MORE (30 * NS_PER_S)
 
 char *server_time(char out[32])
 {
@@ -52,6 +56,18 @@ static bool keeps_models(const struct server *s)
     return s->roster.current->config->on_exit == CONFIG_EXIT_KEEP;
 }
 
+/* Until the last process is given up, after requests have had their grace and models theirs. */
+static uint64_t stop_ns_max(const struct server *s, uint64_t grace)
+{
+    const struct config *c = s->roster.current->config;
+    uint64_t longest = 0;
+    for (uint32_t i = 0; i < c->model_count; i++)
+        longest =
+            c->models[i].unload_timeout_ns > longest ? c->models[i].unload_timeout_ns : longest;
+    uint64_t sum = grace + longest; /* each fits into an int64_t */
+    return sum + STOP_NS_MORE;
+}
+
 void server_stop(struct server *s)
 {
     uint64_t grace = s->roster.current->config->timeouts.shutdown_ns;
@@ -60,6 +76,7 @@ void server_stop(struct server *s)
     else
         log_info(NULL, "stopping");
     s->stopping = true;
+    service_stopping(s, stop_ns_max(s, grace));
     boot_stop(s);
     listeners_close(s->listeners);
     peers_drain(s, grace);

@@ -49,6 +49,7 @@ struct devices;
 struct exchange;
 struct exchange_table;
 struct listeners;
+struct service;
 struct tls_context;
 struct watch;
 struct monitor;
@@ -72,7 +73,8 @@ struct server {
     struct devices *devices;
     struct monitor *monitor;
     struct listeners *listeners;
-    struct watch *watch; /* NULL: the configuration's files are not watched */
+    struct service *service; /* owned; service.c */
+    struct watch *watch;     /* NULL: the configuration's files are not watched */
     struct exchange_table *exchanges;
     struct list clients; /* struct client */
     struct feed events;

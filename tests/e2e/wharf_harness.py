@@ -17,6 +17,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -25,6 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WHARF_BUILD_DIR", ROOT / "build")).resolve()
 WHARF = BUILD / "wharf"
 DEMO = BUILD / "wharf-demo-model"
+ACTIVATOR = ROOT / "tests/e2e/fakes/activator.py"
 WRAP = shlex.split(os.environ.get("WHARF_WRAP", ""))
 SANITIZED = WHARF.is_file() and b"__asan_init" in WHARF.read_bytes()
 # How much longer everything may take: under valgrind or sanitizers, or on a slow machine.
@@ -425,7 +427,7 @@ def models(*names, **keys):
 
 class Daemon:
     def __init__(self, folder, config, *, cgroup="off", env=None, listen="127.0.0.1:0", args=(),
-                 wrap=True, wait=True, command=None):
+                 wrap=True, wait=True, command=None, handed=()):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.state = self.folder / "state"
@@ -441,6 +443,8 @@ class Daemon:
         self.listen, self.args, self.wrap = listen, list(args), WRAP if wrap else []
         # The program and its arguments up to the configuration, where that is not `wharf serve`.
         self.command = command or [str(WHARF), "serve", "--config", str(self.config_path)]
+        # Sockets that a service manager would hand over, and what it calls them: [(socket, name)].
+        self.handed = list(handed)
         self.clients, self.subscriptions = [], []
         self.start_port, self.ports = reserve_ports()
         self.stopped_on_purpose = False
@@ -466,9 +470,14 @@ class Daemon:
         for listen in listens:
             command += ["--listen", listen]
         command += ["--state", str(self.state), *self.args]
+        fds = [s.fileno() for s, _ in self.handed]
+        if fds:
+            command = [sys.executable, str(ACTIVATOR),
+                       *(f"{fd}:{name}" for fd, (_, name) in zip(fds, self.handed)), "--", *command]
         with open(self.stderr_path, "ab") as err:
             self.process = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL,
-                                            stdout=err, stderr=err, start_new_session=True)
+                                            stdout=err, stderr=err, start_new_session=True,
+                                            pass_fds=fds)
         self.pid = self.process.pid
         self.words = None  # its command line, once it was read
         self.stopped_on_purpose = False

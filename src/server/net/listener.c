@@ -15,6 +15,7 @@
 #include "server/net/tls.h"
 #include "server/proxy/client.h"
 #include "server/server.h"
+#include "server/service.h"
 
 #define LISTENERS_MAX 16
 #define BACKLOG 1024
@@ -31,7 +32,8 @@ struct listener {
     const struct server_api *api;
     bool is_unix, is_local;
     bool failed; /* and is done without */
-    char *path;  /* owned; unix */
+    char *path;  /* owned; of a unix socket whose file is the daemon's to remove */
+    enum service_source source;
     char text[300];
 };
 
@@ -103,7 +105,9 @@ static int open_tcp(struct listener *l, const struct config_listen *want, struct
     int n = sizeof(addr);
     if (resolve(want, &addr, err) < 0)
         return -1;
-    int rc = uv_tcp_bind(&l->uv.tcp, (struct sockaddr *)&addr, 0);
+    int fd = service_take(l->all->server, (struct sockaddr *)&addr, &l->source);
+    int rc =
+        fd < 0 ? uv_tcp_bind(&l->uv.tcp, (struct sockaddr *)&addr, 0) : uv_tcp_open(&l->uv.tcp, fd);
     if (rc == 0)
         rc = uv_tcp_getsockname(&l->uv.tcp, (struct sockaddr *)&addr, &n);
     if (rc < 0)
@@ -148,19 +152,28 @@ static int open_up(const struct listener *l, struct err *err)
     return 0;
 }
 
+static int bind_unix(struct listener *l, const char *path)
+{
+    remove_stale(path);
+    mode_t old = umask(0177); /* the owner alone, from the first moment */
+    int rc = uv_pipe_bind(&l->uv.pipe, path);
+    umask(old);
+    return rc;
+}
+
 static int open_unix(struct listener *l, const struct config_listen *want, struct err *err)
 {
-    remove_stale(want->path);
-    mode_t old = umask(0177); /* the owner alone, from the first moment */
-    int rc = uv_pipe_bind(&l->uv.pipe, want->path);
-    umask(old);
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", want->path);
+    int fd = service_take(l->all->server, (struct sockaddr *)&addr, &l->source);
+    int rc = fd < 0 ? bind_unix(l, want->path) : uv_pipe_open(&l->uv.pipe, fd);
     if (rc < 0)
         return err_set(err, "cannot listen on unix:%s: %s", want->path, uv_strerror(rc));
-    l->path = alloc_text(want->path);
-    if (open_up(l, err) < 0)
-        return -1;
     snprintf(l->text, sizeof(l->text), "unix:%s", want->path);
-    return 0;
+    if (l->source == SERVICE_UNIT)
+        return 0; /* its file and who may connect are the unit's */
+    l->path = alloc_text(want->path);
+    return open_up(l, err);
 }
 
 static int open_one(struct listeners *ls, const struct config_listen *want,
@@ -241,6 +254,7 @@ int listeners_open(struct listeners *ls, struct err *err)
         return -1;
     if (c->ollama_listen)
         open_ollama(ls, c->ollama_listen);
+    service_drop_rest(ls->server);
     return 0;
 }
 
@@ -288,6 +302,20 @@ static int write_address(struct listeners *ls, struct err *err)
     return rc;
 }
 
+static const char *const where_from[] = {
+    [SERVICE_OWN] = "",
+    [SERVICE_UNIT] = ", a socket of the service manager's",
+    [SERVICE_STORED] = ", an earlier daemon's socket",
+};
+
+/* Clients that come between this daemon, should it be killed, and the next one wait for that. */
+static void store(struct listener *l)
+{
+    uv_os_fd_t fd;
+    if (l->source == SERVICE_OWN && uv_fileno(&l->uv.handle, &fd) == 0)
+        service_store(l->all->server, fd, l->text);
+}
+
 int listeners_start(struct listeners *ls, struct err *err)
 {
     for (uint32_t i = 0; i < ls->count; i++) {
@@ -298,9 +326,11 @@ int listeners_start(struct listeners *ls, struct err *err)
             return err_set(err, "cannot listen on %s: %s", l->text, uv_strerror(rc));
         if (rc < 0)
             go_without(l, uv_strerror(rc));
-        if (!l->failed)
-            log_info(NULL, "listening on %s%s%s", l->text, tls ? " with TLS" : "",
-                     ollama ? ", Ollama's API alone" : "");
+        if (l->failed)
+            continue;
+        log_info(NULL, "listening on %s%s%s%s", l->text, tls ? " with TLS" : "",
+                 ollama ? ", Ollama's API alone" : "", where_from[l->source]);
+        store(l);
     }
     watch_files(ls);
     return write_address(ls, err);
@@ -332,6 +362,9 @@ void listeners_close(struct listeners *ls)
         if (ls->files[i].begun)
             uv_close((uv_handle_t *)&ls->files[i].poll, NULL);
     for (uint32_t i = 0; i < ls->count; i++) {
+        /* Nobody is to wait behind a daemon that means to end. */
+        if (ls->items[i].source != SERVICE_UNIT)
+            service_forget(ls->server, ls->items[i].text);
         uv_close(&ls->items[i].uv.handle, NULL);
         if (ls->items[i].path)
             unlink(ls->items[i].path);
