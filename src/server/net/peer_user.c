@@ -79,6 +79,8 @@ struct peer_user peer_user_of_tcp(int fd)
     if (getsockname(fd, (struct sockaddr *)&here, &here_len) != 0 ||
         getpeername(fd, (struct sockaddr *)&there, &there_len) != 0)
         return user;
+    if (here.ss_family != AF_INET && here.ss_family != AF_INET6)
+        return user; /* nor is it in the tables, nor has all of the address been written */
     struct sockaddr_storage here_as = here, there_as = there;
     unmap(&here_as);
     unmap(&there_as);
