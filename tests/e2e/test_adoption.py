@@ -5,13 +5,13 @@ import os
 import pathlib
 import random
 import signal
-import sys
+import socket
 
 import pytest
 
 from test_placements import command, config as placed_config
 from test_suspend import World
-from wharf_harness import (SECONDS, WHARF, Later, chat_body, content, demo, held, is_alive, models, until)
+from wharf_harness import (SECONDS, Later, chat_body, content, demo, held, is_alive, models, until)
 
 GIB = 1 << 30
 HERE = "it was there already"
@@ -301,7 +301,6 @@ def port_of(pid):
 
 
 def socket_to(port):
-    import socket
     return socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
 
 

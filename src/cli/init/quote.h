@@ -14,7 +14,7 @@ void quote_scalar(struct buf *out, const char *text);
 /* Whether a text can be a word of a `cmd` as well: "${PORT}" and "${PID}" are filled in after the
  * words were parted, wherever they stand. */
 bool quote_is_word(const char *text);
-/* One word of a `cmd` (config/command.h); no part of it is taken for a macro. */
+/* One word of a `cmd` (config/command.h), or of a shell; no part of it is taken for a macro. */
 void quote_word(struct buf *out, const char *word);
 /* Whether quote_word leaves it as it is. */
 bool quote_word_is_plain(const char *word);

@@ -62,23 +62,6 @@ static void tell_finds(const struct found *f, struct buf *out)
         line(out, "Left out:", "%u, named at the end of the file", f->notes.count + f->notes.more);
 }
 
-/* One word of a shell, on one line. */
-static void shell_word(struct buf *out, const char *word)
-{
-    if (quote_word_is_plain(word)) {
-        buf_text(out, word);
-        return;
-    }
-    buf_char(out, '\'');
-    for (const char *p = word; *p; p++) {
-        if (*p == '\'')
-            buf_text(out, "'\\''");
-        else
-            buf_char(out, *p);
-    }
-    buf_char(out, '\'');
-}
-
 /* What curl is given to reach it: the address as a client writes it. */
 static void write_url(struct buf *out, const char *listen)
 {
@@ -86,7 +69,7 @@ static void write_url(struct buf *out, const char *listen)
     must(config_parse_listen(listen, &is) == 0);
     if (is.is_unix) {
         buf_text(out, "--unix-socket ");
-        shell_word(out, is.path);
+        quote_word(out, is.path);
         buf_text(out, " http://wharf");
     } else {
         bool any = !*is.host || strcmp(is.host, "0.0.0.0") == 0 || strcmp(is.host, "::") == 0;
@@ -128,7 +111,7 @@ static void tell_next(const struct found *f, const char *file, const char *liste
     struct example example;
     struct buf commands = {0}, body = {0};
     buf_text(&commands, "  wharf serve --config ");
-    shell_word(&commands, file);
+    quote_word(&commands, file);
     if (find_example(f, &example)) {
         buf_text(&commands, "\n  curl ");
         write_url(&commands, listen);
@@ -136,7 +119,7 @@ static void tell_next(const struct found *f, const char *file, const char *liste
         buf_json_text(&body, example.id);
         buf_printf(&body, ", %s}", example.body);
         buf_printf(&commands, "%s -d ", example.path);
-        shell_word(&commands, body.data);
+        quote_word(&commands, body.data);
     }
     buf_char(&commands, '\n');
     text_escape(out, TEXT_LOG, commands.data, commands.len, false);
