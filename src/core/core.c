@@ -321,6 +321,12 @@ struct mono core_time(const struct core *c, struct mono t)
     return t.ns ? (struct mono){t.ns + c->gap_ns} : t;
 }
 
+struct mono core_since(const struct core *c, struct mono t)
+{
+    struct mono since = t.ns ? core_clock(c, t) : c->now;
+    return since.ns < c->now.ns ? since : c->now;
+}
+
 static void set_clock(struct core *c, const struct event *ev)
 {
     must(ev->now.ns >= core_time(c, c->now).ns);

@@ -17,6 +17,8 @@ void core_effect_devices(struct effect *e, uint32_t devices);
  * UINT64_MAX and 0, never and none, nothing is changed. */
 struct mono core_clock(const struct core *c, struct mono t);
 struct mono core_time(const struct core *c, struct mono t);
+/* When somebody came: now, for 0, or at a time of the caller's in an earlier life. */
+struct mono core_since(const struct core *c, struct mono t);
 
 /* The lowest device of a mask; CORE_SLOT_NONE: of none. */
 static inline uint32_t mask_first(uint32_t mask)

@@ -4,6 +4,7 @@
 #define CORE_EVENT_H
 
 #include "core/policy.h"
+#include "core/sample.h"
 #include "core/words.h"
 
 enum event_type {
@@ -44,16 +45,6 @@ enum event_type {
     EVENT__COUNT
 };
 
-/* It is there, and cannot be measured: taken to use what it is charged. */
-#define SAMPLE_UNMEASURED UINT64_MAX
-
-/* What one model or lease uses on a device, as far as it can be measured. */
-struct sample_use {
-    uint32_t model;  /* CORE_SLOT_NONE: a lease */
-    struct id lease; /* only then */
-    uint64_t bytes;  /* or SAMPLE_UNMEASURED */
-};
-
 struct event {
     enum event_type type;
     struct mono now;
@@ -75,6 +66,9 @@ struct event {
             uint32_t key;         /* who asks, as far as that is known; 0: unknown */
             uint32_t weight;      /* of that key; no scheduler looks at it yet */
             struct id lease;      /* under which it is made; zero: none */
+            /* Of an earlier life, before BOOT_DONE: */
+            struct mono since; /* it has waited, or run, since then; 0: it comes now */
+            bool running;      /* it is being served: GRANT if its model is there, else REFUSE */
         } request;
         struct {
             struct id waiter;
@@ -87,6 +81,8 @@ struct event {
         struct {
             uint64_t tag;
             const struct core_lease_ask *ask;
+            struct mono
+                since; /* ASKED: it has waited since then, in an earlier life; 0: it has not */
             uint32_t devices;  /* RESTORED: where its bytes are */
             uint64_t grace_ns; /* RESTORED: ends unless renewed within this */
         } lease;

@@ -251,7 +251,7 @@ static struct lease *new_lease(struct core *c, const struct event *ev)
     *l = (struct lease){.ask = *ev->lease.ask,
                         .tag = ev->lease.tag,
                         .seq = ++c->seq,
-                        .since = c->now,
+                        .since = core_since(c, ev->lease.since),
                         .victim_of = CORE_SLOT_NONE};
     must(l->ask.gate_count <= CORE_LEASE_GATES_MAX);
     for (uint32_t i = 0; i < l->ask.gate_count; i++)
@@ -280,7 +280,7 @@ void lease_ask(struct core *c, const struct event *ev)
             before += g->waiting[class].count;
     }
     if (l->ask.wait_ns_max != UINT64_MAX)
-        l->expires.ns = c->now.ns + l->ask.wait_ns_max;
+        l->expires.ns = l->since.ns + l->ask.wait_ns_max;
     bool may_enter = c->booted && lease_gates_open(c, l);
     if (may_enter && !l->ask.bytes) {
         grant(c, slot_of(c, l), 0);

@@ -492,7 +492,9 @@ static void follow(struct core *c, struct model *m, uint32_t device)
     /* A size may have been declared meanwhile. */
     bool placed = m->placement != CORE_SLOT_NONE;
     uint64_t declared = placed ? m->policy.placements[m->placement].bytes : 0;
-    if (placed && !declared && h->charged[device] == m->estimated_bytes[m->placement])
+    uint64_t charged = h->charged[device];
+    if (placed && !declared && charged == m->estimated_bytes[m->placement] &&
+        charged != m->learned_bytes[m->placement])
         h->unsized_devices |= 1U << device; /* it was charged by a guess, which is over now */
     if (m->state == MODEL_SUSPENDED)
         declared = m->policy.suspended_bytes;

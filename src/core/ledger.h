@@ -11,6 +11,9 @@ void transition_commit(struct core *c, uint32_t target, const struct plan *plan,
 void transition_adopt(struct core *c, uint32_t slot);
 void transition_victim_gone(struct core *c, uint32_t victim);
 void transition_end(struct core *c, uint32_t target);
+/* As far as it can go now. A model's plan that is given up here would be made again within a scan:
+ * this is for leases, and for after it. */
+void transition_advance(struct core *c, uint32_t target);
 void transition_advance_all(struct core *c);
 /* What has not begun to load is planned anew: its grounds have changed. */
 void transition_outdate_all(struct core *c);

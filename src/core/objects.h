@@ -68,13 +68,13 @@ struct claim {
 /* One that may want bytes. */
 struct target {
     struct plan plan;
-    struct link active; /* on c->active while it has a plan */
-    struct link parked; /* on c->parked, tried in vain */
-    struct claim tried; /* as what */
-    bool blocked;       /* not servable: its waiters' clocks stand */
+    struct link active, parked; /* on c->active while it has a plan; c->parked: tried in vain */
+    struct claim tried;         /* as what */
+    bool blocked;               /* not servable: its waiters' clocks stand */
     struct mono blocked_since;
-    uint64_t stood_ns; /* stood still in all, before that */
-    uint32_t anchor;   /* devices kept free for it, as far as they come free */
+    uint64_t stood_ns;          /* stood still in all, before that */
+    uint32_t anchor;            /* devices kept free for it, as far as they come free */
+    struct mono anchor_doubted; /* since when foreign memory has been in its way; 0: it is not */
 };
 
 enum leave { LEAVE_NOT, LEAVE_UNLOAD, LEAVE_SUSPEND, LEAVE_MOVE };

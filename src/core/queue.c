@@ -87,6 +87,23 @@ static void release(struct core *c, struct waiter *w)
     pool_put(&c->waiter_pool, slot);
 }
 
+/* It is on no list. */
+static void begin_running(struct core *c, struct waiter *w)
+{
+    struct model *m = &c->models[w->model];
+    w->state = WAITER_GRANTED;
+    m->running_class[w->class]++;
+    m->last_class = w->class;
+    w->granted = c->now;
+    list_push(&m->running, &w->link);
+    c->running_count++;
+    m->last_used = c->now;
+    struct effect *e = core_emit(c, EFFECT_GRANT, w->model);
+    e->waiter = pool_id(&c->waiter_pool, waiter_slot(c, w));
+    e->tag = w->tag;
+    e->duration_ns = c->now.ns - w->since.ns;
+}
+
 /* Tells a waiter that is on no list any more. */
 static void dismiss(struct core *c, struct waiter *w, enum reason why)
 {
@@ -170,9 +187,46 @@ static void note_left(struct core *c, const struct model *m)
         c->version++;
 }
 
+static struct waiter new_waiter(struct core *c, const struct event *ev)
+{
+    return (struct waiter){.class = ev->request.class,
+                           .model = ev->request.model,
+                           .key = ev->request.key,
+                           .weight = ev->request.weight,
+                           .lease = ev->request.lease,
+                           .tag = ev->request.tag,
+                           .seq = ++c->seq,
+                           .patience_ns = ev->request.wait_ns_max,
+                           .since = core_since(c, ev->request.since)};
+}
+
+/* It has its place with the model's server: with how many others, an earlier life has decided. */
+static void take_running(struct core *c, const struct event *ev)
+{
+    uint32_t model = ev->request.model;
+    enum reason why = refusal_of_model(c, model);
+    struct id id;
+    must(!c->booted);
+    if (why == REASON_NONE && c->models[model].state != MODEL_LOADED)
+        why = REASON_UNLOADED;
+    if (why == REASON_NONE && !pool_get(&c->waiter_pool, &id))
+        why = REASON_QUEUE_FULL;
+    if (why != REASON_NONE) {
+        refuse(c, ev->request.tag, model, why);
+        return;
+    }
+    c->waiters[id.slot] = new_waiter(c, ev);
+    begin_running(c, &c->waiters[id.slot]);
+    model_refresh(c, model);
+}
+
 void queue_arrive(struct core *c, const struct event *ev)
 {
     uint32_t model = ev->request.model;
+    if (ev->request.running) {
+        take_running(c, ev);
+        return;
+    }
     enum reason why = refusal_at_door(c, ev);
     struct id id;
     if (why == REASON_NONE && !pool_get(&c->waiter_pool, &id))
@@ -182,22 +236,14 @@ void queue_arrive(struct core *c, const struct event *ev)
         return;
     }
     struct waiter *w = &c->waiters[id.slot];
-    *w = (struct waiter){.class = ev->request.class,
-                         .model = model,
-                         .key = ev->request.key,
-                         .weight = ev->request.weight,
-                         .lease = ev->request.lease,
-                         .tag = ev->request.tag,
-                         .seq = ++c->seq,
-                         .patience_ns = ev->request.wait_ns_max,
-                         .since = c->now};
+    *w = new_waiter(c, ev);
     struct model *m = &c->models[model];
     m->wish_new = m->wish_rests = false;
     reuse_learn(&c->reuse, &m->reuse, model, ev->request.key);
     enqueue(c, w);
     if (ev->request.wait_ns_max != UINT64_MAX && ev->request.wait_ns_max != 0)
         deadline_set(c, deadline_waiter(c, id.slot),
-                     (struct mono){c->now.ns + ev->request.wait_ns_max});
+                     (struct mono){w->since.ns + ev->request.wait_ns_max});
     c->arrived = id;
     model_refresh(c, model);
 }
@@ -238,17 +284,7 @@ void queue_grant(struct core *c, uint32_t slot)
     must(m->running.count < m->policy.slots_max);
     dequeue(c, w);
     deadline_clear(c, deadline_waiter(c, slot));
-    w->state = WAITER_GRANTED;
-    m->running_class[w->class]++;
-    m->last_class = w->class;
-    w->granted = c->now;
-    list_push(&m->running, &w->link);
-    c->running_count++;
-    m->last_used = c->now;
-    struct effect *e = core_emit(c, EFFECT_GRANT, w->model);
-    e->waiter = pool_id(&c->waiter_pool, slot);
-    e->tag = w->tag;
-    e->duration_ns = c->now.ns - w->since.ns;
+    begin_running(c, w);
     if (c->overdue_parked && m->waiting_count)
         c->version++; /* who waits for it now may be due later than somebody else */
     model_refresh(c, w->model);
@@ -404,6 +440,7 @@ void queue_expire(struct core *c, uint32_t slot)
     uint32_t model = w->model;
     dequeue(c, w);
     note_left(c, &c->models[model]);
-    dismiss(c, w, REASON_WAIT_EXPIRED);
+    /* At once or not at all: its server had been there, and was dead. */
+    dismiss(c, w, w->patience_ns ? REASON_WAIT_EXPIRED : REASON_BUSY);
     model_refresh(c, model);
 }

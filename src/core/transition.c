@@ -300,7 +300,7 @@ static bool weakened(const struct core *c, uint32_t target)
     return claim.rank > plan->rank || (plan->overdue && !claim.overdue);
 }
 
-static void advance(struct core *c, uint32_t target)
+void transition_advance(struct core *c, uint32_t target)
 {
     struct plan *plan = &c->targets[target].plan;
     plan->stale |= plan->ordering && weakened(c, target);
@@ -358,6 +358,6 @@ void transition_advance_all(struct core *c)
             c->readvance = true;
             return;
         }
-        advance(c, (uint32_t)(list_entry(n, struct target, active) - c->targets));
+        transition_advance(c, (uint32_t)(list_entry(n, struct target, active) - c->targets));
     }
 }

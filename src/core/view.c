@@ -45,6 +45,12 @@ void core_view(const struct core *c, struct core_view *ret)
         ret->loaded += c->models[i].state == MODEL_LOADED;
 }
 
+static uint32_t next_permille(const struct core *c, uint32_t model)
+{
+    uint64_t p = reuse_probability(&c->reuse, &c->models[model].reuse, model);
+    return (uint32_t)((p * 1000 + REUSE_ONE / 2) / REUSE_ONE);
+}
+
 void core_view_model(const struct core *c, uint32_t model, struct core_model_view *ret)
 {
     must(model < c->model_count);
@@ -67,6 +73,7 @@ void core_view_model(const struct core *c, uint32_t model, struct core_model_vie
                                     .state_since = core_time(c, m->state_since),
                                     .load_ns_mean = m->load_ns_mean[shown],
                                     .resume_ns_mean = m->resume_ns_mean,
+                                    .next_permille = next_permille(c, model),
                                     .peak_bytes = m->hold.peak_bytes,
                                     .residue_bytes = m->residue_bytes,
                                     .ttl_ns = model_ttl_ns(m),

@@ -22,6 +22,7 @@ struct core_model_view {
     struct mono last_used, state_since;
     struct mono idle_deadline;             /* 0: none */
     uint64_t load_ns_mean, resume_ns_mean; /* 0: never measured */
+    uint32_t next_permille;                /* how likely it is that the next request is for it */
     uint64_t peak_bytes;    /* most measured on one device since it came in; 0: never measured */
     uint64_t residue_bytes; /* stay on each device while it is suspended; 0: not known */
     uint64_t ttl_ns;        /* as it holds now; UINT64_MAX: never unloaded for being idle */

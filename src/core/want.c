@@ -153,6 +153,8 @@ static struct heap_key key_of(const struct core *c, uint32_t target)
 bool want_precedes(const struct core *c, uint32_t target, uint32_t other)
 {
     struct heap_key a = key_of(c, target), b = key_of(c, other);
+    if (a.major == b.major && a.minor == b.minor)
+        return target < other; /* one of two comes first, or each would wait for the other */
     return a.major != b.major ? a.major < b.major : a.minor < b.minor;
 }
 
@@ -259,6 +261,7 @@ void want_unblock(struct core *c, uint32_t target)
     if (!t->blocked)
         return;
     t->blocked = false;
+    t->anchor_doubted = (struct mono){0};
     t->stood_ns += c->now.ns - t->blocked_since.ns;
     if (heap_has(&c->wants, target) || link_linked(&t->parked))
         watch(c, target);
@@ -278,6 +281,7 @@ void want_set_anchor(struct core *c, uint32_t target, uint32_t devices)
     if (t->anchor & ~devices)
         c->version++; /* what was kept free is there for others */
     t->anchor = devices;
+    t->anchor_doubted = (struct mono){0};
 }
 
 void want_refuse(struct core *c, uint32_t target, enum reason why)
@@ -293,12 +297,15 @@ void want_refuse(struct core *c, uint32_t target, enum reason why)
         model_leave(c, target, LEAVE_UNLOAD, why); /* not there, but perhaps elsewhere, anew */
         return;
     }
+    /* It was to be moved: it stays where it is, and serves; or leaves at once, if its devices went,
+     * and those that wait are served elsewhere. */
+    bool was_loaded = m->state == MODEL_LOADED;
     mode_give_up(c, target);
     if (m->leaving == LEAVE_MOVE) {
         m->leaving = LEAVE_NOT;
         command_finish(c, target, COMMAND_MOVE, why);
     }
-    if (m->state != MODEL_LOADED) { /* else it stays where it is, and serves */
+    if (!was_loaded) {
         queue_doom(c, target, why);
         command_finish(c, target, COMMAND_LOAD, why);
     }

@@ -1,5 +1,6 @@
 #include "simulate/generate.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,7 +54,23 @@ static void add_row(struct plan *p, struct workload *w, const struct work_row *l
     struct work_row *row = workload_add(w);
     *row = *like;
     row->at_ns = at_ns;
-    row->serve_ns = work_draw_serve_ns(&w->speed, &p->length, &p->lengths);
+    work_draw_length(&w->speed, &p->length, &p->lengths, row);
+}
+
+/* The time between two events of a Poisson process whose rate is `mean_ns` apart on average, and
+ * follows the hours: of a process of the highest rate, each event stays by the rate of its time. */
+static uint64_t next_event(struct plan *p, uint64_t at_ns, double mean_ns)
+{
+    const double day_ns = 86400.0 * (double)NS_PER_S, turn = 2 * 3.14159265358979323846;
+    double daily = p->spec.daily;
+    for (;;) {
+        at_ns += draw_exponential(&p->times, mean_ns / (1 + daily));
+        if (daily <= 0)
+            return at_ns;
+        double rate = 1 - daily * cos(turn * fmod((double)at_ns, day_ns) / day_ns);
+        if (at_ns >= p->end_ns || draw_unit(&p->times) * (1 + daily) < rate)
+            return at_ns;
+    }
 }
 
 static bool is_full(const struct plan *p, const struct workload *w, uint32_t first)
@@ -65,8 +82,8 @@ static void add_poisson(struct plan *p, struct workload *w)
 {
     uint32_t first = w->count;
     double mean_ns = (double)NS_PER_S / p->spec.rate;
-    uint64_t at = p->spec.from_ns + draw_exponential(&p->times, mean_ns);
-    for (; at < p->end_ns && !is_full(p, w, first); at += draw_exponential(&p->times, mean_ns))
+    uint64_t at = next_event(p, p->spec.from_ns, mean_ns);
+    for (; at < p->end_ns && !is_full(p, w, first); at = next_event(p, at, mean_ns))
         add_row(p, w, &p->row, at);
 }
 
@@ -95,7 +112,7 @@ static void add_bursty(const struct generate_context *ctx, struct plan *p, struc
     uint32_t first = w->count, total = 0, bursts = 0, bursts_max = 0;
     uint32_t *sizes = NULL;
     double mean_ns = (double)NS_PER_S / p->spec.rate * p->spec.burst;
-    uint64_t at = p->spec.from_ns + draw_exponential(&p->times, mean_ns);
+    uint64_t at = next_event(p, p->spec.from_ns, mean_ns);
     while (at < p->end_ns && total < p->spec.rows && first + total < WORK_ROWS_MAX) {
         uint32_t size = draw_geometric(&p->times, p->spec.burst), left = p->spec.rows - total;
         uint32_t room = WORK_ROWS_MAX - first - total;
@@ -108,7 +125,7 @@ static void add_bursty(const struct generate_context *ctx, struct plan *p, struc
         }
         sizes[bursts++] = size;
         total += size;
-        at += draw_exponential(&p->times, mean_ns);
+        at = next_event(p, at, mean_ns);
     }
     assign(ctx, p, w, first);
     for (uint32_t i = 0; i < bursts; i++) {
@@ -142,6 +159,22 @@ static void add_loops(const struct generate_context *ctx, const struct plan *p, 
     }
 }
 
+static void add_leases(const struct generate_context *ctx, const struct plan *p, struct workload *w)
+{
+    uint32_t first = w->lease_count;
+    for (uint64_t at = p->spec.from_ns; at < p->end_ns && w->lease_count - first < p->spec.rows &&
+                                        w->lease_count < WORK_LEASES_MAX;
+         at += p->spec.period_ns) {
+        struct work_lease *l = workload_add_lease(w);
+        l->at_ns = at;
+        l->hold_ns = p->spec.hold_ns;
+        l->bytes = p->spec.size;
+        l->name = names_number(ctx->keys, p->spec.name[0] ? p->spec.name : "job");
+        if (p->row.class != WORK_MODELS_CLASS)
+            l->class = p->row.class;
+    }
+}
+
 int generate_add(const char *text, const struct generate_context *ctx, struct workload *w,
                  struct err *e)
 {
@@ -163,6 +196,9 @@ int generate_add(const char *text, const struct generate_context *ctx, struct wo
         return 0;
     case GENERATE_CLOSED:
         add_loops(ctx, &p, w);
+        return 0;
+    case GENERATE_LEASE:
+        add_leases(ctx, &p, w);
         return 0;
     case GENERATE__KINDS:
         never("no such kind");

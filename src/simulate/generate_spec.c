@@ -12,9 +12,9 @@
 #define CLIENTS_MAX 100000
 #define NUMBER_MAX 1e9
 
-enum type { NUMBER, DURATION, COUNT, TEXT };
+enum type { NUMBER, DURATION, SIZE, COUNT, TEXT };
 
-static const char *const kinds[] = {"poisson", "bursty", "every", "closed"};
+static const char *const kinds[] = {"poisson", "bursty", "every", "closed", "lease"};
 _Static_assert(countof(kinds) == GENERATE__KINDS, "a name a kind");
 
 static const struct key {
@@ -53,6 +53,13 @@ static int set_duration(const struct value *v, struct err *e)
     return 0;
 }
 
+static int set_size(const struct value *v, struct err *e)
+{
+    if (!units_parse_bytes(v->text, v->field) || *(uint64_t *)v->field == 0)
+        return err_set(e, "%s: '%.60s' is not a size such as 8GiB", v->key->name, v->text);
+    return 0;
+}
+
 static int set_count(const struct value *v, struct err *e)
 {
     uint64_t count = 0;
@@ -88,8 +95,11 @@ static int unknown_key(const char *name, struct err *e)
 /* pair: "key=value", taken apart in place. */
 static int set_pair(struct generate_spec *s, char *pair, struct err *e)
 {
-    static int (*const setters[])(const struct value *, struct err *) = {
-        [NUMBER] = set_number, [DURATION] = set_duration, [COUNT] = set_count, [TEXT] = set_text};
+    static int (*const setters[])(const struct value *, struct err *) = {[NUMBER] = set_number,
+                                                                         [DURATION] = set_duration,
+                                                                         [SIZE] = set_size,
+                                                                         [COUNT] = set_count,
+                                                                         [TEXT] = set_text};
     char *equals = strchr(pair, '=');
     if (!equals || !equals[1])
         return err_set(e, "'%.60s' is not key=value", pair);
@@ -112,8 +122,12 @@ static int check(struct generate_spec *s, struct err *e)
         return err_set(e, "%s needs a rate, in requests a second", kinds[s->kind]);
     if (s->kind == GENERATE_BURSTY && s->burst < 1)
         return err_set(e, "burst has to be 1 or more");
-    if (s->kind == GENERATE_EVERY && s->period_ns == 0)
-        return err_set(e, "every needs a period");
+    if (s->daily > 1)
+        return err_set(e, "daily is a share, from 0 to 1");
+    if ((s->kind == GENERATE_EVERY || s->kind == GENERATE_LEASE) && s->period_ns == 0)
+        return err_set(e, "%s needs a period", kinds[s->kind]);
+    if (s->kind == GENERATE_LEASE && (s->size == 0 || s->hold_ns == 0))
+        return err_set(e, "lease needs a size, and how long it is held");
     if (s->kind == GENERATE_CLOSED && s->for_ns == 0)
         return err_set(e, "closed needs `for`: how long requests come");
     if (s->clients > CLIENTS_MAX)
@@ -135,8 +149,8 @@ static int find_kind(const char *text, size_t n, enum generate_kind *ret, struct
             *ret = (enum generate_kind)i;
             return 0;
         }
-    return err_set(e, "'%.*s' is neither poisson, bursty, every nor closed", n > 60 ? 60 : (int)n,
-                   text);
+    return err_set(e, "'%.*s' is neither poisson, bursty, every, closed nor lease",
+                   n > 60 ? 60 : (int)n, text);
 }
 
 int generate_spec_parse(const char *text, struct generate_spec *ret, struct err *e)
@@ -145,6 +159,7 @@ int generate_spec_parse(const char *text, struct generate_spec *ret, struct err 
 #define KEY(name, type, field, value, kinds, doc) KEY_##type(field, value)
 #define KEY_NUMBER(field, value) .field = value,
 #define KEY_DURATION(field, value) .field = value,
+#define KEY_SIZE(field, value) .field = value,
 #define KEY_COUNT(field, value) .field = value,
 #define KEY_TEXT(field, value) .field = {value},
         GENERATE_KEYS(KEY)

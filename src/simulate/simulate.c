@@ -42,7 +42,10 @@ static uint64_t size_of(const struct sim_options *opt, uint32_t model)
     const struct config_placement *p = config_model_on_gpu(&opt->config->models[model]);
     if (!p)
         return 0;
-    return p->vram == CONFIG_VRAM_BYTES ? p->vram_bytes : opt->costs.unknown_bytes;
+    if (p->vram == CONFIG_VRAM_BYTES)
+        return p->vram_bytes;
+    return opt->costs.bytes && opt->costs.bytes[model] ? opt->costs.bytes[model]
+                                                       : opt->costs.unknown_bytes;
 }
 
 static uint64_t share_of(const struct sim_options *opt, uint32_t model)
@@ -93,7 +96,7 @@ static void prepare_core(struct world *w, const struct mapping *m)
         .set_members_max =
             m->core.matrix.set_count ? m->core.matrix.ends[m->core.matrix.set_count - 1] : 0,
         .waiters_max = waiters_max(w, m),
-        .leases_max = 1,
+        .leases_max = w->work->lease_count + 1,
         .commands_max = 1,
     };
     w->memory = alloc_zeroed(1, core_size(&limits));
@@ -115,6 +118,8 @@ static void prepare_models(struct world *w, const struct mapping *m)
         model->suspended_bytes = m->models[i].suspended_bytes;
         model->load_ns = costs->load_fixed_ns + (uint64_t)((double)bytes * (double)NS_PER_S /
                                                            (double)costs->load_bytes_per_s);
+        if (costs->load_ns && costs->load_ns[i])
+            model->load_ns = costs->load_ns[i];
         w->bound.models[i].load_ns = model->load_ns;
         w->bound.models[i].slots = m->models[i].slots_max;
     }
@@ -175,12 +180,17 @@ static void boot(struct world *w, const struct mapping *m)
                                         .kind = WORLD_ASKS,
                                         .index = i});
     }
+    for (uint32_t i = 0; i < w->work->lease_count; i++)
+        agenda_put(&w->agenda,
+                   (struct agenda_item){.at_ns = w->work->leases[i].at_ns + WORLD_START_NS,
+                                        .kind = WORLD_LEASE_ASKS,
+                                        .index = i});
 }
 
 static void write_note(struct world *w)
 {
     struct sim_result *r = w->result;
-    if (w->bound.first == UINT32_MAX)
+    if (w->bound.first == UINT32_MAX || w->work->lease_count)
         return;
     const struct sim_request *q = &w->requests.items[w->bound.first];
     snprintf(r->note, sizeof(r->note),
@@ -224,8 +234,9 @@ static void sum_up(struct world *w)
     r->requests = w->requests.count;
     r->unserved = w->open;
     r->overdue = w->bound.overdue;
-    r->violations = w->bound.violations;
-    r->bound_permille_max = w->bound.permille_max;
+    /* The bound knows of no leases. */
+    r->violations = w->work->lease_count ? 0 : w->bound.violations;
+    r->bound_permille_max = w->work->lease_count ? 0 : w->bound.permille_max;
     r->span_ns = w->now_ns - WORLD_START_NS;
     uint64_t busy_ns = 0;
     for (uint32_t i = 0; i < w->device_count; i++)
@@ -258,8 +269,12 @@ static void fini(struct world *w)
     agenda_fini(&w->agenda);
     bound_fini(&w->bound);
     free(w->memory);
-    free(w->requests.items);
+    if (w->history)
+        w->history->requests = w->requests;
+    else
+        free(w->requests.items);
     free(w->models);
+    free(w->leases);
     free(w->loop_rng);
     free(w->sample);
     free(w->uses);
@@ -282,11 +297,18 @@ void simulate_run(const struct sim_options *opt, const struct sim_policy *policy
         .models = alloc_zeroed(opt->config->model_count, sizeof(*w.models)),
         .model_count = opt->config->model_count,
         .device_count = m.core.device_count,
-        .sample = alloc_zeroed(opt->config->model_count, sizeof(*w.sample)),
+        .leases = alloc_zeroed(opt->work->lease_count, sizeof(*w.leases)),
+        .sample = alloc_zeroed((size_t)opt->config->model_count + opt->work->lease_count,
+                               sizeof(*w.sample)),
         .foresees = policy->victims == VICTIMS_FORESEEN && policy->plan == PLAN_FIT,
         .timeline = timeline,
+        .history = opt->history,
         .result = ret,
     };
+    if (w.history) {
+        w.history->base_ns = WORLD_START_NS;
+        w.history->leases = alloc_zeroed(opt->work->lease_count, sizeof(*w.history->leases));
+    }
     prepare_core(&w, &m);
     prepare_models(&w, &m);
     uint64_t begin_ns = spent_ns();

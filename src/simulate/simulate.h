@@ -4,6 +4,7 @@
 #define SIMULATE_SIMULATE_H
 
 #include "config/config.h"
+#include "simulate/history.h"
 #include "simulate/result.h"
 #include "simulate/timeline.h"
 #include "simulate/workload.h"
@@ -13,6 +14,9 @@ struct sim_costs {
     uint64_t load_bytes_per_s; /* > 0; loads, moves and resumes */
     uint64_t unload_ns;
     uint64_t unknown_bytes; /* the size of models whose vram is not given */
+    /* By the configuration's models, instead of what is above; 0: that. Borrowed; NULL: none. */
+    const uint64_t *load_ns;
+    const uint64_t *bytes; /* of those whose vram is not given; on all their devices together */
 };
 
 struct sim_options {
@@ -20,7 +24,8 @@ struct sim_options {
     const struct workload *work;
     struct sim_costs costs;
     uint64_t seed;
-    bool checks; /* core_check after every step */
+    bool checks;                 /* core_check after every step */
+    struct sim_history *history; /* empty; written by the run. NULL: nobody wants it */
 };
 
 /* Whether there are devices whose bytes can be counted. */

@@ -102,7 +102,7 @@ static int read_all(const struct sources *s, struct trace_context *ctx, struct w
     double stretch;
     if (s->trace_count ? read_traces(s, ctx, w, e) < 0 : make_generators(s, ctx, w, e) < 0)
         return -1;
-    if (w->count == 0 && w->loop_count == 0)
+    if (w->count == 0 && w->loop_count == 0 && w->lease_count == 0)
         return err_set(e, "there are no requests");
     if (stretch_of(s, w, &stretch, e) < 0)
         return -1;
@@ -118,6 +118,8 @@ int sources_read(const struct sources *s, const struct config *config, struct wo
     struct workload w = {.speed = s->speed, .requests_max = s->rows_max};
     int rc = config->model_count ? read_all(s, &ctx, &w, e)
                                  : err_set(e, "the configuration has no models");
+    w.keys = ctx.keys;
+    ctx.keys = (struct names){.count = 0};
     trace_context_fini(&ctx);
     if (rc < 0)
         workload_fini(&w);

@@ -7,6 +7,7 @@
 #include "base/pure/check.h"
 #include "base/pure/units.h"
 #include "core/words.h"
+#include "simulate/markup.h"
 
 #define WIDTH 1280
 #define LEFT 170
@@ -38,17 +39,6 @@ static const char style[] =
     "<defs><pattern id=\"hatch\" width=\"4\" height=\"4\" patternUnits=\"userSpaceOnUse\" "
     "patternTransform=\"rotate(45)\"><rect width=\"4\" height=\"4\" fill=\"#fbe3a2\"/>"
     "<rect width=\"1.6\" height=\"4\" fill=\"#b8860b\"/></pattern></defs>\n";
-
-/* Texts in XML: control characters are not allowed even as references. */
-static void write_text(struct buf *out, const char *text)
-{
-    for (const char *p = text; *p; p++) {
-        if (*p == '<' || *p == '>' || *p == '&' || *p == '"')
-            buf_printf(out, "&#%d;", *p);
-        else
-            buf_char(out, (unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p);
-    }
-}
 
 static double place(const struct timeline *t, uint64_t at_ns)
 {
@@ -147,7 +137,7 @@ static int write_device(struct buf *out, const struct config *c, const struct ti
 {
     char size[UNITS_TEXT_MAX];
     buf_printf(out, "<text class=\"device\" x=\"%d\" y=\"%d\">", LEFT, top + 14);
-    write_text(out, device == CORE_SLOT_NONE ? "models" : c->gpus[device].name);
+    markup_text(out, device == CORE_SLOT_NONE ? "models" : c->gpus[device].name);
     if (device != CORE_SLOT_NONE)
         buf_printf(out, ", %s", units_format_bytes(c->gpus[device].memory_bytes, size));
     buf_text(out, "</text>\n");
@@ -157,7 +147,7 @@ static int write_device(struct buf *out, const struct config *c, const struct ti
         if (!is_used(t, &lane))
             continue;
         buf_printf(out, "<text class=\"lane\" x=\"%d\" y=\"%d\">", LEFT - 8, top + 10);
-        write_text(out, c->models[i].id);
+        markup_text(out, c->models[i].id);
         buf_printf(out,
                    "</text><rect class=\"ground\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>\n",
                    LEFT, top, PLOT_WIDTH, BAR_HEIGHT);
@@ -226,7 +216,7 @@ static int write_panel(struct buf *out, const struct config *c, const struct svg
     struct buf inner = {0};
     const struct timeline *t = p->timeline;
     buf_printf(out, "<text class=\"title\" x=\"%d\" y=\"%d\">", LEFT, top + 22);
-    write_text(out, p->title);
+    markup_text(out, p->title);
     buf_text(out, "</text>\n");
     int first = top + TITLE_HEIGHT, at = first;
     for (uint32_t d = 0; d < c->gpu_count; d++)

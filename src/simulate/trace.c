@@ -79,12 +79,12 @@ static int parse_tokens(const char *text, uint64_t *ret, struct err *e)
     return 0;
 }
 
-static int parse_serve(const struct trace_file *f, const char *const *cells, uint64_t *ret,
-                       struct err *e)
+static int parse_length(const struct trace_file *f, const char *const *cells, struct work_row *row,
+                        struct err *e)
 {
     uint64_t prompt, output;
     if (has(cells[TRACE_SECONDS])) {
-        if (!units_parse_duration(cells[TRACE_SECONDS], NS_PER_S, ret))
+        if (!units_parse_duration(cells[TRACE_SECONDS], NS_PER_S, &row->serve_ns))
             return err_set(e, "'%.60s' is not a number of seconds", cells[TRACE_SECONDS]);
         return 0;
     }
@@ -93,7 +93,9 @@ static int parse_serve(const struct trace_file *f, const char *const *cells, uin
     if (parse_tokens(cells[TRACE_PROMPT], &prompt, e) < 0 ||
         parse_tokens(cells[TRACE_OUTPUT], &output, e) < 0)
         return -1;
-    *ret = work_serve_ns(&f->work->speed, prompt, output);
+    row->serve_ns = work_serve_ns(&f->work->speed, prompt, output);
+    row->prompt = work_tokens(prompt);
+    row->output = work_tokens(output);
     return 0;
 }
 
@@ -116,7 +118,7 @@ static int parse_model(const struct config *config, const char *text, uint32_t *
 int trace_row_add(struct trace_file *f, const char *const cells[TRACE__COLUMNS], struct err *e)
 {
     struct work_row row = {.class = WORK_MODELS_CLASS};
-    if (parse_time(f, cells, &row.at_ns, e) < 0 || parse_serve(f, cells, &row.serve_ns, e) < 0 ||
+    if (parse_time(f, cells, &row.at_ns, e) < 0 || parse_length(f, cells, &row, e) < 0 ||
         parse_model(f->ctx->config, cells[TRACE_MODEL], &row.model, e) < 0 ||
         (has(cells[TRACE_CLASS]) && work_parse_class(cells[TRACE_CLASS], &row.class, e) < 0))
         return -1;

@@ -16,6 +16,8 @@ void workload_fini(struct workload *w)
     free(w->zipfs);
     free(w->rows);
     free(w->loops);
+    free(w->leases);
+    names_fini(&w->keys);
     *w = (struct workload){.count = 0};
 }
 
@@ -35,6 +37,14 @@ struct work_loop *workload_add_loop(struct workload *w)
     w->loops = alloc_grow(w->loops, w->loop_count + 1, sizeof(*w->loops));
     w->loops[w->loop_count] = (struct work_loop){.model = WORK_DRAWN, .class = WORK_MODELS_CLASS};
     return &w->loops[w->loop_count++];
+}
+
+struct work_lease *workload_add_lease(struct workload *w)
+{
+    must(w->lease_count < WORK_LEASES_MAX);
+    w->leases = alloc_grow(w->leases, w->lease_count + 1, sizeof(*w->leases));
+    w->leases[w->lease_count] = (struct work_lease){.device_count = 1, .class = CLASS_NORMAL};
+    return &w->leases[w->lease_count++];
 }
 
 uint32_t workload_add_zipf(struct workload *w, uint32_t models, double exponent)
@@ -71,14 +81,23 @@ static uint64_t draw_length(double mean, bool fixed, struct rng *rng)
     return fixed ? (uint64_t)llround(mean) : draw_exponential(rng, mean);
 }
 
-uint64_t work_draw_serve_ns(const struct work_speed *speed, const struct work_length *length,
-                            struct rng *rng)
+uint32_t work_tokens(uint64_t count)
 {
-    if (length->seconds > 0)
-        return draw_length(length->seconds * (double)NS_PER_S, length->fixed, rng);
+    return count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
+}
+
+void work_draw_length(const struct work_speed *speed, const struct work_length *length,
+                      struct rng *rng, struct work_row *row)
+{
+    if (length->seconds > 0) {
+        row->serve_ns = draw_length(length->seconds * (double)NS_PER_S, length->fixed, rng);
+        return;
+    }
     uint64_t prompt = draw_length(length->prompt, length->fixed, rng);
     uint64_t output = draw_length(length->output, length->fixed, rng);
-    return work_serve_ns(speed, prompt, output);
+    row->serve_ns = work_serve_ns(speed, prompt, output);
+    row->prompt = work_tokens(prompt);
+    row->output = work_tokens(output);
 }
 
 /* Merges the sorted runs [0, middle) and [middle, count) of from into to. */
@@ -146,6 +165,8 @@ void workload_stretch(struct workload *w, double stretch, uint64_t start_ns)
 {
     for (uint32_t i = 0; i < w->count; i++)
         w->rows[i].at_ns = (uint64_t)llround((double)(w->rows[i].at_ns - start_ns) * stretch);
+    for (uint32_t i = 0; i < w->lease_count; i++)
+        w->leases[i].at_ns = (uint64_t)llround((double)(w->leases[i].at_ns - start_ns) * stretch);
 }
 
 double workload_stretch_for(const struct workload *w, double load)

@@ -9,11 +9,13 @@
 #include "base/err.h"
 #include "core/words.h"
 #include "simulate/draw.h"
+#include "simulate/names.h"
 
 #define WORK_DRAWN UINT32_MAX /* instead of a model: one is to be drawn */
 #define WORK_NEVER UINT64_MAX
 #define WORK_MODELS_CLASS CLASS__COUNT /* instead of a class: what the model's requests have */
 #define WORK_ROWS_MAX 50000000
+#define WORK_LEASES_MAX 100000
 
 /* Tokens a second. */
 struct work_speed {
@@ -22,9 +24,10 @@ struct work_speed {
 
 struct work_row {
     uint64_t at_ns;
-    uint64_t serve_ns; /* how long a slot of its model is taken */
-    uint32_t model;    /* index into the configuration's models, or WORK_DRAWN */
-    uint32_t key;      /* who asks; 0: unknown */
+    uint64_t serve_ns;       /* how long a slot of its model is taken */
+    uint32_t prompt, output; /* tokens; 0: not known */
+    uint32_t model;          /* index into the configuration's models, or WORK_DRAWN */
+    uint32_t key;            /* who asks; 0: unknown */
     enum class class;
 };
 
@@ -46,6 +49,16 @@ struct work_loop {
     uint64_t seed;
 };
 
+/* Memory for somebody who is no model. */
+struct work_lease {
+    uint64_t at_ns, hold_ns; /* asked for; from the grant on, unless it is asked back */
+    uint64_t bytes;          /* on each of its devices */
+    uint32_t device_count;
+    uint32_t name; /* of the workload's keys */
+    enum class class;
+    bool revocable;
+};
+
 struct workload {
     struct work_row *rows; /* owned; in order of time */
     uint32_t count, rows_max;
@@ -53,6 +66,9 @@ struct workload {
     uint32_t loop_count;
     struct draw_zipf *zipfs; /* owned; what loops draw from */
     uint32_t zipf_count;
+    struct work_lease *leases; /* owned; in any order */
+    uint32_t lease_count;
+    struct names keys; /* of rows and leases; what is above was not named */
     struct work_speed speed;
     uint32_t requests_max; /* rows and loops together; 0: no limit */
 };
@@ -68,6 +84,7 @@ void workload_fini(struct workload *w);
 /* Appends one. The caller sees to WORK_ROWS_MAX. */
 struct work_row *workload_add(struct workload *w);
 struct work_loop *workload_add_loop(struct workload *w);
+struct work_lease *workload_add_lease(struct workload *w);
 /* Returns its number. */
 uint32_t workload_add_zipf(struct workload *w, uint32_t models, double exponent);
 
@@ -75,8 +92,11 @@ uint32_t workload_add_zipf(struct workload *w, uint32_t models, double exponent)
 int work_parse_class(const char *text, enum class *ret, struct err *e) warn_unused;
 uint64_t work_serve_ns(const struct work_speed *speed, uint64_t prompt_tokens,
                        uint64_t output_tokens);
-uint64_t work_draw_serve_ns(const struct work_speed *speed, const struct work_length *length,
-                            struct rng *rng);
+/* Fills in how long it is: its tokens, as far as length has them, and its time. */
+void work_draw_length(const struct work_speed *speed, const struct work_length *length,
+                      struct rng *rng, struct work_row *row);
+/* So many tokens in a row, which has room for four thousand millions. */
+uint32_t work_tokens(uint64_t count);
 
 /* Orders rows from first on by time; equal times keep their order. */
 void workload_sort(struct workload *w, uint32_t first);

@@ -49,6 +49,8 @@ static void arrives(struct world *w, const struct work_row *row, uint32_t loop)
     rs->items[rs->count++] = (struct sim_request){.at_ns = w->now_ns,
                                                   .serve_ns = row->serve_ns,
                                                   .model = row->model,
+                                                  .prompt = row->prompt,
+                                                  .output = row->output,
                                                   .key = row->key,
                                                   .class = class,
                                                   .loop = loop};
@@ -78,7 +80,7 @@ void world_asks(struct world *w, uint32_t loop)
     struct work_row row = {.model = l->model, .key = l->key, .class = l->class};
     if (row.model == WORK_DRAWN)
         row.model = draw_zipf_pick(&w->work->zipfs[l->zipf], rng);
-    row.serve_ns = work_draw_serve_ns(&w->work->speed, &l->length, rng);
+    work_draw_length(&w->work->speed, &l->length, rng, &row);
     arrives(w, &row, loop);
 }
 

@@ -45,6 +45,9 @@ static void do_grant(struct world *w, const struct effect *e)
     r->state = SIM_SERVED;
     r->id = e->waiter;
     r->granted_ns = w->now_ns;
+    const struct world_model *m = &w->models[r->model];
+    uint64_t from_ns = m->begun_ns > r->at_ns ? m->begun_ns : r->at_ns;
+    r->loading_ns = m->there_ns > from_ns ? m->there_ns - from_ns : 0;
     works(w, &w->models[r->model]);
     agenda_put(&w->agenda, (struct agenda_item){.at_ns = w->now_ns + r->serve_ns,
                                                 .kind = WORLD_ENDS,
@@ -64,6 +67,10 @@ static void asks_again(struct world *w, const struct sim_request *r, uint64_t pa
 
 static void do_refuse(struct world *w, const struct effect *e)
 {
+    if (world_is_lease(e->tag)) {
+        world_lease_refused(w, e->tag);
+        return;
+    }
     struct sim_request *r = request_of(w, e->tag);
     must(r->state == SIM_ASKING || r->state == SIM_WAITING);
     if (r->state == SIM_WAITING) {
@@ -115,6 +122,28 @@ static void hold_bytes(struct world *w, struct world_model *m, uint32_t devices,
     m->held_bytes = bytes;
 }
 
+/* For the history: the op that begins. */
+static void record_op(struct world *w, const struct effect *e, enum sim_swap_kind kind)
+{
+    struct world_model *m = &w->models[e->model];
+    uint32_t devices =
+        kind == SIM_SWAP_UNLOAD || kind == SIM_SWAP_SUSPEND ? m->devices : e->devices;
+    struct sim_swap swap = {.at_ns = w->now_ns,
+                            .took_ns = UINT64_MAX,
+                            .model = e->model,
+                            .devices = devices,
+                            .bytes = m->bytes * (uint64_t)__builtin_popcount(devices),
+                            .leaves = {CORE_SLOT_NONE, CORE_SLOT_NONE},
+                            .kind = kind,
+                            .reason = e->reason};
+    bool is_eviction = kind == SIM_SWAP_UNLOAD || kind == SIM_SWAP_SUSPEND || kind == SIM_SWAP_MOVE;
+    if (!w->history)
+        return;
+    if (is_eviction && e->reason != REASON_IDLE && e->reason != REASON_COMMAND)
+        swap.leaves = m->leaves;
+    m->swap = sim_history_swap(w->history, &swap);
+}
+
 static void begin_op(struct world *w, const struct effect *e, enum event_type completes,
                      uint64_t duration_ns)
 {
@@ -132,6 +161,7 @@ static void begin_op(struct world *w, const struct effect *e, enum event_type co
 static void do_load(struct world *w, const struct effect *e)
 {
     struct world_model *m = &w->models[e->model];
+    record_op(w, e, SIM_SWAP_LOAD);
     begin_op(w, e, EVENT_MODEL_LOADED, m->load_ns);
     m->begun_ns = w->now_ns;
     /* Without a device of its own it is still somewhere, to be looked at. */
@@ -149,6 +179,7 @@ static uint64_t copy_ns(const struct world *w, const struct world_model *m)
 
 static void do_unload(struct world *w, const struct effect *e)
 {
+    record_op(w, e, SIM_SWAP_UNLOAD);
     begin_op(w, e, EVENT_MODEL_UNLOADED, w->opt->costs.unload_ns);
     w->result->unloads++;
     w->result->evictions += e->reason != REASON_IDLE && e->reason != REASON_COMMAND;
@@ -157,12 +188,14 @@ static void do_unload(struct world *w, const struct effect *e)
 static void do_move(struct world *w, const struct effect *e)
 {
     struct world_model *m = &w->models[e->model];
+    record_op(w, e, SIM_SWAP_MOVE);
     begin_op(w, e, EVENT_MODEL_MOVED, copy_ns(w, m));
     hold_bytes(w, m, e->devices, m->bytes);
 }
 
 static void do_suspend(struct world *w, const struct effect *e)
 {
+    record_op(w, e, SIM_SWAP_SUSPEND);
     begin_op(w, e, EVENT_MODEL_SUSPENDED, copy_ns(w, &w->models[e->model]));
     w->result->evictions++;
 }
@@ -170,6 +203,7 @@ static void do_suspend(struct world *w, const struct effect *e)
 static void do_resume(struct world *w, const struct effect *e)
 {
     struct world_model *m = &w->models[e->model];
+    record_op(w, e, SIM_SWAP_RESUME);
     begin_op(w, e, EVENT_MODEL_RESUMED, copy_ns(w, m));
     hold_bytes(w, m, e->devices, m->bytes);
 }
@@ -203,7 +237,12 @@ static void op_done(struct world *w, uint32_t model, uint64_t op)
     if (m->op != op)
         return; /* it was escalated, and is over */
     m->op = 0;
+    if (w->history) {
+        w->history->swaps[m->swap].took_ns = w->now_ns - w->history->swaps[m->swap].at_ns;
+        w->history->swaps[m->swap].ok = !m->aborted || m->completes == EVENT_MODEL_UNLOADED;
+    }
     if (m->completes == EVENT_MODEL_LOADED) {
+        m->there_ns = w->now_ns;
         w->result->load_ns += w->now_ns - m->begun_ns;
         if (w->timeline && !m->aborted)
             timeline_loaded(w->timeline, m->stay, w->now_ns);
@@ -248,10 +287,23 @@ static void read_device(struct world *w, uint32_t device)
         if (w->models[i].devices >> device & 1 && w->models[i].held_bytes)
             w->sample[ev.sample.use_count++] =
                 (struct sample_use){.model = i, .bytes = w->models[i].held_bytes};
+    ev.sample.use_count += world_lease_uses(w, device, &w->sample[ev.sample.use_count]);
     ev.sample.taken.ns = w->now_ns;
     ev.sample.used_bytes = w->devices[device].used_bytes;
     ev.sample.uses = w->sample;
     world_step(w, &ev);
+}
+
+/* Whom the model that is told to go makes room for. */
+static void do_decide(struct world *w, const struct effect *e)
+{
+    struct world_model *m = &w->models[e->model];
+    if (e->model >= w->model_count)
+        return; /* it is a lease that has to go */
+    m->leaves = (struct sim_for){e->other, CORE_SLOT_NONE};
+    for (uint32_t i = 0; e->other == CORE_SLOT_NONE && i < w->work->lease_count; i++)
+        if (id_equal(w->leases[i].id, e->waiter))
+            m->leaves.lease = i;
 }
 
 static void do_nothing(struct world *w, const struct effect *e)
@@ -266,10 +318,10 @@ void world_effect(struct world *w, const struct effect *e)
         [EFFECT_WAIT] = do_wait,
         [EFFECT_GRANT] = do_grant,
         [EFFECT_REFUSE] = do_refuse,
-        [EFFECT_LEASE_WAIT] = do_nothing,
-        [EFFECT_LEASE_GRANT] = do_nothing,
-        [EFFECT_LEASE_REVOKE] = do_nothing,
-        [EFFECT_LEASE_END] = do_nothing,
+        [EFFECT_LEASE_WAIT] = world_lease_waits,
+        [EFFECT_LEASE_GRANT] = world_lease_granted,
+        [EFFECT_LEASE_REVOKE] = world_lease_revoked,
+        [EFFECT_LEASE_END] = world_lease_ended,
         [EFFECT_LOAD] = do_load,
         [EFFECT_ABORT] = do_escalate,
         [EFFECT_UNLOAD] = do_unload,
@@ -283,7 +335,7 @@ void world_effect(struct world *w, const struct effect *e)
         [EFFECT_MODEL_RETIRED] = do_nothing,
         [EFFECT_LEARNED] = do_nothing,
         [EFFECT_NOTICE] = do_nothing,
-        [EFFECT_DECISION] = do_nothing,
+        [EFFECT_DECISION] = do_decide,
         [EFFECT_TRACE] = do_nothing,
     };
     _Static_assert(countof(table) == EFFECT__COUNT, "a function an effect");
@@ -304,6 +356,12 @@ void world_happens(struct world *w, const struct agenda_item *item)
         break;
     case WORLD_ASKS:
         world_asks(w, item->index);
+        break;
+    case WORLD_LEASE_ASKS:
+        world_lease_asks(w, item->index);
+        break;
+    case WORLD_LEASE_OVER:
+        world_lease_over(w, item->index);
         break;
     }
 }

@@ -228,6 +228,9 @@ static void put_request(struct tale *t, const struct note *n)
         fprintf(t->out, " key=%u", ev->request.key);
     if (n->lease_tag)
         fprintf(t->out, " lease=#%u", tag_number(t, n->lease_tag));
+    if (ev->request.since.ns)
+        put_ns(t, " since=", ev->request.since.ns);
+    put_flag(t, ev->request.running, "running");
 }
 
 static void put_lease(struct tale *t, const struct note *n)

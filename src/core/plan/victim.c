@@ -52,7 +52,9 @@ static bool model_yields(struct core *c, uint32_t slot, const struct claim *clai
         return false;
     if (claim->rank == CLASS__COUNT && m->wish == WISH_LOADED && !m->wish_rests)
         return false; /* one wish does not undo another */
-    *ret_busy = model_busy(m) && m->state == MODEL_LOADED;
+    /* Nobody is served while it waits to be moved: who waits for it does not keep it. */
+    bool serves = m->leaving == LEAVE_NOT ? model_busy(m) : m->running.count > m->quiet_count;
+    *ret_busy = serves && m->state == MODEL_LOADED;
     if (m->state == MODEL_SUSPENDED) /* wanted itself: whoever is first in the order stays */
         return !m->waiting_count || want_precedes(c, claim->target, slot);
     if (!*ret_busy)

@@ -48,6 +48,23 @@ static void hold_up_others(struct core *c, struct scan *scan, const struct claim
     want_set_anchor(c, claim->target, devices);
 }
 
+/* Memory that nobody accounts for is often gone a moment later: a process that was slow to end, or
+ * one that is not known yet to be a lease's. What stays for longer than bytes may take to be seen
+ * to be free has no end that could be waited for. */
+static void doubt_anchor(struct core *c, uint32_t target)
+{
+    struct target *t = &c->targets[target];
+    if (!t->anchor)
+        return;
+    if (!t->anchor_doubted.ns)
+        t->anchor_doubted = c->now;
+    uint64_t until = t->anchor_doubted.ns + c->settle_ns_max;
+    if (c->now.ns < until)
+        deadline_replan(c, (struct mono){until});
+    else
+        want_set_anchor(c, target, 0);
+}
+
 /* A load that nobody wants any more goes on, unless somebody else needs its room. */
 static void call_off_unwanted(struct core *c, uint32_t target, uint32_t devices)
 {
@@ -129,6 +146,10 @@ static void try_target(struct core *c, struct scan *scan, uint32_t target)
     case PLAN_GO:
         want_set_anchor(c, target, 0);
         transition_commit(c, target, &planned.plan, planned.victims);
+        /* A lease comes in now, so that those who stood behind it at a gate are at its head when
+         * their turn comes in this scan, and keep what is kept for them. */
+        if (want_is_lease(c, target))
+            transition_advance(c, target);
         break;
     case PLAN_WAIT:
         want_park(c, target);
@@ -141,9 +162,13 @@ static void try_target(struct core *c, struct scan *scan, uint32_t target)
     case PLAN_BLOCKED:
         want_park(c, target);
         want_block(c, target, planned.plan.why, planned.by);
-        if (planned.plan.why == REASON_LEASED) /* they end: what comes free then is its own */
+        if (planned.plan.why == REASON_LEASED) { /* they end: what comes free then is its own */
+            c->targets[target].anchor_doubted = (struct mono){0};
             hold_up_others(c, scan, &claim, planned.plan.devices);
-        else
+        }
+        if (planned.plan.why == REASON_FOREIGN)
+            doubt_anchor(c, target);
+        else if (planned.plan.why != REASON_LEASED)
             want_set_anchor(c, target, 0);
         break;
     case PLAN_NEVER:

@@ -42,6 +42,8 @@ bool judge_legal(const struct judge *j, const struct event *ev)
 {
     switch ((int)ev->type) {
     case EVENT_REQUEST_ARRIVED:
+        if ((ev->request.running || ev->request.since.ns) && j->booted)
+            return false;
         return j->parties[ev->request.tag % JUDGE_PARTIES_MAX].state == PARTY_FREE;
     case EVENT_LEASE_ASKED:
     case EVENT_LEASE_RESTORED:

@@ -57,6 +57,7 @@ struct party {                         /* a request, or a lease */
     struct link order, mates, granted; /* by arrival; in its model or gate; all that are inside */
     enum party_state state;
     bool lease, bounced, quiet, revoked, starving, overdue; /* overdue: at its gates */
+    bool running;                                           /* it was granted in an earlier life */
     enum trace traced;
     uint64_t tag, seq;
     struct id id;

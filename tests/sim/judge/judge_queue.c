@@ -112,6 +112,8 @@ static void arrived(struct judge *j, const struct event *ev)
     p->model = model_place(j, ev->request.model);
     p->class = ev->request.class;
     p->patience_ns = ev->request.wait_ns_max;
+    p->running = ev->request.running;
+    p->since_ns = ev->request.since.ns ? ev->request.since.ns : p->since_ns;
     const struct party *lease = judge_party_by_id(j, true, ev->request.lease);
     p->under = lease ? lease->tag : 0;
     if (ev->request.model < j->model_count)
@@ -147,6 +149,7 @@ static void bounced(struct judge *j, struct party *p)
 {
     stop_serving(j, p);
     p->bounced = true;
+    p->running = false;
     p->state = PARTY_WAITING;
     j->granted_count--;
     p->bound_ns = 0;
@@ -182,7 +185,7 @@ static void check_grant(struct judge *j, const struct effect *e, const struct pa
     if (e->model != p->model)
         judge_break(j, RULE_GRANT, "#%" PRIu64 " wants m%u and got m%u", p->tag, p->model,
                     e->model);
-    if (!j->booted)
+    if (j->booted == p->running)
         judge_break(j, RULE_BOOT, "#%" PRIu64 " was granted before the start was over", p->tag);
     if (j->draining)
         judge_break(j, RULE_DRAIN, "#%" PRIu64 " was granted during the shutdown", p->tag);
@@ -195,6 +198,8 @@ static void check_grant(struct judge *j, const struct effect *e, const struct pa
     if (judge_out_of_reach(j, e->model))
         judge_break(j, RULE_BACKEND, "#%" PRIu64 " was granted by m%u, whose backend is down",
                     p->tag, p->model);
+    if (p->running)
+        return; /* with how many others, an earlier life has decided */
     if (m->running >= m->policy.slots_max)
         judge_break(j, RULE_SLOTS, "m%u serves %u already, of %u", p->model, m->running,
                     m->policy.slots_max);
@@ -236,7 +241,8 @@ void judge_queue_grant(struct judge *j, const struct effect *e)
     check_grant(j, e, p);
     party_enter(j, p, e->waiter);
     dequeue(j, p);
-    check_class(j, p);
+    if (!p->running)
+        check_class(j, p);
     p->state = PARTY_GRANTED;
     p->granted_ns = j->now_ns;
     list_push(&j->granted, &p->granted);
@@ -372,7 +378,7 @@ void judge_queue_settle(struct judge *j)
     if (j->asked)
         judge_break(j, RULE_ANSWER, "#%" PRIu64 " got no answer", j->asked->tag);
     for (uint32_t i = 0; i < j->chain_count; i++)
-        if (!j->chain[i]->lease && j->chain[i]->state == PARTY_GRANTED)
+        if (!j->chain[i]->lease && !j->chain[i]->running && j->chain[i]->state == PARTY_GRANTED)
             check_order(j, j->chain[i]);
     check_patience(j);
 }

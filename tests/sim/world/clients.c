@@ -81,6 +81,22 @@ void client_arrive(struct world *w)
     world_tell(w, &n);
 }
 
+void client_hand_over(struct world *w, uint32_t model, bool running)
+{
+    struct client *c = take(w);
+    if (!c)
+        return;
+    uint64_t ago = below(w, 60000) * NS_PER_MS, now = w->run.now_ns;
+    struct note n = {.ev = {.type = EVENT_REQUEST_ARRIVED,
+                            .request = {.tag = c->tag,
+                                        .model = model,
+                                        .class = (enum class)below(w, CLASS__COUNT),
+                                        .wait_ns_max = draw_patience(w),
+                                        .since = {now > ago ? now - ago : 0},
+                                        .running = running}}};
+    world_tell(w, &n);
+}
+
 static void draw_gates(struct world *w, struct core_lease_ask *ask)
 {
     uint32_t most = below(w, 3) ? 1 : CORE_LEASE_GATES_MAX;

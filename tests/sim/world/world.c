@@ -5,6 +5,28 @@
 #include "peace.h"
 #include "tape.h"
 
+/* Choices */
+
+void world_choose(struct world *w, const uint8_t *choices, size_t n)
+{
+    w->choices = choices;
+    w->choices_left = n;
+    w->chosen = true;
+}
+
+/* As few bytes as will do, so that a change of one of them changes one choice. A span of time is
+ * chosen as a share of the longest. */
+uint64_t world_choice(struct world *w, uint64_t bound)
+{
+    unsigned bytes = bound <= 1 << 8 ? 1 : bound <= 1 << 16 ? 2 : 3;
+    uint64_t value = 0;
+    for (unsigned i = 0; i < bytes && w->choices_left; i++, w->choices_left--)
+        value = value << 8 | *w->choices++;
+    if (bytes < 3)
+        return value % bound;
+    return bound >> 40 ? (bound >> 24) * value : bound * value >> 24;
+}
+
 /* Timers: one heap place for each purpose and object. */
 static uint32_t timer_slot(enum timer kind, uint32_t i)
 {
@@ -18,6 +40,7 @@ static uint32_t timer_slot(enum timer kind, uint32_t i)
     return first[kind] + i;
 }
 
+#define HANDED_OVER_ONE_IN 8
 #define TIMERS timer_slot(TIMER_SAMPLE, CORE_DEVICES_MAX)
 
 void world_set_timer(struct world *w, enum timer kind, uint32_t i, uint64_t at_ns)
@@ -159,6 +182,21 @@ static void carry_out(void *world, const struct effect *e)
 
 /* From the beginning to the end */
 
+/* In some worlds the core takes another's place while requests run and wait. Drawn apart from the
+ * rest, so that the others are as they would be without. */
+static void hand_over(struct world *w)
+{
+    if (w->swarm.calm || w->seed % HANDED_OVER_ONE_IN != 1)
+        return;
+    for (uint32_t i = 0; i < w->config.model_count; i++) {
+        uint64_t served = w->engines[i].alive ? below(w, 3) : below(w, 20) == 0;
+        for (uint64_t k = 0; k < served; k++)
+            client_hand_over(w, i, true);
+        for (uint64_t k = below(w, 3); k > 0; k--)
+            client_hand_over(w, i, false);
+    }
+}
+
 static void boot(struct world *w)
 {
     struct core_config first = w->config;
@@ -177,6 +215,7 @@ static void boot(struct world *w)
         if (below(w, 6) == 0)
             client_ask_lease(w, false);
     }
+    hand_over(w);
     world_tell(w, &(struct note){.ev.type = EVENT_BOOT_DONE});
 }
 
@@ -281,9 +320,15 @@ static void wake_up(struct world *w)
         w->foreign[d] = 0;
 }
 
+/* Peace is hours of the same few things, thousands of steps for the few that a fuzzer chose. */
+#define PEACE_CHECK_EVERY 64
+
 static void make_peace(struct world *w)
 {
+    uint32_t check_every = w->run.check_every;
     w->chaos = false;
+    if (w->chosen && check_every)
+        w->run.check_every = PEACE_CHECK_EVERY;
     while (w->inbox_count)
         world_deliver(w);
     if (w->run.tape)
@@ -291,6 +336,7 @@ static void make_peace(struct world *w)
     w->run.carry_out = NULL;
     peace_make(&w->run);
     w->run.carry_out = carry_out;
+    w->run.check_every = check_every;
     wake_up(w);
 }
 
@@ -299,8 +345,11 @@ static void do_some(struct world *w, uint64_t steps)
 {
     uint64_t until = w->run.steps + steps;
     w->chaos = true;
-    for (uint64_t acts = 0; w->run.steps < until && acts < steps * 8; acts++)
+    for (uint64_t acts = 0; w->run.steps < until && acts < steps * 8; acts++) {
+        if (w->chosen && w->choices_left == 0)
+            break;
         acts_do_one(w);
+    }
 }
 
 static void shut_down(struct world *w, uint64_t steps)
@@ -324,7 +373,7 @@ static void live(void *arg)
 {
     struct life *l = arg;
     struct world *w = l->w;
-    uint64_t rounds = 1 + w->seed % 3;
+    uint64_t rounds = w->chosen ? 1 : 1 + w->seed % 3; /* choices end, and peace is long */
     w->chaos = true;
     boot(w);
     for (uint64_t k = 0; k < rounds; k++) {

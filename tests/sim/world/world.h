@@ -67,6 +67,9 @@ struct letter {
 struct world {
     uint64_t seed;
     struct rng rng;
+    const uint8_t *choices; /* taken before the rng is asked; see world_choose */
+    size_t choices_left;
+    bool chosen;
     struct swarm swarm;
     struct run run;
     struct core_config config;
@@ -93,6 +96,9 @@ struct world {
 
 struct world *world_new(uint64_t seed, struct counts *counts);
 void world_free(struct world *w);
+/* From here on choices come from these bytes, which stay the caller's; once they are used up,
+ * nothing more is begun, and the rng chooses how what is left ends. */
+void world_choose(struct world *w, const uint8_t *choices, size_t n);
 /* Lives until so many steps are done; then everything comes to its end. The broken rule. */
 enum rule world_live(struct world *w, uint64_t steps);
 

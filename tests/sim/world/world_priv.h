@@ -6,9 +6,12 @@
 
 enum timer { TIMER_ENGINE, TIMER_EXIT, TIMER_CLIENT, TIMER_BACKEND, TIMER_SAMPLE };
 
+/* world.c */
+uint64_t world_choice(struct world *w, uint64_t bound);
+
 static inline uint64_t below(struct world *w, uint64_t bound)
 {
-    return rng_below(&w->rng, bound);
+    return w->choices_left ? world_choice(w, bound) : rng_below(&w->rng, bound);
 }
 
 static inline bool chance(struct world *w, enum odds which)
@@ -47,6 +50,7 @@ bool engine_lingers(const struct world *w, uint32_t i, uint32_t device);
 void client_effect(struct world *w, const struct effect *e);
 void client_due(struct world *w, uint32_t slot);
 void client_arrive(struct world *w);
+void client_hand_over(struct world *w, uint32_t model, bool running); /* from an earlier life */
 void client_ask_lease(struct world *w, bool restored);
 void client_leave(struct world *w, uint32_t slot);
 void client_bounce(struct world *w, uint32_t slot);

@@ -1,4 +1,4 @@
-#include "simulate/report.h"
+#include "simulate/results_json.h"
 
 #include <inttypes.h>
 
@@ -57,7 +57,7 @@ static void write_models(struct buf *out, const struct config *c, const struct s
     buf_char(out, ']');
 }
 
-uint64_t report_ratio_permille(const struct sim_result *results, uint32_t count, uint32_t i)
+uint64_t results_ratio_permille(const struct sim_result *results, uint32_t count, uint32_t i)
 {
     for (uint32_t k = 0; k < count; k++)
         if (results[k].policy.plan == PLAN_FIT && results[k].policy.victims == VICTIMS_FORESEEN &&
@@ -99,13 +99,13 @@ static void write_result(struct buf *out, const struct config *c, const struct s
     buf_char(out, '}');
 }
 
-void report_json(struct buf *out, const struct config *c, const struct sim_result *results,
-                 uint32_t count)
+void results_json_write(struct buf *out, const struct config *c, const struct sim_result *results,
+                        uint32_t count)
 {
     buf_char(out, '[');
     for (uint32_t i = 0; i < count; i++) {
         buf_text(out, i ? ",\n " : "");
-        write_result(out, c, &results[i], report_ratio_permille(results, count, i));
+        write_result(out, c, &results[i], results_ratio_permille(results, count, i));
     }
     buf_char(out, ']');
 }
