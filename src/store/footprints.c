@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/pure/check.h"
@@ -66,12 +65,6 @@ static int ask_one(sqlite3 *db, const char *sql, int64_t *ret, char text[64])
     return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-/* What is wrong with the file that another one in its place would mend. */
-static bool is_damage(int rc)
-{
-    return (rc & 0xff) == SQLITE_NOTADB || (rc & 0xff) == SQLITE_CORRUPT;
-}
-
 /* An SQLite code; *ret_why: why it is to be put aside, or NULL. The caller frees it. */
 static int examine(sqlite3 *db, char **ret_why)
 {
@@ -83,7 +76,7 @@ static int examine(sqlite3 *db, char **ret_why)
     if (rc == SQLITE_OK)
         rc = ask_one(db, "pragma quick_check(1)", NULL, check);
     *ret_why = NULL;
-    if (is_damage(rc) || strcmp(check, "ok") != 0)
+    if (store_is_damage(rc) || strcmp(check, "ok") != 0)
         *ret_why = alloc_printf("it is damaged (%s)", rc == SQLITE_OK ? check : sqlite3_errmsg(db));
     else if (rc == SQLITE_OK && version != SCHEMA_VERSION && (version != 0 || tables != 0))
         *ret_why = alloc_printf("it is of schema version %lld, not %d", (long long)version,
@@ -126,9 +119,12 @@ static int open_file(struct footprint_store *st, const char *path, char **ret_wh
 {
     /* One thread at a time uses it: first the one that opens it, then the store's own. */
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    store_configure();
     store_create_private(path);
     int rc = sqlite3_open_v2(path, &st->db, flags, NULL);
     *ret_why = NULL;
+    if (rc == SQLITE_OK && store_is_read_only(st->db))
+        rc = SQLITE_CANTOPEN;
     if (rc != SQLITE_OK)
         return rc;
     sqlite3_busy_timeout(st->db, BUSY_MS);
@@ -148,23 +144,6 @@ static void close_file(struct footprint_store *st)
     sqlite3_close(st->db);
     st->db = NULL;
     st->insert = st->prune = NULL;
-}
-
-/* With what belongs to it: a log of writes that is not its own would damage the next file. */
-static int put_aside(const char *path)
-{
-    static const char *const parts[] = {"", "-wal", "-shm"};
-    int rc = 0;
-    for (size_t i = 0; i < countof(parts); i++) {
-        char *from = alloc_printf("%s%s", path, parts[i]);
-        char *to = alloc_printf("%s.aside%s", path, parts[i]);
-        unlink(to);
-        if (rename(from, to) < 0 && i == 0)
-            rc = -1;
-        free(from);
-        free(to);
-    }
-    return rc;
 }
 
 static enum footprint_source find_source(const char *word)
@@ -380,7 +359,7 @@ struct footprint_store *footprint_store_open(const struct footprint_store_option
     int rc = open_file(st, opt->path, ret_aside);
     if (*ret_aside) {
         close_file(st);
-        rc = put_aside(opt->path) < 0 ? SQLITE_CANTOPEN : open_file(st, opt->path, &again);
+        rc = store_put_aside(opt->path) < 0 ? SQLITE_CANTOPEN : open_file(st, opt->path, &again);
         if (again) /* not even a new file */
             rc = SQLITE_CORRUPT;
         free(again);

@@ -1,13 +1,21 @@
 /* The file as llama-swap writes it (version 1 of its migrations, which it keeps with goose), and
  * wharf's own table beside it. */
+#include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
+#include "base/pure/check.h"
 #include "store_priv.h"
 
 /* While a file is being opened, which nothing else may be held up by. */
 #define BUSY_OPEN_MS 250
+/* Of SQLite's machine: less than a millisecond. */
+#define INSTRUCTIONS_BETWEEN_LOOKS 1000
 
 static const char tables[] =
     "create table if not exists goose_db_version ("
@@ -33,9 +41,31 @@ static const char tables[] =
     " id integer primary key, waited_ms integer not null default -1,"
     " ended text not null default '');";
 
+static void configure(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
+void store_configure(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, configure);
+}
+
 int store_exec(sqlite3 *db, const char *sql)
 {
     return sqlite3_exec(db, sql, NULL, NULL, NULL);
+}
+
+static int is_true(void *flag)
+{
+    return atomic_load((atomic_bool *)flag);
+}
+
+void store_break_off(sqlite3 *db, atomic_bool *ending)
+{
+    sqlite3_progress_handler(db, ending ? INSTRUCTIONS_BETWEEN_LOOKS : 0, ending ? is_true : NULL,
+                             ending);
 }
 
 /* The first column of the first row, as a number and, where text is given, as a text. */
@@ -80,20 +110,82 @@ void store_create_private(const char *path)
         close(fd);
 }
 
-sqlite3 *store_db_open(const char *path, int64_t *ret_last_id, struct err *err)
+bool store_is_read_only(sqlite3 *db)
+{
+    return sqlite3_db_readonly(db, "main") == 1;
+}
+
+bool store_is_damage(int rc)
+{
+    return (rc & 0xff) == SQLITE_NOTADB || (rc & 0xff) == SQLITE_CORRUPT;
+}
+
+int store_put_aside(const char *path)
+{
+    static const char *const parts[] = {"", "-wal", "-shm"};
+    int rc = 0;
+    for (size_t i = 0; i < countof(parts); i++) {
+        char *from = alloc_printf("%s%s", path, parts[i]);
+        char *to = alloc_printf("%s.aside%s", path, parts[i]);
+        unlink(to);
+        if (rename(from, to) < 0 && i == 0)
+            rc = -1;
+        free(from);
+        free(to);
+    }
+    return rc;
+}
+
+/* Why the file cannot be written; 0: by now it can. */
+static int try_write(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC), error = errno;
+    if (fd >= 0)
+        close(fd);
+    return fd < 0 ? error : 0;
+}
+
+/* Neither the file nor its name is wrong. */
+static bool is_short(sqlite3 *db, const char *path)
+{
+    int code = db ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM;
+    int error = db ? sqlite3_system_errno(db) : 0;
+    if (db && store_is_read_only(db)) {
+        error = try_write(path);
+        if (error == 0)
+            return true;
+    }
+    switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EIO:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+        return true;
+    default:
+        return code == SQLITE_FULL || code == SQLITE_NOMEM || code == SQLITE_IOERR ||
+               code == SQLITE_BUSY;
+    }
+}
+
+sqlite3 *store_db_open(const char *path, int64_t *ret_last_id, bool *ret_short, struct err *err)
 {
     sqlite3 *db = NULL;
     bool in_memory = *path == '\0';
     /* One thread at a time uses it: first the one that opens it, then the store's own. */
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    store_configure();
     if (!in_memory)
         store_create_private(path);
     int rc = sqlite3_open_v2(in_memory ? ":memory:" : path, &db, flags, NULL);
     *ret_last_id = 0;
+    *ret_short = false;
     if (rc == SQLITE_OK && prepare(db, in_memory, ret_last_id, err) == 0)
         return db;
     if (rc != SQLITE_OK)
         err_set(err, "%s", db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+    *ret_short = is_short(db, path);
     err_wrap(err, "store %s", in_memory ? "in memory" : path);
     sqlite3_close(db);
     return NULL;

@@ -2,11 +2,11 @@
  *
  * Rows and questions go into a bounded queue, which never makes the caller wait: a row that does
  * not fit is dropped and counted. Rows of a file are written many at a time, and wait in the queue
- * while somebody else has it locked. Rows in memory stay in the queue until somebody asks, so that
- * those that leave again before that cost next to nothing. The file is one that llama-swap's own
- * versions can go on with: its table `activity`, its indexes, and the marks of its migrations. What
- * wharf knows besides stands in a table of its own, `activity_wharf`, with the same ids. Ids are
- * the caller's and ascend. */
+ * while somebody else has it locked or it cannot be written. Rows in memory stay in the queue until
+ * somebody asks, so that those that leave again before that cost next to nothing. The file is one
+ * that llama-swap's own versions can go on with: its table `activity`, its indexes, and the marks
+ * of its migrations. What wharf knows besides stands in a table of its own, `activity_wharf`, with
+ * the same ids. Ids are the caller's and ascend. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -76,13 +76,15 @@ struct store_options {
     const char *path;  /* "": in memory; borrowed during store_open */
     uint64_t rows_max; /* older ones are deleted */
     /* On the store's thread: store_answered has something, store_dropped has grown, or store_locked
-     * is another. */
+     * or store_problem is another. */
     void (*on_news)(void *arg);
     void *arg;
 };
 
-/* Opens and prepares the file, which must take WAL, and starts the thread. NULL and *err. */
-struct store *store_open(const struct store_options *opt, struct err *err);
+/* Opens and prepares the file, which must take WAL, and starts the thread. NULL and *err;
+ * *ret_short: the machine is short of something, or somebody else has the file locked, so that it
+ * may be had later. */
+struct store *store_open(const struct store_options *opt, bool *ret_short, struct err *err);
 /* The largest id that there has ever been; before the first put. */
 int64_t store_last_id(const struct store *st);
 /* From the next row on, so many are kept. */
@@ -95,12 +97,18 @@ bool store_put(struct store *st, struct store_row *row);
 bool store_ask(struct store *st, struct store_query *q);
 /* The next question that is answered, now the caller's; or NULL. */
 struct store_query *store_answered(struct store *st);
+/* Rows that wait to be written. */
+uint32_t store_queued(struct store *st);
 /* Rows that did not fit or could not be written. */
 uint64_t store_dropped(struct store *st);
 /* Somebody else has the file locked: rows wait for it in the queue. */
 bool store_locked(struct store *st);
-/* Finishes what is queued and ends the thread. store_answered may be called after it. */
-void store_stop(struct store *st);
+/* Why rows wait in the queue otherwise, a full disk for one; NULL: they can be written. The
+ * caller's. */
+char *store_problem(struct store *st);
+/* Writes what is queued, breaks off questions that take long, and ends the thread. store_answered
+ * may be called after it. hurried: what cannot be written at once is dropped. */
+void store_stop(struct store *st, bool hurried);
 void store_free(struct store *st);
 
 /* NULL is legal. */
