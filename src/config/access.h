@@ -15,6 +15,7 @@ struct config_access {
     struct config_strings hosts;   /* in small letters; without ports */
     struct config_strings origins; /* in small letters, or "*" */
     bool origins_given;            /* else any site's pages may use models */
+    uint32_t wrong_keys_max;       /* of an address, within a minute; 0: any number */
     uint32_t socket_mode;
     bool has_group; /* that unix sockets are given to */
     uint32_t socket_gid;

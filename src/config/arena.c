@@ -53,7 +53,8 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
     va_start(ap, fmt);
     int n = vasprintf(&text, fmt, ap);
     va_end(ap);
-    must(n >= 0);
+    if (n < 0)
+        alloc_failed();
     char *copy = arena_text_n(a, text, (size_t)n);
     free(text);
     return copy;

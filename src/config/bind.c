@@ -82,16 +82,14 @@ static const char *limit_text(struct binder *b, const struct setting *s, int64_t
 static void check_range(struct binder *b, const struct setting *s, struct value *v)
 {
     v->written = v->number;
-    if (s->low == LOW_MINUS_1 && v->number == -1) {
+    if ((s->low == LOW_MINUS_1 && v->number == -1) || (s->low == LOW_UNSET && v->number < s->min) ||
+        (s->low == LOW_ZERO_UNSET && v->number == 0)) {
         v->given = false;
     } else if (v->number < s->min && s->low == LOW_RAISED) {
         if (v->number < 0)
             diag_warn(b->diag, v->at, "%s is negative, and taken as %s", s->key,
                       s->min ? limit_text(b, s, s->min) : "0");
         v->number = s->min;
-    } else if ((v->number < s->min && s->low == LOW_UNSET) ||
-               (v->number == 0 && s->low == LOW_ZERO_UNSET)) {
-        v->given = false;
     } else if (v->number < s->min) {
         bool bytes = (s->type == TYPE_SIZE || s->type == TYPE_VRAM) && s->min > 1;
         diag_error(b->diag, v->at, "%s must be at least %s%s", s->key, limit_text(b, s, s->min),
@@ -546,7 +544,7 @@ static void bind_setting(struct binder *b, const struct setting *s, struct value
         v->given = v->broken = true;
     } else if (n && node_is_null(n) && s->type == TYPE_TEXTS) {
         *v = (struct value){.given = true, .at = n->at, .text = ""}; /* as in yaml.v3 */
-    } else if (!node_is_null(n)) {
+    } else if (n && !node_is_null(n)) {
         struct value given = {.given = true, .at = n->at, .text = ""};
         bind_value(b, s, &given, n);
         if (given.given)

@@ -7,6 +7,7 @@
 #include "config/gather.h"
 #include "config/models_dir.h"
 #include "config/nearest.h"
+#include "config/origins.h"
 #include "config/resolve.h"
 #include "config/source.h"
 
@@ -51,6 +52,7 @@ static struct config *load(struct arena *scratch, struct diag *d, struct node *r
         models_dir_expand(scratch, d, root);
         expand_macros(scratch, d, root, &ports);
         c = resolve(scratch, d, bind_config(scratch, d, root), &ports);
+        origins_gather(c, root);
     }
     if (d->errors) {
         config_free(c);
@@ -60,15 +62,31 @@ static struct config *load(struct arena *scratch, struct diag *d, struct node *r
     return c;
 }
 
+static struct config *load_text(struct diag *d, const char *text, size_t n,
+                                struct config_report *report)
+{
+    struct node *root = source_parse(d->arena, d, text, n);
+    if (root)
+        expand_env(d->arena, d, root);
+    return load(d->arena, d, root, report);
+}
+
 struct config *config_load_text(const char *name, const char *text, size_t n,
                                 struct config_report *report)
 {
     struct arena scratch = {0};
     struct diag d = {.arena = &scratch, .file = name};
-    struct node *root = source_parse(&scratch, &d, text, n);
-    if (root)
-        expand_env(&scratch, &d, root);
-    struct config *c = load(&scratch, &d, root, report);
+    struct config *c = load_text(&d, text, n, report);
+    arena_fini(&scratch);
+    return c;
+}
+
+struct config *config_check_text(const char *name, const char *text, size_t n,
+                                 struct config_report *report)
+{
+    struct arena scratch = {0};
+    struct diag d = {.arena = &scratch, .file = name, .hides_env = true};
+    struct config *c = load_text(&d, text, n, report);
     arena_fini(&scratch);
     return c;
 }
@@ -95,6 +113,20 @@ void config_free(struct config *c)
         arena_fini(c->memory);
     free(c->memory);
     free(c);
+}
+
+void config_report_put_json(const struct config_report *report, struct buf *json)
+{
+    buf_char(json, '[');
+    for (size_t at = 0; at < report->text.len;) {
+        const char *line = report->text.data + at;
+        const char *end = memchr(line, '\n', report->text.len - at);
+        size_t n = end ? (size_t)(end - line) : report->text.len - at;
+        buf_text(json, at > 0 ? "," : "");
+        buf_json(json, line, n);
+        at += n + 1;
+    }
+    buf_char(json, ']');
 }
 
 void config_report_fini(struct config_report *report)

@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/pure/check.h"
 #include "config/access.h"
+#include "config/complaints.h"
 #include "config/gpus.h"
 #include "config/key.h"
 #include "config/model.h"
@@ -49,6 +50,7 @@ struct config_listen {
 
 struct config_timeouts { /* the listener's own; all in ns, 0 = none */
     uint64_t head_ns, body_ns, idle_ns, write_ns, shutdown_ns;
+    uint64_t rate_min; /* bytes a second; 0: any */
 };
 
 struct config {
@@ -97,16 +99,12 @@ struct config {
     struct config_timeouts timeouts;
     uint64_t body_bytes_max;
     uint64_t spool_bytes_max;
+    uint64_t log_file_bytes_max; /* of each model's */
     uint32_t connections_max;
-    struct config_name *names; /* ascending */
-    uint32_t name_count;
+    struct config_name *names;     /* ascending */
+    struct config_origin *origins; /* origins.h */
+    uint32_t name_count, origin_count;
     struct arena *memory; /* everything above lives in it; NULL when it was not config_load's */
-};
-
-/* Each a line "file:line:column: error: text", in the order of the file. */
-struct config_report {
-    struct buf text;
-    uint32_t errors, warnings;
 };
 
 /* Reads one file. Returns the configuration, owned by the caller, or NULL when report->errors > 0.
@@ -115,8 +113,10 @@ struct config *config_load_file(const char *path, struct config_report *report);
 /* Same from memory; name stands for the file in messages. */
 struct config *config_load_text(const char *name, const char *text, size_t n,
                                 struct config_report *report);
+/* Same for a stranger's text: of environment variables only numbers come into it. */
+struct config *config_check_text(const char *name, const char *text, size_t n,
+                                 struct config_report *report);
 void config_free(struct config *c);
-void config_report_fini(struct config_report *report);
 
 /* What that name stands for, or NULL. Ids of models come first, then aliases and the names of
  * setParamsByID, PEER/MODEL, selectors, and what a single peer calls a model. O(log n). */

@@ -16,6 +16,7 @@ struct diag {
     uint32_t file_count;
     struct diag_message *messages;
     uint32_t count, room;
+    bool hides_env;            /* values of environment variables are not to be told */
     uint32_t errors, warnings; /* all of them, also those beyond what is kept */
 };
 

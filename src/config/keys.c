@@ -115,6 +115,9 @@ static void add_file(struct resolver *r, const struct value *v, struct config_ke
     if (st.st_mode & S_IROTH)
         diag_warn(r->diag, v->at, "keyFile %s can be read by every user of this machine",
                   diag_quote(r->diag, path));
+    if ((st.st_mode & (S_IWGRP | S_IWOTH)) || (st.st_uid != geteuid() && st.st_uid != 0))
+        diag_warn(r->diag, v->at, "keyFile %s can be changed by users other than wharf's and root",
+                  diag_quote(r->diag, path));
     while ((line = next_line(&text)) && r->config->key_count < CONFIG_KEYS_MAX) {
         const char *problem = key_problem(line);
         number++;

@@ -140,6 +140,7 @@ static void resolve_gpus(struct resolver *r)
     c->gpu_choice = c->gpus_listed ? CONFIG_GPUS_AUTO : (enum config_gpus)v->number;
     if (v->given && v->children && !v->count)
         c->gpu_choice = CONFIG_GPUS_CPU; /* an empty list is none */
+    must(v->children || v->count == 0);
     c->gpu_count = v->count <= GPUS_MAX ? v->count : GPUS_MAX;
     c->gpus = arena_alloc(r->arena, c->gpu_count, sizeof(*c->gpus));
     if (v->count > GPUS_MAX)

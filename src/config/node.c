@@ -47,7 +47,7 @@ struct node *node_remove(struct node *map, const char *key)
     return value;
 }
 
-bool node_is_null(const struct node *n)
+bool node_says_null(const struct node *n)
 {
-    return !n || (n->kind == NODE_SCALAR && scalar_read(n).type == SCALAR_NULL);
+    return n->kind == NODE_SCALAR && scalar_read(n).type == SCALAR_NULL;
 }

@@ -57,7 +57,12 @@ struct scalar scalar_read(const struct node *scalar);
 /* The text that Go's %v gives, which is how a macro's value enters a longer string: 0x10 is "16",
  * 1.50 is "1.5", 1000000.0 is "1e+06". Text stays as it is. */
 const char *scalar_format(struct arena *a, const struct node *scalar);
-/* A missing node, `~`, `null` or nothing at all. */
-bool node_is_null(const struct node *n);
+/* `~`, `null` or nothing at all. */
+bool node_says_null(const struct node *n);
+/* That, or a missing node. */
+static inline bool node_is_null(const struct node *n)
+{
+    return !n || node_says_null(n);
+}
 
 #endif

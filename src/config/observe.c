@@ -110,6 +110,8 @@ static void resolve_ignored(struct resolver *r)
 void resolve_observe(struct resolver *r)
 {
     bound_project(bound_child(r->root, SET_ROOT_store), r->arena, r->config);
+    bound_project(bound_child(r->root, SET_ROOT_log), r->arena, r->config);
+    bound_project(bound_child(r->root, SET_ROOT_history), r->arena, r->config);
     bound_project(bound_child(r->root, SET_ROOT_performance), r->arena, r->config);
     resolve_log(r);
     resolve_store(r);

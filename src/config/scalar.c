@@ -55,7 +55,7 @@ static bool read_int(const char *text, int64_t *ret)
     const char *digits = text + (*text == '-' || *text == '+');
     int base = number_base(&digits);
     /* strtoull would skip blanks and take a second sign or prefix. */
-    if (!isxdigit((unsigned char)digits[0]) || tolower((unsigned char)digits[1]) == 'x')
+    if (!isxdigit((unsigned char)digits[0]) || digits[1] == 'x' || digits[1] == 'X')
         return false;
     char *end;
     errno = 0;
@@ -115,7 +115,7 @@ struct scalar scalar_read(const struct node *n)
     static const char *const yes[] = {"true", "True", "TRUE"};
     static const char *const no[] = {"false", "False", "FALSE"};
     struct scalar s = {.type = SCALAR_TEXT};
-    char digits[NUMBER_TEXT_MAX];
+    char digits[NUMBER_TEXT_MAX] = "";
     if (n->kind != NODE_SCALAR || !n->plain)
         return s;
     if (one_of(n->text, nothing, countof(nothing))) {

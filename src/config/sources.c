@@ -122,11 +122,17 @@ struct node *sources_gather(struct arena *a, struct diag *d, const struct config
     return complete ? root : NULL;
 }
 
-static uint64_t add(uint64_t hash, const void *bytes, size_t n)
+static uint64_t add_text(uint64_t hash, const char *text)
 {
-    const unsigned char *p = bytes;
-    for (size_t i = 0; i < n; i++)
-        hash = (hash ^ p[i]) * FNV_PRIME;
+    for (const char *p = text; *p; p++)
+        hash = (hash ^ (unsigned char)*p) * FNV_PRIME;
+    return hash * FNV_PRIME; /* its end */
+}
+
+static uint64_t add_number(uint64_t hash, uint64_t number)
+{
+    for (unsigned bits = 0; bits < 64; bits += 8)
+        hash = (hash ^ (number >> bits & 0xff)) * FNV_PRIME;
     return hash;
 }
 
@@ -144,7 +150,10 @@ static uint64_t add_file(uint64_t hash, const char *path)
         return hash;
     const uint64_t facts[] = {(uint64_t)st.st_dev, (uint64_t)st.st_ino, (uint64_t)st.st_size,
                               (uint64_t)st.st_mtim.tv_sec, (uint64_t)st.st_mtim.tv_nsec};
-    return add(add(hash, path, strlen(path) + 1), facts, sizeof(facts));
+    hash = add_text(hash, path);
+    for (size_t i = 0; i < countof(facts); i++)
+        hash = add_number(hash, facts[i]);
+    return hash;
 }
 
 static uint64_t stamp_dir(struct arena *a, const char *dir)
@@ -167,7 +176,7 @@ static uint64_t stamp_models(struct arena *a, const char *dir)
     if (models_dir_list(a, dir, &files, &n) != 0)
         return 0;
     for (uint32_t i = 0; i < n; i++)
-        hash = add(hash, files[i].path, strlen(files[i].path) + 1);
+        hash = add_text(hash, files[i].path);
     return finished(hash);
 }
 

@@ -159,3 +159,46 @@ char *text_restore_references(struct arena *a, const char *text, size_t n)
     *to = '\0';
     return out;
 }
+
+/* Bytes of the line break at p; 0: there is none. */
+static size_t break_length(const char *p, const char *end)
+{
+    if (p == end || (*p != '\r' && *p != '\n'))
+        return 0;
+    return *p == '\r' && end - p > 1 && p[1] == '\n' ? 2 : 1;
+}
+
+/* Passes over a line break, the empty lines behind it and the next one's indentation. How many
+ * breaks those were. */
+static size_t pass_breaks(const char **p, const char *end)
+{
+    size_t breaks = 0, n;
+    while ((n = break_length(*p, end)) > 0) {
+        breaks++;
+        *p += n;
+        *p += strspn(*p, " \t");
+    }
+    return breaks;
+}
+
+char *text_of_single_quoted(struct arena *a, const char *raw, size_t n)
+{
+    const char *p = arena_text_n(a, raw, n), *end = p + n;
+    char *text = arena_alloc(a, n + 1, 1);
+    size_t len = 0, line = 0; /* line: where its last one began */
+    while (p < end) {
+        if (break_length(p, end) == 0) {
+            text[len++] = *p;
+            p += *p == '\'' && end - p > 1 ? 2 : 1;
+            continue;
+        }
+        while (len > line && (text[len - 1] == ' ' || text[len - 1] == '\t'))
+            len--;
+        size_t breaks = pass_breaks(&p, end);
+        memset(text + len, breaks == 1 ? ' ' : '\n', breaks == 1 ? 1 : breaks - 1);
+        len += breaks == 1 ? 1 : breaks - 1;
+        line = len;
+    }
+    text[len] = '\0';
+    return text;
+}

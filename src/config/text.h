@@ -22,6 +22,10 @@ uint32_t text_tab_indent_near(const char *text, size_t n, uint32_t line);
 char *text_hide_references(struct arena *a, const char *text, size_t n);
 char *text_restore_references(struct arena *a, const char *text, size_t n);
 
+/* What a single-quoted scalar says, from what stands between its quotes (YAML 1.2.2, 7.3.2 and
+ * 6.5). */
+char *text_of_single_quoted(struct arena *a, const char *raw, size_t n);
+
 /* The next "${" at or behind p, or NULL. */
 const char *text_reference(const char *p);
 /* The length of NAME in `${NAME}` when one starts at p, else 0. NAME is [A-Za-z0-9_-]+. */

@@ -15,5 +15,9 @@ const char *const config_gpus_words[CONFIG_GPUS__COUNT + 1] = {CONFIG_GPUS_WORDS
 const char *const config_strategy_words[CONFIG_STRATEGY__COUNT + 1] = {CONFIG_STRATEGY_WORDS(TEXT)};
 const char *const config_log_stdout_words[CONFIG_LOG_STDOUT__COUNT + 1] = {
     CONFIG_LOG_STDOUT_WORDS(TEXT)};
+const char *const config_log_format_words[CONFIG_LOG_FORMAT__COUNT + 1] = {
+    CONFIG_LOG_FORMAT_WORDS(TEXT)};
+const char *const config_log_access_words[CONFIG_LOG_ACCESS__COUNT + 1] = {
+    CONFIG_LOG_ACCESS_WORDS(TEXT)};
 const char *const config_log_time_words[CONFIG_LOG_TIME__COUNT + 1] = {CONFIG_LOG_TIME_WORDS(TEXT)};
 const char *const config_modality_words[CONFIG_MODALITY__COUNT + 1] = {CONFIG_MODALITY_WORDS(TEXT)};

@@ -5,6 +5,8 @@
 #ifndef CONFIG_WORDS_H
 #define CONFIG_WORDS_H
 
+#include "config/words_log.h"
+
 /* Who waits for whom, the first to be served first. */
 #define CONFIG_CLASS_WORDS(WORD)                                                                   \
     WORD(CONFIG_CLASS_FOREGROUND, "foreground")                                                    \
@@ -73,31 +75,6 @@
     WORD(CONFIG_STRATEGY_PIN, "pin")                                                               \
     WORD(CONFIG_STRATEGY_SPILLOVER, "spillover")
 
-#define CONFIG_LOG_STDOUT_WORDS(WORD)                                                              \
-    WORD(CONFIG_LOG_STDOUT_PROXY, "proxy")                                                         \
-    WORD(CONFIG_LOG_STDOUT_UPSTREAM, "upstream")                                                   \
-    WORD(CONFIG_LOG_STDOUT_BOTH, "both")                                                           \
-    WORD(CONFIG_LOG_STDOUT_NONE, "none")
-
-/* The forms of a time in the log, named after the layouts of Go's package time. */
-#define CONFIG_LOG_TIME_WORDS(WORD)                                                                \
-    WORD(CONFIG_LOG_TIME_NONE, "")                                                                 \
-    WORD(CONFIG_LOG_TIME_ANSIC, "ansic")                                                           \
-    WORD(CONFIG_LOG_TIME_UNIXDATE, "unixdate")                                                     \
-    WORD(CONFIG_LOG_TIME_RUBYDATE, "rubydate")                                                     \
-    WORD(CONFIG_LOG_TIME_RFC822, "rfc822")                                                         \
-    WORD(CONFIG_LOG_TIME_RFC822Z, "rfc822z")                                                       \
-    WORD(CONFIG_LOG_TIME_RFC850, "rfc850")                                                         \
-    WORD(CONFIG_LOG_TIME_RFC1123, "rfc1123")                                                       \
-    WORD(CONFIG_LOG_TIME_RFC1123Z, "rfc1123z")                                                     \
-    WORD(CONFIG_LOG_TIME_RFC3339, "rfc3339")                                                       \
-    WORD(CONFIG_LOG_TIME_RFC3339NANO, "rfc3339nano")                                               \
-    WORD(CONFIG_LOG_TIME_KITCHEN, "kitchen")                                                       \
-    WORD(CONFIG_LOG_TIME_STAMP, "stamp")                                                           \
-    WORD(CONFIG_LOG_TIME_STAMPMILLI, "stampmilli")                                                 \
-    WORD(CONFIG_LOG_TIME_STAMPMICRO, "stampmicro")                                                 \
-    WORD(CONFIG_LOG_TIME_STAMPNANO, "stampnano")
-
 #define CONFIG_MODALITY_WORDS(WORD)                                                                \
     WORD(CONFIG_MODALITY_TEXT, "text")                                                             \
     WORD(CONFIG_MODALITY_AUDIO, "audio")                                                           \
@@ -116,6 +93,8 @@ enum config_suspend { CONFIG_SUSPEND_WORDS(CONFIG_WORD_NAME) CONFIG_SUSPEND__COU
 enum config_gpus { CONFIG_GPUS_WORDS(CONFIG_WORD_NAME) CONFIG_GPUS__COUNT };
 enum config_strategy { CONFIG_STRATEGY_WORDS(CONFIG_WORD_NAME) CONFIG_STRATEGY__COUNT };
 enum config_log_stdout { CONFIG_LOG_STDOUT_WORDS(CONFIG_WORD_NAME) CONFIG_LOG_STDOUT__COUNT };
+enum config_log_format { CONFIG_LOG_FORMAT_WORDS(CONFIG_WORD_NAME) CONFIG_LOG_FORMAT__COUNT };
+enum config_log_access { CONFIG_LOG_ACCESS_WORDS(CONFIG_WORD_NAME) CONFIG_LOG_ACCESS__COUNT };
 enum config_log_time { CONFIG_LOG_TIME_WORDS(CONFIG_WORD_NAME) CONFIG_LOG_TIME__COUNT };
 enum config_modality { CONFIG_MODALITY_WORDS(CONFIG_WORD_NAME) CONFIG_MODALITY__COUNT };
 #undef CONFIG_WORD_NAME
@@ -133,6 +112,8 @@ extern const char *const config_suspend_words[CONFIG_SUSPEND__COUNT + 1];
 extern const char *const config_gpus_words[CONFIG_GPUS__COUNT + 1];
 extern const char *const config_strategy_words[CONFIG_STRATEGY__COUNT + 1];
 extern const char *const config_log_stdout_words[CONFIG_LOG_STDOUT__COUNT + 1];
+extern const char *const config_log_format_words[CONFIG_LOG_FORMAT__COUNT + 1];
+extern const char *const config_log_access_words[CONFIG_LOG_ACCESS__COUNT + 1];
 extern const char *const config_log_time_words[CONFIG_LOG_TIME__COUNT + 1];
 extern const char *const config_modality_words[CONFIG_MODALITY__COUNT + 1];
 

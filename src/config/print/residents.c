@@ -1,5 +1,5 @@
 /* Who serves a model, where it sits and how it sleeps, as YAML. */
-#include "config/print.h"
+#include "config/print/print.h"
 
 static void print_address(struct buf *out, const char *key, const char *url)
 {

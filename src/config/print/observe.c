@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/pure/units.h"
-#include "config/print.h"
+#include "config/print/print.h"
 
 static void print_patterns(struct buf *out, const struct config_observe *o)
 {
@@ -22,10 +22,14 @@ void print_observe(struct buf *out, const struct config *c)
         buf_json_text(out, config_log_time_words[o->log_time]);
         buf_char(out, '\n');
     }
+    buf_text(out, "log:\n");
+    print_scope(out, 1, SCOPE_LOG, c);
     if (*o->store_path) {
         buf_text(out, "store:\n");
         print_scope(out, 1, SCOPE_STORE, c);
     }
+    buf_text(out, "history:\n");
+    print_scope(out, 1, SCOPE_HISTORY, c);
     buf_text(out, "ui:\n  activity:\n");
     if (o->session_headers.count)
         print_texts(out, 2, "session_id", &o->session_headers);

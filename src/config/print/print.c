@@ -3,7 +3,7 @@
 #include <strings.h>
 
 #include "base/pure/units.h"
-#include "config/print.h"
+#include "config/print/print.h"
 
 /* What the last word of an option, or of a variable that a command sets, says of its value. */
 static const char *const secret_ends[] = {"key",      "apikey", "token",      "secret",

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/pure/units.h"
-#include "config/print.h"
+#include "config/print/print.h"
 
 static void print_plain_keys(struct buf *out, const struct config *c)
 {

@@ -2,7 +2,7 @@
  * JSON is YAML, so free data stands there as it is. */
 #include <string.h>
 
-#include "config/print.h"
+#include "config/print/print.h"
 
 /* Behind the text in quotes at p. */
 static const char *text_end(const char *p)

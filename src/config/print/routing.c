@@ -1,7 +1,7 @@
 /* Who may be loaded together and who is served first, as YAML. */
 #include <string.h>
 
-#include "config/print.h"
+#include "config/print/print.h"
 
 static void print_group(struct buf *out, const struct config *c, uint32_t group)
 {

@@ -1,7 +1,7 @@
 /* print.h: the parts of config_print. Private to config/. A depth is one of indentation, two blanks
  * each. */
-#ifndef CONFIG_PRINT_H
-#define CONFIG_PRINT_H
+#ifndef CONFIG_PRINT_PRINT_H
+#define CONFIG_PRINT_PRINT_H
 
 #include "config/config.h"
 #include "config/settings.h"
