@@ -1,5 +1,6 @@
 #include "alloc.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -7,14 +8,24 @@
 #include <string.h>
 #include <unistd.h>
 
+bool alloc_ended;
+
+/* What stands here is all that is said: whoever sees the signal (server/abort.h) need not say more.
+ */
+_Noreturn void alloc_failed(void)
+{
+    static const char text[] = "wharf: out of memory\n";
+    ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
+    (void)ignored;
+    errno = 0;
+    alloc_ended = true;
+    abort();
+}
+
 static void *checked(void *ptr)
 {
-    if (!ptr) {
-        static const char text[] = "wharf: out of memory\n";
-        ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
-        (void)ignored;
-        abort();
-    }
+    if (!ptr)
+        alloc_failed();
     return ptr;
 }
 
@@ -23,12 +34,17 @@ void *alloc_zeroed(size_t count, size_t size)
     return checked(calloc(count ? count : 1, size ? size : 1));
 }
 
-void *alloc_grow(void *ptr, size_t count, size_t size)
+void *alloc_try(void *ptr, size_t count, size_t size)
 {
     if (size && count > SIZE_MAX / size)
-        return checked(NULL);
+        return NULL;
     size_t bytes = count * size;
-    return checked(realloc(ptr, bytes ? bytes : 1));
+    return realloc(ptr, bytes ? bytes : 1);
+}
+
+void *alloc_grow(void *ptr, size_t count, size_t size)
+{
+    return checked(alloc_try(ptr, count, size));
 }
 
 char *alloc_text(const char *text)

@@ -7,6 +7,7 @@
 #include "alloc.h"
 #include "pure/check.h"
 #include "pure/units.h"
+#include "utf8.h"
 
 #define BUF_CAP_MIN 64
 
@@ -39,7 +40,13 @@ char *buf_reserve(struct buf *b, size_t n)
         size_t cap = b->cap ? b->cap : BUF_CAP_MIN;
         while (cap < b->len + n + 1)
             cap *= 2;
-        b->data = alloc_grow(b->data, cap, 1);
+        char *data = alloc_try(b->data, cap, 1);
+        if (!data && b->max == 0)
+            alloc_failed();
+        b->overflow |= data == NULL;
+        if (!data)
+            return NULL;
+        b->data = data;
         b->cap = cap;
     }
     return b->data + b->len;
@@ -122,21 +129,40 @@ char *buf_take(struct buf *b)
     return data;
 }
 
-/* Length of the UTF-8 sequence at s, or 0 when it is malformed (RFC 3629, section 4). */
-static size_t utf8_len(const unsigned char *s, size_t n)
+/* The number of the character at s, of len bytes, where it is better escaped than shown as it is:
+ * what a terminal would obey (DEL, C1), and U+2028 and U+2029, at which some who read lines
+ * break them. Else 0. Bytes below 0x20 are for
+ * the caller to see. */
+static unsigned unsafe_number(const unsigned char *s, size_t len)
 {
-    size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] >= 0x80 && (s[0] < 0xc2 || s[0] > 0xf4))
-        return 0;
-    if (len > n)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return len;
+    if (len == 1)
+        return s[0] == 0x7f ? 0x7f : 0;
+    if (len == 2)
+        return s[0] == 0xc2 && s[1] < 0xa0 ? s[1] : 0;
+    if (len == 3 && s[0] == 0xe2 && s[1] == 0x80 && (s[2] == 0xa8 || s[2] == 0xa9))
+        return 0x2000U + (s[2] & 0x3fU);
+    return 0;
+}
+
+static void put_escaped(struct buf *b, const unsigned char *s, size_t len)
+{
+    unsigned number = len ? unsafe_number(s, len) : 0;
+    if (len == 0)
+        buf_text(b, "\xef\xbf\xbd");
+    else if (s[0] == '"' || s[0] == '\\')
+        buf_printf(b, "\\%c", s[0]);
+    else if (s[0] == '\n')
+        buf_text(b, "\\n");
+    else if (s[0] < 0x20 || number)
+        buf_printf(b, "\\u%04x", number ? number : s[0]);
+    else
+        buf_append(b, s, len);
+}
+
+/* What needs no look goes in one piece. */
+static bool is_plain(unsigned char c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
 void buf_json(struct buf *b, const char *text, size_t n)
@@ -144,21 +170,17 @@ void buf_json(struct buf *b, const char *text, size_t n)
     const unsigned char *s = (const unsigned char *)text;
     buf_char(b, '"');
     for (size_t i = 0; i < n;) {
-        size_t len = utf8_len(s + i, n - i);
-        if (len == 0) {
-            buf_text(b, "\xef\xbf\xbd");
-            i++;
+        size_t run = i;
+        while (run < n && is_plain(s[run]))
+            run++;
+        if (run > i) {
+            buf_append(b, s + i, run - i);
+            i = run;
             continue;
         }
-        if (s[i] == '"' || s[i] == '\\')
-            buf_printf(b, "\\%c", s[i]);
-        else if (s[i] == '\n')
-            buf_text(b, "\\n");
-        else if (s[i] < 0x20 || s[i] == 0x7f)
-            buf_printf(b, "\\u%04x", s[i]);
-        else
-            buf_append(b, s + i, len);
-        i += len;
+        size_t len = utf8_len(s + i, n - i);
+        put_escaped(b, s + i, len);
+        i += len ? len : 1;
     }
     buf_char(b, '"');
 }

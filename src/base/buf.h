@@ -1,9 +1,9 @@
 /* buf.h: a growing run of bytes with an upper bound, for messages and text that is put together.
  *
- * A buf that is all zero is a valid, empty buf without a bound. An append that would pass the bound
- * leaves the contents as they were and sets `overflow`, which stays set until buf_clear; callers
- * that can overflow check it once at the end. The text is always followed by a NUL byte that is not
- * counted. */
+ * A buf that is all zero is a valid, empty buf without a bound. An append that would pass the
+ * bound, or that there is no memory for below it, leaves the contents as they were and sets
+ * `overflow`, which stays set until buf_clear; callers that can overflow check it once at the end.
+ * The text is always followed by a NUL byte that is not counted. */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
@@ -32,12 +32,13 @@ void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(print
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 /* Removes n bytes from the front. */
 void buf_consume(struct buf *b, size_t n);
-/* Room for at least n more bytes; NULL when the bound forbids it. Commit with buf_commit. */
+/* Room for at least n more bytes; NULL when it overflows. Commit with buf_commit. */
 char *buf_reserve(struct buf *b, size_t n);
 void buf_commit(struct buf *b, size_t n);
 /* Hands the memory to the caller (free()); the buf is empty afterwards. Never NULL. */
 char *buf_take(struct buf *b);
-/* A JSON string with its quotes; bytes that are not UTF-8 become U+FFFD (RFC 8259, section 7). */
+/* A JSON string with its quotes (RFC 8259, section 7); bytes that are not UTF-8 become U+FFFD. All
+ * that would break a line or drive a terminal is escaped. */
 void buf_json(struct buf *b, const char *text, size_t n);
 void buf_json_text(struct buf *b, const char *text);
 /* base64 with padding (RFC 4648, section 4). */

@@ -46,9 +46,8 @@ static bool read_zone(const char *p, int64_t *ret_seconds)
     return true;
 }
 
-bool date_parse(const char *text, uint64_t *ret_ns)
+static bool parse(const char *text, int64_t *ret_seconds, uint64_t *ret_fraction_ns)
 {
-    uint64_t fraction;
     int64_t zone;
     const char *p = match(text, "0000-00-00T00:00:00");
     if (!p)
@@ -60,14 +59,31 @@ bool date_parse(const char *text, uint64_t *ret_ns)
                     .tm_min = two(text + 14),
                     .tm_sec = two(text + 17)};
     struct tm same = tm;
-    if (!read_zone(read_fraction(p, &fraction), &zone))
+    if (!read_zone(read_fraction(p, ret_fraction_ns), &zone))
         return false;
-    int64_t at = timegm(&same);
+    *ret_seconds = timegm(&same) - zone;
     /* The 31st of April comes back as the 1st of May. */
-    if (same.tm_mday != tm.tm_mday || same.tm_mon != tm.tm_mon || same.tm_hour != tm.tm_hour ||
-        same.tm_min != tm.tm_min || same.tm_sec != tm.tm_sec || at - zone < 0)
+    return same.tm_mday == tm.tm_mday && same.tm_mon == tm.tm_mon && same.tm_hour == tm.tm_hour &&
+           same.tm_min == tm.tm_min && same.tm_sec == tm.tm_sec;
+}
+
+bool date_parse(const char *text, uint64_t *ret_ns)
+{
+    int64_t seconds;
+    uint64_t fraction;
+    if (!parse(text, &seconds, &fraction) || seconds < 0 || seconds >= (int64_t)(UINT64_MAX / NS))
         return false;
-    *ret_ns = (uint64_t)(at - zone) * NS + fraction;
+    *ret_ns = (uint64_t)seconds * NS + fraction;
+    return true;
+}
+
+bool date_parse_seconds(const char *text, int64_t *ret)
+{
+    int64_t seconds;
+    uint64_t fraction;
+    if (!parse(text, &seconds, &fraction))
+        return false;
+    *ret = seconds;
     return true;
 }
 

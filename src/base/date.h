@@ -8,8 +8,11 @@
 #define DATE_TEXT_MAX 40
 
 /* Nanoseconds since 1970; false, and *ret_ns untouched, for anything but
- * YYYY-MM-DDThh:mm:ss[.fraction](Z|+hh:mm|-hh:mm), and for times before 1970. */
+ * YYYY-MM-DDThh:mm:ss[.fraction](Z|+hh:mm|-hh:mm), and for times before 1970
+ * or after 2553. */
 bool date_parse(const char *text, uint64_t *ret_ns);
+/* The same in seconds since 1970, without the fraction, and for times before that, too. */
+bool date_parse_seconds(const char *text, int64_t *ret);
 /* In UTC, with nine digits behind the seconds. Returns out. */
 char *date_format(uint64_t ns, char out[DATE_TEXT_MAX]);
 /* Seconds since 1970, in UTC, without a fraction. Returns out. */

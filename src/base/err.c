@@ -4,17 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
-int err_set(struct err *e, const char *fmt, ...)
+void err_format(struct err *e, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(e->text, sizeof(e->text), fmt, ap);
     va_end(ap);
     e->set = true;
-    return -1;
 }
 
-int err_wrap(struct err *e, const char *fmt, ...)
+void err_format_around(struct err *e, const char *fmt, ...)
 {
     char inner[ERR_TEXT_MAX];
     va_list ap;
@@ -25,5 +24,4 @@ int err_wrap(struct err *e, const char *fmt, ...)
     if (n >= 0 && (size_t)n < sizeof(e->text))
         snprintf(e->text + n, sizeof(e->text) - (size_t)n, ": %.400s", inner);
     e->set = true;
-    return -1;
 }

@@ -14,8 +14,17 @@ struct err {
     char text[ERR_TEXT_MAX];
 };
 
-/* Both return -1, so that a failing function can end with `return err_set(...)`. */
-int err_set(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* err_set and err_wrap are -1, so that a failing function can end with `return err_set(...)`; here,
+ * where static analysis sees it in every caller. */
+#define err_set(...) (err_format(__VA_ARGS__), err_failed())
+#define err_wrap(...) (err_format_around(__VA_ARGS__), err_failed())
+
+static inline int err_failed(void)
+{
+    return -1;
+}
+
+void err_format(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void err_format_around(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

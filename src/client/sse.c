@@ -2,12 +2,10 @@
 
 #include <string.h>
 
-#define FIELD_BYTES_MAX 256
-
 void sse_init(struct sse *s)
 {
-    *s = (struct sse){.id = {.max = FIELD_BYTES_MAX},
-                      .type = {.max = FIELD_BYTES_MAX},
+    *s = (struct sse){.id = {.max = SSE_FIELD_BYTES_MAX},
+                      .type = {.max = SSE_FIELD_BYTES_MAX},
                       .data = {.max = SSE_DATA_BYTES_MAX}};
 }
 
@@ -51,7 +49,7 @@ bool sse_line(struct sse *s, const char *line, size_t n)
         clear_event(s);
     if (n == 0) {
         s->is_closed = true;
-        return s->has_data;
+        return s->has_data && !s->data.overflow && !s->type.overflow;
     }
     const char *colon = memchr(line, ':', n);
     size_t name_len = colon ? (size_t)(colon - line) : n;
@@ -65,7 +63,8 @@ bool sse_line(struct sse *s, const char *line, size_t n)
         add_data(s, value, value_len);
     else if (is_name("event", line, name_len))
         set_field(&s->type, value, value_len);
-    else if (is_name("id", line, name_len) && !memchr(value, '\0', value_len))
+    else if (is_name("id", line, name_len) && value_len <= SSE_FIELD_BYTES_MAX &&
+             !memchr(value, '\0', value_len))
         set_field(&s->id, value, value_len);
     return false;
 }

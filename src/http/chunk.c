@@ -5,8 +5,6 @@
 
 /* 15 digits: a size stays below 2^60, so that sums of sizes do not wrap. */
 #define SIZE_DIGITS_MAX 15
-#define EXTENSION_BYTES_MAX 256
-#define TRAILER_BYTES_MAX (8 * 1024)
 
 enum chunk_state {
     SIZE, /* must be 0: the start of a body */
@@ -55,7 +53,7 @@ static enum chunk_state take_extension(struct chunk_decoder *d, char c)
 {
     if (c == '\r')
         return d->state == EXTENSION ? SIZE_LF : FAILED;
-    if (++d->overhead > EXTENSION_BYTES_MAX || !chars_is(c, CHAR_TEXT))
+    if (++d->overhead > CHUNK_EXTENSION_BYTES_MAX || !chars_is(c, CHAR_TEXT))
         return FAILED;
     if (d->state == EXTENSION || c == ';')
         return EXTENSION;
@@ -76,7 +74,7 @@ static enum chunk_state take_trailer(struct chunk_decoder *d, char c)
 {
     if (d->state == TRAILER_NAME && d->line == 0 && c == '\r')
         return END_LF;
-    if (++d->overhead > TRAILER_BYTES_MAX)
+    if (++d->overhead > CHUNK_TRAILER_BYTES_MAX)
         return FAILED;
     if (d->state == TRAILER_VALUE) {
         if (c == '\r')
@@ -92,7 +90,7 @@ static enum chunk_state take_trailer(struct chunk_decoder *d, char c)
 static enum chunk_state end_trailer(struct chunk_decoder *d, char c)
 {
     d->line = 0;
-    return ++d->overhead <= TRAILER_BYTES_MAX && c == '\n' ? TRAILER_NAME : FAILED;
+    return ++d->overhead <= CHUNK_TRAILER_BYTES_MAX && c == '\n' ? TRAILER_NAME : FAILED;
 }
 
 static enum chunk_state take_byte(struct chunk_decoder *d, char c)

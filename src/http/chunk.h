@@ -30,6 +30,8 @@ int chunk_decode(struct chunk_decoder *d, const char *data, size_t n, size_t *re
 
 /* Room for the longest line that chunk_format_size writes. */
 #define CHUNK_SIZE_LINE_MAX 20
+#define CHUNK_EXTENSION_BYTES_MAX 256 /* of one chunk */
+#define CHUNK_TRAILER_BYTES_MAX (8 * 1024)
 /* Writes "<hex>\r\n"; returns its length. */
 size_t chunk_format_size(char out[CHUNK_SIZE_LINE_MAX], uint64_t size);
 

@@ -163,18 +163,18 @@ char *units_format_bytes(uint64_t bytes, char out[UNITS_TEXT_MAX])
 char *units_format_duration(uint64_t ns, char out[UNITS_TEXT_MAX])
 {
     uint64_t s = ns / NS_PER_S;
-    char *p = out;
     if (ns < NS_PER_MS) {
-        p = append_text(append_number(p, ns / NS_PER_US), "us");
+        append_text(append_number(out, ns / NS_PER_US), "us");
     } else if (s == 0) {
-        p = append_text(append_number(p, ns / NS_PER_MS), "ms");
+        append_text(append_number(out, ns / NS_PER_MS), "ms");
     } else if (s < 60) {
-        p = append_text(append_tenths(p, ns, NS_PER_S), "s");
+        append_text(append_tenths(out, ns, NS_PER_S), "s");
     } else {
-        p = append_text(append_number(p, s >= 3600 ? s / 3600 : s / 60), s >= 3600 ? "h" : "m");
+        char *p =
+            append_text(append_number(out, s >= 3600 ? s / 3600 : s / 60), s >= 3600 ? "h" : "m");
         uint64_t rest = s >= 3600 ? s % 3600 / 60 : s % 60;
         if (rest)
-            p = append_text(append_number(p, rest), s >= 3600 ? "m" : "s");
+            append_text(append_number(p, rest), s >= 3600 ? "m" : "s");
     }
     return out;
 }

@@ -356,7 +356,7 @@ static void wait_for(struct wharf_call *call)
 int wharf_broker_do(struct wharf_broker *b, const struct wharf_order *order,
                     struct wharf_cancel *cancel, struct wharf_answer *ret)
 {
-    struct wharf_answer answer;
+    struct wharf_answer answer = {.rc = 0};
     struct wharf_call call = {.broker = b, .member = {.wake = wake}, .ret = ret ? ret : &answer};
     if (!cancel_join(cancel, &call.member)) {
         *call.ret = (struct wharf_answer){.rc = -ECANCELED, .why = "it was cancelled"};
@@ -420,7 +420,7 @@ int wharf_broker_can(struct wharf_broker *b, const struct wharf_order *order, co
     struct core_plan_view plan;
     struct core_lease_ask ask;
     struct event ev;
-    const char *ignored;
+    const char *ignored = NULL;
     const char **why = ret_why ? ret_why : &ignored;
     bool lease = order->kind == WHARF_LEASE;
     enum class class = CLASS_NORMAL;
