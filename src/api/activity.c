@@ -3,10 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "api/json.h"
+#include "api/query.h"
 #include "base/alloc.h"
+#include "base/date.h"
 #include "base/pure/errors.h"
 #include "http/url.h"
 
@@ -15,17 +16,6 @@
 #define VALUE_MAX 64
 
 /* ---- what is asked ---- */
-
-/* The one value of the query of that name; false: there is none. One that cannot be decoded is
- * "?", which nothing takes. */
-static bool query_value(const struct exchange *ex, const char *name, char value[VALUE_MAX])
-{
-    struct http_span q = ex->head->query;
-    int found = url_query_find(ex->bytes + q.off, q.len, name, value, VALUE_MAX);
-    if (found < 0)
-        snprintf(value, VALUE_MAX, "?");
-    return found != 0 && *value;
-}
 
 static bool parse_whole(const char *text, int64_t *ret)
 {
@@ -37,58 +27,28 @@ static bool parse_whole(const char *text, int64_t *ret)
     return true;
 }
 
-/* RFC 3339, cut to seconds. */
-static bool parse_time(const char *text, int64_t *ret)
-{
-    struct tm tm = {0};
-    int at = 0, hours = 0, minutes = 0, used = 0;
-    if (sscanf(text, "%4d-%2d-%2d%*1[Tt]%2d:%2d:%2d%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-               &tm.tm_hour, &tm.tm_min, &tm.tm_sec, &at) != 6 ||
-        at != 19 || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 ||
-        tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 59)
-        return false;
-    text += at;
-    if (*text == '.') {
-        size_t digits = strspn(text + 1, "0123456789");
-        if (digits == 0)
-            return false;
-        text += 1 + digits;
-    }
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    int64_t local = (int64_t)timegm(&tm);
-    *ret = local;
-    if (strcmp(text, "Z") == 0 || strcmp(text, "z") == 0)
-        return true;
-    if ((*text != '+' && *text != '-') ||
-        sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || used != 5 || text[6])
-        return false;
-    int64_t offset = (hours * 60 + minutes) * 60;
-    *ret = *text == '+' ? local - offset : local + offset;
-    return true;
-}
-
 /* A sentence for what is wrong, or NULL. */
 static const char *read_page(const struct exchange *ex, struct store_query *q)
 {
     char value[VALUE_MAX];
     int64_t n = LIMIT_DEFAULT;
-    if (query_value(ex, "limit", value) && !parse_whole(value, &n))
+    if (api_query_value(ex, "limit", value, sizeof(value)) && !parse_whole(value, &n))
         return "invalid limit";
     if (n < 1 || n > LIMIT_MAX)
         return "limit must be between 1 and 999";
     q->limit = (uint32_t)n;
     n = 1;
-    if (query_value(ex, "page", value) && (!parse_whole(value, &n) || n < 1 || n > UINT32_MAX))
+    if (api_query_value(ex, "page", value, sizeof(value)) &&
+        (!parse_whole(value, &n) || n < 1 || n > UINT32_MAX))
         return "page must be >= 1";
     q->page = (uint32_t)n;
-    if (query_value(ex, "sort", value)) {
+    if (api_query_value(ex, "sort", value, sizeof(value))) {
         int sort = store_sort_find(value);
         if (sort < 0)
             return "invalid sort column";
         q->sort = (uint32_t)sort;
     }
-    if (!query_value(ex, "order", value))
+    if (!api_query_value(ex, "order", value, sizeof(value)))
         return NULL;
     q->ascending = strcmp(value, "asc") == 0;
     return q->ascending || strcmp(value, "desc") == 0 ? NULL : "order must be asc or desc";
@@ -99,15 +59,18 @@ static const char *read_ranges(const struct exchange *ex, struct store_query *q)
     char value[VALUE_MAX];
     q->start_s = INT64_MIN;
     q->end_s = q->id_max = INT64_MAX;
-    if (query_value(ex, "start", value) && !parse_time(value, &q->start_s))
+    if (api_query_value(ex, "start", value, sizeof(value)) &&
+        !date_parse_seconds(value, &q->start_s))
         return "invalid 'start' timestamp, use RFC3339 format";
-    if (query_value(ex, "end", value) && !parse_time(value, &q->end_s))
+    if (api_query_value(ex, "end", value, sizeof(value)) && !date_parse_seconds(value, &q->end_s))
         return "invalid 'end' timestamp, use RFC3339 format";
     if (q->start_s > q->end_s)
         return "start must be before end";
-    if (query_value(ex, "min_id", value) && (!parse_whole(value, &q->id_min) || q->id_min < 1))
+    if (api_query_value(ex, "min_id", value, sizeof(value)) &&
+        (!parse_whole(value, &q->id_min) || q->id_min < 1))
         return "min_id must be >= 1";
-    if (query_value(ex, "max_id", value) && (!parse_whole(value, &q->id_max) || q->id_max < 1))
+    if (api_query_value(ex, "max_id", value, sizeof(value)) &&
+        (!parse_whole(value, &q->id_max) || q->id_max < 1))
         return "max_id must be >= 1";
     return q->id_min > q->id_max ? "min_id must be <= max_id" : NULL;
 }

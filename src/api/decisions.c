@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/json.h"
+#include "api/query.h"
 #include "base/pure/errors.h"
 #include "http/url.h"
 #include "server/tell/decisions.h"
@@ -40,7 +41,7 @@ static void put_decision(const struct server *s, const struct decision *d, struc
     put_number(b, "estimate_s", d->estimate_s);
     buf_printf(b, ",\"count\":%u,\"detail\":", d->count);
     api_put_text(b, d->detail);
-    buf_char(b, '}');
+    buf_printf(b, ",\"candidates\":%s}", d->candidates ? d->candidates : "[]");
 }
 
 static bool equal(const char *text, const char *name)
@@ -71,7 +72,7 @@ static bool read_model(const struct server *s, struct exchange *ex, char name[AP
 {
     struct http_span q = ex->head->query;
     *ret_id = NULL;
-    if (url_query_find(ex->bytes + q.off, q.len, "lease", name, API_NAME_MAX) == 1 && *name) {
+    if (api_query_value(ex, "lease", name, API_NAME_MAX)) {
         *ret_id = name;
         return true;
     }

@@ -74,6 +74,24 @@ void api_worker_leave(struct server *s, struct exchange *ex);
 /* llamaswap_events.c */
 void api_llamaswap_events(struct server *s, struct exchange *ex);
 
+/* history.c */
+void api_history(struct server *s, struct exchange *ex);
+
+/* timeline.c, config.c */
+void api_timeline(struct server *s, struct exchange *ex);
+void api_config(struct server *s, struct exchange *ex);
+void api_config_check(struct server *s, struct exchange *ex);
+
+/* ui.c */
+void api_ui_redirect(struct server *s, struct exchange *ex);
+void api_ui_page(struct server *s, struct exchange *ex);
+void api_ui_file(struct server *s, struct exchange *ex);
+/* Whether it was built with the page. */
+bool api_ui_is_there(void);
+
+/* upgrade.c */
+void api_upgrade(struct server *s, struct exchange *ex);
+
 /* performance.c */
 void api_performance(struct server *s, struct exchange *ex);
 void api_hardware(struct server *s, struct exchange *ex);

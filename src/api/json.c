@@ -7,7 +7,7 @@
 #include "base/date.h"
 #include "base/pure/errors.h"
 #include "config/nearest.h"
-#include "http/url.h"
+#include "server/abort.h"
 
 void api_put_seconds(struct buf *b, uint64_t ns)
 {
@@ -93,6 +93,8 @@ struct json_t *api_read_json(struct exchange *ex)
             at += n;
         }
     }
+    if (rc == 0 && !abort_json_fits(at))
+        rc = -ERR_OVERLOADED;
     if (rc < 0) {
         exchange_fail(ex, &(struct problem){.error = -rc});
         return NULL;
@@ -193,23 +195,4 @@ bool api_read_class(struct exchange *ex, const struct json_t *body, enum class *
     api_fail_body(ex, detail.data);
     buf_fini(&detail);
     return false;
-}
-
-uint64_t api_query_number(const struct exchange *ex, const char *name, uint64_t absent)
-{
-    char value[24];
-    struct http_span q = ex->head->query;
-    if (url_query_find(ex->bytes + q.off, q.len, name, value, sizeof(value)) < 1 || !*value ||
-        strlen(value) > 18 || value[strspn(value, "0123456789")])
-        return absent;
-    return strtoull(value, NULL, 10);
-}
-
-bool api_query_flag(const struct exchange *ex, const char *name, bool absent)
-{
-    char value[16];
-    struct http_span q = ex->head->query;
-    if (url_query_find(ex->bytes + q.off, q.len, name, value, sizeof(value)) < 1)
-        return absent;
-    return strcmp(value, "0") != 0 && strcmp(value, "false") != 0;
 }

@@ -84,9 +84,5 @@ void api_fail_body(struct exchange *ex, const char *detail);
 /* move.c: the placement that the query or the body of a move names, the first where none is named.
  * False, and answered, when the model has none of that name. The model is a configured one. */
 bool api_read_placement(struct server *s, struct exchange *ex, uint32_t slot, uint32_t *ret);
-/* A flag of the query: false for 0 and false; absent where it is not there. */
-bool api_query_flag(const struct exchange *ex, const char *name, bool absent);
-/* A number of the query; absent where it is not there or none. */
-uint64_t api_query_number(const struct exchange *ex, const char *name, uint64_t absent);
 
 #endif

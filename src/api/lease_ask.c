@@ -150,7 +150,8 @@ static bool read_duration(struct exchange *ex, const json_t *lease, const char *
         return true;
     if (json_is_string(value)) {
         sound = units_parse_duration(json_string_value(value), NS_PER_S, &ns);
-    } else if (json_is_number(value) && seconds >= 0 && seconds <= DURATION_NS_MAX / NS_PER_S) {
+    } else if (json_is_number(value) && seconds >= 0 &&
+               seconds <= (double)DURATION_NS_MAX / (double)NS_PER_S) {
         sound = true;
         ns = (uint64_t)(seconds * (double)NS_PER_S);
     }

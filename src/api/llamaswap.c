@@ -26,16 +26,25 @@ void api_ready(struct server *s, struct exchange *ex)
         exchange_reply(ex, 503, "text/plain", "Retry-After: 1\r\n", why, strlen(why));
 }
 
+static bool wants_page(const struct exchange *ex)
+{
+    const struct http_field *f = http_head_find(ex->head, HTTP_FIELD_ACCEPT);
+    return f && memmem(ex->bytes + f->value.off, f->value.len, "text/html", 9);
+}
+
 void api_root(struct server *s, struct exchange *ex)
 {
     static const char text[] = "wharf " WHARF_VERSION "\n\n"
+                               "  /ui/              the page of all this\n"
                                "  /v1/models        the models\n"
                                "  /wharf/status     what runs, and where\n"
                                "  /wharf/models     each model's state\n"
                                "  /wharf/events     what happens, as it happens\n"
                                "  /logs/stream      the log\n";
-    (void)s;
-    exchange_reply(ex, 200, "text/plain; charset=utf-8", NULL, text, sizeof(text) - 1);
+    if (api_ui_is_there() && wants_page(ex))
+        api_ui_redirect(s, ex);
+    else
+        exchange_reply(ex, 200, "text/plain; charset=utf-8", NULL, text, sizeof(text) - 1);
 }
 
 /* Browsers ask for it unbidden. */
@@ -45,11 +54,12 @@ void api_favicon(struct server *s, struct exchange *ex)
     exchange_reply(ex, 204, NULL, NULL, "", 0);
 }
 
-/* llama-swap sends those who leave out the model to its page of models. */
+/* As llama-swap, which sends those who leave out the model to its page of models. */
 void api_upstream_page(struct server *s, struct exchange *ex)
 {
     (void)s;
-    exchange_reply(ex, 302, "text/plain", "Location: /\r\n", "", 0);
+    exchange_reply(ex, 302, "text/plain",
+                   api_ui_is_there() ? "Location: ui/#/now\r\n" : "Location: ./\r\n", "", 0);
 }
 
 void api_version(struct server *s, struct exchange *ex)

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "api/json.h"
+#include "api/query.h"
 #include "base/pure/errors.h"
 #include "config/nearest.h"
-#include "http/url.h"
 
 static const char *wished_place(const struct config *c, const struct config_wish *w)
 {
@@ -148,11 +148,10 @@ static void on_wait_end(struct exchange *ex, enum mode_wait_end end)
 static bool read_wait(struct exchange *ex, bool *ret_waits, uint64_t *ret_ns_max)
 {
     char text[32];
-    struct http_span q = ex->head->query;
     *ret_waits = api_query_flag(ex, "wait", false);
     *ret_ns_max = UINT64_MAX;
-    int found = url_query_find(ex->bytes + q.off, q.len, "timeout", text, sizeof(text));
-    if (found == 0 || (found > 0 && units_parse_duration(text, NS_PER_S, ret_ns_max)))
+    if (!api_query_has(ex, "timeout") || (api_query_value(ex, "timeout", text, sizeof(text)) &&
+                                          units_parse_duration(text, NS_PER_S, ret_ns_max)))
         return true;
     api_fail_body(ex, "timeout is a number of seconds, such as 30 or 0.5");
     return false;

@@ -108,7 +108,9 @@ static const char *wish_text(enum wish w)
 
 static void put_policy(const struct config_model *m, const struct core_model_view *v, struct buf *b)
 {
-    buf_printf(b, ",\"pinned\":%s,\"wish\":", v->pinned ? "true" : "false");
+    bool sleeps = m && m->suspend != CONFIG_SUSPEND_NONE;
+    buf_printf(b, ",\"can_suspend\":%s,\"pinned\":%s,\"wish\":", sleeps ? "true" : "false",
+               v->pinned ? "true" : "false");
     api_put_text(b, wish_text(v->wish));
     buf_text(b, ",\"class\":");
     api_put_text(b, m ? config_class_words[m->class] : NULL);
@@ -158,8 +160,17 @@ static void put_backend(const struct server *s, uint32_t slot, const struct conf
     api_put_number(b, "port", its.pid != 0, its.port);
 }
 
+static void put_span(struct buf *b, const char *name, uint64_t ns)
+{
+    buf_printf(b, ",\"%s\":", name);
+    if (ns)
+        api_put_seconds(b, ns);
+    else
+        buf_text(b, "null");
+}
+
 /* When it was used, and until when it stays for that. */
-static void put_times(const struct core_model_view *v, struct buf *b)
+static void put_times(const struct roster_entry *e, const struct core_model_view *v, struct buf *b)
 {
     uint64_t ago = v->last_used.ns ? uv_hrtime() - v->last_used.ns : 0;
     buf_text(b, ",\"last_used\":");
@@ -176,11 +187,39 @@ static void put_times(const struct core_model_view *v, struct buf *b)
         buf_text(b, "null");
     buf_text(b, ",\"idle_unload_s\":");
     api_put_left(b, v->idle_deadline.ns);
-    buf_text(b, ",\"load_s\":");
-    if (v->load_ns_mean)
-        api_put_seconds(b, v->load_ns_mean);
-    else
+    put_span(b, "load_s", v->load_ns_mean);
+    put_span(b, "last_load_s", e->told.load_ns);
+}
+
+/* What is under way, in the words of the state; how much of it is done can be told where something
+ * comes: by what is seen of it already, and by the time that it took before. */
+static void put_operation(struct server *s, uint32_t slot, const struct core_model_view *v,
+                          struct buf *b)
+{
+    static const bool is_operation[MODEL__COUNT] = {
+        [MODEL_LOADING] = true,    [MODEL_UNLOADING] = true, [MODEL_MOVING] = true,
+        [MODEL_SUSPENDING] = true, [MODEL_RESUMING] = true,
+    };
+    uint64_t each = v->declared_bytes > v->learned_bytes ? v->declared_bytes : v->learned_bytes;
+    uint64_t used = 0, all = 0, span_ns = 0;
+    buf_text(b, ",\"operation\":");
+    if (!is_operation[v->state]) {
         buf_text(b, "null");
+        return;
+    }
+    if (v->state == MODEL_LOADING || v->state == MODEL_MOVING)
+        span_ns = v->load_ns_mean;
+    if (v->state == MODEL_RESUMING)
+        span_ns = v->resume_ns_mean;
+    if (v->state == MODEL_LOADING || v->state == MODEL_RESUMING)
+        all = (each ? each : v->estimated_bytes) * (uint32_t)__builtin_popcount(v->devices);
+    bool is_seen = all > 0 && devices_model_uses(s->devices, slot, &used);
+    buf_printf(b, "{\"what\":\"%s\",\"since_s\":", model_state_text(v->state));
+    api_put_age(b, v->state_since.ns);
+    put_span(b, "expected_s", span_ns);
+    api_put_number(b, "bytes", is_seen, used);
+    api_put_number(b, "expected_bytes", all != 0, all);
+    buf_char(b, '}');
 }
 
 static void put_troubles(const struct config_model *m, const struct core_model_view *v,
@@ -209,7 +248,8 @@ void api_put_model_whole(struct server *s, uint32_t slot, struct buf *b)
     put_measured(s, slot, &v, b);
     put_policy(m, &v, b);
     buf_printf(b, ",\"in_flight\":%u,\"waiting\":%u", v.running, v.waiting);
-    put_times(&v, b);
+    put_times(e, &v, b);
+    put_operation(s, slot, &v, b);
     put_backend(s, slot, m, b);
     put_troubles(m, &v, e->last_error, b);
     buf_text(b, ",\"aliases\":[");

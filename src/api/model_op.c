@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "api/json.h"
+#include "api/query.h"
 #include "base/pure/errors.h"
 #include "base/pure/units.h"
 

@@ -2,8 +2,8 @@
 #include <jansson.h>
 
 #include "api/json.h"
+#include "api/query.h"
 #include "config/config.h"
-#include "http/url.h"
 #include "mapping/mapping.h"
 
 static void fail_unknown(struct server *s, struct exchange *ex, uint32_t slot, const char *device)
@@ -41,8 +41,7 @@ static bool find(struct server *s, struct exchange *ex, uint32_t slot, const cha
 bool api_read_placement(struct server *s, struct exchange *ex, uint32_t slot, uint32_t *ret)
 {
     char device[API_NAME_MAX];
-    struct http_span q = ex->head->query;
-    if (url_query_find(ex->bytes + q.off, q.len, "device", device, sizeof(device)) > 0)
+    if (api_query_value(ex, "device", device, sizeof(device)))
         return find(s, ex, slot, device, ret);
     if (body_size(&ex->body) == 0)
         return find(s, ex, slot, NULL, ret);

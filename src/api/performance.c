@@ -1,24 +1,21 @@
 /* What the machine does and what it is, as llama-swap answers it. */
 #include "api/handlers.h"
+#include "api/query.h"
 #include "base/date.h"
 #include "base/pure/errors.h"
-#include "http/url.h"
 #include "server/gpus/monitor.h"
-#include "server/record/metrics.h"
+#include "server/metrics/metrics.h"
 
 void api_performance(struct server *s, struct exchange *ex)
 {
     struct buf json = {0};
     char text[64];
     uint64_t after_ns = 0;
-    struct http_span q = ex->head->query;
     if (!monitor_enabled(s)) {
         exchange_reply(ex, 503, "application/json", NULL, "{\"enabled\":false}\n", 18);
         return;
     }
-    int found = url_query_find(ex->bytes + q.off, q.len, "after", text, sizeof(text));
-    if (found != 0 && !(found > 0 && text[0] == '\0') &&
-        (found < 0 || !date_parse(text, &after_ns))) {
+    if (api_query_value(ex, "after", text, sizeof(text)) && !date_parse(text, &after_ns)) {
         exchange_fail_error(ex, ERR_BODY_INVALID, "invalid 'after' timestamp, use RFC3339 format");
         return;
     }
@@ -35,16 +32,13 @@ void api_hardware(struct server *s, struct exchange *ex)
         exchange_fail_error(ex, ERR_BUSY, "hardware detection unavailable");
 }
 
+static const char metrics_type[] = "text/plain; version=0.0.4; charset=utf-8";
+
 void api_metrics(struct server *s, struct exchange *ex)
 {
     static const char none[] = "# performance.disabled is set: nothing is measured\n";
-    struct buf text = {0};
     if (monitor_enabled(s))
-        metrics_write(s, &text);
+        metrics_tell(ex, metrics_type);
     else
-        buf_text(&text, none);
-    buf_append(&text, "", 0);
-    exchange_reply(ex, monitor_enabled(s) ? 200 : 503, "text/plain; version=0.0.4; charset=utf-8",
-                   NULL, text.data, text.len);
-    buf_fini(&text);
+        exchange_reply(ex, 503, metrics_type, NULL, none, sizeof(none) - 1);
 }

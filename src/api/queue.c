@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "api/json.h"
+#include "api/query.h"
 #include "base/alloc.h"
 #include "base/pure/units.h"
 

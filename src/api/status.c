@@ -106,11 +106,31 @@ void api_put_backends(struct server *s, struct buf *b)
     buf_char(b, ']');
 }
 
+/* ---- the bounds ---- */
+
+static void put_limits(const struct server *s, struct buf *b)
+{
+    struct limit_now now[LIMIT__COUNT];
+    limits_look(s, now);
+    buf_text(b, ",\"limits\":{");
+    for (int i = 0; i < LIMIT__COUNT; i++) {
+        const struct limit_now *l = &now[i];
+        buf_printf(b, "%s\"%s\":{\"unit\":\"%s\",\"setting\":", i ? "," : "", limit_names[i],
+                   limit_unit((enum limit)i));
+        api_put_text(b, limit_setting((enum limit)i));
+        api_put_number(b, "used", l->used != LIMIT_UNKNOWN, l->used);
+        api_put_number(b, "max", l->max != LIMIT_UNKNOWN, l->max);
+        api_put_number(b, "refused", l->refused != LIMIT_UNKNOWN, l->refused);
+        buf_char(b, '}');
+    }
+    buf_char(b, '}');
+}
+
 /* ---- the whole ---- */
 
 static void put_jobs(const struct server *s, const struct core_view *v, struct buf *b)
 {
-    const struct traffic_totals *t = &s->totals;
+    const struct traffic_totals *t = &s->metrics.totals;
     buf_printf(b, ",\"jobs\":{\"active\":%u,\"waiting\":%u", v->running + s->peers.requests,
                v->waiting);
     api_put_number(b, "processed", true, t->processed);
@@ -163,6 +183,7 @@ void api_status(struct server *s, struct exchange *ex)
     buf_char(&json, ',');
     api_put_backends(s, &json);
     put_jobs(s, &v, &json);
+    put_limits(s, &json);
     buf_text(&json, ",\"model_list\":");
     api_put_model_list(s, &json);
     buf_char(&json, ',');

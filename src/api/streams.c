@@ -7,13 +7,17 @@
 #include <unistd.h>
 
 #include "api/handlers.h"
+#include "api/json.h"
+#include "api/query.h"
 #include "base/alloc.h"
 #include "base/pure/errors.h"
-#include "http/url.h"
 
 #define HISTORY_BYTES (100 * 1024)
 #define KEEPALIVE_MS 15000
 #define TAIL_MS 100
+#define PIECE_BYTES (8 * 1024)
+/* Whoever gathers events for longer wants no stream. */
+#define GATHER_MS_MAX 10000
 #define LOG_TYPE "text/plain; charset=utf-8"
 
 /* One follower of a feed, or of a model's log file. */
@@ -24,15 +28,28 @@ struct follow {
     int fd;            /* of a file; -1 otherwise */
     char *path;        /* of it; owned */
     off_t at;
-    bool sse, tails; /* tails: it wants what models print */
-    uv_timer_t timer;
+    bool sse, tails;    /* tails: it wants what models print */
+    uint64_t gather_ms; /* what comes within that is told together; 0: at once */
+    uint32_t timers;    /* that are not closed yet */
+    uv_timer_t timer, gathering;
 };
+
+static void timer_over(struct follow *f)
+{
+    if (--f->timers > 0)
+        return;
+    free(f->path);
+    free(f);
+}
 
 static void on_timer_closed(uv_handle_t *handle)
 {
-    struct follow *f = container_of(handle, struct follow, timer);
-    free(f->path);
-    free(f);
+    timer_over(container_of(handle, struct follow, timer));
+}
+
+static void on_gathering_closed(uv_handle_t *handle)
+{
+    timer_over(container_of(handle, struct follow, gathering));
 }
 
 static void on_local_end(struct exchange *ex)
@@ -45,62 +62,87 @@ static void on_local_end(struct exchange *ex)
     if (f->tails)
         tails_unwant(ex->server);
     uv_close((uv_handle_t *)&f->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&f->gathering, on_gathering_closed);
 }
 
-/* False when the client, and with it the exchange and f's use, are gone. */
-static bool send_event(struct follow *f, const struct feed_item *item, uint64_t id)
+static void put_item(const struct follow *f, const struct feed_item *item, uint64_t id,
+                     struct buf *out)
 {
-    struct buf text = {0};
-    buf_printf(&text, "id: %llu\nevent: %s\ndata: ", (unsigned long long)id, item->type);
-    buf_append(&text, item->text, item->len);
-    buf_text(&text, "\n\n");
-    bool ok = exchange_stream_write(f->exchange, text.data, text.len);
-    buf_fini(&text);
-    return ok;
+    if (f->sse)
+        buf_printf(out, "id: %llu\nevent: %s\ndata: ", (unsigned long long)id, item->type);
+    buf_append(out, item->text, item->len);
+    buf_text(out, f->sse ? "\n\n" : "");
 }
 
-static bool send_gap(struct follow *f, uint64_t missed)
+static void put_gap(const struct follow *f, uint64_t missed, struct buf *out)
 {
-    char text[96];
-    int n = snprintf(text, sizeof(text),
-                     f->sse ? "event: gap\ndata: {\"missed\":%llu}\n\n"
-                            : "\n[%llu pieces of the log were left out]\n",
-                     (unsigned long long)missed);
-    return exchange_stream_write(f->exchange, text, (size_t)n);
+    buf_printf(out,
+               f->sse ? "event: gap\ndata: {\"missed\":%llu}\n\n"
+                      : "\n[%llu pieces of the log were left out]\n",
+               (unsigned long long)missed);
+}
+
+/* What there is, up to a piece. False: that was all. */
+static bool gather_piece(struct follow *f, struct buf *out)
+{
+    uint64_t id, missed;
+    out->len = 0;
+    while (out->len < PIECE_BYTES) {
+        const struct feed_item *item = feed_read(f->feed, &f->follower, &id, &missed);
+        if (missed)
+            put_gap(f, missed, out);
+        if (!item)
+            return false;
+        put_item(f, item, id, out);
+    }
+    return true;
 }
 
 /* Sends what there is, as far as the client takes it. */
 static void pump_feed(struct follow *f)
 {
-    uint64_t id, missed;
-    const struct feed_item *item;
-    while (!exchange_stream_full(f->exchange)) {
-        item = feed_read(f->feed, &f->follower, &id, &missed);
-        if (missed && !send_gap(f, missed))
-            return;
-        if (!item)
-            return;
-        bool ok = f->sse ? send_event(f, item, id)
-                         : exchange_stream_write(f->exchange, item->text, item->len);
-        if (!ok)
-            return;
+    struct exchange *ex = f->exchange;
+    struct buf out = {0};
+    bool goes_on = true;
+    while (goes_on && !exchange_stream_full(ex)) {
+        goes_on = gather_piece(f, &out);
+        /* When the client goes away, the exchange and f do too. */
+        if (out.len && !exchange_stream_write(ex, out.data, out.len))
+            break;
     }
+    buf_fini(&out);
 }
 
-/* At the end of a file that was put aside, because another of its name has begun: goes over to
- * that. False: there is none. */
+/* The file was begun anew, and what stood in it is in the one beside it. */
+static int open_aside(const struct follow *f)
+{
+    struct stat st;
+    char *path = alloc_printf("%s.1", f->path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    free(path);
+    if (fd < 0 || (fstat(fd, &st) == 0 && st.st_size > f->at))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+/* At the end of a file that was put aside, because another of its name has begun, or that was begun
+ * anew (tails.h): goes on where there is more. False: there is none. */
 static bool follow_next_file(struct follow *f)
 {
     struct stat here, now;
-    if (fstat(f->fd, &here) < 0 || stat(f->path, &now) < 0 ||
-        (here.st_dev == now.st_dev && here.st_ino == now.st_ino))
+    if (fstat(f->fd, &here) < 0 || stat(f->path, &now) < 0)
         return false;
-    int fd = open(f->path, O_RDONLY | O_CLOEXEC);
+    bool same = here.st_dev == now.st_dev && here.st_ino == now.st_ino;
+    if (same && here.st_size >= f->at)
+        return false;
+    int aside = same ? open_aside(f) : -1;
+    int fd = aside < 0 ? open(f->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC) : aside;
     if (fd < 0)
         return false;
     close(f->fd);
     f->fd = fd;
-    f->at = 0;
+    f->at = aside < 0 ? 0 : f->at;
     return true;
 }
 
@@ -119,9 +161,18 @@ static void pump_file(struct follow *f)
     }
 }
 
+static void on_gathered(uv_timer_t *timer)
+{
+    pump_feed(container_of(timer, struct follow, gathering));
+}
+
 static void on_news(struct feed_follower *follower)
 {
-    pump_feed(container_of(follower, struct follow, follower));
+    struct follow *f = container_of(follower, struct follow, follower);
+    if (f->gather_ms == 0)
+        pump_feed(f);
+    else if (!uv_is_active((uv_handle_t *)&f->gathering))
+        uv_timer_start(&f->gathering, on_gathered, f->gather_ms, 0);
 }
 
 static void on_drain(struct exchange *ex)
@@ -151,6 +202,8 @@ static struct follow *begin(struct exchange *ex, const char *content_type)
     f->exchange = ex;
     f->fd = -1;
     uv_timer_init(ex->server->loop, &f->timer);
+    uv_timer_init(ex->server->loop, &f->gathering);
+    f->timers = 2;
     ex->local = f;
     ex->on_local_end = on_local_end;
     ex->on_local_drain = on_drain;
@@ -176,10 +229,12 @@ static uint64_t resume_point(const struct exchange *ex, const struct feed *feed)
 void api_events(struct server *s, struct exchange *ex)
 {
     uint64_t from = resume_point(ex, &s->events);
+    uint64_t gather = api_query_number(ex, "every", 0);
     struct follow *f = begin(ex, "text/event-stream");
     if (!f)
         return;
     f->sse = true;
+    f->gather_ms = gather < GATHER_MS_MAX ? gather : GATHER_MS_MAX;
     f->feed = &s->events;
     f->follower.on_news = on_news;
     feed_follow(f->feed, &f->follower, from);
@@ -203,14 +258,6 @@ void api_logs(struct server *s, struct exchange *ex)
     buf_fini(&text);
 }
 
-/* "?NAME", with or without a value. */
-static bool asks_for(const struct exchange *ex, const char *name)
-{
-    char value[8];
-    struct http_span q = ex->head->query;
-    return url_query_find(ex->bytes + q.off, q.len, name, value, sizeof(value)) != 0;
-}
-
 /* What the file holds now, and no more. */
 static void send_file(struct exchange *ex, int fd, off_t from, off_t to)
 {
@@ -230,7 +277,7 @@ static void send_file(struct exchange *ex, int fd, off_t from, off_t to)
 
 static void stream_log(struct exchange *ex, struct feed *feed)
 {
-    bool skip = asks_for(ex, "no-history");
+    bool skip = api_query_has(ex, "no-history");
     struct follow *f = begin(ex, LOG_TYPE);
     if (!f)
         return;
@@ -264,9 +311,9 @@ void api_model_log_stream(struct server *s, struct exchange *ex)
     uint32_t slot;
     if (!api_path_model(ex, &slot))
         return;
-    bool skip = asks_for(ex, "no-history"), once = asks_for(ex, "no-follow");
+    bool skip = api_query_has(ex, "no-history"), once = api_query_has(ex, "no-follow");
     char *path = server_log_path(s, roster_id(&s->roster, slot));
-    int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open(path, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 || fstat(fd, &st) < 0) {
         if (fd >= 0)
             close(fd);

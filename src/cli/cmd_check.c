@@ -1,11 +1,14 @@
 /* cmd_check.c: `wharf check FILE`: what `wharf serve` would say about a configuration. */
+#include <time.h>
+
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/config_findings.h"
 #include "cli/output.h"
-#include "cli/report.h"
 #include "cli/text.h"
 #include "config/schema.h"
 #include "config/sources.h"
+#include "server/net/tls.h"
 
 static void write_json(struct buf *out, const char *path, const struct config *c,
                        const struct config_report *report)
@@ -13,8 +16,9 @@ static void write_json(struct buf *out, const char *path, const struct config *c
     buf_text(out, "{\"file\":");
     buf_json_text(out, path);
     buf_printf(out, ",\"ok\":%s,\"models\":%u,\"errors\":%u,\"warnings\":%u,\"messages\":",
-               c ? "true" : "false", c ? c->model_count : 0, report->errors, report->warnings);
-    report_write_json(report, out);
+               report->errors ? "false" : "true", c ? c->model_count : 0, report->errors,
+               report->warnings);
+    config_report_put_json(report, out);
     buf_text(out, "}\n");
 }
 
@@ -43,9 +47,31 @@ static int print_schema(void)
     return CLI_DONE;
 }
 
+/* Appends to the report what is wrong with the certificate that `serve` would be given. */
+static void check_certificate(const struct cli_args *args, struct config_report *report)
+{
+    const char *cert = cli_args_text(args, "tls-cert-file"),
+               *key = cli_args_text(args, "tls-key-file");
+    char text[CERTIFICATE_TEXT_MAX];
+    struct err err = {.set = false};
+    if (!cert)
+        return;
+    struct tls_context *tls = tls_context_server(cert, key, &err);
+    if (!tls) {
+        buf_printf(&report->text, "%s: error: %s\n", cert, err.text);
+        report->errors++;
+    } else if (certificate_describe(tls_context_life(tls), time(NULL), text)) {
+        buf_printf(&report->text, "%s: warning: the certificate %s\n", cert, text);
+        report->warnings++;
+    }
+    tls_context_free(tls);
+}
+
 /* What is wrong with the words of the command, or NULL. */
 static const char *usage_problem(const struct cli_args *args)
 {
+    if (!cli_args_text(args, "tls-cert-file") != !cli_args_text(args, "tls-key-file"))
+        return "check: --tls-cert-file and --tls-key-file belong together";
     bool prints = cli_args_flag(args, "print"), wants_json = cli_args_flag(args, "json");
     if (cli_args_flag(args, "schema"))
         return args->operand_count || cli_args_text(args, "config-dir") || prints
@@ -72,14 +98,15 @@ static int run(const struct cli_args *args)
     struct config_report report = {.errors = 0};
     struct buf out = {0};
     struct config *c = config_load(&sources, &report);
+    check_certificate(args, &report);
     if (wants_json)
         write_json(&out, path, c, &report);
     else
-        report_complain(&report);
-    if (c && !wants_json)
+        config_findings_complain(&report);
+    if (!report.errors && !wants_json)
         write_text(&out, path, c, prints);
     output_safe(&out);
-    int status = c ? CLI_DONE : CLI_USAGE;
+    int status = report.errors ? CLI_USAGE : CLI_DONE;
     buf_fini(&out);
     config_report_fini(&report);
     config_free(c);
@@ -94,6 +121,18 @@ static const struct cli_option options[] = {
      .help =
          "A folder whose *.yml and *.yaml are read too, by their names, and merged with FILE, if "
          "one is given."},
+    {.name = "tls-cert-file",
+     .kind = CLI_TEXT,
+     .value = "FILE",
+     .takes = CLI_A_FILE,
+     .help =
+         "Look at this certificate too, with its key: whether they can be used, fit each other, "
+         "and are valid for a while."},
+    {.name = "tls-key-file",
+     .kind = CLI_TEXT,
+     .value = "FILE",
+     .takes = CLI_A_FILE,
+     .help = "The key of that certificate."},
     {.name = "print",
      .help = "Print the configuration as wharf understands it, as YAML: environment variables and "
              "macros expanded, defaults filled in. Secrets are replaced by ***."},

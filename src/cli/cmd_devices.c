@@ -5,9 +5,12 @@
 #include "cli/commands.h"
 #include "cli/show.h"
 #include "cli/text.h"
+#include "cli/text_table.h"
 
-static const char *const headings[] = {"DEVICE",   "TOTAL",   "USED",     "MODELS", "LEASES",
-                                       "SETTLING", "FOREIGN", "RESERVED", "ROOM",   "PEAK"};
+static const struct text_column headings[] = {
+    {"DEVICE", 9, 8},   {"TOTAL", 8, 0},   {"USED", 7, 0},     {"MODELS", 6, 0}, {"LEASES", 4, 0},
+    {"SETTLING", 2, 0}, {"FOREIGN", 3, 0}, {"RESERVED", 1, 0}, {"ROOM", 5, 0},   {"PEAK", 0, 0},
+};
 
 static void add_memory(struct text_table *table, const json_t *d)
 {
@@ -29,7 +32,10 @@ static void add_memory(struct text_table *table, const json_t *d)
     text_table_add(table, cells);
 }
 
-static const char *const gauges[] = {"DEVICE", "BUSY", "TEMP", "POWER", "DRIVER", "UUID", "PCI"};
+static const struct text_column gauges[] = {
+    {"DEVICE", 9, 8}, {"BUSY", 8, 0},  {"TEMP", 7, 0}, {"POWER", 6, 0},
+    {"DRIVER", 2, 8}, {"UUID", 3, 12}, {"PCI", 1, 0},
+};
 
 /* "41 C", "-" for what is not known. */
 static const char *show_unit(const json_t *d, const char *name, const char *unit, char *out)
@@ -64,7 +70,9 @@ static void add_gauges(struct text_table *table, const json_t *d)
     text_table_add(table, cells);
 }
 
-static const char *const uses[] = {"DEVICE", "PID", "PROCESS", "BYTES", "FOR"};
+static const struct text_column uses[] = {
+    {"DEVICE", 5, 8}, {"PID", 9, 0}, {"PROCESS", 4, 8}, {"BYTES", 8, 0}, {"FOR", 7, 12},
+};
 
 static void add_use(struct text_table *table, const json_t *d, const json_t *p)
 {
@@ -89,8 +97,8 @@ static void add_use(struct text_table *table, const json_t *d, const json_t *p)
 /* Nothing where no process is known to use anything. */
 static void write_uses(struct buf *out, const json_t *devices)
 {
-    struct text_table table = {.columns = countof(uses)};
-    text_table_add(&table, uses);
+    struct text_table table;
+    text_table_begin(&table, uses, countof(uses));
     for (size_t i = 0; i < json_array_size(devices); i++) {
         const json_t *d = json_array_get(devices, i);
         const json_t *processes = json_object_get(d, "processes");
@@ -99,19 +107,19 @@ static void write_uses(struct buf *out, const json_t *devices)
     }
     if (table.row_count > 1) {
         buf_char(out, '\n');
-        text_table_print(&table, out);
+        text_table_print_within(&table, text_terminal_columns(), out);
     }
     text_table_fini(&table);
 }
 
-static void add_table(struct buf *out, const json_t *devices, const char *const *heads,
+static void add_table(struct buf *out, const json_t *devices, const struct text_column *layout,
                       uint32_t columns, void (*add)(struct text_table *, const json_t *))
 {
-    struct text_table table = {.columns = columns};
-    text_table_add(&table, heads);
+    struct text_table table;
+    text_table_begin(&table, layout, columns);
     for (size_t i = 0; i < json_array_size(devices); i++)
         add(&table, json_array_get(devices, i));
-    text_table_print(&table, out);
+    text_table_print_within(&table, text_terminal_columns(), out);
     text_table_fini(&table);
 }
 

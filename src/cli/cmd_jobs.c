@@ -20,9 +20,12 @@
 #include "cli/session.h"
 #include "cli/show.h"
 #include "cli/text.h"
+#include "cli/text_table.h"
 
-static const char *const headings[] = {"ID",    "STATE", "NAME", "CLASS",  "VRAM",
-                                       "WHERE", "SINCE", "END",  "COMMAND"};
+static const struct text_column headings[] = {
+    {"ID", 9, 0},    {"STATE", 8, 7}, {"NAME", 7, 8}, {"CLASS", 2, 4},   {"VRAM", 4, 0},
+    {"WHERE", 3, 8}, {"SINCE", 5, 0}, {"END", 6, 7},  {"COMMAND", 1, 8},
+};
 
 /* --- listing --- */
 
@@ -154,15 +157,15 @@ static void add_row(struct text_table *table, const json_t *job)
 
 static void print_jobs(const json_t *jobs)
 {
-    struct text_table table = {.columns = countof(headings)};
+    struct text_table table;
     struct buf out = {0};
-    text_table_add(&table, headings);
+    text_table_begin(&table, headings, countof(headings));
     for (size_t i = 0; i < json_array_size(jobs); i++)
         add_row(&table, json_array_get(jobs, i));
     if (json_array_size(jobs) == 0)
         buf_text(&out, "no jobs\n");
     else
-        text_table_print(&table, &out);
+        text_table_print_within(&table, text_terminal_columns(), &out);
     output_safe(&out);
     buf_fini(&out);
     text_table_fini(&table);

@@ -9,10 +9,13 @@
 #include "cli/output.h"
 #include "cli/show.h"
 #include "cli/text.h"
+#include "cli/text_table.h"
 #include "config/nearest.h"
 
-static const char *const headings[] = {"ID",      "NAME",  "STATE", "CLASS",   "BYTES",
-                                       "DEVICES", "GATES", "PID",   "EXPIRES", "FOR"};
+static const struct text_column headings[] = {
+    {"ID", 8, 0},      {"NAME", 9, 8},  {"STATE", 7, 7}, {"CLASS", 2, 4},   {"BYTES", 6, 0},
+    {"DEVICES", 4, 6}, {"GATES", 3, 6}, {"PID", 1, 0},   {"EXPIRES", 5, 0}, {"FOR", 0, 8},
+};
 
 /* ---- the list ---- */
 
@@ -38,15 +41,15 @@ static void add_lease(struct text_table *table, const json_t *l)
 static void write_leases(struct buf *out, const json_t *answer)
 {
     const json_t *leases = json_object_get(answer, "leases");
-    struct text_table table = {.columns = countof(headings)};
+    struct text_table table;
     if (json_array_size(leases) == 0) {
         buf_text(out, "no leases\n");
         return;
     }
-    text_table_add(&table, headings);
+    text_table_begin(&table, headings, countof(headings));
     for (size_t i = 0; i < json_array_size(leases); i++)
         add_lease(&table, json_array_get(leases, i));
-    text_table_print(&table, out);
+    text_table_print_within(&table, text_terminal_columns(), out);
     text_table_fini(&table);
 }
 

@@ -5,6 +5,7 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/progress.h"
 #include "cli/show.h"
 #include "cli/text.h"
 
@@ -31,7 +32,7 @@ static void write_missing(struct buf *out, const json_t *models)
         text_escape_all(out, TEXT_LINE, show_text(m, "model"));
         buf_text(out, " is not ");
         const char *wish = show_text(m, "wish");
-        buf_text(out, strcmp(wish, "loaded") && strcmp(wish, "unloaded") ? "on " : "");
+        buf_text(out, strcmp(wish, "loaded") != 0 && strcmp(wish, "unloaded") != 0 ? "on " : "");
         text_escape_all(out, TEXT_LINE, wish);
         buf_text(out, json_is_true(json_object_get(m, "failed")) ? ": " : " yet: ");
         text_escape_all(out, TEXT_LINE, show_text(m, "why"));
@@ -80,7 +81,11 @@ static int set(const struct cli_args *args, const char *name)
                                       .body = body.data,
                                       .body_len = body.len,
                                       .silence_ms_max = waits ? 0 : SESSION_SILENCE_MS_MAX};
-    int status = show_answer(args, &rq, waits ? "reach the mode" : "set the mode", write_mode);
+    struct session s;
+    int status = session_open(args, &s);
+    if (status == CLI_DONE)
+        status = show_answer_of(&s, &rq, waits ? "reach the mode" : "set the mode",
+                                waits ? progress_of_mode(&s) : NULL, write_mode);
     if (status != CLI_DONE && waits && session_interrupted())
         output_complain("no longer waiting; `wharf mode` shows what becomes of it");
     buf_fini(&body);

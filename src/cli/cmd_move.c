@@ -1,22 +1,15 @@
 /* cmd_move.c: `wharf move MODEL DEVICE`. */
-#include "base/alloc.h"
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/model_op.h"
-#include "client/client.h"
 
 static int run(const struct cli_args *args)
 {
     struct session s;
-    struct buf query = {0};
+    const struct model_op op = {
+        .verb = MODEL_DO_MOVE, .id = args->operands[0], .place = args->operands[1]};
     int status = session_open(args, &s);
-    if (status != CLI_DONE)
-        return status;
-    buf_text(&query, "device=");
-    client_encode_segment(&query, args->operands[1]);
-    status = model_op(&s, args->operands[0], "move", query.data);
-    buf_fini(&query);
-    return status;
+    return status == CLI_DONE ? model_op(&s, &op) : status;
 }
 
 const struct cli_command cmd_move = {

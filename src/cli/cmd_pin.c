@@ -73,7 +73,9 @@ static int run(const struct cli_args *args)
         return status;
     if (!args->operand_count)
         return list(&s);
-    return model_op(&s, args->operands[0], cli_args_flag(args, "off") ? "unpin" : "pin", NULL);
+    const struct model_op op = {.verb = cli_args_flag(args, "off") ? MODEL_DO_UNPIN : MODEL_DO_PIN,
+                                .id = args->operands[0]};
+    return model_op(&s, &op);
 }
 
 static const struct cli_option options[] = {

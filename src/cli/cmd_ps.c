@@ -6,9 +6,12 @@
 #include "cli/commands.h"
 #include "cli/show.h"
 #include "cli/text.h"
+#include "cli/text_table.h"
 
-static const char *const headings[] = {"MODEL", "STATE", "PLACEMENT", "DEVICE",
-                                       "SIZE",  "BUSY",  "WAITING",   "IDLE/UNTIL"};
+static const struct text_column headings[] = {
+    {"MODEL", 9, 12}, {"STATE", 8, 8}, {"PLACEMENT", 3, 6}, {"DEVICE", 2, 6},
+    {"SIZE", 5, 0},   {"BUSY", 6, 0},  {"WAITING", 7, 0},   {"IDLE/UNTIL", 4, 0},
+};
 
 static void format_size(const json_t *model, char out[SHOW_CELL_MAX])
 {
@@ -90,11 +93,11 @@ static void write_reason(struct buf *out, const json_t *model)
 static void write_models(struct buf *out, const json_t *answer)
 {
     const json_t *models = json_object_get(answer, "models");
-    struct text_table table = {.columns = countof(headings)};
-    text_table_add(&table, headings);
+    struct text_table table;
+    text_table_begin(&table, headings, countof(headings));
     for (size_t i = 0; i < json_array_size(models); i++)
         add_model(&table, json_array_get(models, i));
-    text_table_print(&table, out);
+    text_table_print_within(&table, text_terminal_columns(), out);
     text_table_fini(&table);
     for (size_t i = 0; i < json_array_size(models); i++)
         write_reason(out, json_array_get(models, i));

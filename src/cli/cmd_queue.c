@@ -3,30 +3,15 @@
 #include <stdio.h>
 
 #include "cli/commands.h"
+#include "cli/queue_text.h"
 #include "cli/show.h"
 #include "cli/text.h"
+#include "cli/text_table.h"
 
-static const char *const headings[] = {"NEXT",    "WHO",       "CLASS",      "PLACE",
-                                       "WAITING", "ESTIMATED", "OVERDUE IN", "FOR"};
-
-/* "qwen", "lease train, 6GiB on 2 GPUs, mlx". */
-static void write_who(struct buf *out, const json_t *w)
-{
-    char bytes[SHOW_CELL_MAX], gates[SHOW_CELL_MAX];
-    json_int_t gpus = json_integer_value(json_object_get(w, "gpus"));
-    if (json_is_string(json_object_get(w, "model"))) {
-        buf_text(out, show_text(w, "model"));
-        return;
-    }
-    bool is_named = json_is_string(json_object_get(w, "name"));
-    buf_printf(out, "lease %s", show_text(w, is_named ? "name" : "lease"));
-    if (gpus > 0)
-        buf_printf(out, ", %s", show_bytes(w, "bytes", bytes));
-    if (gpus > 1)
-        buf_printf(out, " on %lld GPUs", (long long)gpus);
-    if (json_array_size(json_object_get(w, "gates")))
-        buf_printf(out, ", %s", show_list(w, "gates", gates));
-}
+static const struct text_column headings[] = {
+    {"NEXT", 8, 0},    {"WHO", 9, 12},      {"CLASS", 3, 4},      {"PLACE", 2, 0},
+    {"WAITING", 6, 0}, {"ESTIMATED", 5, 0}, {"OVERDUE IN", 4, 0}, {"FOR", 7, 16},
+};
 
 static void add_place(struct text_table *table, size_t number, const json_t *w)
 {
@@ -35,7 +20,7 @@ static void add_place(struct text_table *table, size_t number, const json_t *w)
     bool overdue = json_is_true(json_object_get(w, "overdue"));
     struct buf who = {0};
     snprintf(next, sizeof(next), "%zu", number);
-    write_who(&who, w);
+    queue_text_who(&who, w);
     const char *cells[] = {next,
                            who.data,
                            show_text(w, "class"),
@@ -52,17 +37,17 @@ static void add_place(struct text_table *table, size_t number, const json_t *w)
 static void write_queue(struct buf *out, const json_t *answer)
 {
     const json_t *queue = json_object_get(answer, "queue");
-    struct text_table table = {.columns = countof(headings)};
+    struct text_table table;
     json_int_t all = json_integer_value(json_object_get(answer, "waiting")) +
                      json_integer_value(json_object_get(answer, "leases_waiting"));
     if (json_array_size(queue) == 0) {
         buf_text(out, "nobody waits\n");
         return;
     }
-    text_table_add(&table, headings);
+    text_table_begin(&table, headings, countof(headings));
     for (size_t i = 0; i < json_array_size(queue); i++)
         add_place(&table, i + 1, json_array_get(queue, i));
-    text_table_print(&table, out);
+    text_table_print_within(&table, text_terminal_columns(), out);
     text_table_fini(&table);
     if (all > (json_int_t)json_array_size(queue))
         buf_printf(out, "and %lld more\n", (long long)(all - (json_int_t)json_array_size(queue)));

@@ -6,8 +6,9 @@
 static int run(const struct cli_args *args)
 {
     struct session s;
+    const struct model_op op = {.verb = MODEL_DO_RESUME, .id = args->operands[0]};
     int status = session_open(args, &s);
-    return status == CLI_DONE ? model_op(&s, args->operands[0], "resume", NULL) : status;
+    return status == CLI_DONE ? model_op(&s, &op) : status;
 }
 
 const struct cli_command cmd_resume = {

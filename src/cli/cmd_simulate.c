@@ -9,11 +9,12 @@
 #include "base/err.h"
 #include "cli/args.h"
 #include "cli/commands.h"
+#include "cli/config_findings.h"
 #include "cli/output.h"
-#include "cli/report.h"
+#include "cli/sim_gpus.h"
 #include "cli/simulate_table.h"
 #include "simulate/generate.h"
-#include "simulate/report.h"
+#include "simulate/results_json.h"
 #include "simulate/simulate.h"
 #include "simulate/sources.h"
 #include "simulate/svg.h"
@@ -24,14 +25,14 @@
 /* Everything that the command line says. */
 struct simulation {
     struct config *config;
-    struct config_gpu gpus[CORE_DEVICES_MAX]; /* in place of the configuration's, with --gpus */
-    char gpu_names[CORE_DEVICES_MAX][16];
+    struct sim_gpus gpus; /* in place of the configuration's, with --gpus */
     struct sources sources;
     struct workload work;
     struct sim_options options;
     struct sim_policies policies;
     struct sim_result results[POLICIES_MAX];
     struct timeline timelines[POLICIES_MAX];
+    struct sim_history history;
     char *traces; /* owned; the paths, parted */
 };
 
@@ -141,36 +142,6 @@ static int parse_sources(const struct cli_args *args, struct simulation *s, stru
     return 0;
 }
 
-/* Devices of these sizes in place of the configuration's; those keep their names and limits. */
-static int replace_gpus(struct simulation *s, const char *sizes, struct err *e)
-{
-    uint32_t count = 0;
-    for (const char *p = sizes;; p++) {
-        char text[UNITS_TEXT_MAX] = "";
-        size_t n = strcspn(p, ",");
-        uint64_t bytes = 0;
-        if (n < sizeof(text))
-            memcpy(text, p, n);
-        if (!parse_size(text, false, &bytes) || count == CORE_DEVICES_MAX)
-            return err_set(e, "--gpus: '%.60s' are not sizes such as 24GiB,24GiB, at most %d",
-                           sizes, CORE_DEVICES_MAX);
-        struct config_gpu *gpu = &s->gpus[count];
-        snprintf(s->gpu_names[count], sizeof(s->gpu_names[count]), "gpu%u", count);
-        *gpu = (struct config_gpu){.name = s->gpu_names[count], .limit_permille = 1000};
-        if (count < s->config->gpu_count)
-            *gpu = s->config->gpus[count];
-        gpu->sim = true;
-        gpu->memory_bytes = bytes;
-        count++;
-        p += n;
-        if (!*p)
-            break;
-    }
-    s->config->gpus = s->gpus;
-    s->config->gpu_count = count;
-    return 0;
-}
-
 static int choose_policies(const struct cli_args *args, struct simulation *s, struct err *e)
 {
     const char *list = cli_args_text(args, "policies");
@@ -212,15 +183,29 @@ static int write_plot(const struct simulation *s, const char *path)
     return written && closed ? CLI_DONE : CLI_FAILED;
 }
 
+/* Monday, 2024-01-01: when a simulated world begins. */
+#define HISTORY_EPOCH_S UINT64_C(1704067200)
+
+static int write_history(struct simulation *s, const char *folder)
+{
+    struct err e = {.set = false};
+    if (sim_history_write(&s->history, s->config, &s->work, HISTORY_EPOCH_S * NS_PER_S, folder,
+                          &e) == 0)
+        return CLI_DONE;
+    output_complain("simulate: %s", e.text);
+    return CLI_FAILED;
+}
+
 static int simulate(const struct cli_args *args, struct simulation *s)
 {
-    const char *plot = cli_args_text(args, "plot");
+    const char *plot = cli_args_text(args, "plot"), *history = cli_args_text(args, "history");
     struct buf out = {0};
+    s->options.history = history ? &s->history : NULL;
     for (uint32_t i = 0; i < s->policies.count; i++)
         simulate_run(&s->options, &s->policies.items[i], plot ? &s->timelines[i] : NULL,
                      &s->results[i]);
     if (cli_args_flag(args, "json"))
-        report_json(&out, s->config, s->results, s->policies.count);
+        results_json_write(&out, s->config, s->results, s->policies.count);
     else
         simulate_table_write(&out, s->results, s->policies.count, simulate_own_policy(s->config));
     if (cli_args_flag(args, "json"))
@@ -228,7 +213,9 @@ static int simulate(const struct cli_args *args, struct simulation *s)
     else
         output_safe(&out);
     buf_fini(&out);
-    return plot ? write_plot(s, plot) : CLI_DONE;
+    int status = plot ? write_plot(s, plot) : CLI_DONE;
+    int written = history ? write_history(s, history) : CLI_DONE;
+    return status == CLI_DONE ? written : status;
 }
 
 static int prepare(const struct cli_args *args, struct simulation *s, struct err *e)
@@ -242,11 +229,16 @@ static int prepare(const struct cli_args *args, struct simulation *s, struct err
                   .unknown_bytes = 8 * GIB},
         .checks = cli_args_flag(args, "check"),
     };
-    if (parse_costs(args, &s->options.costs, e) < 0 || (gpus && replace_gpus(s, gpus, e) < 0) ||
+    if (parse_costs(args, &s->options.costs, e) < 0 ||
+        (gpus && sim_gpus_replace(s->config, gpus, &s->gpus, e) < 0) ||
         parse_sources(args, s, e) < 0 || sources_read(&s->sources, s->config, &s->work, e) < 0)
         return -1;
     s->options.seed = s->sources.seed;
-    return choose_policies(args, s, e);
+    if (choose_policies(args, s, e) < 0)
+        return -1;
+    if (cli_args_text(args, "history") && s->policies.count != 1)
+        return err_set(e, "--history is of one policy: give --policies just that one");
+    return 0;
 }
 
 static void release(struct simulation *s)
@@ -255,6 +247,7 @@ static void release(struct simulation *s)
         sim_result_fini(&s->results[i]);
         timeline_fini(&s->timelines[i]);
     }
+    sim_history_fini(&s->history);
     workload_fini(&s->work);
     config_free(s->config);
     free(s->traces);
@@ -269,7 +262,7 @@ static int run(const struct cli_args *args)
     int status = CLI_USAGE;
     s->config = config_load_file(cli_args_text(args, "config"), &report);
     if (!s->config)
-        report_complain(&report);
+        config_findings_complain(&report);
     else if (prepare(args, s, &e) < 0)
         output_complain("simulate: %s", e.text);
     else
@@ -365,6 +358,13 @@ static const struct cli_option options[] = {
      .value = "FILE.svg",
      .takes = CLI_A_FILE,
      .help = "Draw which model was where, and how many requests waited, over time."},
+    {.name = "history",
+     .kind = CLI_TEXT,
+     .value = "DIR",
+     .takes = CLI_A_FOLDER,
+     .help = "Write what happened under the one policy that --policies names, as records for "
+             "`wharf report`: requests.jsonl, swaps.jsonl and leases.jsonl. The simulated world "
+             "begins on Monday, 2024-01-01."},
     {.name = "check", .help = "Check the core's invariants after every step: slower."},
 };
 
@@ -379,8 +379,9 @@ const struct cli_command cmd_simulate = {
         "started.\n\nA trace has a request a line, with columns or members by name: time (seconds, "
         "or a date) or timestamp (milliseconds, or a date), model, class, key (who asks), and "
         "prompt_tokens and output_tokens, or seconds. The traces of Azure and Mooncake are read as "
-        "they are.\n\nSPEC is poisson (rate), bursty (rate, burst, gap), every (period) or closed "
-        "(clients, think), a colon, and key=value, parted by commas. The keys, and by first letter "
+        "they are.\n\nSPEC is poisson (rate), bursty (rate, burst, gap), every (period), closed "
+        "(clients, think) or lease (period, size, hold), a colon, and key=value, parted by commas. "
+        "The keys, and by first letter "
         "which of them know it:" GENERATE_KEYS(KEY),
     .options = options,
     .option_count = countof(options),

@@ -110,6 +110,41 @@ static void write_degradations(struct buf *out, const json_t *all)
     }
 }
 
+/* Those that somebody was refused for, and those that are nearly used up. */
+static bool is_worth_a_line(const json_t *limit)
+{
+    double used = json_number_value(json_object_get(limit, "used"));
+    double max = json_number_value(json_object_get(limit, "max"));
+    return json_integer_value(json_object_get(limit, "refused")) > 0 ||
+           (max > 0 && used >= 0.9 * max && json_is_string(json_object_get(limit, "setting")));
+}
+
+static void write_limits(struct buf *out, json_t *limits)
+{
+    const char *name;
+    json_t *l;
+    char used[SHOW_CELL_MAX], max[SHOW_CELL_MAX], refused[SHOW_CELL_MAX];
+    json_object_foreach(limits, name, l)
+    {
+        if (!is_worth_a_line(l))
+            continue;
+        bool bytes = strcmp(show_text(l, "unit"), "bytes") == 0;
+        buf_text(out, "limit ");
+        text_escape_all(out, TEXT_LINE, name);
+        buf_text(out, ": ");
+        if (json_is_integer(json_object_get(l, "used")))
+            buf_printf(out, "%s of ",
+                       bytes ? show_bytes(l, "used", used) : show_count(l, "used", used));
+        buf_printf(out, "%s%s", bytes ? show_bytes(l, "max", max) : show_count(l, "max", max),
+                   bytes ? "" : " ");
+        if (!bytes)
+            write_text(out, l, "unit");
+        if (json_is_integer(json_object_get(l, "refused")))
+            buf_printf(out, ", refused %s", show_count(l, "refused", refused));
+        buf_char(out, '\n');
+    }
+}
+
 static void write_status(struct buf *out, const json_t *answer)
 {
     write_daemon(out, answer);
@@ -117,6 +152,7 @@ static void write_status(struct buf *out, const json_t *answer)
     write_models(out, answer);
     write_devices(out, json_object_get(answer, "devices"));
     write_backends(out, json_object_get(answer, "backends"));
+    write_limits(out, json_object_get(answer, "limits"));
     write_degradations(out, json_object_get(answer, "degradations"));
 }
 
@@ -132,8 +168,9 @@ const struct cli_command cmd_status = {
     .summary = "show how the daemon stands",
     .description =
         "A few lines: the daemon and its mode, the requests that are and were, which models are "
-        "loaded and where, each device's memory, the servers that models are left to, and what is "
-        "not as it should be. With --json all that is known.",
+        "loaded and where, each device's memory, the servers that models are left to, the limits "
+        "that somebody was refused for or that are nearly reached, and what is not as it should "
+        "be. With --json all that is known.",
     .shared = CLI_WITH_JSON | CLI_WITH_DAEMON,
     .examples = {{"wharf status", "the lines"},
                  {"wharf status --json | jq .degraded", "what is wrong, or null"}},

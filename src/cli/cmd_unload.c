@@ -40,8 +40,10 @@ static int run(const struct cli_args *args)
         return status;
     if (is_all)
         return unload_all(&s);
-    return model_op(&s, args->operands[0], "unload",
-                    cli_args_flag(args, "force") ? "force=1" : NULL);
+    const struct model_op op = {.verb = MODEL_DO_UNLOAD,
+                                .id = args->operands[0],
+                                .is_forced = cli_args_flag(args, "force")};
+    return model_op(&s, &op);
 }
 
 static const struct cli_option options[] = {

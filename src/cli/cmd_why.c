@@ -47,6 +47,29 @@ static void write_detail(struct buf *out, const json_t *d)
     }
 }
 
+/* Who else could have left, and what each would have cost. Nobody else: nothing to choose. */
+static void write_candidates(struct buf *out, const json_t *d)
+{
+    char bytes[SHOW_CELL_MAX], reload[SHOW_CELL_MAX];
+    const json_t *all = json_object_get(d, "candidates");
+    for (size_t i = 0; json_array_size(all) > 1 && i < json_array_size(all); i++) {
+        const json_t *c = json_array_get(all, i);
+        buf_text(out, "\n    ");
+        text_escape_all(out, TEXT_LINE, show_text(c, "model"));
+        buf_printf(out, ": %s", show_bytes(c, "bytes", bytes));
+        if (json_is_number(json_object_get(c, "reload_s")))
+            buf_printf(out, ", %s to load again", show_seconds(c, "reload_s", reload));
+        buf_printf(out, ", asked for next: %.1f %%",
+                   json_number_value(json_object_get(c, "next_percent")));
+        if (json_is_true(json_object_get(c, "pinned")))
+            buf_text(out, ", pinned");
+        if (json_is_true(json_object_get(c, "busy")))
+            buf_text(out, ", busy");
+        if (strcmp(show_text(c, "model"), show_text(d, "model")) == 0)
+            buf_text(out, " (left)");
+    }
+}
+
 /* "lease train (3faa1614a4817be5)", or by its id alone. */
 static void write_label(struct buf *out, const json_t *of, const char *id, const char *name)
 {
@@ -104,6 +127,7 @@ static void write_decision(struct buf *out, const json_t *d)
     if (count > 1)
         buf_printf(out, " (%lld times)", (long long)count);
     write_detail(out, d);
+    write_candidates(out, d);
     buf_char(out, '\n');
 }
 
@@ -279,7 +303,7 @@ static int one(const struct cli_args *args, const char *name)
         output_json(text, strlen(text));
     } else if (status == CLI_DONE) {
         write_one(&out, answer);
-        output_safe(&out);
+        show_lines(&out);
     }
     buf_fini(&out);
     json_decref(answer);

@@ -7,11 +7,12 @@
 #include "config/nearest.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cmd_init,       &cmd_serve,  &cmd_llamaswap, &cmd_check,  &cmd_status, &cmd_ps,
-    &cmd_load,       &cmd_unload, &cmd_suspend,   &cmd_resume, &cmd_move,   &cmd_pin,
-    &cmd_mode,       &cmd_queue,  &cmd_plan,      &cmd_lease,  &cmd_run,    &cmd_submit,
-    &cmd_jobs,       &cmd_why,    &cmd_devices,   &cmd_logs,   &cmd_events, &cmd_simulate,
-    &cmd_completion, &cmd_help,   &cmd_version,
+    &cmd_init,    &cmd_serve,  &cmd_llamaswap, &cmd_check,   &cmd_status,     &cmd_ps,
+    &cmd_top,     &cmd_load,   &cmd_unload,    &cmd_suspend, &cmd_resume,     &cmd_move,
+    &cmd_pin,     &cmd_mode,   &cmd_queue,     &cmd_plan,    &cmd_lease,      &cmd_run,
+    &cmd_submit,  &cmd_jobs,   &cmd_why,       &cmd_history, &cmd_devices,    &cmd_logs,
+    &cmd_events,  &cmd_report, &cmd_simulate,  &cmd_upgrade, &cmd_completion, &cmd_help,
+    &cmd_version,
 };
 const uint32_t cli_command_count = countof(cli_commands);
 

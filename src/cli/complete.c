@@ -198,12 +198,10 @@ static void complete_arguments(const struct cli_command *c, char *const *words, 
     bool has_operand = p.is_operand && c->operand;
     if (p.value)
         offer_values(&p, p.value->takes, p.value->words, "", to);
-    else if (is_option && !offer_joined(&p, typed, to))
+    else if (is_option ? !offer_joined(&p, typed, to) : !has_operand && p.may_be_option && !*typed)
         offer_options(&p, typed, to);
     else if (!is_option && has_operand && !offer_program(&p, words, count, to))
         offer_operand(&p, to);
-    else if (!is_option && !has_operand && p.may_be_option && !*typed)
-        offer_options(&p, typed, to);
     cli_args_fini(&p.args);
 }
 

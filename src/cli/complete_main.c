@@ -88,6 +88,8 @@ static void complete_bash(const char *breaks, const char *line, struct writer *w
     w->read = &read;
     if (read.count > 1)
         complete_words(read.words + 1, read.count - 1, &to);
+    w->line = NULL;
+    w->read = NULL; /* it ends here */
     complete_line_fini(&read);
 }
 

@@ -10,9 +10,10 @@
 #include "base/alloc.h"
 #include "base/build.h"
 #include "base/log.h"
+#include "cli/config_findings.h"
 #include "cli/output.h"
-#include "cli/report.h"
 #include "config/sources.h"
+#include "server/handover/upgrade.h"
 #include "server/serve.h"
 
 #define LISTENS_MAX 16
@@ -80,7 +81,7 @@ static struct config *load_config(const struct config_sources *sources)
 {
     struct config_report report = {.errors = 0};
     struct config *config = config_load(sources, &report);
-    report_complain(&report);
+    config_findings_complain(&report);
     config_report_fini(&report);
     return config;
 }
@@ -98,6 +99,22 @@ static bool check_listens(const char *command, const char *const *listens, uint3
         config_listen_fini(&listen);
     }
     return true;
+}
+
+/* CONFIG_LOG_FORMAT__COUNT: none is given. */
+static bool find_log_format(const struct cli_args *args, enum config_log_format *ret)
+{
+    const char *text = cli_args_text(args, "log-format");
+    *ret = CONFIG_LOG_FORMAT__COUNT;
+    if (!text)
+        return true;
+    for (int i = 0; i < CONFIG_LOG_FORMAT__COUNT; i++)
+        if (strcmp(config_log_format_words[i], text) == 0)
+            *ret = (enum config_log_format)i;
+    if (*ret == CONFIG_LOG_FORMAT__COUNT)
+        output_complain("%s: --log-format '%s' is none of auto, human, json and journald",
+                        args->command->name, text);
+    return *ret != CONFIG_LOG_FORMAT__COUNT;
 }
 
 /* llama-swap's own words. */
@@ -139,13 +156,15 @@ int serving_run(const struct serving *serving)
                                 .tls_key_file = cli_args_text(args, "tls-key-file"),
                                 .watches = cli_args_flag(args, "watch-config"),
                                 .logs_to_stdout = serving->logs_to_stdout,
+                                .logs_plain = cli_args_flag(args, "no-color"),
                                 .api = api_table(),
                                 .ollama_api = api_table_ollama()};
     opt.listen_default = opt.tls_cert_file ? serving->tls_listen_default : serving->listen_default;
     if (cli_args_flag(args, "version"))
         return print_version();
     opt.listen_count = cli_args_texts(args, "listen", listens, LISTENS_MAX);
-    if (!check_options(args) || !check_listens(command, listens, opt.listen_count))
+    if (!check_options(args) || !check_listens(command, listens, opt.listen_count) ||
+        !find_log_format(args, &opt.log_format))
         return serving->refused;
     /* Before it is read: what changes from here on is noticed. */
     opt.stamp = config_stamp_take(&opt.sources, "");
@@ -157,6 +176,10 @@ int serving_run(const struct serving *serving)
         output_complain("%s: %s", command, e.text);
         config_free(opt.config);
         return CLI_FAILED;
+    }
+    if (upgrade_is_trial()) {
+        config_free(opt.config);
+        return print_version();
     }
     opt.state_dir = state;
     return serve_run(&opt);

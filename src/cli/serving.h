@@ -43,6 +43,17 @@ int serving_run(const struct serving *serving) warn_unused;
          .help = "The folder for what outlives the daemon. Default: `state` of the "               \
                  "configuration, else /var/lib/wharf for root, $XDG_STATE_HOME/wharf or "          \
                  "~/.local/state/wharf for others."},                                              \
+        {.name = "log-format",                                                                     \
+         .kind = CLI_TEXT,                                                                         \
+         .value = "FORMAT",                                                                        \
+         .takes = CLI_A_WORD,                                                                      \
+         .words = CONFIG_LOG_FORMAT_WORDS(CLI__WORD),                                              \
+         .help = "The form of the log, instead of what `log.format` of the configuration says: "   \
+                 "human, json, journald, or auto, which is journald where the log goes to the "    \
+                 "journal, and else human."},                                                      \
+        {.name = "no-color",                                                                       \
+         .help = "Use no colours in the log on a terminal. Neither are there any where $NO_COLOR " \
+                 "is set."},                                                                       \
         {.name = "tls-cert-file",                                                                  \
          .kind = CLI_TEXT,                                                                         \
          .value = "FILE",                                                                          \

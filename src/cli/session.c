@@ -9,6 +9,7 @@
 
 #include "base/pure/errors.h"
 #include "cli/output.h"
+#include "cli/progress.h"
 
 /* The handler writes into the pipe; the client waits for it beside its socket. */
 static int stop_pipe[2] = {-1, -1};
@@ -131,10 +132,17 @@ int session_refused(const struct session *s, const struct client_reply *r, const
 int session_fetch(const struct session *s, const struct client_request *rq, const char *what,
                   struct client_reply *ret)
 {
+    return session_fetch_watched(s, rq, what, NULL, ret);
+}
+
+int session_fetch_watched(const struct session *s, const struct client_request *rq,
+                          const char *what, struct progress *progress, struct client_reply *ret)
+{
     struct err e = {.set = false};
     struct client_reply r;
     int status = CLI_DONE;
     int rc = client_fetch(&s->options, rq, &r, &e);
+    progress_end(progress);
     if (rc < 0)
         return session_failed(rc, &e);
     if (!client_reply_ok(&r)) {

@@ -40,6 +40,13 @@ int session_refused(const struct session *s, const struct client_reply *r, const
 int session_fetch(const struct session *s, const struct client_request *rq, const char *what,
                   struct client_reply *ret) warn_unused;
 
+/* The same, with a progress that is shown until the answer is there, and ended before anything is
+ * said of that; NULL: none. */
+struct progress;
+int session_fetch_watched(const struct session *s, const struct client_request *rq,
+                          const char *what, struct progress *progress,
+                          struct client_reply *ret) warn_unused;
+
 /* For an answer that streams: CLI_DONE when it is ok, else as session_refused. */
 int session_check_stream(const struct session *s, struct client_answer *a,
                          const char *what) warn_unused;

@@ -5,27 +5,44 @@
 
 #include "base/pure/units.h"
 #include "cli/output.h"
+#include "cli/text.h"
 
 int show_answer(const struct cli_args *args, const struct client_request *rq, const char *what,
                 void (*write)(struct buf *out, const struct json_t *answer))
 {
     struct session s;
+    int status = session_open(args, &s);
+    return status == CLI_DONE ? show_answer_of(&s, rq, what, NULL, write) : status;
+}
+
+int show_answer_of(const struct session *s, const struct client_request *rq, const char *what,
+                   struct progress *progress,
+                   void (*write)(struct buf *out, const struct json_t *answer))
+{
     struct client_reply reply;
     struct buf out = {0};
-    int status = session_open(args, &s);
-    if (status == CLI_DONE)
-        status = session_fetch(&s, rq, what, &reply);
+    int status = session_fetch_watched(s, rq, what, progress, &reply);
     if (status != CLI_DONE)
         return status;
-    if (s.wants_json) {
+    if (s->wants_json) {
         output_json(reply.body.data, reply.body.len);
     } else {
         write(&out, reply.json);
-        output_safe(&out);
+        show_lines(&out);
     }
     buf_fini(&out);
     client_reply_fini(&reply);
     return CLI_DONE;
+}
+
+void show_lines(const struct buf *text)
+{
+    struct buf wrapped = {0};
+    if (text->len == 0)
+        return;
+    text_wrap_lines(&wrapped, text->data, text_terminal_columns());
+    output_safe(&wrapped);
+    buf_fini(&wrapped);
 }
 
 const char *show_text(const struct json_t *object, const char *name)

@@ -18,6 +18,14 @@ struct json_t; /* <jansson.h> */
 int show_answer(const struct cli_args *args, const struct client_request *rq, const char *what,
                 void (*write)(struct buf *out, const struct json_t *answer));
 
+/* The same in a session that is open; progress as session_fetch_watched has it. */
+int show_answer_of(const struct session *s, const struct client_request *rq, const char *what,
+                   struct progress *progress,
+                   void (*write)(struct buf *out, const struct json_t *answer));
+/* Whole lines that are safe already, on stdout; wrapped where that is a terminal that is narrower.
+ */
+void show_lines(const struct buf *text);
+
 /* The texts are written to out, or borrowed from the value; "-" where there is none. */
 const char *show_text(const struct json_t *object, const char *name);
 const char *show_bytes(const struct json_t *object, const char *name, char out[SHOW_CELL_MAX]);

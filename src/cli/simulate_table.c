@@ -6,7 +6,8 @@
 
 #include "base/pure/units.h"
 #include "cli/text.h"
-#include "simulate/report.h"
+#include "cli/text_table.h"
+#include "simulate/results_json.h"
 
 #define CELL_MAX 64
 
@@ -113,7 +114,7 @@ void simulate_table_write(struct buf *out, const struct sim_result *results, uin
     for (uint32_t i = 0; i < count; i++) {
         bool is_own = strcmp(results[i].policy.name, own) == 0;
         has_own |= is_own;
-        add_result(&table, &results[i], is_own, report_ratio_permille(results, count, i));
+        add_result(&table, &results[i], is_own, results_ratio_permille(results, count, i));
     }
     text_table_print(&table, out);
     text_table_fini(&table);

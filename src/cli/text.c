@@ -1,12 +1,17 @@
 #include "text.h"
 
+#include <langinfo.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
-#include "base/alloc.h"
 #include "base/pure/check.h"
 
-#define GAP 2 /* spaces between columns */
+#define REPLACEMENT 0xfffd
+#define COLUMNS_MAX 10000
+#define INDENT_MORE 4
 
 /* The length of the UTF-8 sequence that begins with byte c, 0 when none does (RFC 3629). */
 static size_t sequence_len(unsigned char c)
@@ -105,12 +110,112 @@ void text_escape_all(struct buf *out, enum text_mode mode, const char *text)
     text_escape(out, mode, text, strlen(text), false);
 }
 
+size_t text_char(const char *text, uint32_t *ret)
+{
+    size_t n = strnlen(text, 4);
+    size_t len = decode((const unsigned char *)text, n, ret);
+    if (len > 0 && len <= n)
+        return len;
+    *ret = REPLACEMENT;
+    return 1;
+}
+
+static bool is_among(const uint32_t (*ranges)[2], size_t count, uint32_t c)
+{
+    for (size_t i = 0; i < count && ranges[i][0] <= c; i++)
+        if (c <= ranges[i][1])
+            return true;
+    return false;
+}
+
+size_t text_char_width(uint32_t c)
+{
+    static const uint32_t none[][2] = {{0x0300, 0x036f}, {0x0483, 0x0489}, {0x0591, 0x05bd},
+                                       {0x0610, 0x061a}, {0x064b, 0x065f}, {0x1ab0, 0x1aff},
+                                       {0x1dc0, 0x1dff}, {0x200b, 0x200f}, {0x20d0, 0x20ff},
+                                       {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}};
+    static const uint32_t wide[][2] = {{0x1100, 0x115f},   {0x2e80, 0x303e},   {0x3041, 0xa4cf},
+                                       {0xac00, 0xd7a3},   {0xf900, 0xfaff},   {0xfe30, 0xfe6f},
+                                       {0xff00, 0xff60},   {0xffe0, 0xffe6},   {0x1f300, 0x1f64f},
+                                       {0x1f680, 0x1f6ff}, {0x1f900, 0x1f9ff}, {0x20000, 0x3fffd}};
+    if (is_among(none, countof(none), c))
+        return 0;
+    return is_among(wide, countof(wide), c) ? 2 : 1;
+}
+
 size_t text_width(const char *text)
 {
     size_t width = 0;
-    for (const char *p = text; *p; p++)
-        width += ((unsigned char)*p & 0xc0) != 0x80;
+    uint32_t c = 0;
+    for (const char *p = text; *p;) {
+        p += text_char(p, &c);
+        width += text_char_width(c);
+    }
     return width;
+}
+
+static bool is_of_number(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+           c == ',' || c == '%';
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+size_t text_cut(const char *text, size_t width)
+{
+    const size_t dots = text_width(text_ellipsis());
+    size_t at = 0, used = 0;
+    uint32_t c;
+    if (text_width(text) <= width)
+        return strlen(text);
+    for (size_t len; text[at]; at += len) {
+        len = text_char(text + at, &c);
+        if (used + text_char_width(c) + dots > width)
+            break;
+        used += text_char_width(c);
+    }
+    size_t start = at;
+    while (start > 0 && is_of_number(text[start - 1]))
+        start--;
+    while (start < at && !is_digit(text[start]))
+        start++;
+    bool is_in_number = start > 0 && start < at && is_of_number(text[at]);
+    if (is_in_number)
+        at = start;
+    while (at > 1 && text[at - 1] == ' ')
+        at--;
+    return at;
+}
+
+bool text_locale_is_utf8(void)
+{
+    static enum { UNKNOWN, NO, YES } is_utf8;
+    if (is_utf8 == UNKNOWN) {
+        setlocale(LC_CTYPE, "");
+        is_utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? YES : NO;
+    }
+    return is_utf8 == YES;
+}
+
+const char *text_ellipsis(void)
+{
+    return text_locale_is_utf8() ? "\xe2\x80\xa6" : "...";
+}
+
+size_t text_terminal_columns(void)
+{
+    const char *given = getenv("COLUMNS");
+    struct winsize size;
+    if (!isatty(STDOUT_FILENO))
+        return 0;
+    long columns = given ? strtol(given, NULL, 10) : 0;
+    if (columns > 0 && columns <= COLUMNS_MAX)
+        return (size_t)columns;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 static void pad(struct buf *out, size_t n)
@@ -152,43 +257,25 @@ void text_wrap(struct buf *out, const char *text, size_t column, size_t indent, 
     buf_char(out, '\n');
 }
 
-void text_table_add(struct text_table *t, const char *const *cells)
+void text_wrap_lines(struct buf *out, const char *text, size_t width)
 {
-    must(t->columns > 0 && t->columns <= TEXT_COLUMNS_MAX);
-    if (t->row_count == t->rows_max) {
-        t->rows_max = t->rows_max ? t->rows_max * 2 : 16;
-        t->cells = alloc_grow(t->cells, (size_t)t->rows_max * t->columns, sizeof(*t->cells));
-    }
-    for (uint32_t i = 0; i < t->columns; i++) {
-        struct buf cell = {0};
-        text_escape_all(&cell, TEXT_LINE, cells[i]);
-        t->cells[t->row_count * t->columns + i] = buf_take(&cell);
-    }
-    t->row_count++;
-}
-
-void text_table_print(const struct text_table *t, struct buf *out)
-{
-    size_t widths[TEXT_COLUMNS_MAX] = {0};
-    for (uint32_t i = 0; i < t->row_count * t->columns; i++) {
-        size_t width = text_width(t->cells[i]);
-        if (width > widths[i % t->columns])
-            widths[i % t->columns] = width;
-    }
-    for (uint32_t i = 0; i < t->row_count * t->columns; i++) {
-        bool is_last = (i + 1) % t->columns == 0;
-        buf_text(out, t->cells[i]);
-        if (is_last)
+    struct buf line = {0};
+    for (const char *p = text; *p;) {
+        size_t len = strcspn(p, "\n"), lead = strspn(p, " ");
+        buf_clear(&line);
+        buf_append(&line, p, len);
+        if (width == 0 || len == 0 || text_width(line.data) <= width) {
+            buf_append(out, p, len);
             buf_char(out, '\n');
-        else
-            pad(out, widths[i % t->columns] - text_width(t->cells[i]) + GAP);
+        } else {
+            /* The first word stands where it stood: text_wrap indents the others alone. */
+            size_t first = lead + strcspn(line.data + lead, " ");
+            buf_append(out, p, first);
+            buf_char(out, ' ');
+            size_t indent = lead + INDENT_MORE <= first ? lead + INDENT_MORE : first + 1;
+            text_wrap(out, line.data + first, first + 1, indent, width + 1);
+        }
+        p += len + (p[len] == '\n');
     }
-}
-
-void text_table_fini(struct text_table *t)
-{
-    for (uint32_t i = 0; i < t->row_count * t->columns; i++)
-        free(t->cells[i]);
-    free(t->cells);
-    *t = (struct text_table){.columns = 0};
+    buf_fini(&line);
 }

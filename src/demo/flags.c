@@ -129,6 +129,7 @@ int flags_parse(struct flags *ret, int argc, char **argv, struct err *err)
         }
         if (parse_one(&f, &row, argv, &i, err) != 0)
             return -1;
+        must(row);
         port_given = port_given || row->offset == offsetof(struct flags, port);
     }
     if (!port_given && !f.worker[0])

@@ -68,7 +68,7 @@ static void put_echo_headers(const struct http_request *r, struct buf *out)
     for (uint32_t i = 0; i < r->header_count; i++) {
         char name[256];
         size_t n = 0;
-        for (; r->headers[i].name[n] && n < sizeof(name); n++)
+        for (; n < sizeof(name) && r->headers[i].name[n]; n++)
             name[n] = (char)tolower((unsigned char)r->headers[i].name[n]);
         if (i)
             buf_char(out, ',');

@@ -63,6 +63,14 @@ static void embed(const float *from, const char *text, size_t n, float ret[WEIGH
     }
 }
 
+static bool is_same(const float *a, const float *b)
+{
+    for (size_t i = 0; i < WEIGHTS_DIMENSIONS; i++)
+        if (a[i] < b[i] || a[i] > b[i])
+            return false;
+    return true;
+}
+
 bool weights_move(bool spoil)
 {
     float before[WEIGHTS_DIMENSIONS], after[WEIGHTS_DIMENSIONS];
@@ -75,7 +83,7 @@ bool weights_move(bool spoil)
     for (size_t i = 0; spoil && i < ROWS * WEIGHTS_DIMENSIONS; i++)
         copy[i] = -copy[i];
     embed(copy, probe, sizeof(probe) - 1, after);
-    if (memcmp(before, after, sizeof(before)) != 0) {
+    if (!is_same(before, after)) {
         free(copy);
         return false;
     }

@@ -58,7 +58,7 @@ static void on_timer(uv_timer_t *timer)
     b->waits = false;
     if (b->over || start_parts(s, &err) == 0)
         return;
-    log_set_output(STDERR_FILENO, LOG_DEBUG);
+    log_to_stderr();
     log_error(NULL, "cannot start: %s", err.text);
     b->over = true;
     b->on_failed(s);

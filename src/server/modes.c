@@ -55,7 +55,7 @@ static void take_name(struct server *s, const char *name)
     free(s->modes.name);
     s->modes.name = kept;
     modes_replaced(&s->modes);
-    log_info(NULL, "mode_changed %s", details.data);
+    log_info_with(NULL, LOG_WITH(LOG_JSON("details", details.data)), "mode_changed");
     server_publish(s, "mode_changed", details.data);
     buf_fini(&details);
 }

@@ -1,7 +1,6 @@
 #include "server/parts.h"
 
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "base/alloc.h"
 #include "base/log.h"
@@ -10,15 +9,14 @@
 #include "server/net/listener.h"
 #include "server/net/tls.h"
 #include "server/proxy/exchange.h"
+#include "server/record/swaps.h"
 #include "server/residents/process_kept.h"
 #include "server/residents/worker.h"
 #include "server/server.h"
 #include "server/service.h"
 #include "server/statedir.h"
+#include "server/tell/residency.h"
 #include "server/watch.h"
-
-/* Descriptors that are not client connections: listeners, logs, models' pipes, the store. */
-#define FDS_RESERVED 256
 
 /* ---- models and their configuration ---- */
 
@@ -47,12 +45,17 @@ static int start_roster(struct server *s, struct err *err)
 {
     const struct config *c = s->roster.current->config;
     (void)err;
-    log_info(NULL, "scheduler=%s (%s) planner=%s (%s) models=%u",
-             config_scheduler_words[c->scheduler], c->scheduler_why,
-             config_wants_gpus(c) ? config_planner_words[c->planner] : roster_planner(c),
-             c->planner_why, c->model_count);
+    const char *scheduler = config_scheduler_words[c->scheduler];
+    const char *planner =
+        config_wants_gpus(c) ? config_planner_words[c->planner] : roster_planner(c);
+    log_info_with(NULL,
+                  LOG_WITH(LOG_SAID("scheduler", scheduler), LOG_SAID("planner", planner),
+                           LOG_NUMBER("models", c->model_count)),
+                  "scheduler=%s (%s) planner=%s (%s)", scheduler, c->scheduler_why, planner,
+                  c->planner_why);
     if (c->planner == CONFIG_PLAN_FIT && !roster_fits(c) && !config_wants_gpus(c))
-        log_warn(NULL, "no GPU is to be used: planner=%s holds", roster_planner(c));
+        log_warn_with(NULL, LOG_WITH(LOG_SAID("planner", roster_planner(c))),
+                      "no GPU is to be used: planner=%s holds", roster_planner(c));
     roster_configure(&s->roster, step_config, s);
     return 0;
 }
@@ -94,7 +97,7 @@ static void fini_tls(struct server *s)
 
 static int open_state(struct server *s, struct err *err)
 {
-    return statedir_open(s->state_dir, err);
+    return statedir_open(s->state_dir, &s->lock_fd, err);
 }
 
 /* ---- what outlives the daemon ---- */
@@ -104,9 +107,11 @@ static int open_records(struct server *s, struct err *err)
     char *path = alloc_printf("%s/records", s->state_dir);
     if (records_open(&s->records, path, NULL, err) < 0) {
         /* All goes on without, as long as the daemon lives. */
-        degraded_set(s, DEGRADED_STORE, "records", err->text, NULL, 0);
+        mend_records_failed(s, err->text);
         *err = (struct err){0};
     }
+    s->records.on_trouble = mend_records_failed;
+    s->records.arg = s;
     free(path);
     return 0;
 }
@@ -136,12 +141,19 @@ static void fini_captures(struct server *s)
     tap_spare_fini(&s->tap_spare);
 }
 
+static void fini_archive(struct server *s)
+{
+    archiving_fini(s);
+    swaps_fini(s);
+}
+
 /* ---- the core, and those who ask it for something ---- */
 
 static void init_core(struct server *s)
 {
-    s->exchanges = exchange_table_new(s->options.config->connections_max);
-    runner_init(&s->runner, s, s->options.config->connections_max);
+    uint32_t max = s->options.config->connections_max + CONNECTIONS_KEPT;
+    s->exchanges = exchange_table_new(max);
+    runner_init(&s->runner, s, max);
 }
 
 static void close_core(struct server *s)
@@ -185,24 +197,6 @@ static void close_children(struct server *s)
 {
     if (s->children)
         children_close(s->children, on_children_closed, s);
-}
-
-/* ---- descriptors ---- */
-
-/* Connections need descriptors, two each; children get the original limit back. */
-static int open_descriptors(struct server *s, struct err *err)
-{
-    struct rlimit lim;
-    (void)err;
-    uint32_t want = s->roster.current->config->connections_max * 2 + FDS_RESERVED;
-    if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
-        return 0;
-    lim.rlim_cur = lim.rlim_max < want ? lim.rlim_max : want;
-    setrlimit(RLIMIT_NOFILE, &lim);
-    if (lim.rlim_cur < want)
-        log_warn(NULL, "the limit of open files (%llu) is too low for maxConnections (%u)",
-                 (unsigned long long)lim.rlim_cur, s->roster.current->config->connections_max);
-    return 0;
 }
 
 /* ---- devices ---- */
@@ -287,7 +281,9 @@ static int open_listeners(struct server *s, struct err *err)
 
 static int start_listeners(struct server *s, struct err *err)
 {
-    return listeners_start(s->listeners, err);
+    if (!s->handover.waits && listeners_accept(s->listeners, err) < 0)
+        return -1;
+    return listeners_announce(s->listeners, err);
 }
 
 static void reload_listeners(struct server *s, const struct config_ref *old)
@@ -337,7 +333,15 @@ const struct part server_parts[] = {
      .fini = fini_roster},
     {.name = "tls", .fini = fini_tls},
     {.name = "service manager", .init = service_init, .close = service_close, .fini = service_fini},
-    {.name = "degraded", .fini = degraded_fini},
+    {.name = "handed sockets", .fini = handed_fini},
+    {.name = "handover",
+     .init = handover_init,
+     .open = handover_open,
+     .start = handover_start,
+     .close = handover_close,
+     .fini = handover_fini},
+    {.name = "degraded", .init = mend_init, .close = mend_close, .fini = degraded_fini},
+    {.name = "guesses", .init = guesses_init, .close = guesses_close},
     {.name = "state", .open = open_state},
     {.name = "records", .open = open_records, .fini = fini_records},
     {.name = "history",
@@ -345,6 +349,12 @@ const struct part server_parts[] = {
      .reload = history_reload,
      .close = history_close,
      .fini = history_fini},
+    {.name = "archive",
+     .init = swaps_init,
+     .open = archiving_open,
+     .reload = archiving_reload,
+     .close = archiving_close,
+     .fini = fini_archive},
     {.name = "captures", .init = init_captures, .reload = reload_captures, .fini = fini_captures},
     {.name = "changes", .init = changes_init, .close = changes_close, .fini = changes_fini},
     {.name = "tails",
@@ -359,6 +369,7 @@ const struct part server_parts[] = {
      .reload = residents_reload,
      .close = residents_close,
      .fini = residents_fini},
+    {.name = "metrics", .init = metrics_init, .close = metrics_close, .fini = metrics_fini},
     {.name = "settles", .init = settles_init, .close = settles_close},
     {.name = "workers", .init = workers_init, .reload = workers_reload, .close = workers_close},
     {.name = "peers", .init = peers_init, .close = peers_close},
@@ -366,13 +377,21 @@ const struct part server_parts[] = {
     {.name = "leases", .init = leases_init, .close = leases_close, .fini = leases_fini},
     {.name = "children", .open = open_children, .close = close_children},
     /* Behind the children: they get the limit that there was. */
-    {.name = "descriptors", .open = open_descriptors},
+    {.name = "descriptors",
+     .init = descriptors_init,
+     .open = descriptors_open,
+     .close = descriptors_close},
     {.name = "devices",
      .open = open_devices,
      .start = start_devices,
      .reload = reload_devices,
      .close = close_devices,
      .fini = fini_devices},
+    {.name = "residency",
+     .init = residency_init,
+     .start = residency_start,
+     .close = residency_close,
+     .fini = residency_fini},
     /* Behind the devices, which say whether bytes are planned at all. */
     {.name = "footprints",
      .init = footprints_init,
@@ -392,6 +411,7 @@ const struct part server_parts[] = {
      .reload = reload_listeners,
      .close = close_listeners,
      .fini = fini_listeners},
+    {.name = "archived past", .start = archiving_start},
     {.name = "watch",
      .start = watch_start,
      .reload = watch_follow,
@@ -409,10 +429,17 @@ const struct part server_parts[] = {
     /* Clients may come meanwhile, and wait. */
     {.name = "boot", .gate = true, .init = boot_init, .close = boot_close},
     {.name = "adopted models", .start = start_adopted},
+    {.name = "running requests", .start = handover_tell},
     {.name = "restored leases", .start = leases_restore},
+    {.name = "clients of an earlier program", .start = handover_take_parked},
     {.name = "deciding", .start = start_deciding},
     {.name = "preload", .start = start_preload},
     {.name = "watchdog", .init = watchdog_init, .start = start_watchdog, .close = watchdog_close},
+    {.name = "upgrade",
+     .init = upgrade_init,
+     .start = handover_end,
+     .close = upgrade_close,
+     .fini = upgrade_fini},
     {.name = "ready", .start = service_start},
 };
 const uint32_t server_part_count = countof(server_parts);

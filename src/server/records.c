@@ -6,20 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 
-#define BOOT_BYTES 40
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define MAGIC "wharf records 1\n"
 
 /* The file's first place. */
 struct file_head {
     char magic[16];
-    char boot[BOOT_BYTES];
+    char boot[RECORDS_BOOT_BYTES];
 };
 
 struct place {
@@ -32,6 +30,9 @@ struct place {
 _Static_assert(sizeof(struct place) == RECORD_PLACE_BYTES, "a page");
 _Static_assert(sizeof(struct file_head) <= RECORD_PLACE_BYTES, "it fits");
 
+/* No daemon lives to write as often, so that the next number is always there. */
+#define SEQUENCE_MAX (UINT64_MAX / 2)
+
 /* A file begins with room for so many, and doubles. */
 #define RECORDS_FIRST 64
 
@@ -42,8 +43,12 @@ static size_t file_bytes(uint32_t slots)
 
 static struct place *place_at(const struct records *r, uint32_t slot, unsigned which)
 {
-    return (struct place *)(r->map + (1 + 2 * (size_t)slot + which) * RECORD_PLACE_BYTES);
+    return (struct place *)(r->image + (1 + 2 * (size_t)slot + which) * RECORD_PLACE_BYTES);
 }
+
+#define HASH_BEGIN UINT64_C(14695981039346656037)
+/* Of a name's hash in a field. */
+#define HASH_DIGITS 16
 
 /* FNV-1a (draft-eastlake-fnv): it is to notice what was half written, not what somebody made up. */
 static uint64_t hash(uint64_t h, const void *data, size_t n)
@@ -56,7 +61,7 @@ static uint64_t hash(uint64_t h, const void *data, size_t n)
 
 static uint64_t checksum_of(const struct place *p)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
+    uint64_t h = HASH_BEGIN;
     h = hash(h, &p->sequence, sizeof(p->sequence));
     h = hash(h, &p->kind, sizeof(p->kind));
     h = hash(h, &p->len, sizeof(p->len));
@@ -65,7 +70,8 @@ static uint64_t checksum_of(const struct place *p)
 
 static bool is_whole(const struct place *p)
 {
-    return p->sequence && p->len <= sizeof(p->data) && p->checksum == checksum_of(p);
+    return p->sequence && p->sequence <= SEQUENCE_MAX && p->len <= sizeof(p->data) &&
+           p->checksum == checksum_of(p);
 }
 
 /* The one that holds; NULL: neither does. */
@@ -78,24 +84,58 @@ static struct place *newest(const struct records *r, uint32_t slot)
     return is_a ? a : is_b ? b : NULL;
 }
 
+/* ---- the file ---- */
+
+/* Whole pages, so that the kernel need not read any first. */
+static int write_pages(const struct records *r, const void *from, size_t n)
+{
+    off_t at = (off_t)((const char *)from - r->image);
+    for (size_t done = 0; done < n;) {
+        ssize_t rc = pwrite(r->fd, (const char *)from + done, n - done, at + (off_t)done);
+        if (rc < 0 && errno == EINTR)
+            continue;
+        if (rc <= 0)
+            return rc < 0 ? errno : ENOSPC;
+        done += (size_t)rc;
+    }
+    return 0;
+}
+
+static void set_behind(struct records *r, uint32_t slot, bool is)
+{
+    r->behind_count += is - r->behind[slot];
+    r->behind[slot] = is;
+}
+
+/* A place that the file has yet to get is written over: the other is all that the file knows. */
 static void write_place(struct records *r, uint32_t slot, enum record_kind kind, const void *data,
                         uint32_t len)
 {
     struct place *now = newest(r, slot);
     struct place *to = now == place_at(r, slot, 0) ? place_at(r, slot, 1) : place_at(r, slot, 0);
+    if (now && r->behind[slot])
+        to = now;
     to->sequence = now ? now->sequence + 1 : 1;
     to->kind = (uint32_t)kind;
     to->len = len;
     if (len)
         memcpy(to->data, data, len);
     to->checksum = checksum_of(to);
+    if (r->fd < 0 || r->behind[slot] || slot >= r->file_slots) {
+        set_behind(r, slot, true);
+        return;
+    }
+    int error = write_pages(r, to, sizeof(*to));
+    set_behind(r, slot, error != 0);
+    if (error && r->on_trouble)
+        r->on_trouble(r->arg, strerror(error));
 }
 
-static void read_boot(const char *boot, char ret[BOOT_BYTES])
+static void read_boot(const char *boot, char ret[RECORDS_BOOT_BYTES])
 {
-    memset(ret, 0, BOOT_BYTES);
+    memset(ret, 0, RECORDS_BOOT_BYTES);
     if (boot) {
-        snprintf(ret, BOOT_BYTES, "%s", boot);
+        snprintf(ret, RECORDS_BOOT_BYTES, "%s", boot);
         return;
     }
     FILE *f = fopen(BOOT_ID, "re");
@@ -105,99 +145,183 @@ static void read_boot(const char *boot, char ret[BOOT_BYTES])
         fclose(f);
 }
 
-/* With all its space: a write to a mapped hole of a full disk would end the process. */
-static int map_file(struct records *r, const char *path, struct err *err)
+/* With all its space: what has a slot must not come to want it later. */
+static int reserve(struct records *r, struct err *err)
 {
-    struct stat st;
-    uint32_t slots = RECORDS_FIRST;
-    if (fstat(r->fd, &st) < 0)
-        return err_set(err, "cannot look at %s: %s", path, strerror(errno));
-    while (slots < RECORDS_MAX && file_bytes(slots) < (size_t)st.st_size)
-        slots *= 2;
-    int rc = posix_fallocate(r->fd, 0, (off_t)file_bytes(slots));
+    int rc = posix_fallocate(r->fd, 0, (off_t)file_bytes(r->slots));
     if (rc != 0)
-        return err_set(err, "cannot make %s %zu bytes long: %s", path, file_bytes(slots),
+        return err_set(err, "cannot make %s %zu bytes long: %s", r->path, file_bytes(r->slots),
                        strerror(rc));
-    void *map = mmap(NULL, file_bytes(slots), PROT_READ | PROT_WRITE, MAP_SHARED, r->fd, 0);
-    if (map == MAP_FAILED)
-        return err_set(err, "cannot map %s: %s", path, strerror(errno));
-    r->map = map;
-    r->slots = slots;
+    r->file_slots = r->slots;
     return 0;
 }
 
-static bool grow(struct records *r)
+static void grow_image(struct records *r, uint32_t slots)
 {
-    uint32_t slots = r->slots * 2;
-    if (slots > RECORDS_MAX || posix_fallocate(r->fd, 0, (off_t)file_bytes(slots)) != 0)
-        return false;
-    void *map = mremap(r->map, file_bytes(r->slots), file_bytes(slots), MREMAP_MAYMOVE);
-    if (map == MAP_FAILED)
-        return false;
-    r->map = map;
+    size_t had = r->image ? file_bytes(r->slots) : 0;
+    r->image = alloc_grow(r->image, file_bytes(slots), 1);
+    memset(r->image + had, 0, file_bytes(slots) - had);
     r->slots = slots;
-    return true;
+}
+
+static int read_file(struct records *r, struct err *err)
+{
+    struct stat st;
+    uint32_t slots = RECORDS_FIRST;
+    r->fd = open(r->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (r->fd < 0)
+        return err_set(err, "cannot open %s: %s", r->path, strerror(errno));
+    if (fstat(r->fd, &st) < 0)
+        return err_set(err, "cannot look at %s: %s", r->path, strerror(errno));
+    while (slots < RECORDS_MAX && file_bytes(slots) < (size_t)st.st_size)
+        slots *= 2;
+    grow_image(r, slots);
+    for (size_t done = 0; done < file_bytes(slots);) {
+        ssize_t n = pread(r->fd, r->image + done, file_bytes(slots) - done, (off_t)done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_set(err, "cannot read %s: %s", r->path, strerror(errno));
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    return reserve(r, err);
+}
+
+static void forget(struct records *r, uint32_t slot)
+{
+    for (unsigned which = 0; which < 2; which++)
+        place_at(r, slot, which)->sequence = 0;
 }
 
 /* Of another boot, or no such file: nothing in it counts. */
-static void begin_anew(struct records *r, const char boot[BOOT_BYTES])
+static void begin_anew(struct records *r)
 {
-    struct file_head *head = (struct file_head *)r->map;
-    for (uint32_t i = 0; i < r->slots; i++)
-        for (unsigned which = 0; which < 2; which++)
-            if (place_at(r, i, which)->sequence)
-                place_at(r, i, which)->sequence = 0;
-    memcpy(head->boot, boot, BOOT_BYTES);
+    struct file_head *head = (struct file_head *)r->image;
+    for (uint32_t i = 0; i < r->slots; i++) {
+        if (place_at(r, i, 0)->sequence == 0 && place_at(r, i, 1)->sequence == 0)
+            continue;
+        forget(r, i);
+        set_behind(r, i, true);
+    }
+    memcpy(head->boot, r->boot, RECORDS_BOOT_BYTES);
     memcpy(head->magic, MAGIC, sizeof(head->magic));
+    r->head_behind = true;
+}
+
+/* Nothing is known of what a file that cannot be read has. */
+static void go_without(struct records *r)
+{
+    if (r->fd >= 0)
+        close(r->fd);
+    r->fd = -1;
+    free(r->image);
+    r->image = NULL;
+    grow_image(r, RECORDS_FIRST);
+    begin_anew(r);
+}
+
+/* Its head last, and until then none: what is not yet written over would count. */
+static int write_behind(struct records *r)
+{
+    static const char nothing[RECORD_PLACE_BYTES];
+    int error = 0;
+    if (r->head_behind && pwrite(r->fd, nothing, sizeof(nothing), 0) != sizeof(nothing))
+        error = errno ? errno : ENOSPC;
+    for (uint32_t i = 0; i < r->slots && !error; i++) {
+        if (!r->behind[i])
+            continue;
+        error = write_pages(r, place_at(r, i, 0), 2 * RECORD_PLACE_BYTES);
+        set_behind(r, i, error != 0);
+    }
+    if (!error && r->head_behind)
+        error = write_pages(r, r->image, RECORD_PLACE_BYTES);
+    r->head_behind &= error != 0;
+    return error;
+}
+
+/* Whatever is in it, it is to be as the image. */
+static int take_file(struct records *r, struct err *err)
+{
+    r->fd = open(r->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (r->fd < 0)
+        return err_set(err, "cannot open %s: %s", r->path, strerror(errno));
+    r->file_slots = 0;
+    return 0;
+}
+
+bool records_kept(const struct records *r)
+{
+    return r->image && r->fd >= 0 && r->behind_count == 0 && !r->head_behind;
+}
+
+int records_mend(struct records *r, struct err *err)
+{
+    if (!r->image || records_kept(r))
+        return 0;
+    if ((r->fd < 0 && take_file(r, err) < 0) || (r->file_slots < r->slots && reserve(r, err) < 0))
+        return -1;
+    int error = write_behind(r);
+    return error ? err_set(err, "cannot write %s: %s", r->path, strerror(error)) : 0;
 }
 
 int records_open(struct records *r, const char *path, const char *boot, struct err *err)
 {
-    char id[BOOT_BYTES];
-    *r = (struct records){.map = NULL};
-    r->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (r->fd < 0)
-        return err_set(err, "cannot open %s: %s", path, strerror(errno));
-    if (map_file(r, path, err) < 0) {
-        close(r->fd);
+    *r = (struct records){.fd = -1, .path = alloc_text(path)};
+    r->used = alloc_zeroed(RECORDS_MAX, sizeof(*r->used));
+    r->behind = alloc_zeroed(RECORDS_MAX, sizeof(*r->behind));
+    read_boot(boot, r->boot);
+    if (read_file(r, err) < 0) {
+        go_without(r);
         return -1;
     }
-    const struct file_head *head = (const struct file_head *)r->map;
-    read_boot(boot, id);
-    bool ours = memcmp(head->magic, MAGIC, sizeof(head->magic)) == 0 && *id &&
-                memcmp(head->boot, id, BOOT_BYTES) == 0;
+    const struct file_head *head = (const struct file_head *)r->image;
+    bool ours = memcmp(head->magic, MAGIC, sizeof(head->magic)) == 0 && *r->boot &&
+                memcmp(head->boot, r->boot, RECORDS_BOOT_BYTES) == 0;
     if (!ours)
-        begin_anew(r, id);
-    r->used = alloc_zeroed(RECORDS_MAX, sizeof(*r->used));
+        begin_anew(r);
     for (uint32_t i = 0; i < r->slots; i++) {
         const struct place *p = newest(r, i);
         r->used[i] = p && p->kind != RECORD_FREE;
     }
-    return 0;
+    return records_mend(r, err);
 }
 
 void records_close(struct records *r)
 {
-    if (r->map) {
-        munmap(r->map, file_bytes(r->slots));
+    if (r->image && r->fd >= 0)
         close(r->fd);
-    }
+    free(r->image);
+    free(r->path);
     free(r->used);
-    *r = (struct records){.map = NULL};
+    free(r->behind);
+    *r = (struct records){.image = NULL};
+}
+
+/* What the file has no room for waits until it has. */
+static void grow(struct records *r)
+{
+    struct err err = {0};
+    grow_image(r, r->slots * 2);
+    if (r->fd >= 0 && reserve(r, &err) < 0 && r->on_trouble)
+        r->on_trouble(r->arg, err.text);
 }
 
 int records_put(struct records *r, uint32_t *slot, enum record_kind kind, const void *data,
                 uint32_t len)
 {
     must(len <= RECORD_BYTES_MAX && kind != RECORD_FREE);
-    if (!r->map)
+    if (!r->image)
         return -1;
     uint32_t to = *slot;
     for (uint32_t i = r->unused; to == RECORDS_NONE && i < RECORDS_MAX; i++)
         if (!r->used[i])
             to = i;
-    if (to == RECORDS_NONE || (to >= r->slots && !grow(r)))
+    if (to == RECORDS_NONE)
         return -1;
+    if (to >= r->slots)
+        grow(r);
     if (*slot == RECORDS_NONE)
         r->unused = to + 1;
     write_place(r, to, kind, data, len);
@@ -208,7 +332,7 @@ int records_put(struct records *r, uint32_t *slot, enum record_kind kind, const 
 
 void records_drop(struct records *r, uint32_t *slot)
 {
-    if (!r->map || *slot == RECORDS_NONE)
+    if (!r->image || *slot == RECORDS_NONE)
         return;
     must(*slot < r->slots && r->used[*slot]);
     write_place(r, *slot, RECORD_FREE, NULL, 0);
@@ -220,7 +344,7 @@ void records_drop(struct records *r, uint32_t *slot)
 
 bool records_next(const struct records *r, uint32_t *cursor, struct record *ret)
 {
-    for (; r->map && *cursor < r->slots; (*cursor)++) {
+    for (; r->image && *cursor < r->slots; (*cursor)++) {
         if (!r->used[*cursor])
             continue;
         const struct place *p = newest(r, *cursor);
@@ -231,4 +355,24 @@ bool records_next(const struct records *r, uint32_t *cursor, struct record *ret)
         return true;
     }
     return false;
+}
+
+/* ---- names in records ---- */
+
+void record_put_name(char *out, size_t out_size, const char *name)
+{
+    size_t n = strlen(name);
+    must(out_size > HASH_DIGITS + 1 && out_size <= RECORD_NAME_BYTES_MAX);
+    if (n < out_size)
+        memcpy(out, name, n + 1);
+    else
+        snprintf(out, out_size, "%.*s#%016llx", (int)(out_size - HASH_DIGITS - 2), name,
+                 (unsigned long long)hash(HASH_BEGIN, name, n));
+}
+
+bool record_has_name(const char *field, size_t field_size, const char *name)
+{
+    char filled[RECORD_NAME_BYTES_MAX];
+    record_put_name(filled, field_size, name);
+    return strcmp(field, filled) == 0;
 }

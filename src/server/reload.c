@@ -1,4 +1,5 @@
 /* A configuration takes the place of another. */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,7 @@ void server_apply(struct server *s)
         [TIMEOUT_LINGER] = 1000,
         [TIMEOUT_POOL] = UPSTREAM_IDLE_MS,
     };
-    logs_apply(s);
+    logs_apply(s, s->roster.current->config);
     tell_of_admins(s->roster.current->config);
     memcpy(s->timeouts.length_ms, lengths, sizeof(lengths));
     s->bodies.body_max = s->roster.current->config->body_bytes_max;
@@ -61,8 +62,8 @@ static void warn_of_fixed(const struct config *old, const struct config *new)
         listens = strcmp(old->listens[i].host, new->listens[i].host) != 0 ||
                   strcmp(old->listens[i].path, new->listens[i].path) != 0 ||
                   old->listens[i].port != new->listens[i].port;
-    if (old->connections_max != new->connections_max)
-        log_warn(NULL, "a change of maxConnections takes effect at the next start");
+    if (old->connections_max < new->connections_max)
+        log_warn(NULL, "a raised maxConnections takes effect at the next start");
     if (strcmp(old->state, new->state) != 0)
         log_warn(NULL, "a change of state takes effect at the next start");
     if (old->access.socket_mode != new->access.socket_mode ||
@@ -78,8 +79,11 @@ static bool reload(struct server *s)
     struct config_report report = {0};
     watch_note(s);
     struct config *config = config_load(&s->options.sources, &report);
-    if (report.text.len)
-        log_warn(NULL, "configuration:\n%s", report.text.data);
+    for (const char *at = report.text.data; at && *at; at += strspn(at, "\n")) {
+        size_t n = strcspn(at, "\n");
+        log_warn(NULL, "configuration: %.*s", (int)n, at);
+        at += n;
+    }
     config_report_fini(&report);
     if (config && !residents_place(s, config)) {
         log_error(NULL, "too many ollama servers, with those whose models are still leaving");
@@ -104,7 +108,9 @@ static bool reload(struct server *s)
         if (server_parts[i].reload)
             server_parts[i].reload(s, old);
     config_ref_put(old);
-    log_info(NULL, "configuration reloaded models=%u", config->model_count);
+    malloc_trim(0); /* loading it left holes, as at the start */
+    log_info_with(NULL, LOG_WITH(LOG_NUMBER("models", config->model_count)),
+                  "configuration reloaded");
     server_publish(s, "config_reloaded", "{}");
     changes_models(s);
     return true;

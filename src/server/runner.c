@@ -8,7 +8,10 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "server/gpus/devices.h"
+#include "server/handover/drainer.h"
+#include "server/handover/handover.h"
 #include "server/proxy/exchange.h"
+#include "server/record/swaps.h"
 #include "server/server.h"
 #include "server/tell/notices.h"
 #include "server/trace.h"
@@ -32,6 +35,8 @@ static void do_wait(struct server *s, const struct effect *e)
 
 static void do_grant(struct server *s, const struct effect *e)
 {
+    if (handover_granted(s, e))
+        return;
     /* Those that were served at once are no news. */
     if (e->duration_ns)
         notices_waiter(s, "granted", e);
@@ -40,12 +45,16 @@ static void do_grant(struct server *s, const struct effect *e)
 
 static void do_refuse(struct server *s, const struct effect *e)
 {
+    if (handover_refused(s, e))
+        return;
     decisions_note(s, e);
     notices_waiter(s, "refused", e);
-    if (e->model == CORE_SLOT_NONE)
+    if (e->model == CORE_SLOT_NONE) {
+        metrics_lease_refused(s, e);
         leases_refused(s, e);
-    else
+    } else {
         exchange_refused(s, e);
+    }
 }
 
 static void do_sample_now(struct server *s, const struct effect *e)
@@ -55,15 +64,18 @@ static void do_sample_now(struct server *s, const struct effect *e)
 
 static void do_retired(struct server *s, const struct effect *e)
 {
-    roster_retire(&s->roster, e->model);
+    if (roster_retire(&s->roster, e->model))
+        metrics_forget(s, e->model);
 }
 
 static void do_notice(struct server *s, const struct effect *e)
 {
     if (leases_hide(s, e))
         return;
+    metrics_noticed(s, e);
     decisions_note(s, e);
     footprints_noticed(s, e);
+    swaps_note(s, e);
     if (e->notice == NOTICE_BACKEND_DOWN)
         residents_backend_down(s, e->backend);
     else if (e->notice == NOTICE_BACKEND_UP)
@@ -79,6 +91,7 @@ static void do_notice(struct server *s, const struct effect *e)
 static void do_decision(struct server *s, const struct effect *e)
 {
     decisions_note(s, e);
+    swaps_decided(s, e);
     notices_decision(s, e);
 }
 
@@ -146,7 +159,8 @@ void runner_init(struct runner *r, struct server *server, uint32_t waiters_max)
     /* Zero pages that are never touched cost nothing. */
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    must(memory != MAP_FAILED);
+    if (memory == MAP_FAILED)
+        alloc_failed();
     check_set_dump(trace_dump);
     *r = (struct runner){.server = server, .memory = memory, .memory_bytes = bytes};
     r->core = core_init(memory, &limits, uv_hrtime());
@@ -181,6 +195,7 @@ static bool step(struct runner *r, struct event *ev)
     ev->now = (struct mono){uv_hrtime()};
     trace_event(ev);
     struct effects fx = core_step(r->core, ev);
+    metrics_stepped(r->server, ev, &fx);
     for (uint32_t i = 0; i < fx.count; i++)
         trace_effect(&fx.items[i]);
     for (uint32_t i = 0; i < fx.count; i++)
@@ -217,6 +232,8 @@ void runner_event(struct runner *r, struct event ev)
 {
     bool pointers =
         ev.type == EVENT_CONFIG || ev.type == EVENT_DEVICE_SAMPLE || ev.type == EVENT_MODE;
+    if (r->server->drainer)
+        return; /* another process decides */
     if (r->stepping) {
         must(!pointers);
         post(r, &ev);
@@ -255,6 +272,8 @@ void runner_after_poll(struct runner *r)
 
 void runner_request_ended(struct runner *r, struct id waiter, enum ended how)
 {
+    if (r->server->drainer)
+        drainer_request_ended(r->server, waiter, how);
     runner_event(
         r, (struct event){.type = EVENT_REQUEST_ENDED, .ended = {.waiter = waiter, .how = how}});
 }

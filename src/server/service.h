@@ -12,7 +12,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "base/err.h"
 #include "base/pure/check.h"
@@ -20,13 +19,7 @@
 struct server;
 struct service;
 
-enum service_source {
-    SERVICE_OWN,    /* not handed over */
-    SERVICE_UNIT,   /* the service manager's: it outlives the daemon, and its file is not ours */
-    SERVICE_STORED, /* an earlier daemon's */
-};
-
-/* Sees what was handed over. The daemon's processes do not (process/spawn.c). */
+/* Sees what was handed over (handed.h). The daemon's processes do not (process/spawn.c). */
 void service_init(struct server *s);
 /* The daemon is up: all that had to be found out has been. */
 int service_start(struct server *s, struct err *err) warn_unused;
@@ -37,12 +30,9 @@ void service_reloaded(struct server *s, bool ok);
 void service_stopping(struct server *s, uint64_t ns_max);
 void service_close(struct server *s);
 void service_fini(struct server *s);
+/* The next program in this process is to be watched as this one is. */
+void service_before_exec(const struct server *s);
 
-/* The socket that listens at that address, with any port where that is 0; it is the caller's from
- * now on. -1: none was handed over. */
-int service_take(struct server *s, const struct sockaddr *address, enum service_source *ret_source);
-/* Says which of those handed over nobody has taken, and closes them. */
-void service_drop_rest(struct server *s);
 /* Leaves a duplicate of a listening socket with the service manager, for a next daemon, until
  * service_forget. where: its address as a text, by which it is found again. */
 void service_store(struct server *s, int fd, const char *where);

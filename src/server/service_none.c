@@ -40,15 +40,7 @@ void service_fini(struct server *s)
     (void)s;
 }
 
-int service_take(struct server *s, const struct sockaddr *address, enum service_source *ret_source)
-{
-    (void)s;
-    (void)address;
-    (void)ret_source;
-    return -1;
-}
-
-void service_drop_rest(struct server *s)
+void service_before_exec(const struct server *s)
 {
     (void)s;
 }

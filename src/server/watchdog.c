@@ -43,9 +43,9 @@ static void tell(struct server *s)
     struct core_view v;
     core_view(s->runner.core, &v);
     unsigned long long seconds = (s->watchdog.looked_ns - s->watchdog.since_ns) / NS_PER_S;
-    log_error(NULL,
-              "no progress: %u requests and %u leases wait, and nothing is under way seconds=%llu",
-              v.waiting, v.leases_waiting, seconds);
+    log_error_with(NULL, LOG_WITH(LOG_NUMBER("seconds", seconds)),
+                   "no progress: %u requests and %u leases wait, and nothing is under way",
+                   v.waiting, v.leases_waiting);
     snprintf(details, sizeof(details), "{\"requests\":%u,\"leases\":%u,\"seconds\":%llu}",
              v.waiting, v.leases_waiting, seconds);
     server_publish(s, "no_progress", details);

@@ -133,7 +133,8 @@ static void fail(struct exchange *ex, struct answer *a, const char *what, struct
 {
     struct buf text = {0};
     buf_printf(&text, "model %s: %s", exchange_target(ex), what);
-    log_warn(exchange_target(ex), "answer could not be translated: %s", what);
+    log_warn_with(exchange_model(ex), LOG_WITH(EXCHANGE_LOG_FIELDS(ex)),
+                  "answer could not be translated: %s", what);
     put_error(text.data, out);
     buf_fini(&text);
     a->over = true;
@@ -350,7 +351,8 @@ static void begin_vectors(struct answer *a, struct buf *out)
 static void end_vectors(struct exchange *ex, struct answer *a, struct buf *out)
 {
     if (!vectors_end(&a->vectors)) {
-        log_warn(exchange_target(ex), "answer could not be translated: no embeddings");
+        log_warn_with(exchange_model(ex), LOG_WITH(EXCHANGE_LOG_FIELDS(ex)),
+                      "answer could not be translated: no embeddings");
         return; /* what the client has is no JSON, so it cannot be taken for an answer */
     }
     if (a->ask.call == OLLAMA_EMBEDDINGS) {

@@ -107,13 +107,14 @@ static int unit_at(const char *p, const char *end)
  * what is left of an emoji where a client has cut a text. */
 static void mend_surrogates(char *text, size_t n)
 {
+    static const char replacement[] = {'f', 'f', 'f', 'd'};
     char *end = text + n, *p = text;
     while ((p = memchr(p, '\\', (size_t)(end - p))) != NULL && end - p > 1) {
         int unit = unit_at(p, end), next = unit_at(end - p > 6 ? p + 6 : end, end);
         bool high = unit >= 0xd800 && unit < 0xdc00, low = unit >= 0xdc00 && unit < 0xe000;
         bool pair = high && next >= 0xdc00 && next < 0xe000;
         if ((high || low) && !pair)
-            memcpy(p + 2, "fffd", 4);
+            memcpy(p + 2, replacement, sizeof(replacement));
         p += pair ? 12 : unit >= 0 ? 6 : 2;
     }
 }

@@ -10,6 +10,7 @@
 #include "api/ollama/names.h"
 #include "base/alloc.h"
 #include "base/pure/errors.h"
+#include "server/abort.h"
 #include "server/models/naming.h"
 #include "server/proxy/entry.h"
 #include "server/proxy/routing.h"
@@ -152,15 +153,19 @@ static int read_body(const struct body *body, char *scratch, struct buf *out)
         rc = body_peek(body, out->len, scratch, SERVER_SCRATCH_BYTES, &data, &n);
         if (rc == 0)
             buf_append(out, data, n);
+        if (out->overflow)
+            rc = -ERR_OVERLOADED;
     }
     return rc;
 }
 
 static int read_ask(const struct body *body, char *scratch, struct ollama_ask *ask)
 {
-    struct buf text = {0};
+    struct buf text = {.max = BYTES_MAX};
     buf_text(&text, "");
     int rc = read_body(body, scratch, &text);
+    if (rc == 0 && !abort_json_fits(text.len))
+        rc = -ERR_OVERLOADED;
     if (rc == 0)
         ollama_ask_read(ask, text.data, text.len);
     buf_fini(&text);

@@ -30,12 +30,10 @@ static const char *image_type(const char *base64)
 
 static json_t *image(const char *base64)
 {
-    char *url = strncmp(base64, "data:", 5) == 0
-                    ? alloc_text(base64)
-                    : alloc_printf("data:%s;base64,%s", image_type(base64), base64);
-    json_t *part = json_pack("{s:s, s:{s:s}}", "type", "image_url", "image_url", "url", url);
-    free(url);
-    return part;
+    json_t *url = strncmp(base64, "data:", 5) == 0
+                      ? json_string(base64)
+                      : json_sprintf("data:%s;base64,%s", image_type(base64), base64);
+    return json_pack("{s:s, s:{s:o}}", "type", "image_url", "image_url", "url", url);
 }
 
 json_t *ollama_content(struct ollama_ask *ask, const json_t *text, const json_t *images)

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,7 +18,6 @@
 /* Three pings that did not come: the daemon is gone, or what lies between. */
 #define SILENCE_MS_MAX (3 * CLIENT_LEASE_PING_MS)
 #define RETRY_MS 500
-#define COLUMNS_DEFAULT 80
 #define FOR_THE_LEASE "get the lease"
 
 uint64_t hold_now_ns(void)
@@ -47,6 +45,8 @@ static void forget(struct hold *h)
 
 void hold_fini(struct hold *h)
 {
+    progress_end(h->progress);
+    h->progress = NULL;
     forget(h);
 }
 
@@ -68,42 +68,25 @@ void hold_give_back(struct hold *h)
 
 /* --- what the waiting person sees --- */
 
-/* Cut to so many columns at the end of a character. */
-static void cut(struct buf *text, size_t columns)
-{
-    while (text_width(text->data) > columns) {
-        do
-            text->len--;
-        while (text->len > 0 && ((unsigned char)text->data[text->len] & 0xc0) == 0x80);
-        text->data[text->len] = '\0';
-    }
-}
-
-static size_t terminal_columns(void)
-{
-    struct winsize size;
-    bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
-    return known ? size.ws_col : COLUMNS_DEFAULT;
-}
-
 static void clear_shown(struct hold *h)
 {
-    if (h->line_shown)
-        fputs("\r\033[K", stderr);
-    h->line_shown = false;
+    progress_end(h->progress);
+    h->progress = NULL;
 }
 
-static void show(struct hold *h, struct buf *text)
+/* On a terminal a line that changes in place, with a bar where there is an estimate; left_s -1:
+ * there is none. */
+static void show(struct hold *h, const struct buf *text, double left_s)
 {
     if (h->ask->is_quiet)
         return;
-    clear_shown(h);
-    if (h->on_terminal)
-        cut(text, terminal_columns() - 1);
-    fwrite(text->data, 1, text->len, stderr);
-    if (!h->on_terminal)
-        fputc('\n', stderr);
-    h->line_shown = h->on_terminal;
+    if (!h->on_terminal) {
+        fprintf(stderr, "wharf: %s\n", text->data);
+        return;
+    }
+    if (!h->progress)
+        h->progress = progress_of_wait(h->asked_ns);
+    progress_tell(h->progress, text->data, left_s);
 }
 
 /* The line as it came, but for what is its holder's alone: who reads stderr need not be. */
@@ -124,7 +107,7 @@ static void show_waiting(struct hold *h)
     const struct client_lease_line *l = &h->line;
     char span[UNITS_TEXT_MAX];
     struct buf text = {0};
-    buf_text(&text, "wharf: waiting");
+    buf_text(&text, "waiting");
     if (l->position >= 0)
         buf_printf(&text, ", position %lld", (long long)l->position);
     if (l->estimate_s >= 0)
@@ -134,7 +117,7 @@ static void show_waiting(struct hold *h)
         buf_text(&text, ": ");
         text_escape_all(&text, TEXT_LINE, l->why);
     }
-    show(h, &text);
+    show(h, &text, l->estimate_s);
     buf_fini(&text);
 }
 
@@ -145,9 +128,9 @@ static void show_gone(struct hold *h)
         output_note("waiting for the daemon at %s to come back", h->session->options.address.text);
         return;
     }
-    buf_printf(&text, "wharf: waiting for the daemon at %s to come back",
+    buf_printf(&text, "waiting for the daemon at %s to come back",
                h->session->options.address.text);
-    show(h, &text);
+    show(h, &text, -1);
     buf_fini(&text);
 }
 

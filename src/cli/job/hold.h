@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "cli/job/ask.h"
+#include "cli/progress.h"
 #include "cli/session.h"
 #include "client/client_lease.h"
 
@@ -17,7 +18,7 @@ struct hold {
     uint64_t asked_ns;             /* on the monotonic clock */
     bool on_terminal;              /* stderr is one: a line that changes in place */
     bool is_asking_anew;
-    bool line_shown;            /* one stands there */
+    struct progress *progress;  /* owned; what shows it there; NULL: nothing is shown */
     void (*on_line)(void *arg); /* NULL, or called when line has changed */
     void *arg;
 };

@@ -200,7 +200,7 @@ static int make_one(const char *folder, uint32_t id, struct record *ret, struct 
     struct record r = {.id = id, .folder = alloc_printf("%s/%u", folder, id), .lock_fd = -1};
     if (mkdir(r.folder, 0700) == 0) {
         auto_free char *lock = alloc_printf("%s/lock", r.folder);
-        r.lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        r.lock_fd = open(lock, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (r.lock_fd >= 0 && flock(r.lock_fd, LOCK_EX) == 0) {
             *ret = r;
             return 0;

@@ -113,8 +113,10 @@ static void attribute(struct device *v)
     v->uses_known = (v->now.known & GPU_USES) != 0;
     if (!v->uses_known)
         return;
-    for (uint32_t i = 0; i < v->now.use_count; i++) {
+    const uint32_t count = v->now.use_count;
+    for (uint32_t i = 0; i < count; i++) {
         const struct gpu_use *use = &v->now.uses[i];
+        owners[i] = (struct device_owner){.slot = CORE_SLOT_NONE};
         bool known = owner_again(v, use, &owners[i]);
         claims[i] = (struct resident_claim){.pid = use->pid,
                                             .bytes = use->bytes,
@@ -122,18 +124,18 @@ static void attribute(struct device *v)
                                             .lease = known ? owners[i].lease : (struct id){0},
                                             .slot = known ? owners[i].slot : CORE_SLOT_NONE};
     }
-    v->use_count = resident_uses(s, v->index, claims, v->now.use_count, v->uses, GPU_USES_MAX);
-    v->use_count += leases_uses(s, claims, v->now.use_count, v->uses + v->use_count,
-                                GPU_USES_MAX - v->use_count);
-    for (uint32_t i = 0; i < v->now.use_count; i++)
+    v->use_count = resident_uses(s, v->index, claims, count, v->uses, GPU_USES_MAX);
+    v->use_count +=
+        leases_uses(s, claims, count, v->uses + v->use_count, GPU_USES_MAX - v->use_count);
+    for (uint32_t i = 0; i < count; i++)
         if (!claims[i].known || claims[i].slot != owners[i].slot)
             owners[i] = (struct device_owner){.pid = claims[i].pid,
                                               .start_ticks = v->now.uses[i].start_ticks,
                                               .slot = claims[i].slot,
                                               .lease = claims[i].lease,
                                               .resident = resident_at(s, claims[i].slot)};
-    memcpy(v->owners, owners, v->now.use_count * sizeof(owners[0]));
-    v->owner_count = v->now.use_count;
+    memcpy(v->owners, owners, count * sizeof(owners[0]));
+    v->owner_count = count;
 }
 
 static uint64_t uses_on(const struct device *v, uint32_t slot)

@@ -72,13 +72,15 @@ void found_place(struct devices *d, struct config *c)
 static void say_found(const struct found_gpu *f)
 {
     const struct gpu_device *is = &f->is;
-    char name[2 * GPU_TEXT_MAX];
-    log_info(NULL, "found GPU \"%s\" uuid=%s pci=%s driver=%s %s total_bytes=%llu%s%s%s",
-             log_quote(is->name, strlen(is->name), name, sizeof(name)), *is->uuid ? is->uuid : "-",
-             *is->pci ? is->pci : "-", is->driver, is->driver_version,
-             (unsigned long long)(is->known & GPU_TOTAL ? is->total_bytes : 0),
-             is->unified ? " (the machine's memory)" : "", is->mig ? " (MIG)" : "",
-             f->usable ? "" : " (used only if gpus lists it)");
+    const struct log_field total = LOG_NUMBER("total_bytes", is->total_bytes);
+    log_info_with(
+        NULL,
+        LOG_WITH(LOG_TEXT("device", is->name), LOG_TEXT("uuid", *is->uuid ? is->uuid : NULL),
+                 LOG_TEXT("pci", *is->pci ? is->pci : NULL), LOG_TEXT("driver", is->driver),
+                 LOG_TEXT("driver_version", is->driver_version),
+                 is->known & GPU_TOTAL ? total : LOG_NO_FIELD),
+        "found GPU%s%s%s", is->unified ? " (the machine's memory)" : "", is->mig ? " (MIG)" : "",
+        f->usable ? "" : " (used only if gpus lists it)");
     if (is->uses_problem[0])
         log_warn(NULL, "whose memory it is on that GPU is not known: %s", is->uses_problem);
 }
@@ -116,8 +118,9 @@ static void tell_errors(struct devices *d, struct device *v, struct found_gpu *f
     if (f->is.error_count > f->errors_told) {
         struct server *s = d->server;
         struct buf details = {0};
-        log_warn(NULL, "device %u reports a critical error xid=%llu", v->index,
-                 (unsigned long long)f->is.error_last);
+        log_warn_with(
+            NULL, LOG_WITH(LOG_SAID("device", device_name(v)), LOG_NUMBER("xid", f->is.error_last)),
+            "device %u reports a critical error", v->index);
         buf_text(&details, "{\"device\":");
         buf_json_text(&details, device_name(v));
         buf_printf(&details, ",\"xid\":%llu}", (unsigned long long)f->is.error_last);
@@ -173,7 +176,8 @@ static void judge(struct devices *d, const struct gpu_report *r)
     else if (!d->answered)
         log_info(NULL, "%s; models run on the CPU, as far as wharf knows", text);
     if (!d->answered && c->planner == CONFIG_PLAN_FIT)
-        log_warn(NULL, "no device's memory is known: planner=%s holds", roster_planner(c));
+        log_warn_with(NULL, LOG_WITH(LOG_SAID("planner", roster_planner(c))),
+                      "no device's memory is known: planner=%s holds", roster_planner(c));
 }
 
 /* ---- when they are read ---- */

@@ -151,7 +151,7 @@ static void on_spawned(void *owner, struct child *c, pid_t pid)
 {
     (void)owner;
     (void)c;
-    log_debug(NULL, "GPU probe started pid=%d", pid);
+    log_debug_with(NULL, LOG_WITH(LOG_NUMBER("pid", pid)), "GPU probe started");
 }
 
 static void on_spawn_failed(void *owner, struct child *c, const char *text)
@@ -213,12 +213,21 @@ static bool start(struct gpuprobe *p)
         return false;
     }
     struct run *r = alloc_zeroed(1, sizeof(*r));
+    int rc = uv_poll_init(p->server->loop, &r->poll, pair[0]);
+    if (rc < 0) {
+        log_warn(NULL, "the GPU probe cannot be watched: %s", uv_strerror(rc));
+        close(pair[0]);
+        close(pair[1]);
+        free(r);
+        return false;
+    }
     char *path = own_path();
     const char *argv[] = {path, PROBE_COMMAND, NULL};
     struct child_spec spec = {.argv = argv, .name = PROBE_COMMAND, .stdin_fd = pair[1]};
-    *r = (struct run){.probe = p, .fd = pair[0], .current = true, .started_ns = uv_hrtime()};
-    fcntl(pair[0], F_SETFL, O_NONBLOCK);
-    must(uv_poll_init(p->server->loop, &r->poll, pair[0]) == 0);
+    r->probe = p;
+    r->fd = pair[0];
+    r->current = true;
+    r->started_ns = uv_hrtime();
     must(uv_poll_start(&r->poll, UV_READABLE, on_readable) == 0);
     p->run = r;
     r->child = children_spawn(p->server->children, &spec, &ops, r);

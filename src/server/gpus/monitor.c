@@ -1,6 +1,7 @@
 #include "server/gpus/monitor.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/alloc.h"
@@ -31,7 +32,9 @@ struct monitor {
     struct sample *samples;             /* owned; a ring */
     uint32_t capacity, first, count;
     struct machine machine;
-    uint64_t machine_ns; /* wall clock, when it was read */
+    char *store_path;                 /* owned, while it is looked at; else NULL */
+    uint64_t store_bytes, store_next; /* of the last, and of the one under way; 0: not there */
+    uint64_t machine_ns;              /* wall clock, when it was read */
 };
 
 static uint64_t wall_ns(void)
@@ -189,10 +192,22 @@ static void keep(struct monitor *m)
 
 /* ---- measuring ---- */
 
+/* A file system that does not answer must not keep the loop. */
+static uint64_t size_of_store(const char *path)
+{
+    struct stat file, journal;
+    char *wal = alloc_printf("%s-wal", path);
+    uint64_t sum = stat(path, &file) == 0 ? (uint64_t)file.st_size : 0;
+    sum += stat(wal, &journal) == 0 ? (uint64_t)journal.st_size : 0;
+    free(wal);
+    return sum;
+}
+
 static void read_host(uv_work_t *work)
 {
     struct monitor *m = container_of(work, struct monitor, work);
     host_read("", &m->readings[!m->last]);
+    m->store_next = m->store_path ? size_of_store(m->store_path) : 0;
     if (!m->machine_known)
         machine_read("", &m->machine);
 }
@@ -201,6 +216,8 @@ static void on_read(uv_work_t *work, int status)
 {
     struct monitor *m = container_of(work, struct monitor, work);
     m->busy = false;
+    free(m->store_path);
+    m->store_path = NULL;
     if (m->closed || status == UV_ECANCELED)
         return;
     if (!m->machine_known)
@@ -212,6 +229,7 @@ static void on_read(uv_work_t *work, int status)
     for (uint32_t i = 0; i < now->core_count; i++)
         m->core_busy[i] = host_core_busy(before, now, i);
     m->last = !m->last;
+    m->store_bytes = m->store_next;
     m->measured = true;
     keep(m);
 }
@@ -220,7 +238,9 @@ static void start_reading(struct monitor *m)
 {
     if (m->busy)
         return;
+    const char *path = settings_of(m->server)->store_path;
     m->busy = true;
+    m->store_path = *path ? alloc_text(path) : NULL;
     uv_queue_work(m->server->loop, &m->work, read_host, on_read);
 }
 
@@ -298,6 +318,14 @@ const struct host_reading *monitor_latest(const struct server *s)
 uint32_t monitor_core_busy(const struct server *s, uint32_t core)
 {
     return s->monitor->core_busy[core];
+}
+
+bool monitor_store_bytes(const struct server *s, uint64_t *ret_bytes)
+{
+    if (!s->monitor->store_bytes)
+        return false;
+    *ret_bytes = s->monitor->store_bytes;
+    return true;
 }
 
 static void put_rows(const struct monitor *m, uint64_t after_ns, bool devices, struct buf *json)

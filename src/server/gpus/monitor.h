@@ -26,6 +26,9 @@ void monitor_fini(struct server *s);
 bool monitor_enabled(const struct server *s);
 /* The last one, or NULL: none is there, or they are not taken. Valid until the next. */
 const struct host_reading *monitor_latest(const struct server *s);
+/* The size of the history's file with its journal, as of the last; false: it has none, or it is not
+ * known. */
+bool monitor_store_bytes(const struct server *s, uint64_t *ret_bytes);
 /* How busy that core was before the last measurement, in hundredths of a percent. */
 uint32_t monitor_core_busy(const struct server *s, uint32_t core);
 /* llama-swap's JSON of those that were taken after after_ns (wall clock), the oldest first. */

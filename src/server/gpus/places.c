@@ -1,8 +1,5 @@
 #include "server/gpus/places.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "server/server.h"
 
 static const char *identity(const struct config_gpu *gpu)
@@ -16,7 +13,7 @@ void places_name(const struct server *s, uint32_t devices, struct places *ret)
     *ret = (struct places){.count = 0};
     for (uint32_t d = 0; d < c->gpu_count && d < CORE_DEVICES_MAX; d++)
         if (devices >> d & 1)
-            snprintf(ret->names[ret->count++], PLACE_NAME_BYTES, "%s", identity(&c->gpus[d]));
+            record_put_name(ret->names[ret->count++], PLACE_NAME_BYTES, identity(&c->gpus[d]));
 }
 
 bool places_sound(const struct places *p)
@@ -35,7 +32,7 @@ uint32_t places_find(const struct server *s, const struct places *p, uint32_t *r
     for (uint32_t i = 0; i < p->count; i++) {
         uint32_t here = 0;
         for (uint32_t d = 0; d < c->gpu_count && d < CORE_DEVICES_MAX; d++)
-            if (strcmp(identity(&c->gpus[d]), p->names[i]) == 0)
+            if (record_has_name(p->names[i], PLACE_NAME_BYTES, identity(&c->gpus[d])))
                 here = 1U << d;
         mask |= here;
         *ret_missing += here == 0;

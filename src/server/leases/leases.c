@@ -11,6 +11,8 @@
 #include "server/net/held.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/given.h"
+#include "server/record/archive_lease.h"
 #include "server/server.h"
 
 #define TELL_MS 1000
@@ -49,6 +51,22 @@ struct lease *leases_find(struct server *s, const char *id, size_t n)
             return l;
     }
     return NULL;
+}
+
+bool leases_name_waiting(const struct exchange *ex, char id[LEASE_ID_MAX],
+                         char token[LEASE_TOKEN_MAX])
+{
+    const struct link *at;
+    list_each(at, &ex->server->leases.all) {
+        const struct lease *l = list_entry(at, const struct lease, link);
+        bool its = l->asker == ex || (l->held && ex->local == l->held);
+        if (!its || (l->phase != PHASE_WAITING && l->phase != PHASE_ASKED))
+            continue;
+        memcpy(id, l->id, sizeof(l->id));
+        memcpy(token, l->token, sizeof(l->token));
+        return true;
+    }
+    return false;
 }
 
 const struct lease *leases_next(const struct server *s, const struct lease *after)
@@ -142,8 +160,10 @@ static void use_gates(struct lease *l, bool more)
 struct lease *lease_new(struct server *s)
 {
     struct id self;
-    if (!pool_get(&s->leases.pool, &self))
+    if (!pool_get(&s->leases.pool, &self)) {
+        limits_refused(s, LIMIT_leases);
         return NULL;
+    }
     struct lease *l = alloc_zeroed(1, sizeof(*l));
     s->leases.items[self.slot] = l;
     l->server = s;
@@ -191,15 +211,31 @@ void lease_over(struct lease *l)
     lease_note(l);
 }
 
+/* For the archive, before it is over: how it ended. */
+static void archive(const struct lease *l, const char *how)
+{
+    bool granted = l->phase == PHASE_GRANTED;
+    archive_lease(l->server, &(struct archived_lease){.id = l->id,
+                                                      .name = l->name,
+                                                      .class = class_text(l->ask.class),
+                                                      .how = how,
+                                                      .devices = granted ? l->devices : 0,
+                                                      .bytes = l->ask.bytes,
+                                                      .device_count = l->ask.device_count,
+                                                      .since_ns = l->since_ns,
+                                                      .granted_ns = granted ? l->granted_ns : 0});
+}
+
 /* It has no gates any more, and whoever held it is to be told. Its bytes, if it had any, are
  * nobody's to take while processes that were started for it may use them. */
 static void finish(struct lease *l, const char *why)
 {
     bool remains = l->phase == PHASE_GRANTED && l->ask.bytes;
     l->ended_why = why;
+    archive(l, why);
     if (l->phase == PHASE_GRANTED)
         lease_learn_hold(l);
-    log_info(NULL, "lease %s ended: %s", l->id, why);
+    log_info_with(NULL, LOG_WITH(LOG_SAID("lease", l->id)), "lease %s ended: %s", l->id, why);
     if (!remains) {
         lease_over(l);
         return;
@@ -278,6 +314,20 @@ static void let_asker_go(struct lease *l)
     l->asker = NULL;
 }
 
+/* One that waited under an earlier program is the one that its holder knows. */
+static void name_lease(struct lease *l, const struct given *given)
+{
+    secret_make(l->id, LEASE_ID_BYTES);
+    secret_make(l->token, LEASE_TOKEN_BYTES);
+    if (!given || !*given->lease_id ||
+        leases_find(l->server, given->lease_id, strlen(given->lease_id)))
+        return;
+    memcpy(l->id, given->lease_id, sizeof(l->id));
+    memcpy(l->token, given->lease_token, sizeof(l->token));
+    l->since_ns = given->since_ns;
+    l->knows_token = given->begun;
+}
+
 void leases_ask(struct server *s, struct exchange *ex, const struct lease_terms *terms)
 {
     struct lease *l = lease_new(s);
@@ -287,8 +337,8 @@ void leases_ask(struct server *s, struct exchange *ex, const struct lease_terms 
                                             .retry_after_s = 1});
         return;
     }
-    secret_make(l->id, LEASE_ID_BYTES);
-    secret_make(l->token, LEASE_TOKEN_BYTES);
+    name_lease(l, ex->given);
+    ex->since_ns = l->since_ns;
     l->name = alloc_text(terms->name);
     lease_set_ask(l, &terms->ask);
     if (terms->pid && proc_list_add(&l->found, terms->pid))
@@ -298,7 +348,9 @@ void leases_ask(struct server *s, struct exchange *ex, const struct lease_terms 
     ex->local = l;
     ex->on_local_end = on_asker_gone;
     runner_event(&s->runner, (struct event){.type = EVENT_LEASE_ASKED,
-                                            .lease = {.tag = leases_tag(l), .ask = &l->ask}});
+                                            .lease = {.tag = leases_tag(l),
+                                                      .ask = &l->ask,
+                                                      .since = {ex->given ? l->since_ns : 0}}});
 }
 
 static struct held *hold(struct lease *l, struct exchange *ex)
@@ -351,6 +403,7 @@ void leases_wait(struct server *s, const struct effect *e)
     struct lease *l = leases_by_tag(s, e->tag);
     must(l && l->phase == PHASE_ASKED);
     if (l->ended_why) {
+        archive(l, l->ended_why);
         lease_over(l);
         tell_core_ended(s, e->waiter);
         return;
@@ -368,6 +421,7 @@ void leases_granted(struct server *s, const struct effect *e)
         return;
     }
     if (l->phase == PHASE_ASKED && l->ended_why) {
+        archive(l, l->ended_why);
         lease_over(l);
         tell_core_ended(s, e->waiter);
         return;
@@ -393,10 +447,13 @@ void leases_refused(struct server *s, const struct effect *e)
     struct lease *l = leases_by_tag(s, e->tag);
     if (!l || l->phase == PHASE_OVER)
         return;
-    if (l->phase == PHASE_WAITING || l->phase == PHASE_ASKED)
+    if (l->phase == PHASE_WAITING || l->phase == PHASE_ASKED) {
         l->refused = e->reason;
-    else
-        log_warn(NULL, "lease %s cannot be kept: %s", l->id, reason_text(e->reason));
+        archive(l, reason_text(e->reason));
+    } else {
+        log_warn_with(NULL, LOG_WITH(LOG_SAID("lease", l->id)), "lease %s cannot be kept: %s",
+                      l->id, reason_text(e->reason));
+    }
     lease_over(l);
 }
 
@@ -430,10 +487,11 @@ void leases_traced(struct server *s, const struct effect *e)
 {
     const struct lease *l = leases_by_tag(s, e->tag);
     const char *gate = roster_gate(&s->roster, e->gate);
-    log_debug(NULL, "gate=%s lease=%s %s class=%s seconds=%llu.%03llu", gate, l ? l->id : "?",
-              trace_text(e->trace), class_text(e->class),
-              (unsigned long long)(e->duration_ns / NS_PER_S),
-              (unsigned long long)(e->duration_ns % NS_PER_S / NS_PER_MS));
+    log_debug_with(NULL,
+                   LOG_WITH(LOG_TEXT("gate", gate), LOG_TEXT("lease", l ? l->id : NULL),
+                            LOG_TEXT("class", class_text(e->class)),
+                            LOG_NUMBER("ms", e->duration_ns / NS_PER_MS)),
+                   "%s", trace_text(e->trace));
 }
 
 bool leases_hide(const struct server *s, const struct effect *e)
@@ -532,14 +590,17 @@ static void tell(struct lease *l)
 {
     if (l->phase == PHASE_WAITING && l->ask.wait_ns_max)
         begin_wait(l);
-    if (l->phase == PHASE_OVER && l->asker && l->refused != REASON_NONE)
+    /* An earlier program may have begun it. */
+    bool streams = l->phase != PHASE_OVER && !l->ask.ttl_ns &&
+                   (l->phase == PHASE_GRANTED || l->ask.wait_ns_max);
+    if (l->asker && (l->asker->answer_begun || streams))
+        begin_answer(l);
+    else if (l->phase == PHASE_OVER && l->asker && l->refused != REASON_NONE)
         refuse_asker(l);
     else if (l->phase == PHASE_OVER && l->asker)
         exchange_fail_error(l->asker, ERR_LEASE_UNKNOWN, l->ended_why);
     else if (l->phase == PHASE_GRANTED && l->asker && l->ask.ttl_ns)
         answer_created(l);
-    else if (l->asker && !l->ask.ttl_ns && (l->phase == PHASE_GRANTED || l->ask.wait_ns_max))
-        begin_answer(l);
     tell_holder(l);
     if (l->phase == PHASE_OVER && !l->scanning && !l->timer_open && !link_linked(&l->news))
         free_lease(l);

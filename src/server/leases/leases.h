@@ -73,6 +73,9 @@ void leases_ask(struct server *s, struct exchange *ex, const struct lease_terms 
 /* NULL: there is none of this id that has not ended. */
 struct lease *leases_find(struct server *s, const char *id, size_t n);
 bool leases_opens(const struct lease *l, const char *token, size_t n);
+/* Of the lease that the exchange waits for; false: for none. */
+bool leases_name_waiting(const struct exchange *ex, char id[LEASE_ID_MAX],
+                         char token[LEASE_TOKEN_MAX]);
 bool leases_is_granted(const struct lease *l);
 bool leases_has_ttl(const struct lease *l);
 /* A granted lease without a ttl is held by this connection from now on. */

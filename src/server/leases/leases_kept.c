@@ -47,7 +47,7 @@ static void describe(const struct lease *l, struct kept *k)
     memcpy(k->token, l->token, sizeof(k->token));
     snprintf(k->name, sizeof(k->name), "%s", l->name);
     for (uint32_t i = 0; i < l->ask.gate_count; i++)
-        snprintf(k->gates[i], KEPT_NAME_MAX, "%s", roster_gate(&s->roster, l->ask.gates[i]));
+        record_put_name(k->gates[i], KEPT_NAME_MAX, roster_gate(&s->roster, l->ask.gates[i]));
     places_name(s, l->devices, &k->places);
 }
 
@@ -56,7 +56,8 @@ void lease_keep(struct lease *l)
     struct kept k;
     describe(l, &k);
     if (records_put(&l->server->records, &l->record, RECORD_LEASE, &k, sizeof(k)) < 0)
-        log_warn(NULL, "lease %s is not kept: it would not outlive a daemon that is killed", l->id);
+        log_warn_with(NULL, LOG_WITH(LOG_SAID("lease", l->id)),
+                      "lease %s is not kept: it would not outlive a daemon that is killed", l->id);
 }
 
 /* Whatever a file says, texts end and numbers are in their bounds. */
@@ -77,9 +78,21 @@ static uint32_t find_places(const struct server *s, const struct kept *k)
 {
     uint32_t missing, mask = places_find(s, &k->places, &missing);
     if (missing)
-        log_warn(NULL, "lease %s: %u of its %u devices are not there any more", k->id, missing,
-                 k->places.count);
+        log_warn_with(NULL, LOG_WITH(LOG_SAID("lease", k->id)),
+                      "lease %s: %u of its %u devices are not there any more", k->id, missing,
+                      k->places.count);
     return mask;
+}
+
+/* CORE_SLOT_NONE: it is not configured any more. */
+static uint32_t find_gate(const struct server *s, const char *kept)
+{
+    for (uint32_t slot = 0; slot < s->roster.gate_count; slot++) {
+        const char *name = roster_gate(&s->roster, slot);
+        if (record_has_name(kept, KEPT_NAME_MAX, name))
+            return roster_find_gate(&s->roster, name);
+    }
+    return CORE_SLOT_NONE;
 }
 
 static struct core_lease_ask ask_of(const struct server *s, const struct kept *k, uint32_t devices)
@@ -94,7 +107,7 @@ static struct core_lease_ask ask_of(const struct server *s, const struct kept *k
                                  .grace_ns = k->grace_ns,
                                  .revocable = k->revocable};
     for (uint32_t i = 0; i < k->gate_count; i++) {
-        uint32_t slot = roster_find_gate(&s->roster, k->gates[i]);
+        uint32_t slot = find_gate(s, k->gates[i]);
         if (slot != CORE_SLOT_NONE)
             ask.gates[ask.gate_count++] = slot;
     }
@@ -126,8 +139,9 @@ static void restore(struct server *s, uint32_t record, const struct kept *k)
     l->knows_token = l->knows_grant = true;
     l->expires_ns = k->remains ? 0 : uv_hrtime() + grace;
     lease_set_ask(l, &ask);
-    log_info(NULL, "lease %s of an earlier daemon is kept for %llu s", l->id,
-             (unsigned long long)(grace / NS_PER_S));
+    log_info_with(NULL, LOG_WITH(LOG_SAID("lease", l->id)),
+                  "lease %s of an earlier daemon is kept for %llu s", l->id,
+                  (unsigned long long)(grace / NS_PER_S));
     runner_event(&s->runner,
                  (struct event){.type = EVENT_LEASE_RESTORED,
                                 .lease = {.tag = leases_tag(l),

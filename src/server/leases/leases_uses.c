@@ -131,7 +131,8 @@ void lease_unwatch(struct lease *l)
 static void end_remains(struct lease *l)
 {
     struct server *s = l->server;
-    log_debug(NULL, "lease %s: none of its processes is left", l->id);
+    log_debug_with(NULL, LOG_WITH(LOG_SAID("lease", l->id)),
+                   "lease %s: none of its processes is left", l->id);
     lease_unwatch(l);
     runner_event(&s->runner,
                  (struct event){.type = EVENT_LEASE_ENDED, .lease_id = {.lease = l->core}});

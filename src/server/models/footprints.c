@@ -247,7 +247,8 @@ void footprints_estimated(struct server *s, const struct estimate_subject *subje
     if (!m->id || m->hash != subject->hash || m->waits || (row && row->bytes) ||
         subject->placement >= m->place_count)
         return;
-    log_info(m->id, "estimated footprint_bytes=%llu on each device", (unsigned long long)bytes);
+    log_info_with(m->id, LOG_WITH(LOG_NUMBER("footprint_bytes", bytes)),
+                  "estimated, on each device");
     runner_event(&s->runner, (struct event){.type = EVENT_FOOTPRINT,
                                             .learned = {.model = subject->slot,
                                                         .placement = subject->placement,
@@ -325,6 +326,13 @@ int footprints_start(struct server *s, struct err *err)
     open_store(s);
     footprints_configured(s);
     return 0;
+}
+
+/* What its file knows comes too late for models that have been told of already: until a reload. */
+void footprints_mend(struct server *s)
+{
+    if (s->footprints.started && !s->footprints.store)
+        open_store(s);
 }
 
 void footprints_reload(struct server *s, const struct config_ref *old)

@@ -45,6 +45,8 @@ struct footprints {
 
 void footprints_init(struct server *s);
 int footprints_start(struct server *s, struct err *err) warn_unused;
+/* Tries to open the store, where it is to be there and is not. */
+void footprints_mend(struct server *s);
 void footprints_reload(struct server *s, const struct config_ref *old);
 void footprints_close(struct server *s);
 void footprints_fini(struct server *s);

@@ -29,7 +29,7 @@ static struct origin *make_origin(struct server *s, const struct config_peer *pe
     o->idle_timeout_ns = peer->idle_timeout_ns;
     o->keepalive_ns = peer->keepalive_ns;
     if (origin_locate(o, peer->proxy, &err) < 0) {
-        log_warn(peer->id, "%s", err.text);
+        log_warn_with(NULL, LOG_WITH(LOG_TEXT("peer", peer->id)), "%s", err.text);
         origin_put(o);
         return NULL;
     }

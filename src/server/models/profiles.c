@@ -51,7 +51,7 @@ bool profiles_set(struct server *s, const char *name)
     buf_char(&details, '}');
     free(s->profiles.active);
     s->profiles.active = kept;
-    log_info(NULL, "profile_changed %s", details.data);
+    log_info_with(NULL, LOG_WITH(LOG_JSON("details", details.data)), "profile_changed");
     server_publish(s, "profile_changed", details.data);
     tell_change(s);
     buf_fini(&details);

@@ -174,15 +174,16 @@ bool roster_apply(struct roster *r, struct config *config)
     return true;
 }
 
-void roster_retire(struct roster *r, uint32_t slot)
+bool roster_retire(struct roster *r, uint32_t slot)
 {
     struct roster_entry *e = &r->entries[slot];
     if (e->index != CORE_SLOT_NONE)
-        return; /* configured again in the meantime */
+        return false; /* configured again in the meantime */
     free(e->id);
     free(e->last_error);
     free(e->told.place);
     *e = (struct roster_entry){.index = CORE_SLOT_NONE};
+    return true;
 }
 
 /* Bytes can only be planned where a device says how many there are. */

@@ -58,7 +58,8 @@ void roster_fini(struct roster *r);
 /* Makes the configuration (taken) the present one and gives its models and gates slots. False when
  * there are more names than slots; then nothing changed and the configuration is freed. */
 bool roster_apply(struct roster *r, struct config *config);
-void roster_retire(struct roster *r, uint32_t slot);
+/* The slot is nobody's from now on; false: it was configured again in the meantime. */
+bool roster_retire(struct roster *r, uint32_t slot);
 /* Tells the core: fills ev's configuration from the present one; `step` is called with it. */
 void roster_configure(struct roster *r, void (*step)(void *arg, const struct core_config *config),
                       void *arg);

@@ -63,7 +63,8 @@ static const char *choose_equal(const struct server *s, struct config_ref *confi
         struct standing st = look(s, config, &sel->targets[i]);
         equal += st.fitness == FIT_ACTIVE && st.count == count;
     }
-    uint32_t turn = config->turns[selector]++ % equal;
+    /* The count is that of one of them, so that there is one. */
+    uint32_t turn = equal ? config->turns[selector]++ % equal : 0;
     for (uint32_t i = 0; i < sel->target_count; i++) {
         struct standing st = look(s, config, &sel->targets[i]);
         if (st.fitness == FIT_ACTIVE && st.count == count && at++ == turn)

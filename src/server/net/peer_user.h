@@ -10,19 +10,21 @@
 struct peer_user {
     bool known;
     uint32_t uid;
-    int pid; /* over a unix socket; else 0 */
+    int pid;        /* over a unix socket; else 0 */
+    uint64_t inode; /* over TCP: of the socket at the other end; 0: not known */
 };
 
 /* Of a connected unix socket: who connected, or, at the end that connected, who listens. */
 struct peer_user peer_user_of_unix(int fd);
-/* Of a TCP connection within this machine and network namespace. Reads /proc, which takes about a
- * microsecond for each connection of the machine. */
+/* Of a TCP connection within this machine and network namespace, as long as its other end is open.
+ * Where the kernel has no sock_diag(7) this reads /proc, which takes about a microsecond for each
+ * connection of the machine. */
 struct peer_user peer_user_of_tcp(int fd);
 /* wharf's own user, or root: nothing can be kept from them. */
 bool peer_user_is_owner(struct peer_user u);
 
 /* For tests: looks for the socket from local to remote in a table such as /proc/net/tcp. */
 bool peer_user_scan(FILE *table, const struct sockaddr_storage *local,
-                    const struct sockaddr_storage *remote, uint32_t *ret_uid);
+                    const struct sockaddr_storage *remote, struct peer_user *ret_user);
 
 #endif

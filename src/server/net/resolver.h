@@ -12,6 +12,7 @@
 #define RESOLVER_RUNNING_MAX 2
 
 struct addrinfo;
+struct question;
 
 struct resolver {
     uv_loop_t *loop;
@@ -22,7 +23,7 @@ struct resolver {
 
 /* Embedded in who asks. */
 struct lookup {
-    uv_getaddrinfo_t request;
+    struct question *question; /* that is put for it; NULL while it waits */
     struct link link;
     struct resolver *resolver;
     const char *host; /* borrowed until on_done; 253 bytes of ASCII at most */
@@ -37,5 +38,7 @@ void resolver_start(struct resolver *r, struct lookup *l);
 /* What waits is called off. What is under way cannot be; it keeps the daemon for a second at most.
  */
 void resolver_close(struct resolver *r);
+/* In a fork, which has none of the threads that were looking up: what was under way begins anew. */
+void resolver_begin_anew(struct resolver *r);
 
 #endif

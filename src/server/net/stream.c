@@ -1,13 +1,24 @@
 #include "server/net/stream.h"
 
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "server/net/tls.h"
 
 #define BLOCK_BYTES (4096 - 32)
+/* In the kernel, of what no window has been open for: else it takes megabytes for each client that
+ * does not read. */
+#define UNSENT_BYTES_MAX (64 * 1024)
+/* More than the kernel takes for somebody who does not read. */
+#define AT_EASE 16
 /* Blocks given to the kernel in one writev. */
 #define BLOCKS_PER_WRITE 16
 /* So much goes through TLS at once: its memory is kept as large as it once had to be. It is the
@@ -48,22 +59,39 @@ static void init_handle(struct stream *s, bool is_unix)
     uv_loop_t *loop = s->hub->loop;
     int rc = is_unix ? uv_pipe_init(loop, &s->uv.pipe, 0) : uv_tcp_init(loop, &s->uv.tcp);
     must(rc == 0);
+    s->uv.handle.data = s->hub; /* whose it is, for those who walk over all handles */
 }
 
 void stream_init(struct stream *s, struct stream_hub *hub, bool is_unix,
                  const struct stream_ops *ops)
 {
-    *s = (struct stream){.hub = hub, .ops = ops, .open = true};
+    *s = (struct stream){.hub = hub, .ops = ops, .open = true, .preface = -1};
     init_handle(s, is_unix);
     hub->count++;
 }
 
-int stream_accept(struct stream *s, uv_stream_t *listener)
+/* libuv ends the process where epoll has no room for one more descriptor (ENOMEM, ENOSPC), but
+ * takes one as it is that is watched already. */
+static int watch_early(const struct stream *s, int fd)
 {
-    int rc = uv_accept(listener, &s->uv.stream);
-    if (rc == 0 && s->uv.handle.type == UV_TCP)
-        uv_tcp_nodelay(&s->uv.tcp, 1);
-    return rc;
+    struct epoll_event nothing = {.data.fd = fd};
+    int rc = epoll_ctl(uv_backend_fd(s->hub->loop), EPOLL_CTL_ADD, fd, &nothing);
+    return rc < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int stream_accept(struct stream *s, int fd)
+{
+    bool is_pipe = s->uv.handle.type != UV_TCP;
+    int rc =
+        watch_early(s, fd); /* first, so that the descriptor stays the caller's if that fails */
+    if (rc == 0)
+        rc = is_pipe ? uv_pipe_open(&s->uv.pipe, fd) : uv_tcp_open(&s->uv.tcp, fd);
+    if (rc < 0 || is_pipe)
+        return rc;
+    uv_tcp_nodelay(&s->uv.tcp, 1);
+    /* tcp(7): what is sent and not yet taken is the window's business. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_BYTES_MAX}, sizeof(int));
+    return 0;
 }
 
 static void take_cipher(struct stream *s);
@@ -88,17 +116,30 @@ static void on_connect(uv_connect_t *req, int status)
 
 int stream_connect(struct stream *s, const struct sockaddr *addr, uv_connect_t *req)
 {
+    int rc = 0;
     if (addr->sa_family != AF_UNIX)
-        return uv_tcp_connect(req, &s->uv.tcp, addr, on_connect);
-    uv_pipe_connect(req, &s->uv.pipe, ((const struct sockaddr_un *)addr)->sun_path, on_connect);
-    return 0;
+        rc = uv_tcp_connect(req, &s->uv.tcp, addr, on_connect);
+    else
+        uv_pipe_connect(req, &s->uv.pipe, ((const struct sockaddr_un *)addr)->sun_path, on_connect);
+    uv_os_fd_t fd;
+    return rc < 0 || uv_fileno(&s->uv.handle, &fd) < 0 ? rc : watch_early(s, fd);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *ret)
 {
     struct stream *s = container_of(handle, struct stream, uv.handle);
     (void)suggested;
-    *ret = uv_buf_init(s->hub->slab, STREAM_SLAB_BYTES);
+    bool little = s->paced && s->at_ease < AT_EASE;
+    *ret = uv_buf_init(s->hub->slab, little ? STREAM_HIGH_BYTES : STREAM_SLAB_BYTES);
+}
+
+void stream_pace(struct stream *source, const struct stream *sink)
+{
+    source->paced = true;
+    if (sink->queued_bytes)
+        source->at_ease = 0;
+    else if (source->at_ease < AT_EASE)
+        source->at_ease++;
 }
 
 static void set_due(struct stream *s)
@@ -210,12 +251,60 @@ static void on_spin(uv_idle_t *idle)
     (void)idle;
 }
 
+/* The mover of `reading`, by which prefaces are counted: one whose owner has enough for now holds
+ * nobody up. */
+static void set_reading(struct stream *s, bool reading)
+{
+    if (s->preface >= 0 && s->reading != reading)
+        s->hub->prefaces += reading ? 1 : UINT32_MAX;
+    s->reading = reading;
+}
+
+static void end_preface(struct stream *s)
+{
+    set_reading(s, false);
+    if (s->preface >= 0)
+        close(s->preface);
+    s->preface = -1;
+}
+
+/* All of it, as far as the owner reads; the socket comes next. At once, so that requests are whole
+ * in the order in which they were handed over, whatever their lengths. */
+static void take_preface(struct stream *s)
+{
+    while (s->reading && !s->closing) {
+        ssize_t n = read(s->preface, s->hub->slab, STREAM_SLAB_BYTES);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            end_preface(s);
+            stream_read_start(s);
+            return;
+        }
+        s->ops->on_data(s, s->hub->slab, (size_t)n);
+    }
+}
+
+void stream_preface(struct stream *s, int fd)
+{
+    must(!s->tls && !s->reading && s->preface < 0);
+    s->preface = fd;
+}
+
+static void take_due(struct stream *s)
+{
+    if (s->preface >= 0)
+        take_preface(s);
+    else
+        take_cipher(s);
+}
+
 void stream_hub_turn(struct stream_hub *hub)
 {
     struct link *n;
     hub->handshakes = 0;
     for (uint32_t left = hub->due.count; left > 0 && (n = list_pop(&hub->due)); left--)
-        take_cipher(list_entry(n, struct stream, due));
+        take_due(list_entry(n, struct stream, due));
     if (hub->due.count == 0)
         uv_idle_stop(&hub->spin);
 }
@@ -248,6 +337,11 @@ void stream_read_start(struct stream *s)
 {
     if (s->reading || s->closing)
         return;
+    if (s->preface >= 0) {
+        set_reading(s, true);
+        set_due(s);
+        return;
+    }
     s->reading = s->ended || uv_read_start(&s->uv.stream, on_alloc, on_read) == 0;
     if (s->secured)
         set_due(s); /* the owner is never called from his own call */
@@ -258,7 +352,7 @@ void stream_read_stop(struct stream *s)
     if (!s->reading || s->closing)
         return;
     uv_read_stop(&s->uv.stream);
-    s->reading = false;
+    set_reading(s, false);
 }
 
 static void set_queued(struct stream *s, size_t bytes)
@@ -297,7 +391,7 @@ static void on_written(uv_write_t *req, int status)
         left -= s->out_first->to - s->out_first->from;
         drop_first_block(s);
     }
-    s->progress++;
+    s->taken_bytes += s->queued_bytes - left;
     set_queued(s, left);
     if (s->closing || s->reopening)
         return;
@@ -461,6 +555,7 @@ static void on_close(uv_handle_t *handle)
     drop_blocks(s);
     tls_free(s->tls);
     s->tls = NULL;
+    end_preface(s);
     s->open = false;
     s->hub->count--;
     s->ops->on_closed(s);
@@ -536,6 +631,7 @@ void stream_hub_relieve(struct stream_hub *hub)
         struct stream *victim = list_entry(list_first(&hub->stalled), struct stream, stalled);
         list_remove(&hub->stalled, &victim->stalled);
         reclaimed += victim->queued_bytes;
+        hub->cut++;
         if (!victim->closing)
             victim->ops->on_end(victim, UV_ENOBUFS);
     }

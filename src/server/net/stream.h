@@ -55,8 +55,10 @@ struct stream_hub {
     char *plain; /* owned; of what has been decrypted; NULL before there is any TLS */
     size_t queued_bytes;
     struct list stalled; /* streams with queued bytes, longest first */
-    struct list due;     /* streams under TLS that have something to do in the next turn */
+    struct list due;     /* streams that have something to do in the next turn: TLS, prefaces */
     uint32_t handshakes; /* of this turn */
+    uint32_t prefaces;   /* that are being read, and not to their ends yet */
+    uint64_t cut;        /* streams, for what was queued in all */
     uv_idle_t spin;      /* keeps the loop from sleeping while one is due */
     uint32_t count;
 };
@@ -78,11 +80,14 @@ struct stream {
     struct stream_block *out_first, *out_last; /* owned */
     struct link stalled, due;
     struct tls *tls; /* owned; NULL: plain */
+    int preface;     /* owned; a file that is read before the socket; -1: none */
     int end;         /* under TLS: what on_end is to be told once all has been read */
     size_t queued_bytes;
-    uint32_t progress;         /* counts writes that the peer has taken */
+    uint64_t taken_bytes;      /* of what was queued, in all */
     uint32_t in_flight_blocks; /* handed to libuv, from out_first on */
     bool open, closing, reading, full, close_when_drained, reopening;
+    bool paced;          /* stream_pace has been called */
+    uint8_t at_ease;     /* writes to its sink in a row that the sink took at once, up to a few */
     bool secured, ended; /* under TLS: the handshake is done; the socket has ended */
 };
 
@@ -99,7 +104,11 @@ void stream_hub_relieve(struct stream_hub *hub);
 /* Makes it open; is_unix chooses the kind. Follow with stream_accept or stream_connect. */
 void stream_init(struct stream *s, struct stream_hub *hub, bool is_unix,
                  const struct stream_ops *ops);
-int stream_accept(struct stream *s, uv_stream_t *listener) warn_unused;
+/* fd: a connected socket that does not block; the stream's from now on, unless this fails. */
+int stream_accept(struct stream *s, int fd) warn_unused;
+/* What the peer has sent already: the rest of a file (taken), which is read before the socket. For
+ * a plain stream that does not read yet. */
+void stream_preface(struct stream *s, int fd);
 /* Puts it under TLS (taken), before it is connected or after it was accepted, before it reads. */
 void stream_secure(struct stream *s, struct tls *tls);
 /* Why there was that error, as a clause. */
@@ -116,6 +125,9 @@ void stream_read_stop(struct stream *s);
 int stream_write(struct stream *s, const uv_buf_t *bufs, unsigned count) warn_unused;
 /* The source should pause: more than STREAM_HIGH_BYTES wait. Asking arms on_drain. */
 bool stream_full(struct stream *s);
+/* What was read from source has been written to sink: large pieces are read only for those who keep
+ * up, since the piece that a sink does not take is queued whole. */
+void stream_pace(struct stream *source, const struct stream *sink);
 /* Closes once everything queued is written, or at once when nothing is. */
 void stream_close_drained(struct stream *s);
 /* Ends this side after what is queued; reading goes on. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -119,6 +120,31 @@ struct tls_context *tls_context_server(const char *cert_file, const char *key_fi
     SSL_CTX_free(ctx);
     err_set(err, "TLS cannot be used: %s%s%s", file ? file : "", file ? ": " : "", why);
     return NULL;
+}
+
+static int64_t seconds_of(const ASN1_TIME *time)
+{
+    struct tm tm;
+    return ASN1_TIME_to_tm(time, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
+}
+
+static void narrow(struct certificate_life *life, const X509 *cert)
+{
+    int64_t from = seconds_of(X509_get0_notBefore(cert));
+    int64_t until = seconds_of(X509_get0_notAfter(cert));
+    life->from = from > life->from ? from : life->from;
+    life->until = until < life->until ? until : life->until;
+}
+
+struct certificate_life tls_context_life(const struct tls_context *c)
+{
+    struct certificate_life life = {.from = INT64_MIN, .until = INT64_MAX};
+    STACK_OF(X509) *chain = NULL;
+    narrow(&life, SSL_CTX_get0_certificate(c->ctx));
+    SSL_CTX_get0_chain_certs(c->ctx, &chain);
+    for (int i = 0; i < sk_X509_num(chain); i++)
+        narrow(&life, sk_X509_value(chain, i));
+    return life;
 }
 
 void tls_context_free(struct tls_context *c)

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/pure/check.h"
+#include "server/net/certificate.h"
 
 struct tls_context;
 struct tls;
@@ -28,6 +29,8 @@ struct tls_context *tls_context_client(struct err *err);
  * sentence in err. */
 struct tls_context *tls_context_server(const char *cert_file, const char *key_file,
                                        struct err *err);
+/* When all of the chain that the server's half shows is valid. */
+struct certificate_life tls_context_life(const struct tls_context *c);
 /* Connections that were made with it go on. */
 void tls_context_free(struct tls_context *c);
 

@@ -94,8 +94,7 @@ static void on_pidfd(uv_poll_t *poll, int status, int events)
     (void)events;
     /* It may be this process's own to reap all the same, if it was started before an exec. */
     reaper_run(c->cs);
-    c = poll->data;
-    if (c)
+    if (poll->data == c)
         child_reaped(c, CHILD_STATUS_UNKNOWN);
 }
 

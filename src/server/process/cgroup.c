@@ -107,7 +107,7 @@ static char *find_own(struct err *why)
     FILE *f = fopen("/proc/self/mountinfo", "re");
     while (f && !found && getline(&line, &cap, f) > 0) {
         if (strlen(line) < PATH_MAX && strstr(line, " - cgroup2 ") &&
-            sscanf(line, "%*s %*s %*s %s %s", root, point) == 2)
+            sscanf(line, "%*s %*s %*s %4095s %4095s", root, point) == 2)
             found = place_on_mount(root, point, own);
     }
     if (f)

@@ -72,6 +72,20 @@ const char *children_how(const struct children *cs)
     return cs->how;
 }
 
+bool children_starting(const struct children *cs)
+{
+    const struct link *at;
+    list_each(at, &cs->all)
+        if (list_entry(at, const struct child, link)->state == CHILD_STARTING)
+            return true;
+    return false;
+}
+
+uint64_t children_nofile_soft(const struct children *cs)
+{
+    return cs->nofile_soft;
+}
+
 uint32_t children_count(const struct children *cs)
 {
     return cs->all.count;
@@ -206,7 +220,8 @@ static void round_done(uv_work_t *work, int status)
     if (c->round.folder_kept && c->rounds < FOLDER_ROUNDS_MAX)
         c->tree_empty = false;
     else if (c->round.folder_kept)
-        log_warn(c->id, "the empty cgroup folder cannot be removed path=%s", c->spawn.cgroup);
+        log_warn_with(NULL, LOG_WITH(LOG_TEXT("child", c->id), LOG_TEXT("path", c->spawn.cgroup)),
+                      "the empty cgroup folder cannot be removed");
     if (!c->tree_empty && c->reaped && !c->round.sid_reaped)
         start_round(c);
     else if (!c->tree_empty)
@@ -261,6 +276,11 @@ static void spawn_work(uv_work_t *work)
     spawn_run(&c->spawn);
 }
 
+int child_spawn_error(const struct child *c)
+{
+    return c->spawn.error;
+}
+
 static void start_failed(struct child *c)
 {
     char text[ERR_TEXT_MAX];
@@ -283,8 +303,9 @@ static void spawn_done(uv_work_t *work, int status)
     bool ended = c->main_pid != 0 && reaper_take_early(c, &wait_status);
     reaper_forget_early(cs);
     if (c->spawn.cgroup_error != 0)
-        log_warn(c->id, "not in a cgroup, its processes are found by their mark: %s",
-                 strerror(c->spawn.cgroup_error));
+        log_warn_with(NULL, LOG_WITH(LOG_TEXT("child", c->id)),
+                      "not in a cgroup, its processes are found by their mark: %s",
+                      strerror(c->spawn.cgroup_error));
     if (c->spawn.stage == SPAWN_DONE)
         c->ops->on_spawned(c->owner, c, c->main_pid);
     else
@@ -356,6 +377,11 @@ struct child *children_spawn(struct children *cs, const struct child_spec *spec,
 }
 
 /* --- signals and questions --- */
+
+int child_log_error(const struct child *c)
+{
+    return c->spawn.log_error;
+}
 
 /* Whether the main process is neither reaped nor a zombie. */
 static bool main_lives(const struct child *c)

@@ -26,8 +26,9 @@ struct child_spec {
     const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH */
     const char *const *env;  /* "K=V" added to the daemon's environment, NULL-terminated */
     const char *name;        /* of the cgroup folder and in messages; [A-Za-z0-9._-] */
-    const char *log_path;    /* opened O_APPEND|O_CREAT, 0600; NULL: output is dropped */
-    int stdin_fd;            /* > 0: the child's stdin, duplicated at once; 0: /dev/null */
+    const char
+        *log_path; /* opened O_APPEND|O_CREAT, 0600; NULL, or it cannot be: output is dropped */
+    int stdin_fd;  /* > 0: the child's stdin, duplicated at once; 0: /dev/null */
 };
 
 /* Of an adopted child: whoever reaped it is not this daemon. */
@@ -95,11 +96,15 @@ bool child_runs(const struct child *c);
 /* Copies what it needs. Never fails at once: failures come as on_spawn_failed. */
 struct child *children_spawn(struct children *cs, const struct child_spec *spec,
                              const struct child_ops *ops, void *owner);
+/* In on_spawn_failed: the errno that it failed with. */
+int child_spawn_error(const struct child *c);
 /* Signals the process group of the main process, if it still lives; true when it was sent. */
 bool child_signal(struct child *c, int signum);
 /* Kills the whole tree now (cgroup.kill, or SIGKILL to group and marked processes, repeated until
  * none is left). on_exited and on_gone follow. Also legal before on_spawned. */
 void child_kill(struct child *c);
+/* errno of why what it prints is not kept; 0: it is. From on_spawned on. */
+int child_log_error(const struct child *c);
 pid_t child_pid(const struct child *c); /* 0 before on_spawned and after the reap */
 /* Whether pid is the child's main process or in its tree (cgroup or mark). Reads /proc. */
 bool child_owns(const struct child *c, pid_t pid);
@@ -108,5 +113,8 @@ bool child_owns(const struct child *c, pid_t pid);
  * freed. */
 void children_close(struct children *cs, void (*on_closed)(void *arg), void *arg);
 uint32_t children_count(const struct children *cs);
+uint64_t children_nofile_soft(const struct children *cs); /* what they get */
+/* Whether one is being made: until it runs, nobody else could find it. */
+bool children_starting(const struct children *cs);
 
 #endif

@@ -300,11 +300,17 @@ static bool fail(struct spawn_job *job, enum spawn_stage stage)
 static bool plan_open(struct plan *p)
 {
     struct spawn_job *job = p->job;
-    const char *log = job->log_path ? job->log_path : "/dev/null";
+    const int append = O_WRONLY | O_APPEND | O_NOCTTY | O_CLOEXEC;
     int pair[2];
-    p->log_fd = above_std(open(log, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_CLOEXEC, 0600));
+    if (job->log_path) {
+        p->log_fd = above_std(open(job->log_path, append | O_CREAT | O_NOFOLLOW, 0600));
+        job->log_error = p->log_fd < 0 ? errno : 0;
+    }
+    /* A full disk is no reason not to serve. */
     if (p->log_fd < 0)
-        return fail(job, SPAWN_OPEN_LOG);
+        p->log_fd = above_std(open("/dev/null", append));
+    if (p->log_fd < 0)
+        return fail(job, SPAWN_OPEN_NULL);
     p->stdin_fd = job->stdin_fd >= 0 ? fcntl(job->stdin_fd, F_DUPFD_CLOEXEC, 3)
                                      : above_std(open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (p->stdin_fd < 0)
@@ -366,15 +372,13 @@ void spawn_run(struct spawn_job *job)
 char *spawn_text(const struct spawn_job *job, char *out, size_t out_size)
 {
     static const char *const what[SPAWN__COUNT] = {
-        [SPAWN_OPEN_LOG] = "cannot open the log",
-        [SPAWN_OPEN_NULL] = "cannot open standard input for",
+        [SPAWN_OPEN_NULL] = "cannot open /dev/null for",
         [SPAWN_LINK] = "cannot make a link to",
         [SPAWN_CLONE] = "cannot make a process for",
         [SPAWN_SETUP] = "cannot set up the process of",
         [SPAWN_EXEC] = "cannot run",
     };
     must(job->stage > SPAWN_DONE && job->stage < SPAWN__COUNT);
-    const char *object = job->stage == SPAWN_OPEN_LOG ? job->log_path : job->argv[0];
-    snprintf(out, out_size, "%s '%s': %s", what[job->stage], object, strerror(job->error));
+    snprintf(out, out_size, "%s '%s': %s", what[job->stage], job->argv[0], strerror(job->error));
     return out;
 }

@@ -13,7 +13,6 @@
 
 enum spawn_stage {
     SPAWN_DONE, /* the program runs */
-    SPAWN_OPEN_LOG,
     SPAWN_OPEN_NULL,
     SPAWN_LINK, /* the socket pair between wharf and the new process */
     SPAWN_CLONE,
@@ -39,6 +38,7 @@ struct spawn_job {
     int pidfd;            /* -1: none (kernel before 5.3, or valgrind); the caller closes it */
     char *cgroup;         /* folder that the process is in; NULL: none. The caller frees it */
     int cgroup_error;     /* errno of why it is in none although cgroup_root was given */
+    int log_error;        /* errno of why there is no log: what is printed is dropped */
     uint64_t start_ticks; /* a lower bound, on the clock of proc.start_ticks */
 };
 

@@ -89,7 +89,8 @@ uint32_t children_sweep(struct children *cs)
         pause_ms = pause_ms < SWEEP_PAUSE_MS_MAX ? pause_ms * 2 : pause_ms;
     }
     if (clean < 2)
-        log_warn(NULL, "some processes of an earlier daemon could not be ended mark=%s", cs->mark);
+        log_warn_with(NULL, LOG_WITH(LOG_TEXT("mark", cs->mark)),
+                      "some processes of an earlier daemon could not be ended");
     if (cs->cgroup_root)
         cgroup_remove_below(cs->cgroup_root);
     uint32_t count = (uint32_t)seen.count;

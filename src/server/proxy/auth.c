@@ -36,7 +36,8 @@ uint32_t auth_rights_of(const struct config_key *key)
 
 static void take(const struct config_key *key, uint32_t number, struct auth *ret_auth)
 {
-    *ret_auth = (struct auth){.number = number, .rights = auth_rights_of(key), .key = key};
+    *ret_auth = (struct auth){
+        .number = number, .rights = auth_rights_of(key), .shown = ret_auth->shown, .key = key};
 }
 
 /* All are looked at, also behind the one that it is. Of several with the same key, the last. */
@@ -135,9 +136,9 @@ bool auth_allows(const struct config *config, const struct http_head *head, cons
         return true;
     }
     const struct http_field *f = http_head_find(head, HTTP_FIELD_AUTHORIZATION);
-    if (f && authorization_allows(config, bytes + f->value.off, f->value.len, ret_auth))
-        return true;
-    f = http_head_find(head, HTTP_FIELD_X_API_KEY);
-    return (f && any_equal(config, bytes + f->value.off, f->value.len, ret_auth)) ||
+    const struct http_field *x = http_head_find(head, HTTP_FIELD_X_API_KEY);
+    ret_auth->shown = f || x;
+    return (f && authorization_allows(config, bytes + f->value.off, f->value.len, ret_auth)) ||
+           (x && any_equal(config, bytes + x->value.off, x->value.len, ret_auth)) ||
            user_allows(config, sender, ret_auth);
 }

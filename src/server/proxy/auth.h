@@ -17,6 +17,7 @@ struct auth {
     uint32_t number; /* the same whenever the same key is shown, even in another life of the daemon;
                       * 0: none is configured */
     uint32_t rights; /* a bit for each enum route_right */
+    bool shown;      /* it carried a key, right or wrong */
     const struct config_key *key; /* what is configured for it; NULL: none are */
 };
 

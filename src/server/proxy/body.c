@@ -27,6 +27,7 @@ void body_fini(struct body *b)
     if (b->fd >= 0) {
         b->budget->spooled_bytes -= b->size - b->memory_len;
         close(b->fd);
+        b->budget->files--;
     }
     *b = (struct body){0};
 }
@@ -46,26 +47,80 @@ static bool grow_memory(struct body *b, size_t n, uint64_t expected)
     if (want < b->memory_len + n ||
         b->budget->memory_bytes + want - b->memory_cap > BODY_MEMORY_TOTAL)
         return false;
+    char *memory = alloc_try(b->memory, want, 1);
+    if (!memory)
+        return false;
+    b->memory = memory;
     b->budget->memory_bytes += want - b->memory_cap;
-    b->memory = alloc_grow(b->memory, want, 1);
     b->memory_cap = (uint32_t)want;
     return true;
 }
 
-static int open_spool(struct body *b)
+/* A connection more than this is worth more than a body. */
+static bool has_descriptor(const struct body_budget *u)
 {
-    b->fd = open(b->budget->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (b->fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
-        char *path = alloc_printf("%s/spool.XXXXXX", b->budget->folder);
-        b->fd = mkostemp(path, O_CLOEXEC);
-        if (b->fd >= 0)
+    uint64_t used = u->files + (u->streams ? *u->streams : 0);
+    return u->descriptors_max == 0 || used < u->descriptors_max;
+}
+
+static int open_spool(const struct body_budget *budget)
+{
+    int fd = open(budget->folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL)) {
+        char *path = alloc_printf("%s/spool.XXXXXX", budget->folder);
+        fd = mkostemp(path, O_CLOEXEC);
+        int error = errno;
+        if (fd >= 0)
             unlink(path);
         free(path);
+        errno = error;
     }
-    if (b->fd < 0) {
-        log_warn(NULL, "cannot create a spool file in %s: %s", b->budget->folder, strerror(errno));
+    return fd;
+}
+
+static int write_all(int fd, const char *data, size_t n, uint64_t at)
+{
+    for (size_t done = 0; done < n;) {
+        ssize_t rc = pwrite(fd, data + done, n - done, (off_t)(at + done));
+        if (rc < 0 && errno == EINTR)
+            continue;
+        if (rc <= 0)
+            return rc < 0 ? -errno : -ENOSPC;
+        done += (size_t)rc;
+    }
+    return 0;
+}
+
+bool body_try_spool(const struct body_budget *budget)
+{
+    static const char nothing[BODY_MEMORY_MAX];
+    int fd = open_spool(budget);
+    bool works = fd >= 0 && write_all(fd, nothing, sizeof(nothing), 0) == 0;
+    if (fd >= 0)
+        close(fd);
+    return works;
+}
+
+static int fail_spool(struct body_budget *budget, int error)
+{
+    log_warn(NULL, "cannot spool a body in %s: %s", budget->folder, strerror(error));
+    if (budget->on_trouble)
+        budget->on_trouble(budget->arg, strerror(error));
+    return -ERR_BODY_NO_ROOM;
+}
+
+static int begin_spool(struct body *b)
+{
+    if (!has_descriptor(b->budget))
         return -ERR_BODY_NO_ROOM;
+    b->fd = open_spool(b->budget);
+    if (b->fd < 0) {
+        b->budget->file_error = errno;
+        /* Want of descriptors is told as such, and is not the disk's. */
+        return errno == EMFILE || errno == ENFILE ? -ERR_BODY_NO_ROOM
+                                                  : fail_spool(b->budget, errno);
     }
+    b->budget->files++;
     return 0;
 }
 
@@ -74,17 +129,11 @@ static int spool(struct body *b, const char *data, size_t n)
 {
     if (b->budget->spooled_bytes + n > b->budget->spooled_max)
         return -ERR_BODY_NO_ROOM;
-    if (b->fd < 0 && open_spool(b) < 0)
+    if (b->fd < 0 && begin_spool(b) < 0)
         return -ERR_BODY_NO_ROOM;
-    uint64_t at = b->size - b->memory_len;
-    for (size_t done = 0; done < n;) {
-        ssize_t rc = pwrite(b->fd, data + done, n - done, (off_t)(at + done));
-        if (rc < 0 && errno == EINTR)
-            continue;
-        if (rc <= 0)
-            return -ERR_BODY_NO_ROOM;
-        done += (size_t)rc;
-    }
+    int rc = write_all(b->fd, data, n, b->size - b->memory_len);
+    if (rc < 0)
+        return fail_spool(b->budget, -rc);
     b->size += n;
     b->budget->spooled_bytes += n;
     return 0;

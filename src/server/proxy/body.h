@@ -23,6 +23,13 @@ struct body_budget {
     uint64_t memory_bytes;  /* held in memory now */
     uint64_t spooled_bytes; /* held in files now */
     uint64_t spooled_max, body_max;
+    /* Nothing can be spooled, which is the machine's fault; NULL: nobody is told. */
+    void (*on_trouble)(void *arg, const char *why);
+    void *arg;
+    uint32_t files; /* spool files */
+    int file_error; /* errno of the last that could not be opened; the reader sets it to 0 */
+    const uint32_t *streams;  /* connections, which take descriptors too; NULL: none */
+    uint64_t descriptors_max; /* of both; 0: any number */
 };
 
 struct body_edit {
@@ -48,6 +55,8 @@ void body_fini(struct body *b);
 /* 0, -ERR_BODY_TOO_LARGE, or -ERR_BODY_NO_ROOM when the spool is full or cannot be written.
  * expected: the Content-Length, as a hint; 0 when unknown. */
 int body_append(struct body *b, const char *data, size_t n, uint64_t expected) warn_unused;
+/* Whether something can be spooled now. */
+bool body_try_spool(const struct body_budget *budget);
 /* Has text, which is copied, stand in place of len bytes. In any order, before any of the edited
  * body is read; no two may take the same byte. Of texts put between the same two bytes the later
  * comes behind; one put before a byte that is replaced comes before what replaces it. */

@@ -17,6 +17,8 @@
 #define CLIENT_AHEAD_MAX (64 * 1024)
 
 struct exchange;
+struct given;
+struct given_client;
 struct server;
 struct server_api;
 struct tls_context;
@@ -53,18 +55,32 @@ struct client {
     struct timeout timeout;
     struct exchange *exchange; /* NULL between requests; owned by the table */
     enum client_state state;
-    bool feeding, close_after;
+    bool feeding;
+    bool turned_away; /* is only here to read that there is no place */
     struct buf ahead; /* an incomplete head, or pipelined bytes */
     size_t scan;
-    uint32_t progress; /* of the stream, when TIMEOUT_WRITE was armed */
+    uint64_t taken;                    /* of the stream, when TIMEOUT_WRITE was armed */
+    uint64_t body_from_ms, body_bytes; /* since when so much of the body has come without a pause */
     enum http_framing framing;
     uint64_t body_left;
     struct chunk_decoder chunks;
-    char peer[46]; /* address as text; "" for unix sockets */
+    char peer[46];       /* address as text; "" for unix sockets */
+    struct given *given; /* owned, until its first exchange takes it; NULL: nothing is known */
 };
 
-/* Accepts from the listener; failures are logged and forgotten. */
-void client_accept(struct server *s, uv_stream_t *listener, const struct client_door *door);
+/* Takes over a connected socket that does not block; who finds no place is told, and its connection
+ * ends. */
+void client_accept(struct server *s, int fd, const struct client_door *door);
+/* Answers, as far as the socket takes it at once, that there is no capacity, and closes it. */
+void client_turn_away(int fd, const struct client_door *door);
+/* Takes a connection from another program of wharf's, and a file with what its client has sent
+ * already (-1: nothing). */
+void client_take(struct server *s, int fd, int preface, const struct given_client *given);
+/* The other way: a duplicate of its socket, if that is plain and nothing waits to be written; else
+ * -1. */
+int client_duplicate(const struct client *c);
+/* Forgets its exchange and closes this side, while the duplicate lives on. */
+void client_let_go(struct client *c);
 /* The answer is over. keep: another request may follow on this connection. */
 void client_answered(struct client *c, bool keep);
 /* Writes, or drops the connection when that fails. False: the client is gone, and so is the

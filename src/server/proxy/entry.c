@@ -1,5 +1,6 @@
 #include "server/proxy/entry.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -7,6 +8,8 @@
 #include "server/models/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/guesses.h"
+#include "server/proxy/paths.h"
 #include "server/server.h"
 
 static struct site_text text_of(const struct exchange *ex, const struct http_field *f)
@@ -73,22 +76,62 @@ static const char *why_not(const struct auth *a, enum route_right right)
     return "that needs a key with 'admin: true' in 'keys' of the configuration";
 }
 
+/* One that is missing is no guess. */
+static bool refuse_key(struct exchange *ex)
+{
+    uint32_t left = ex->ask.auth.shown ? guesses_note(ex->server, ex) : 0;
+    exchange_fail(ex, &(struct problem){.error = left ? ERR_KEYS_WRONG : ERR_UNAUTHORIZED,
+                                        .retry_after_s = left});
+    return false;
+}
+
+static bool crosses(const struct exchange *ex)
+{
+    return sites_cross(named_field(ex, "sec-fetch-site"), known_field(ex, HTTP_FIELD_ORIGIN),
+                       known_field(ex, HTTP_FIELD_HOST));
+}
+
 bool entry_permits(struct exchange *ex, enum route_right right)
 {
     bool changes = right == RIGHT_OPERATE || right == RIGHT_ADMIN;
     if (right == RIGHT_NONE)
         return true;
     if (!auth_allows(ex->config->config, ex->head, ex->bytes, &ex->client->user, &ex->ask.auth))
-        return refuse(ex, ERR_UNAUTHORIZED, NULL);
+        return refuse_key(ex);
     if (!auth_may(&ex->ask.auth, right))
         return refuse(ex, ERR_KEY_SCOPE, why_not(&ex->ask.auth, right));
     if (!changes && right != RIGHT_USE)
         return true; /* a page of another site cannot read the answer */
-    if (!sites_cross(named_field(ex, "sec-fetch-site"), known_field(ex, HTTP_FIELD_ORIGIN),
-                     known_field(ex, HTTP_FIELD_HOST)) ||
-        entry_trust(ex) >= (changes ? SITE_ALL : SITE_MODELS))
+    if (!crosses(ex) || entry_trust(ex) >= (changes ? SITE_ALL : SITE_MODELS))
         return true;
     return refuse(ex, ERR_CROSS_SITE, NULL);
+}
+
+/* A link that somebody follows; the page that has it learns nothing of the answer. */
+static bool is_visit(const struct exchange *ex)
+{
+    struct http_span method = ex->head->method;
+    struct site_text mode = named_field(ex, "sec-fetch-mode");
+    return (http_span_equal(ex->bytes, method, "GET") || ex->is_head_method) && mode.n == 8 &&
+           memcmp(mode.text, "navigate", 8) == 0;
+}
+
+/* What wharf's own paths let such pages ask of models, or hear of them. */
+static bool is_of_models(const struct exchange *ex, const char *path, size_t n)
+{
+    const char *allow = NULL;
+    const struct route *r = paths_find(ex, path, n, &allow);
+    return r &&
+           (r->kind == ROUTE_MODEL_BODY || r->kind == ROUTE_MODEL_QUERY || r->right == RIGHT_LIST);
+}
+
+bool entry_permits_path(struct exchange *ex, const char *path, size_t n)
+{
+    if (!crosses(ex) || entry_trust(ex) == SITE_ALL || is_visit(ex) || is_of_models(ex, path, n))
+        return true;
+    return refuse(ex, ERR_CROSS_SITE,
+                  "pages of other sites may use models, but not the other paths of their servers, "
+                  "unless `cors` of the configuration names the site");
 }
 
 bool entry_is_scoped(const struct exchange *ex)

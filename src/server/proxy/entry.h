@@ -17,6 +17,10 @@ struct naming;
 bool entry_by_name(struct exchange *ex);
 /* False, and answered, when its sender may not do what takes that right. Notes the key. */
 bool entry_permits(struct exchange *ex, enum route_right right);
+/* False, and answered, when a page of another site sends it to a model's server by a path that is
+ * not one of those by which wharf lets such pages use models: who knows what the server does there.
+ * path: as that server sees it. */
+bool entry_permits_path(struct exchange *ex, const char *path, size_t n);
 /* Whether the model or peer, or the selector that chose it, is one of those that the key is for. */
 bool entry_reaches(const struct exchange *ex, const struct naming *who);
 /* Whether the key is for some models alone: nothing is said to it of others. */

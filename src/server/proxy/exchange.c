@@ -9,8 +9,11 @@
 #include "server/net/origin.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/given.h"
 #include "server/proxy/head_copy.h"
+#include "server/proxy/loading.h"
 #include "server/proxy/relay.h"
+#include "server/proxy/request.h"
 #include "server/proxy/scanner.h"
 #include "server/proxy/upstream.h"
 #include "server/record/traffic.h"
@@ -65,12 +68,32 @@ static bool passes_upgrade(const struct http_head *h, const char *bytes, bool bo
            !http_head_upgrades_to(h, bytes, "http", 4);
 }
 
+static void take_given(struct exchange *ex)
+{
+    struct given *g = ex->client->given;
+    ex->client->given = NULL;
+    ex->given = g;
+    if (!g)
+        return;
+    ex->since_ns = g->since_ns;
+    if (!g->begun)
+        return;
+    ex->answer_begun = true;
+    ex->out_chunked = g->chunked;
+    ex->out_until_close = !g->chunked;
+    if (!*g->lease_id)
+        loading_go_on(ex);
+}
+
 struct exchange *exchange_new(struct server *s, struct client *c, const struct http_head *head,
                               const char *bytes)
 {
     struct id id;
-    if (!pool_get(&s->exchanges->pool, &id))
+    struct http_head *copy = head_copy(head, bytes);
+    if (!copy || !pool_get(&s->exchanges->pool, &id)) {
+        free(copy);
         return NULL;
+    }
     struct exchange *ex = alloc_zeroed(1, sizeof(*ex));
     s->exchanges->items[id.slot] = ex;
     ex->server = s;
@@ -80,7 +103,7 @@ struct exchange *exchange_new(struct server *s, struct client *c, const struct h
     ex->ask.class = CLASS__COUNT;
     ex->ask.wait_ns_max = UINT64_MAX;
     ex->config = config_ref_get(s->roster.current);
-    ex->head = head_copy(head, bytes);
+    ex->head = copy;
     ex->bytes = head_copy_bytes(ex->head);
     /* Complete already, a request without a body may go on a kept connection. */
     ex->body_complete = head->framing == HTTP_BODY_NONE ||
@@ -91,6 +114,7 @@ struct exchange *exchange_new(struct server *s, struct client *c, const struct h
     ex->expects_continue = head->expect_continue && !ex->body_complete;
     ex->is_head_method = http_span_equal(bytes, head->method, "HEAD");
     body_init(&ex->body, &s->bodies);
+    take_given(ex);
     traffic_arrived(ex);
     return ex;
 }
@@ -105,10 +129,32 @@ static void release(struct exchange *ex)
         ex->filter->fini(ex);
     scanner_free(ex->scanner);
     body_fini(&ex->body);
+    body_fini(&ex->body_asked);
     free(ex->head);
+    free(ex->given);
     free(ex->ask.query);
     config_ref_put(ex->config);
     free(ex);
+}
+
+struct exchange *exchange_next(const struct server *s, uint32_t *cursor)
+{
+    while (*cursor < s->exchanges->pool.high_water) {
+        struct exchange *ex = s->exchanges->items[(*cursor)++];
+        if (ex)
+            return ex;
+    }
+    return NULL;
+}
+
+void exchange_forget(struct exchange *ex)
+{
+    must(!ex->upstream && !ex->peer);
+    ex->client->exchange = NULL;
+    if (ex->on_local_end)
+        ex->on_local_end(ex);
+    traffic_forget(ex);
+    release(ex);
 }
 
 void exchange_over(struct exchange *ex, enum ended how, bool keep)
@@ -166,25 +212,30 @@ void exchange_client_gone(struct exchange *ex)
 
 void exchange_end_drained(struct server *s)
 {
-    for (uint32_t i = 0; i < s->exchanges->pool.high_water; i++) {
-        struct exchange *ex = s->exchanges->items[i];
-        if (ex && !ex->client)
+    struct exchange *ex;
+    for (uint32_t i = 0; (ex = exchange_next(s, &i));)
+        if (!ex->client)
             exchange_over(ex, ENDED_GONE, false);
-    }
 }
 
 void exchange_end_peers(struct server *s)
 {
-    for (uint32_t i = 0; i < s->exchanges->pool.high_water; i++) {
-        struct exchange *ex = s->exchanges->items[i];
-        if (ex && ex->peer)
+    struct exchange *ex;
+    for (uint32_t i = 0; (ex = exchange_next(s, &i));)
+        if (ex->peer)
             exchange_fail_error(ex, ERR_SHUTTING_DOWN, NULL);
-    }
 }
 
 const char *exchange_target(const struct exchange *ex)
 {
     return ex->peer ? ex->peer->id : roster_id(&ex->server->roster, ex->slot);
+}
+
+const char *exchange_model(const struct exchange *ex)
+{
+    if (ex->peer)
+        return ex->peer->names.items[ex->peer_model];
+    return ex->slot == CORE_SLOT_NONE ? NULL : roster_id(&ex->server->roster, ex->slot);
 }
 
 void exchange_end_uncounted(const struct origin *o)
@@ -194,10 +245,9 @@ void exchange_end_uncounted(const struct origin *o)
 
 void exchange_end_uncounted_of(const struct origin *o, uint32_t slot)
 {
-    struct exchange_table *t = o->server->exchanges;
-    for (uint32_t i = 0; i < t->pool.high_water; i++) {
-        struct exchange *ex = t->items[i];
-        if (!ex || !ex->upstream || ex->upstream->origin != o || !id_none(ex->waiter) ||
+    struct exchange *ex;
+    for (uint32_t i = 0; (ex = exchange_next(o->server, &i));) {
+        if (!ex->upstream || ex->upstream->origin != o || !id_none(ex->waiter) ||
             (slot != CORE_SLOT_NONE && ex->slot != slot))
             continue;
         ex->upstream_keep = false;
@@ -224,8 +274,10 @@ void exchange_waiting(struct server *s, const struct effect *e)
         return;
     }
     ex->waiter = e->waiter;
-    log_debug(roster_id(&s->roster, e->model), "waiting position=%u estimate_s=%u", e->position,
-              e->retry_after_s);
+    log_debug_with(roster_id(&s->roster, e->model),
+                   LOG_WITH(EXCHANGE_LOG_FIELDS(ex), LOG_NUMBER("position", e->position),
+                            LOG_NUMBER("estimate_s", e->retry_after_s)),
+                   "waiting");
     waiting_begin(ex, e);
 }
 
@@ -333,6 +385,8 @@ void exchange_refused(struct server *s, const struct effect *e)
     struct buf text = {0};
     struct problem p;
     exchange_describe(s, e, &p, &text);
+    if (p.error == ERR_QUEUE_FULL)
+        limits_refused(s, LIMIT_queue);
     ex->waiter = (struct id){0}; /* a refusal is final */
     waiting_over(ex);
     exchange_fail(ex, &p);

@@ -19,8 +19,9 @@
 #include "core/core.h"
 #include "http/chunk.h"
 #include "http/head.h"
+#include "server/metrics/times.h"
 #include "server/net/timeouts.h"
-#include "server/proxy/auth.h"
+#include "server/proxy/ask.h"
 #include "server/proxy/body.h"
 #include "server/proxy/waiting.h"
 #include "server/route.h"
@@ -30,7 +31,7 @@ struct client;
 struct config_peer;
 struct config_ref;
 struct exchange_table;
-struct naming;
+struct given;
 struct origin;
 struct relay_filter;
 struct scanner;
@@ -45,22 +46,6 @@ enum exchange_state {
     EXCHANGE_RELAYING,
     EXCHANGE_TUNNEL,
     EXCHANGE_LOCAL,
-};
-
-/* What the request wants, as far as the core and the model's server care. */
-struct exchange_ask {
-    uint64_t wait_ns_max; /* X-Wharf-Wait; 0: served at once or refused; UINT64_MAX: not given */
-    struct auth auth;     /* the API key that it came with */
-    struct id lease;      /* X-Wharf-Lease: as the core calls it; none: not given */
-    enum class class;     /* X-Wharf-Class; CLASS__COUNT: not given */
-    uint32_t path_skip;   /* characters of the path that the model's server does not see */
-    const char *path;     /* static; in place of path and query (answer.h); NULL: those */
-    bool keeps;           /* the core is told of keep_ns once it is served (COMMAND_KEEP) */
-    uint64_t keep_ns;
-    bool stream;            /* a JSON body says "stream": true */
-    const char *selector;   /* the one that chose its model, of the configuration; NULL: none */
-    char *query;            /* owned; goes upstream in place of the client's; NULL: that does */
-    enum progress progress; /* X-Wharf-Progress */
 };
 
 /* The body of the upstream's answer, while it comes in. */
@@ -83,6 +68,7 @@ struct exchange {
     struct http_head *head; /* owned, with the bytes behind it; freed when the answer begins */
     const char *bytes;      /* of the head; within the same memory */
     struct body body;
+    struct body body_asked; /* as the client sent it, where it has been translated; else all zero */
     struct scanner *scanner; /* owned while the model is looked for in the body */
     uint64_t body_sent;
     uint32_t slot;                  /* the model's; CORE_SLOT_NONE: not known yet, or a peer's */
@@ -90,6 +76,9 @@ struct exchange {
     uint32_t peer_model;            /* index into its models */
     struct exchange_ask ask;
     struct waiting waiting;
+    uint64_t since_ns; /* it has waited, or been served, since then (uv_hrtime); 0: not yet */
+    struct metrics_times times;
+    struct given *given; /* owned; what an earlier program knew of it; NULL: it came here first */
     bool body_complete, sent_all, bounced, fresh_only, is_head_method, client_keep_alive;
     bool send_chunked; /* the body goes upstream in chunks: its length is not known */
     bool client_http10, answer_begun, answer_own /* by wharf */, expects_continue;
@@ -126,25 +115,21 @@ void exchange_end_drained(struct server *s);
  * _of: with this model there. */
 void exchange_end_uncounted(const struct origin *o);
 void exchange_end_uncounted_of(const struct origin *o, uint32_t slot);
+/* What its model is called, at a peer too; NULL: not known, or none. */
+const char *exchange_model(const struct exchange *ex);
+/* Whatever is logged of it has these. */
+#define EXCHANGE_LOG_FIELDS(ex)                                                                    \
+    LOG_TEXT("peer", (ex)->peer ? (ex)->peer->id : NULL), LOG_NUMBER("request", exchange_tag(ex))
 /* Its id as one number, never 0: what the core calls it by. NULL: it is over. */
 uint64_t exchange_tag(const struct exchange *ex);
 bool exchange_lives(const struct server *s, struct id self);
 struct exchange *exchange_find(struct server *s, uint64_t tag);
 void exchange_client_drained(struct exchange *ex);
+/* Visits all; *cursor: 0 at first. NULL behind the last. */
+struct exchange *exchange_next(const struct server *s, uint32_t *cursor);
+/* Frees it without a word to client, core or log: another process goes on with it. */
+void exchange_forget(struct exchange *ex);
 /* Ends it: lets go of the upstream, tells core and client. keep: another request may follow. */
 void exchange_over(struct exchange *ex, enum ended how, bool keep);
-
-/* request.c: its body */
-/* What the filters change in a body that is JSON. False, and answered, when that cannot be done. */
-bool exchange_filter(struct exchange *ex, const struct naming *who);
-void exchange_body(struct exchange *ex, const char *data, size_t n);
-void exchange_body_end(struct exchange *ex);
-
-/* forward.c: the request on its way to the model */
-void exchange_forward(struct exchange *ex);
-void exchange_upstream_connected(struct exchange *ex, int error);
-void exchange_upstream_drained(struct exchange *ex);
-void exchange_send_body(struct exchange *ex);
-void exchange_upstream_timeout(struct exchange *ex, enum timeout_kind kind);
 
 #endif

@@ -6,11 +6,14 @@
 
 #include "base/log.h"
 #include "base/pure/errors.h"
+#include "server/handover/drainer.h"
 #include "server/net/origin.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/relay.h"
+#include "server/proxy/request.h"
 #include "server/proxy/upstream.h"
+#include "server/record/recording.h"
 #include "server/residents/residents.h"
 #include "server/server.h"
 
@@ -195,6 +198,11 @@ static size_t format_head(struct exchange *ex, const struct origin *o)
     put_fields(&w, ex);
     if (ex->recording || ex->filter)
         put_text(&w, "Accept-Encoding: identity\r\n");
+    if (ex->recording && *ex->recording->traceparent) {
+        put_text(&w, "traceparent: ");
+        put_text(&w, ex->recording->traceparent);
+        put(&w, "\r\n", 2);
+    }
     if (ex->ask.path)
         put_text(&w, "Content-Type: application/json\r\n");
     put_framing(&w, ex);
@@ -220,6 +228,10 @@ static bool bounce(struct exchange *ex)
     if (ex->upstream)
         upstream_put(ex->upstream, false);
     ex->upstream = NULL;
+    if (ex->server->drainer) {
+        drainer_bounce(ex);
+        return true;
+    }
     runner_event(&ex->server->runner,
                  (struct event){.type = EVENT_REQUEST_BOUNCED, .ended = {.waiter = ex->waiter}});
     return true;
@@ -266,6 +278,18 @@ static void send_request(struct exchange *ex)
     exchange_send_body(ex);
 }
 
+/* That wharf has no descriptor left says nothing about the model's server. */
+static void fail_connect(struct exchange *ex, int error, const char *why)
+{
+    bool lacking = descriptors_short(ex->server, "to connect to a model's server", error);
+    exchange_fail_upstream(ex,
+                           lacking                    ? ERR_OVERLOADED
+                           : error == UV_ECONNREFUSED ? ERR_UPSTREAM_REFUSED
+                           : error == UV_ETIMEDOUT    ? ERR_UPSTREAM_TIMEOUT
+                                                      : ERR_UPSTREAM_ERROR,
+                           why);
+}
+
 void exchange_forward(struct exchange *ex)
 {
     struct origin *o = origin_of(ex);
@@ -275,13 +299,14 @@ void exchange_forward(struct exchange *ex)
     /* A body that is not held whole cannot be sent twice, so it must not meet a stale connection.
      */
     bool fresh = ex->fresh_only || !ex->body_complete || ex->head->upgrade;
-    ex->upstream = o ? upstream_get(o, ex, fresh) : NULL;
+    int error = UV_ECONNABORTED;
+    ex->upstream = o ? upstream_get(o, ex, fresh, &error) : NULL;
     if (!o) {
         fail_nowhere(ex, ERR_UPSTREAM_ERROR);
         return;
     }
     if (!ex->upstream) {
-        exchange_fail_upstream(ex, ERR_UPSTREAM_ERROR, NULL);
+        fail_connect(ex, error, uv_strerror(error));
         return;
     }
     if (ex->expects_continue) {
@@ -304,11 +329,7 @@ void exchange_upstream_connected(struct exchange *ex, int error)
     if (error == UV_ECONNREFUSED && !ex->peer)
         resident_refused(ex->server, ex->slot);
     if (error != UV_ECONNREFUSED || !bounce(ex))
-        exchange_fail_upstream(ex,
-                               error == UV_ECONNREFUSED ? ERR_UPSTREAM_REFUSED
-                               : error == UV_ETIMEDOUT  ? ERR_UPSTREAM_TIMEOUT
-                                                        : ERR_UPSTREAM_ERROR,
-                               dial_why(&ex->upstream->dial, error));
+        fail_connect(ex, error, dial_why(&ex->upstream->dial, error));
 }
 
 static int send_piece(struct exchange *ex, const char *data, size_t n)

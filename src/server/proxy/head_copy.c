@@ -12,7 +12,9 @@ static size_t fixed_size(const struct http_head *head)
 struct http_head *head_copy(const struct http_head *head, const char *bytes)
 {
     size_t fixed = fixed_size(head);
-    char *copy = alloc_grow(NULL, fixed + head->bytes, 1);
+    char *copy = alloc_try(NULL, fixed + head->bytes, 1);
+    if (!copy)
+        return NULL;
     memcpy(copy, head, fixed);
     memcpy(copy + fixed, bytes, head->bytes);
     return (struct http_head *)(void *)copy;

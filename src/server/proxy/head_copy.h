@@ -7,8 +7,9 @@
 
 #include "http/head.h"
 
+/* NULL: there is no memory for it. */
 struct http_head *head_copy(const struct http_head *head, const char *bytes)
-    __attribute__((malloc, returns_nonnull));
+    __attribute__((malloc));
 /* Of a copy only: the bytes that its offsets are of, and the memory that it takes. */
 char *head_copy_bytes(struct http_head *copy);
 size_t head_copy_size(const struct http_head *copy);

@@ -111,12 +111,17 @@ static void on_fini(struct exchange *ex)
 static const struct relay_filter filter = {
     .head = on_head, .data = on_data, .end = on_end, .fini = on_fini};
 
+void loading_go_on(struct exchange *ex)
+{
+    ex->filter = &filter;
+    ex->filtering = alloc_zeroed(1, sizeof(struct follow));
+}
+
 static bool begin(struct exchange *ex)
 {
     if (ex->answer_begun)
         return true;
-    ex->filter = &filter;
-    ex->filtering = alloc_zeroed(1, sizeof(struct follow));
+    loading_go_on(ex);
     return exchange_stream_open(ex, "text/event-stream");
 }
 

@@ -20,5 +20,7 @@ bool loading_comment(struct exchange *ex, uint32_t position, uint32_t estimate_s
 bool loading_place(struct exchange *ex, uint32_t position, uint32_t estimate_s);
 bool loading_dot(struct exchange *ex);
 bool loading_ready(struct exchange *ex);
+/* Its client has had such a stream's beginning, from an earlier program. */
+void loading_go_on(struct exchange *ex);
 
 #endif

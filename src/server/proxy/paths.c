@@ -147,6 +147,8 @@ void paths_route(struct exchange *ex)
         fail_unnamed(ex, path, len);
     } else if (best == len) {
         redirect_to_slash(ex);
+    } else if (!entry_permits_path(ex, path + best, len - best)) {
+        return; /* answered */
     } else if (who.kind != CONFIG_NAME_MODEL || !is_ignored(ex, path + best, len - best) ||
                is_there(ex, &who, "path matches upstream.ignorePaths")) {
         ex->ask.path_skip = from + best;
@@ -163,6 +165,8 @@ void paths_route_fixed(struct exchange *ex)
     } else if (!naming_resolve(ex->config, ex->route->model, &who) ||
                who.kind != CONFIG_NAME_MODEL || !entry_reaches(ex, &who)) {
         exchange_fail_unknown(ex, ex->route->model);
+    } else if (!entry_permits_path(ex, ex->bytes + ex->head->path.off + skip, len - skip)) {
+        return; /* answered */
     } else if (len == skip + 1 || is_there(ex, &who, "only its first page can start it")) {
         ex->ask.path_skip = skip;
         exchange_admit(ex, &who);

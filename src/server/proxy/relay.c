@@ -10,7 +10,9 @@
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/cors.h"
+#include "server/proxy/request.h"
 #include "server/proxy/upstream.h"
+#include "server/record/recording.h"
 #include "server/record/traffic.h"
 #include "server/server.h"
 
@@ -42,6 +44,8 @@ static size_t append_own(const struct exchange *ex, bool cors, char *to, size_t 
 {
     struct buf fields = {0};
     waiting_put_fields(ex, &fields);
+    if (ex->recording)
+        recording_put_fields(ex->recording, &fields);
     if (cors)
         cors_put_fields(ex, &fields);
     at = append(to, at, fields.data, fields.len);
@@ -63,7 +67,7 @@ static size_t append_framing(struct exchange *ex, enum http_framing framing, cha
         at = append_text(to, at, "Transfer-Encoding: chunked\r\n");
     if (ex->out_until_close && !bodyless)
         ex->client_keep_alive = false;
-    if (!ex->client_keep_alive || !ex->body_complete || ex->server->stopping) {
+    if (!ex->client_keep_alive || !ex->body_complete || !server_takes_more(ex->server)) {
         ex->client_keep_alive = false;
         return append_text(to, at, "Connection: close\r\n");
     }
@@ -79,7 +83,8 @@ static size_t format_head(struct exchange *ex, const struct http_head *h, const 
     char *to = ex->server->scratch;
     size_t at = append_text(to, 0, "HTTP/1.1 ");
     char status[UNITS_DIGITS_MAX];
-    at = append(to, at, status, units_put_digits(h->status, status));
+    size_t digits = units_put_digits(h->status, status);
+    at = append(to, at, status, digits);
     at = append(to, at, " ", 1);
     at = append(to, at, data + h->reason.off, h->reason.len);
     at = append(to, at, "\r\n", 2);
@@ -281,6 +286,8 @@ static void relay(struct exchange *ex, size_t head, const char *data, size_t n)
             finish(ex, n > 0);
             return;
         }
+        if (ex->client)
+            stream_pace(&ex->upstream->stream, &ex->client->stream);
         if (ex->client && stream_full(&ex->client->stream))
             stream_read_stop(&ex->upstream->stream);
     }
@@ -293,6 +300,7 @@ static void drop_request(struct exchange *ex)
     free(ex->head);
     ex->head = NULL;
     ex->bytes = NULL;
+    body_fini(&ex->body_asked);
     if (ex->body_complete && ex->sent_all)
         body_fini(&ex->body);
 }

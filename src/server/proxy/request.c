@@ -3,9 +3,11 @@
 
 #include "base/pure/errors.h"
 #include "http/url.h"
+#include "server/handover/drainer.h"
 #include "server/models/naming.h"
 #include "server/proxy/answer.h"
 #include "server/proxy/client.h"
+#include "server/proxy/request.h"
 #include "server/proxy/rewrite.h"
 #include "server/proxy/routing.h"
 #include "server/proxy/scanner.h"
@@ -40,6 +42,8 @@ void exchange_body(struct exchange *ex, const char *data, size_t n)
         ex->head && ex->head->framing == HTTP_BODY_LENGTH ? ex->head->content_length : 0;
     rc = body_append(&ex->body, data, n, expected);
     if (rc < 0) {
+        (void)descriptors_short(ex->server, "for a request's body", ex->server->bodies.file_error);
+        ex->server->bodies.file_error = 0;
         exchange_fail_error(ex, rc, NULL);
         return;
     }
@@ -137,7 +141,7 @@ static void finish_scan(struct exchange *ex, const char *name)
 void exchange_translated(struct exchange *ex, const struct exchange_words *words)
 {
     must(ex->body_complete);
-    body_fini(&ex->body);
+    ex->body_asked = ex->body; /* another program may have to begin anew with it */
     body_init(&ex->body, &ex->server->bodies);
     ex->ask.path = words->path;
     ex->state = EXCHANGE_READING;
@@ -176,6 +180,8 @@ void exchange_untranslated(struct exchange *ex, const char *model)
 void exchange_body_end(struct exchange *ex)
 {
     ex->body_complete = true;
+    if (ex->server->drainer && drainer_takes(ex))
+        return;
     if (ex->state == EXCHANGE_READING && ex->route->kind == ROUTE_LOCAL) {
         ex->state = EXCHANGE_LOCAL;
         traffic_begin(ex);

@@ -155,6 +155,7 @@ static int read_value(struct rewrite *r, struct member *m)
         fail_member(r, m, ", which is too large for that");
         return -ERR_BODY_TOO_LARGE;
     }
+    m->value.max = REWRITE_VALUE_MAX;
     while (m->value.len < m->len) {
         const char *data;
         size_t n, left = (size_t)m->len - m->value.len;
@@ -163,7 +164,10 @@ static int read_value(struct rewrite *r, struct member *m)
         if (rc < 0)
             return rc;
         buf_append(&m->value, data, n < left ? n : left);
+        if (m->value.overflow)
+            return -ERR_OVERLOADED;
     }
+    m->value.max = 0; /* it is about to grow by what the configuration says */
     m->is_set = true;
     return 0;
 }

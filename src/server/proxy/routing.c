@@ -11,6 +11,7 @@
 #include "server/proxy/client.h"
 #include "server/proxy/entry.h"
 #include "server/proxy/paths.h"
+#include "server/proxy/request.h"
 #include "server/proxy/scanner.h"
 #include "server/record/traffic.h"
 #include "server/residents/residents.h"
@@ -158,13 +159,16 @@ void exchange_admit(struct exchange *ex, const struct naming *who)
     exchange_settle(ex, who->model);
     ex->state = EXCHANGE_WAITING;
     traffic_begin(ex);
+    uint64_t since = ex->since_ns;
+    ex->since_ns = since ? since : uv_hrtime();
     runner_event(&ex->server->runner, (struct event){.type = EVENT_REQUEST_ARRIVED,
                                                      .request = {.tag = exchange_tag(ex),
                                                                  .model = ex->slot,
                                                                  .class = ex->ask.class,
                                                                  .wait_ns_max = ex->ask.wait_ns_max,
                                                                  .key = ex->ask.auth.number,
-                                                                 .lease = ex->ask.lease}});
+                                                                 .lease = ex->ask.lease,
+                                                                 .since = {since}}});
 }
 
 /* The name in the query, as the model's server is to see it: profile and selector may have put

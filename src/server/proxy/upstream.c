@@ -1,12 +1,14 @@
 #include "server/proxy/upstream.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "http/head.h"
 #include "server/net/origin.h"
 #include "server/proxy/exchange.h"
 #include "server/proxy/relay.h"
+#include "server/proxy/request.h"
 #include "server/server.h"
 
 static struct upstream *of(struct stream *s)
@@ -116,7 +118,7 @@ static struct upstream *reuse(struct origin *o)
     return up;
 }
 
-static struct upstream *dial(struct origin *o)
+static struct upstream *make(struct origin *o)
 {
     static const struct stream_ops ops = {.on_data = on_data,
                                           .on_end = on_end,
@@ -130,7 +132,15 @@ static struct upstream *dial(struct origin *o)
     up->origin = origin_get(o);
     buf_init(&up->in, HTTP_HEAD_BYTES_MAX + STREAM_SLAB_BYTES);
     stream_init(&up->stream, &o->server->hub, o->is_unix, &ops);
-    if (dial_start(&up->dial, &up->stream, o) < 0) {
+    return up;
+}
+
+static struct upstream *dial(struct origin *o, int *ret_error)
+{
+    struct upstream *up = make(o);
+    int rc = dial_start(&up->dial, &up->stream, o);
+    if (rc < 0) {
+        *ret_error = rc;
         stream_close(&up->stream);
         return NULL;
     }
@@ -138,13 +148,27 @@ static struct upstream *dial(struct origin *o)
     return up;
 }
 
-struct upstream *upstream_get(struct origin *o, struct exchange *ex, bool fresh)
+struct upstream *upstream_get(struct origin *o, struct exchange *ex, bool fresh, int *ret_error)
 {
     struct upstream *up = fresh ? NULL : reuse(o);
     if (!up)
-        up = dial(o);
+        up = dial(o, ret_error);
     if (up)
         up->exchange = ex;
+    return up;
+}
+
+struct upstream *upstream_take(struct origin *o, struct exchange *ex, int fd)
+{
+    struct upstream *up = make(o);
+    if (stream_accept(&up->stream, fd) < 0) {
+        close(fd);
+        stream_close(&up->stream);
+        return NULL;
+    }
+    up->exchange = ex;
+    up->connected = true;
+    stream_read_start(&up->stream);
     return up;
 }
 

@@ -34,8 +34,12 @@ struct upstream {
 };
 
 /* A connection for the exchange: an idle one, or a fresh one that connects (the exchange is told by
- * exchange_upstream_connected). fresh: do not reuse. NULL when no socket can be had. */
-struct upstream *upstream_get(struct origin *o, struct exchange *ex, bool fresh);
+ * exchange_upstream_connected). fresh: do not reuse. NULL, and a negative errno, when it cannot
+ * even be begun. */
+struct upstream *upstream_get(struct origin *o, struct exchange *ex, bool fresh, int *ret_error);
+/* One that is connected already: a unix socket, taken. NULL, and closed: the loop cannot watch it.
+ */
+struct upstream *upstream_take(struct origin *o, struct exchange *ex, int fd);
 /* The exchange is done with it: it is kept for reuse, or closed. */
 void upstream_put(struct upstream *up, bool keep);
 /* Closes all idle connections. */

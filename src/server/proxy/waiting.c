@@ -109,7 +109,7 @@ void waiting_begin(struct exchange *ex, const struct effect *e)
     struct waiting *w = &ex->waiting;
     enum progress way = way_of(ex);
     if (!w->position) { /* else its model's server was not there, and it is back in the queue */
-        w->since_ms = uv_now(ex->server->loop);
+        w->since_ms = uv_now(ex->server->loop) - (uv_hrtime() - ex->since_ns) / NS_PER_MS;
         w->position = e->position;
         w->estimate_s = e->retry_after_s;
     }

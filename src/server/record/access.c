@@ -6,6 +6,8 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "config/key.h"
+#include "config/peer.h"
 #include "server/proxy/client.h"
 #include "server/proxy/exchange.h"
 #include "server/server.h"
@@ -13,12 +15,20 @@
 #define PATH_MAX_BYTES 512
 #define AGENT_MAX_BYTES 256
 #define ADDRESS_MAX_BYTES 64
+#define ID_MAX_BYTES 128
 #define STATUS_CLIENT_LEFT 499
 
 struct access {
     uint64_t began_ns, bytes;
-    unsigned status; /* 0: no answer yet */
-    char text[];     /* the request, and behind its NUL the user agent; both escaped */
+    uint64_t granted_ns; /* it may go to its model's server; 0: not yet, or not at all */
+    unsigned status;     /* 0: no answer yet */
+    unsigned minor;      /* of its HTTP/1.x */
+    char address[ADDRESS_MAX_BYTES]; /* escaped */
+    struct piece {
+        const char *data; /* in text; as it came */
+        size_t n;
+    } method, path, agent, id;
+    char text[];
 };
 
 /* The last: tokens stand there, which nobody else is to have. */
@@ -32,45 +42,67 @@ static bool is_quiet(const char *path, size_t n)
     return false;
 }
 
-static void quote_field(const struct exchange *ex, const char *name, bool first_item, char *out,
-                        size_t size)
+/* The value as it came; empty: there is no such field. */
+static struct piece find_field(const struct exchange *ex, const char *name)
 {
     const struct http_field *f = http_head_find_text(ex->head, ex->bytes, name);
-    const char *p = f ? ex->bytes + f->value.off : "";
-    size_t n = f ? f->value.len : 0;
-    const char *comma = first_item ? memchr(p, ',', n) : NULL;
-    log_quote(p, comma ? (size_t)(comma - p) : n, out, size);
+    return f ? (struct piece){ex->bytes + f->value.off, f->value.len} : (struct piece){"", 0};
 }
 
 static void find_address(const struct exchange *ex, char out[ADDRESS_MAX_BYTES])
 {
-    quote_field(ex, "x-forwarded-for", true, out, ADDRESS_MAX_BYTES);
-    if (!out[0])
-        quote_field(ex, "x-real-ip", false, out, ADDRESS_MAX_BYTES);
+    struct piece p = find_field(ex, "x-forwarded-for");
+    const char *comma = memchr(p.data, ',', p.n);
+    log_quote(p.data, comma ? (size_t)(comma - p.data) : p.n, out, ADDRESS_MAX_BYTES);
+    if (out[0])
+        return;
+    p = find_field(ex, "x-real-ip");
+    log_quote(p.data, p.n, out, ADDRESS_MAX_BYTES);
     if (!out[0])
         snprintf(out, ADDRESS_MAX_BYTES, "%s", ex->client->peer[0] ? ex->client->peer : "unix");
 }
 
+static struct piece cut(struct piece p, size_t max)
+{
+    return (struct piece){p.data, p.n < max ? p.n : max};
+}
+
+static struct piece keep(char **at, struct piece p)
+{
+    struct piece kept = {*at, p.n};
+    memcpy(*at, p.data, p.n);
+    *at += p.n;
+    return kept;
+}
+
+/* The head is gone before the line is written. */
 struct access *access_begin(const struct exchange *ex)
 {
     const struct http_head *h = ex->head;
-    const char *path = ex->bytes + h->path.off;
-    char address[ADDRESS_MAX_BYTES], quoted[PATH_MAX_BYTES], agent[AGENT_MAX_BYTES];
-    char line[ADDRESS_MAX_BYTES + PATH_MAX_BYTES + 64];
-    if (log_level_min > LOG_INFO || is_quiet(path, h->path.len))
+    const struct piece method = cut((struct piece){ex->bytes + h->method.off, h->method.len}, 32),
+                       path = {ex->bytes + h->path.off, h->path.len},
+                       shown = cut(path, PATH_MAX_BYTES),
+                       agent = cut(find_field(ex, "user-agent"), AGENT_MAX_BYTES),
+                       id = cut(find_field(ex, "x-request-id"), ID_MAX_BYTES);
+    if (log_level_min > LOG_INFO || ex->server->logs.access == CONFIG_LOG_ACCESS_OFF ||
+        is_quiet(path.data, path.n))
         return NULL;
-    find_address(ex, address);
-    log_quote(path, h->path.len, quoted, sizeof(quoted));
-    quote_field(ex, "user-agent", false, agent, sizeof(agent));
-    size_t n = (size_t)snprintf(line, sizeof(line), "%s \"%.*s %s HTTP/1.%u\"", address,
-                                h->method.len < 32 ? (int)h->method.len : 32,
-                                ex->bytes + h->method.off, quoted, (unsigned)h->minor);
-    size_t agent_bytes = strlen(agent) + 1;
-    struct access *a = alloc_zeroed(1, sizeof(*a) + n + 1 + agent_bytes);
-    a->began_ns = uv_hrtime();
-    memcpy(a->text, line, n + 1);
-    memcpy(a->text + n + 1, agent, agent_bytes);
+    struct access *a = alloc_zeroed(1, sizeof(*a) + method.n + shown.n + agent.n + id.n);
+    char *at = a->text;
+    find_address(ex, a->address);
+    a->began_ns = ex->since_ns ? ex->since_ns : uv_hrtime();
+    a->minor = (unsigned)h->minor;
+    a->method = keep(&at, method);
+    a->path = keep(&at, shown);
+    a->agent = keep(&at, agent);
+    a->id = keep(&at, id);
     return a;
+}
+
+void access_granted(struct access *a)
+{
+    if (a)
+        a->granted_ns = uv_hrtime();
 }
 
 void access_status(struct access *a, unsigned status)
@@ -101,14 +133,65 @@ static void format_duration(uint64_t ns, char *out, size_t size)
              (unsigned long long)(minutes ? whole % 60 : whole), part, unit);
 }
 
-void access_end(struct access *a)
+/* A JSON number: milliseconds, to the thousandth. */
+static const char *format_ms(uint64_t ns, char out[32])
 {
-    char took[48];
-    if (!a)
-        return;
-    format_duration(uv_hrtime() - a->began_ns, took, sizeof(took));
-    log_info(NULL, "Request %s %u %llu \"%s\" %s", a->text,
-             a->status ? a->status : STATUS_CLIENT_LEFT, (unsigned long long)a->bytes,
-             a->text + strlen(a->text) + 1, took);
+    snprintf(out, 32, "%llu.%03llu", (unsigned long long)(ns / NS_PER_MS),
+             (unsigned long long)(ns % NS_PER_MS / 1000));
+    return out;
+}
+
+static struct log_field text_of(const char *name, struct piece p)
+{
+    return LOG_BYTES(p.n ? name : NULL, p.data, p.n);
+}
+
+static const char *key_name_of(const struct exchange *ex)
+{
+    const struct config_key *key = ex->ask.auth.key;
+    return key && *key->name ? key->name : NULL;
+}
+
+static void write_line(const struct exchange *ex, const struct access *a, unsigned status)
+{
+    char took[48], path[PATH_MAX_BYTES], agent[AGENT_MAX_BYTES], ms[32], waited[32];
+    uint64_t ns = uv_hrtime() - a->began_ns;
+    struct log_field fields[] = {
+        text_of("method", a->method),
+        text_of("path", a->path),
+        LOG_NUMBER("status", status),
+        LOG_NUMBER("bytes", a->bytes),
+        LOG_JSON("ms", format_ms(ns, ms)),
+        LOG_TEXT("client", a->address),
+        text_of("user_agent", a->agent),
+        LOG_TEXT("key", key_name_of(ex)),
+        LOG_TEXT("model", exchange_model(ex)),
+        LOG_JSON(a->granted_ns ? "waited_ms" : NULL,
+                 format_ms(a->granted_ns > a->began_ns ? a->granted_ns - a->began_ns : 0, waited)),
+        EXCHANGE_LOG_FIELDS(ex),
+        text_of("request_id", a->id),
+    };
+    for (size_t i = 0; i < countof(fields); i++)
+        fields[i].said = true; /* people have llama-swap's line */
+    format_duration(ns, took, sizeof(took));
+    log_quote(a->path.data, a->path.n, path, sizeof(path));
+    log_quote(a->agent.data, a->agent.n, agent, sizeof(agent));
+    log_info_with(NULL, ((struct log_fields){fields, countof(fields)}),
+                  "Request %s \"%.*s %s HTTP/1.%u\" %u %llu \"%s\" %s", a->address,
+                  (int)a->method.n, a->method.data, path, a->minor, status,
+                  (unsigned long long)a->bytes, agent, took);
+}
+
+void access_end(const struct exchange *ex, struct access *a)
+{
+    unsigned status = a && a->status ? a->status : STATUS_CLIENT_LEFT;
+    enum config_log_access mode = ex->server->logs.access;
+    if (a && (mode == CONFIG_LOG_ACCESS_ON || (mode == CONFIG_LOG_ACCESS_ERRORS && status >= 400)))
+        write_line(ex, a, status);
+    free(a);
+}
+
+void access_forget(struct access *a)
+{
     free(a);
 }

@@ -63,6 +63,14 @@ void captures_resize(struct captures *c, uint64_t bytes_max)
     c->bytes_max = bytes_max;
 }
 
+uint64_t captures_bytes(const struct captures *c)
+{
+    if (c->first == c->end)
+        return 0;
+    size_t from = c->items[c->first].at;
+    return from < c->at ? c->at - from : c->bytes_max - from + c->at;
+}
+
 void captures_fini(struct captures *c)
 {
     must(c->pending == 0);
@@ -88,9 +96,10 @@ bool captures_hold(struct captures *c, struct buf *body, const char *data, size_
     size_t before = body->cap;
     if (c->pending + n > c->bytes_max)
         return false;
+    body->max = c->bytes_max;
     buf_append(body, data, n);
     c->pending += body->cap - before;
-    return true;
+    return !body->overflow;
 }
 
 void captures_let_go(struct captures *c, struct buf *body)
@@ -144,7 +153,9 @@ struct capture *captures_make(struct captures *c, int64_t id, const struct captu
     if (n > c->bytes_max)
         return NULL;
     if (!c->ring) /* its pages are touched only as far as it fills */
-        c->ring = alloc_grow(NULL, c->bytes_max, 1);
+        c->ring = alloc_try(NULL, c->bytes_max, 1);
+    if (!c->ring)
+        return NULL;
     size_t at = make_place(c, n);
     struct capture *one = (struct capture *)(void *)(c->ring + at);
     *one = (struct capture){

@@ -39,6 +39,8 @@ struct captures {
 };
 
 void captures_init(struct captures *c, uint64_t bytes_max);
+/* Of those that are kept. */
+uint64_t captures_bytes(const struct captures *c);
 void captures_fini(struct captures *c);
 /* Forgets those kept, unless the bound is the same as before. */
 void captures_resize(struct captures *c, uint64_t bytes_max);

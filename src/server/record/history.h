@@ -21,7 +21,7 @@ struct history {
     bool ready, broken;    /* the handle is there; the store cannot be opened */
     int64_t last_id;       /* given out */
     uint64_t dropped_told; /* rows that were lost, as last logged */
-    bool locked_told;
+    bool locked_told, problem_told;
 };
 
 struct history_question {
@@ -31,6 +31,8 @@ struct history_question {
 
 int history_open(struct server *s, struct err *err);
 void history_reload(struct server *s, const struct config_ref *old);
+/* Tries to open the store, where it could not be. */
+void history_mend(struct server *s);
 void history_close(struct server *s);
 void history_fini(struct server *s);
 

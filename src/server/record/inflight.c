@@ -37,7 +37,7 @@ static void put_one(const struct recording *t, struct buf *out)
     const char *bytes;
     const struct http_head *h = recording_request(t, &bytes);
     struct buf metadata = {0};
-    char time[DATE_TEXT_MAX];
+    char time[DATE_TEXT_MAX], trace[TRACE_ID_MAX];
     size_t path_len;
     const char *path = recording_path(t, &path_len);
     buf_printf(out, "{\"id\":\"%llu\",\"timestamp\":\"%s\",\"model\":", (unsigned long long)t->id,
@@ -56,6 +56,11 @@ static void put_one(const struct recording *t, struct buf *out)
         buf_text(out, "{}");
     buf_printf(out, ",\"resp_bytes\":%llu,\"elapsed_ms\":%llu", (unsigned long long)t->answer_bytes,
                (unsigned long long)(uv_now(t->ex->server->loop) - t->started_ms));
+    buf_printf(out, ",\"waited_ms\":%lld,\"first_ms\":%lld", (long long)t->waited_ms,
+               (long long)t->first_ms);
+    recording_trace(t, trace);
+    if (*trace)
+        buf_printf(out, ",\"trace\":\"%s\"", trace);
     recording_put_metadata(t, &metadata);
     if (metadata.len)
         buf_printf(out, ",\"metadata\":%s", metadata.data);

@@ -6,13 +6,17 @@
 #include <time.h>
 
 #include "base/alloc.h"
+#include "server/leases/secret.h"
+#include "server/metrics/metrics.h"
 #include "server/proxy/client.h"
 #include "server/proxy/exchange.h"
 #include "server/proxy/head_copy.h"
 #include "server/proxy/tap.h"
+#include "server/record/archive_request.h"
 #include "server/record/inflight.h"
 #include "server/record/redact.h"
 #include "server/server.h"
+#include "server/tell/residency.h"
 
 /* ---- what is recorded ---- */
 
@@ -52,6 +56,19 @@ static const char *model_of(const struct exchange *ex)
     return ex->slot == CORE_SLOT_NONE ? "" : roster_id(&ex->server->roster, ex->slot);
 }
 
+/* Whoever has begun one is not talked over, even where it is none. It is marked as sampled, since
+ * it is here: servers that go by their parent take part. */
+static void begin_trace(struct recording *t)
+{
+    char id[TRACE_ID_MAX], parent[17];
+    const struct exchange *ex = t->ex;
+    if (!ex->config->config->observe.makes_traces || trace_find(ex->head, ex->bytes, id) > 0)
+        return;
+    secret_make(id, 16);
+    secret_make(parent, 8);
+    snprintf(t->traceparent, sizeof(t->traceparent), "00-%s-%s-01", id, parent);
+}
+
 static struct recording *record(struct exchange *ex)
 {
     struct server *s = ex->server;
@@ -61,9 +78,10 @@ static struct recording *record(struct exchange *ex)
     struct recording *t = alloc_zeroed(1, sizeof(*t) + model_bytes);
     t->id = ++s->in_flight_id;
     t->ex = ex;
-    t->started_s = time(NULL);
-    t->started_ms = uv_now(s->loop);
-    t->waited_ms = -1;
+    uint64_t age_ns = ex->since_ns ? uv_hrtime() - ex->since_ns : 0;
+    t->started_s = time(NULL) - (int64_t)(age_ns / NS_PER_S);
+    t->started_ms = uv_now(s->loop) - age_ns / NS_PER_MS;
+    t->waited_ms = t->first_ms = -1;
     t->path = path_of(ex);
     if (t->path.len > RECORDING_PATH_MAX)
         t->path.len = RECORDING_PATH_MAX;
@@ -72,6 +90,7 @@ static struct recording *record(struct exchange *ex)
     t->priority = m ? m->priority : 0;
     memcpy(t->peer, ex->client->peer, sizeof(t->peer));
     memcpy(t->model, model, model_bytes);
+    begin_trace(t);
     list_push(&s->in_flight, &t->link);
     ex->recording = t;
     inflight_changed(t);
@@ -91,8 +110,16 @@ static uint64_t age_ms(const struct recording *t)
 
 void recording_granted(struct exchange *ex)
 {
-    if (ex->recording)
-        ex->recording->waited_ms = (int64_t)age_ms(ex->recording);
+    struct recording *t = ex->recording;
+    if (!t)
+        return;
+    t->waited_ms = (int64_t)age_ms(t);
+    if (ex->slot != CORE_SLOT_NONE)
+        t->loading_ms = (int64_t)(residency_loading_ns(ex->server, ex->slot,
+                                                       uv_hrtime() - age_ms(t) * NS_PER_MS) /
+                                  NS_PER_MS);
+    if (t->loading_ms > t->waited_ms)
+        t->loading_ms = t->waited_ms;
 }
 
 const struct http_head *recording_request(const struct recording *t, const char **ret_bytes)
@@ -102,22 +129,69 @@ const struct http_head *recording_request(const struct recording *t, const char 
     return head;
 }
 
+void recording_trace(const struct recording *t, char ret[TRACE_ID_MAX])
+{
+    const char *bytes;
+    if (*t->traceparent) {
+        (void)trace_parse(t->traceparent, strlen(t->traceparent), ret);
+        return;
+    }
+    const struct http_head *head = recording_request(t, &bytes);
+    (void)trace_find(head, bytes, ret);
+}
+
+void recording_put_fields(const struct recording *t, struct buf *out)
+{
+    if (*t->traceparent)
+        buf_printf(out, "traceresponse: %s\r\n", t->traceparent);
+}
+
+static void put_member(struct buf *out, const char *name, const char *text)
+{
+    buf_printf(out, "%s\"%s\":", out->len > 1 ? "," : "", name);
+    buf_json_text(out, text);
+}
+
+static void put_millis(struct buf *out, const char *name, int64_t ms)
+{
+    char text[24];
+    snprintf(text, sizeof(text), "%lld", (long long)ms);
+    if (ms > 0)
+        put_member(out, name, text);
+}
+
+/* Its class is what it asked for, within what its key may have; else its model's. */
+const char *recording_class(const struct recording *t)
+{
+    const struct config_model *m = roster_model(&t->ex->server->roster, t->ex->slot);
+    if (t->ex->ask.class < CLASS__COUNT)
+        return class_text(t->ex->ask.class);
+    return m ? config_class_words[m->class] : NULL;
+}
+
+/* llama-swap's are texts, so these are too. */
 void recording_put_metadata(const struct recording *t, struct buf *out)
 {
-    const char *selector = t->ex->ask.selector;
-    if (!t->has_priority && !selector)
-        return;
+    const struct config_key *key = t->ex->ask.auth.key;
+    const char *class = recording_class(t);
     buf_char(out, '{');
     if (t->has_priority) {
         buf_text(out, "\"fifo_priority\":\"");
         buf_whole(out, t->priority);
         buf_char(out, '"');
     }
-    if (selector) {
-        buf_text(out, t->has_priority ? ",\"selector\":" : "\"selector\":");
-        buf_json_text(out, selector);
-    }
-    buf_char(out, '}');
+    if (t->ex->ask.selector)
+        put_member(out, "selector", t->ex->ask.selector);
+    if (class)
+        put_member(out, "class", class);
+    if (key && *key->name)
+        put_member(out, "key", key->name);
+    put_millis(out, "loading_ms", t->loading_ms);
+    put_millis(out, "first_ms", t->first_ms);
+    if (out->len == 1)
+        buf_fini(out); /* nothing was said */
+    else
+        buf_char(out, '}');
 }
 
 const char *recording_path(const struct recording *t, size_t *ret_len)
@@ -258,7 +332,7 @@ void recording_head(struct exchange *ex, unsigned status, const struct http_head
     t->status = status;
     begin_tap(t, head, bytes);
     t->answer = head ? head_copy(head, bytes) : NULL;
-    t->captured = ex->server->captures.bytes_max > 0;
+    t->captured = ex->server->captures.bytes_max > 0 && (t->answer || !head);
     inflight_changed(t);
 }
 
@@ -268,6 +342,8 @@ void recording_bytes(struct exchange *ex, const char *data, size_t n)
     if (!t || !t->tap)
         return;
     t->answer_bytes += n;
+    if (n && t->first_ms < 0)
+        t->first_ms = (int64_t)age_ms(t);
     tap_feed(t->tap, data, n);
     capture_answer(t, data, n);
     inflight_grown(t);
@@ -310,6 +386,7 @@ static struct store_row *row_of(const struct recording *t, enum ended how)
     char path[RECORDING_PATH_MAX + 1], type[256];
     if (t->tap)
         tap_end(t->tap, &c, &error);
+    metrics_tokens(t->ex, &c);
     recording_put_metadata(t, &metadata);
     size_t path_len;
     const char *seen = recording_path(t, &path_len);
@@ -351,22 +428,44 @@ static void tell_over(struct server *s, int64_t id)
     changes_tell_soon(s, "activity", json);
 }
 
-void recording_over(struct exchange *ex, enum ended how)
+static void release(struct exchange *ex)
 {
-    struct server *s = ex->server;
     struct recording *t = ex->recording;
-    if (!t)
-        return;
-    list_remove(&s->in_flight, &t->link);
-    inflight_gone(s, t->id);
-    int64_t id = history_add(s, row_of(t, how));
-    if (t->captured)
-        keep_capture(s, t, id);
     give_up_capture(t);
     ex->recording = NULL;
     tap_free(t->tap);
     free(t->request);
     free(t->answer);
     free(t);
+}
+
+static void leave(struct recording *t)
+{
+    struct server *s = t->ex->server;
+    list_remove(&s->in_flight, &t->link);
+    inflight_gone(s, t->id);
+}
+
+void recording_forget(struct exchange *ex)
+{
+    if (!ex->recording)
+        return;
+    leave(ex->recording);
+    release(ex);
+}
+
+void recording_over(struct exchange *ex, enum ended how)
+{
+    struct server *s = ex->server;
+    struct recording *t = ex->recording;
+    if (!t)
+        return;
+    leave(t);
+    struct store_row *row = row_of(t, how);
+    archive_request(t, row);
+    int64_t id = history_add(s, row);
+    if (t->captured && !s->drainer) /* nobody can ask a drainer for it */
+        keep_capture(s, t, id);
+    release(ex);
     tell_over(s, id);
 }

@@ -9,12 +9,17 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "server/server.h"
 
 #define PIECE_BYTES (16 * 1024)
 /* Between a change and the look at it: what is printed meanwhile comes in one go. */
 #define SETTLE_MS 20
 #define POLL_MS 100
+/* Between two looks at how large the files are. */
+#define SIZES_MS 1000
+/* So much of what came while a file was copied is copied too. */
+#define REST_BYTES_MAX (1024 * 1024)
 
 struct tail {
     struct link link;
@@ -70,7 +75,7 @@ static void skip(struct server *s, struct tail *t, int64_t end, bool told)
 static void read_tail(struct server *s, struct tail *t, bool told)
 {
     struct stat st;
-    int fd = open(t->path, O_RDONLY | O_CLOEXEC);
+    int fd = open(t->path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
     if (fstat(fd, &st) == 0 && st.st_size > t->at) {
@@ -119,7 +124,9 @@ void tails_init(struct server *s)
     list_init(&t->items);
     uv_timer_init(s->loop, &t->timer);
     uv_fs_event_init(s->loop, &t->changed);
+    uv_timer_init(s->loop, &t->sizes);
     t->timer.data = s;
+    t->sizes.data = s;
     t->changed.data = s;
 }
 
@@ -134,6 +141,92 @@ static struct tail *find(struct tails *tails, const char *path)
     return NULL;
 }
 
+/* ---- files that have become too large ---- */
+
+/* What has been printed since the copy was begun. */
+static void copy_rest(struct server *s, int from_fd, const char *to, int64_t size)
+{
+    struct stat st;
+    int fd = open(to, O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0 && size - st.st_size <= REST_BYTES_MAX)
+        for (int64_t at = st.st_size; at < size;) {
+            ssize_t n = pread(from_fd, s->scratch, SERVER_SCRATCH_BYTES, at);
+            if (n <= 0 || write(fd, s->scratch, (size_t)n) != n)
+                break;
+            at += n;
+        }
+    if (fd >= 0)
+        close(fd);
+}
+
+static void begin_anew(struct server *s, const char *path, const char *aside, bool copied)
+{
+    struct stat st;
+    struct tail *t = find(&s->tails, path);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    /* Another start of the model may have put it aside meanwhile. */
+    if (fstat(fd, &st) == 0 && st.st_ino == s->tails.inode) {
+        if (t && s->tails.wanted)
+            read_tail(s, t, true);
+        if (copied)
+            copy_rest(s, fd, aside, st.st_size);
+        if (ftruncate(fd, 0) == 0 && t)
+            t->at = 0;
+    }
+    close(fd);
+}
+
+/* A disk that has no room for the copy needs it all the more that the file is cut. */
+static void on_copied(uv_fs_t *copy)
+{
+    struct tails *tails = container_of(copy, struct tails, copy);
+    struct server *s = tails->sizes.data;
+    char *path = tails->turning, *aside = alloc_printf("%s.1", path);
+    int rc = (int)copy->result;
+    tails->turning = NULL;
+    uv_fs_req_cleanup(copy);
+    if (rc < 0) {
+        log_warn(NULL, "%s is too large and begun anew; it could not be kept: %s", path,
+                 uv_strerror(rc));
+        unlink(aside);
+    }
+    begin_anew(s, path, aside, rc == 0);
+    free(aside);
+    free(path);
+}
+
+static void turn_over(struct server *s, const struct tail *t, uint64_t inode)
+{
+    struct tails *tails = &s->tails;
+    char *aside = alloc_printf("%s.1", t->path);
+    if (uv_fs_copyfile(s->loop, &tails->copy, t->path, aside, 0, on_copied) == 0)
+        tails->turning = alloc_text(t->path);
+    tails->inode = inode;
+    free(aside);
+}
+
+static void on_sizes(uv_timer_t *timer)
+{
+    struct server *s = timer->data;
+    uint64_t max = s->roster.current->config->log_file_bytes_max;
+    struct link *pos;
+    s->tails.largest = 0;
+    list_each(pos, &s->tails.items) {
+        const struct tail *t = list_entry(pos, const struct tail, link);
+        struct stat st;
+        if (!t->writers || stat(t->path, &st) < 0)
+            continue;
+        uint64_t size = (uint64_t)st.st_size;
+        s->tails.largest = size > s->tails.largest ? size : s->tails.largest;
+        if (size > max && !s->tails.turning)
+            turn_over(s, t, st.st_ino);
+    }
+    if (s->tails.items.count == 0)
+        uv_timer_stop(timer);
+}
+
 void tails_begin(struct server *s, const char *path, int64_t from)
 {
     struct tail *t = find(&s->tails, path);
@@ -146,6 +239,8 @@ void tails_begin(struct server *s, const char *path, int64_t from)
     t->writers++;
     if (t->at > from) /* the file was put aside */
         t->at = from;
+    if (s->tails.running && !uv_is_active((uv_handle_t *)&s->tails.sizes))
+        uv_timer_start(&s->tails.sizes, on_sizes, SIZES_MS, SIZES_MS);
 }
 
 void tails_end(struct server *s, const char *path)
@@ -174,6 +269,8 @@ int tails_start(struct server *s, struct err *err)
 {
     (void)err;
     s->tails.running = true;
+    if (s->tails.items.count) /* of models that were taken over */
+        uv_timer_start(&s->tails.sizes, on_sizes, SIZES_MS, SIZES_MS);
     if (s->tails.wanted)
         begin(s);
     return 0;
@@ -198,6 +295,7 @@ void tails_close(struct server *s)
     s->tails.running = false;
     uv_close((uv_handle_t *)&s->tails.changed, NULL);
     uv_close((uv_handle_t *)&s->tails.timer, NULL);
+    uv_close((uv_handle_t *)&s->tails.sizes, NULL);
 }
 
 void tails_fini(struct server *s)

@@ -2,7 +2,12 @@
  *
  * Models write to files, so that neither they nor the daemon wait for each other. A file is read
  * only while somebody wants what models print (counted): who comes first gets what has gathered
- * since the last look, LOGS_BYTES_MAX of each file at most. */
+ * since the last look, LOGS_BYTES_MAX of each file at most.
+ *
+ * A file that has become larger than maxLogFile is begun anew: what stands in it is copied to
+ * FILE.1 (on the thread pool), in place of what was there, and it is cut to nothing, since its
+ * writer goes on writing into this one, at its end (O_APPEND). What comes between copy and cut is
+ * copied too, as far as it is little. */
 #ifndef SERVER_TAILS_H
 #define SERVER_TAILS_H
 
@@ -23,6 +28,11 @@ struct tails {
     uv_timer_t timer;      /* the next look at the files */
     bool polls;            /* the system does not tell of changes: looked at all the time */
     bool running;          /* between start and close */
+    uv_timer_t sizes;      /* the next look at how large they are, while any is written to */
+    uv_fs_t copy;
+    char *turning;    /* owned: path of the file that is being copied; NULL: none */
+    uint64_t inode;   /* of that */
+    uint64_t largest; /* bytes of the largest that is written to, as last seen */
 };
 
 void tails_init(struct server *s);

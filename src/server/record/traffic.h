@@ -44,5 +44,7 @@ void traffic_bytes(struct exchange *ex, const char *data, size_t n);
 /* It ends, and its memory goes after this. how: ENDED_DONE when the model's server answered to the
  * end, whatever it answered, ENDED_CUT also for a whole answer of wharf's own. */
 void traffic_over(struct exchange *ex, enum ended how);
+/* In place of that: it goes on elsewhere, and is told of there. */
+void traffic_forget(struct exchange *ex);
 
 #endif

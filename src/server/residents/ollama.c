@@ -131,6 +131,10 @@ static void tell_failure(struct ollama_resident *o)
 {
     struct roster_entry *entry = &o->resident.server->roster.entries[o->resident.slot];
     char quoted[1024];
+    if (o->resident.called_off) {
+        log_info(id_of(o), "its load was called off");
+        return;
+    }
     if (!o->failure)
         set_failure(o, alloc_printf("ollama at %s answered that it was loaded, but it is not",
                                     o->endpoint->url));

@@ -7,7 +7,7 @@
 struct server;
 
 /* The preferred port if nothing listens on it and no other model was given it, else the next one
- * that is free; 0 when there is none. */
-uint16_t ports_find(const struct server *s, uint16_t preferred);
+ * that is free. 0, and the errno of the last that was tried, when there is none. */
+uint16_t ports_find(const struct server *s, uint16_t preferred, int *ret_error);
 
 #endif

@@ -27,8 +27,6 @@
 #define PROBE_NS_MAX (2 * NS_PER_S)
 /* How much of a model's log goes into the error that its clients get. */
 #define LOG_TAIL_BYTES 1024
-/* A model's log is put aside at the next start when it is larger. */
-#define LOG_BYTES_MAX (16 * 1024 * 1024)
 #define LOG_NAME_BYTES_MAX 200
 
 static struct roster_entry *entry_of(const struct instance *in)
@@ -51,6 +49,23 @@ static void on_timer_closed(uv_handle_t *handle)
     free(handle);
 }
 
+/* Until it is started again, or gone. */
+static void tell_of_log(struct instance *in, int error)
+{
+    struct server *s = in->resident.server;
+    char *name = alloc_printf("log of %s", id_of(in));
+    if (error) {
+        char *reason = alloc_printf("what it prints is not kept: cannot open %s: %s", in->log_path,
+                                    strerror(error));
+        degraded_set(s, DEGRADED_STORE, name, reason, &in->resident.slot, 1);
+        free(reason);
+    } else if (in->log_lost) {
+        degraded_clear(s, DEGRADED_STORE, name);
+    }
+    in->log_lost = error != 0;
+    free(name);
+}
+
 void instance_release(struct instance *in)
 {
     if (in->stop) {
@@ -59,6 +74,7 @@ void instance_release(struct instance *in)
     }
     instance_move_forget(in);
     instance_keep_not(in);
+    tell_of_log(in, 0);
     tails_end(in->resident.server, in->log_path);
     if (in->probe)
         call_cancel(in->probe);
@@ -101,12 +117,14 @@ char *server_log_path(const struct server *s, const char *id)
  * it. */
 static char *log_tail(const struct instance *in, size_t bytes_max)
 {
-    int fd = open(in->log_path, O_RDONLY | O_CLOEXEC);
+    int fd = open(in->log_path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     struct stat st;
     char *text = alloc_zeroed(bytes_max + 1, 1);
-    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > in->log_start) {
-        int64_t most = (int64_t)bytes_max, written = st.st_size - in->log_start;
-        ssize_t n = pread(fd, text, bytes_max, written > most ? st.st_size - most : in->log_start);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0) {
+        /* It has been begun anew (tails.h). */
+        int64_t start = st.st_size < in->log_start ? 0 : in->log_start;
+        int64_t most = (int64_t)bytes_max, written = st.st_size - start;
+        ssize_t n = pread(fd, text, bytes_max, written > most ? st.st_size - most : start);
         text[n > 0 ? n : 0] = '\0';
         while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '))
             text[--n] = '\0';
@@ -145,13 +163,15 @@ static char *describe_end(const struct instance *in)
 static void remember_failure(struct instance *in)
 {
     struct roster_entry *e = entry_of(in);
+    if (in->resident.called_off) {
+        log_info(e->id, "its load was called off");
+        return;
+    }
     char *what = describe_end(in), *tail = log_tail(in, LOG_TAIL_BYTES);
     free(e->last_error);
     e->last_error =
         *tail ? alloc_printf("%s; its log ends with:\n%s", what, tail) : alloc_text(what);
-    char quoted[512];
-    log_warn(e->id, "load failed: %s log_tail=\"%s\"", what,
-             log_quote(tail, strlen(tail), quoted, sizeof(quoted)));
+    log_warn_with(e->id, LOG_WITH(LOG_TEXT("log_tail", tail)), "load failed: %s", what);
     free(what);
     free(tail);
 }
@@ -191,6 +211,8 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
         start_probe(in);
         break;
     case PROCESS_DO_TIMER:
+        if (!in->child)
+            break; /* it is the timer by which a start that cannot be tried comes to its end */
         uv_update_time(in->resident.server->loop);
         uv_timer_start(in->timer, on_timer, (delay_ns + NS_PER_MS - 1) / NS_PER_MS, 0);
         break;
@@ -205,7 +227,9 @@ static void act(struct instance *in, enum process_action action, uint64_t delay_
             child_kill(in->child);
         break;
     case PROCESS_DO_LOADED:
-        log_info(id_of(in), "ready pid=%d port=%u", instance_pid(in), in->port);
+        log_info_with(id_of(in),
+                      LOG_WITH(LOG_NUMBER("pid", instance_pid(in)), LOG_NUMBER("port", in->port)),
+                      "ready");
         if (in->prev)
             instance_move_ready(in);
         else
@@ -253,15 +277,16 @@ void instance_feed(struct instance *in, enum process_event ev)
 static void on_spawned(void *owner, struct child *c, pid_t pid)
 {
     struct instance *in = owner;
-    (void)c;
-    log_info(id_of(in), "started pid=%d port=%u", pid, in->port);
+    tell_of_log(in, child_log_error(c));
+    log_info_with(id_of(in), LOG_WITH(LOG_NUMBER("pid", pid), LOG_NUMBER("port", in->port)),
+                  "started");
     instance_feed(in, PROCESS_SPAWNED);
 }
 
 static void on_spawn_failed(void *owner, struct child *c, const char *text)
 {
     struct instance *in = owner;
-    (void)c;
+    (void)descriptors_short(in->resident.server, "to start a model", child_spawn_error(c));
     free(in->failure);
     in->failure = alloc_text(text);
     instance_feed(in, PROCESS_SPAWN_FAILED);
@@ -276,8 +301,11 @@ static void on_exited(void *owner, struct child *c, int wait_status)
     if (wait_status == CHILD_STATUS_UNKNOWN)
         log_info(id_of(in), "process ended, how is not known: an earlier daemon had started it");
     else
-        log_info(id_of(in), "process ended %s=%d", WIFSIGNALED(wait_status) ? "signal" : "status",
-                 WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : WEXITSTATUS(wait_status));
+        log_info_with(id_of(in),
+                      LOG_WITH(WIFSIGNALED(wait_status)
+                                   ? LOG_NUMBER("signal", WTERMSIG(wait_status))
+                                   : LOG_NUMBER("status", WEXITSTATUS(wait_status))),
+                      "process ended");
     upstream_drop_idle(in->origin);
     instance_feed(in, PROCESS_EXITED);
 }
@@ -311,12 +339,12 @@ void instance_cannot_start(struct instance *in, char *why)
 
 /* A log that has grown large is put aside, and the one put aside before is dropped. Returns the
  * bytes that stand in it. */
-static int64_t prepare_log(const char *path)
+static int64_t prepare_log(const char *path, uint64_t bytes_max)
 {
     struct stat st;
     if (stat(path, &st) < 0)
         return 0;
-    if (st.st_size <= LOG_BYTES_MAX)
+    if ((uint64_t)st.st_size <= bytes_max)
         return st.st_size;
     char *aside = alloc_printf("%s.1", path);
     int rc = rename(path, aside);
@@ -354,7 +382,7 @@ void instance_begin(struct instance *in)
     in->record = RECORDS_NONE;
     in->log_path = server_log_path(s, model->id);
     if (!in->unheard) /* else it stands in the record */
-        in->log_start = prepare_log(in->log_path);
+        in->log_start = prepare_log(in->log_path, s->roster.current->config->log_file_bytes_max);
     tails_begin(s, in->log_path, in->log_start);
     process_init(&in->process, model->check_endpoint[0] != '\0');
 }

@@ -36,6 +36,7 @@ struct instance {
     bool asleep;           /* its engine has given its memory back, and is not being woken */
     bool replaced;         /* its place was taken; it only has to go */
     bool aborted, exited;
+    bool log_lost;   /* it is told that its log is not kept */
     bool unheard;    /* of an earlier daemon, and the core has not been told of it yet */
     bool ill;        /* likewise, and its server does not answer as it should */
     uint32_t record; /* RECORDS_NONE: a next daemon would not find it */

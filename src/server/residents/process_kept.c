@@ -2,7 +2,6 @@
  * process is made and before each thing is done to it, so that what is written is never better than
  * what is true. A process that is being ended, or whose engine is on its way to sleep or back, is
  * in no state to be taken over; the sweep at the start ends it. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,13 +55,7 @@ static enum kept_phase phase_of(const struct instance *in)
     }
 }
 
-static bool put(char *out, size_t out_size, const char *text)
-{
-    int n = snprintf(out, out_size, "%s", text ? text : "");
-    return n >= 0 && (size_t)n < out_size;
-}
-
-static bool describe(const struct instance *in, struct kept *k)
+static void describe(const struct instance *in, struct kept *k)
 {
     const struct resident *r = &in->resident;
     const struct config *c = r->config->config;
@@ -74,8 +67,8 @@ static bool describe(const struct instance *in, struct kept *k)
                        .phase = (uint32_t)phase_of(in),
                        .port = in->port};
     places_name(r->server, r->devices, &k->places);
-    return put(k->model, sizeof(k->model), r->model->id) &&
-           put(k->placement, sizeof(k->placement), placement);
+    record_put_name(k->model, sizeof(k->model), r->model->id);
+    record_put_name(k->placement, sizeof(k->placement), placement ? placement : "");
 }
 
 static void write_down(struct instance *in, const struct kept *k)
@@ -88,7 +81,8 @@ void instance_keep_intent(struct instance *in)
 {
     struct kept k;
     auto_free char *name = instance_name(in);
-    if (describe(in, &k) && children_foresee(in->resident.server->children, name, &k.child))
+    describe(in, &k);
+    if (children_foresee(in->resident.server->children, name, &k.child))
         write_down(in, &k);
 }
 
@@ -97,7 +91,8 @@ void instance_keep(struct instance *in)
     struct kept k;
     if (in->record == RECORDS_NONE)
         return;
-    if (in->child && describe(in, &k) && child_identify(in->child, &k.child))
+    describe(in, &k);
+    if (in->child && child_identify(in->child, &k.child))
         write_down(in, &k);
     else if (in->process.phase != PROCESS_STARTING)
         instance_keep_not(in);
@@ -139,13 +134,24 @@ static bool is_outdone(const struct server *s, const struct kept *k)
     return false;
 }
 
+/* CORE_SLOT_NONE: it is not configured any more. */
+static uint32_t find_model(const struct server *s, const struct kept *k)
+{
+    for (uint32_t slot = 0; slot < s->roster.count; slot++) {
+        const struct config_model *m = roster_model(&s->roster, slot);
+        if (m && record_has_name(k->model, sizeof(k->model), m->id))
+            return slot;
+    }
+    return CORE_SLOT_NONE;
+}
+
 /* NULL: nothing speaks against it. */
 static const char *why_not(const struct server *s, const struct kept *k, uint32_t *ret_slot)
 {
-    uint32_t slot = roster_find(&s->roster, k->model);
+    uint32_t slot = find_model(s, k);
     const struct config_model *m = slot == CORE_SLOT_NONE ? NULL : roster_model(&s->roster, slot);
     *ret_slot = slot;
-    if (!m || strcmp(m->id, k->model) != 0)
+    if (!m)
         return "it is not configured any more";
     if (resident_kind_of(s, m) != &resident_process || m->hash_process != k->hash)
         return "it is configured otherwise now";
@@ -251,11 +257,13 @@ static void take_over(struct server *s, uint32_t slot, uint32_t record, const st
         instance_release(in);
         return;
     }
-    log_info(k->model, "taken over from an earlier daemon pid=%d port=%u %s", instance_pid(in),
-             in->port,
-             k->phase == KEPT_STARTING ? "loading"
-             : k->phase == KEPT_ASLEEP ? "asleep"
-                                       : "ready");
+    const char *phase = k->phase == KEPT_STARTING ? "loading"
+                        : k->phase == KEPT_ASLEEP ? "asleep"
+                                                  : "ready";
+    log_info_with(k->model,
+                  LOG_WITH(LOG_NUMBER("pid", instance_pid(in)), LOG_NUMBER("port", in->port),
+                           LOG_TEXT("phase", phase)),
+                  "taken over from an earlier daemon");
     ask_how_it_is(in);
 }
 
@@ -290,7 +298,7 @@ static uint32_t find_placement(const struct server *s, uint32_t slot, const char
     if (!*name || !roster_fits(c))
         return CORE_SLOT_NONE;
     for (uint32_t p = 0; (at = mapping_placement_name(c, s->roster.entries[slot].index, p)); p++)
-        if (strcmp(at, name) == 0)
+        if (record_has_name(name, KEPT_PLACEMENT_BYTES, at))
             return p;
     return CORE_SLOT_NONE;
 }
@@ -350,7 +358,8 @@ bool processes_kept_places(const struct server *s)
 
 static void abandon(struct instance *in)
 {
-    log_info(in->resident.model->id, "left running for the next daemon pid=%d", instance_pid(in));
+    log_info_with(in->resident.model->id, LOG_WITH(LOG_NUMBER("pid", instance_pid(in))),
+                  "left running for the next daemon");
     in->record = RECORDS_NONE; /* it stays where it is */
     child_abandon(in->child);
     in->child = NULL;
@@ -364,9 +373,10 @@ void processes_abandon(struct server *s)
         if (!r || r->ops != &resident_process)
             continue;
         struct instance *in = container_of(r, struct instance, resident);
-        if (in->record != RECORDS_NONE && in->child && child_runs(in->child) && !in->exited)
+        bool kept = in->record != RECORDS_NONE && records_kept(&s->records);
+        if (kept && in->child && child_runs(in->child) && !in->exited)
             abandon(in);
-        else if (in->process.phase != PROCESS_STARTING || in->record == RECORDS_NONE)
+        else if (in->process.phase != PROCESS_STARTING || !kept)
             instance_feed(in, PROCESS_KILL);
         /* else it is being made, and left behind once it runs */
     }

@@ -118,8 +118,10 @@ void instance_spawn(struct instance *in)
         instance_cannot_start(in, alloc_text("it has no cmd"));
         return;
     }
-    if (m->uses_port && !(in->port = ports_find(s, m->port_preferred))) {
-        instance_cannot_start(in, alloc_text("no free port was found"));
+    int error;
+    if (m->uses_port && !(in->port = ports_find(s, m->port_preferred, &error))) {
+        (void)descriptors_short(s, "to find a port for a model", error);
+        instance_cannot_start(in, alloc_printf("no free port was found: %s", strerror(error)));
         return;
     }
     char *why;
@@ -159,7 +161,7 @@ static void on_stop_exited(void *owner, struct child *c, int wait_status)
     (void)owner;
     (void)c;
     if (wait_status != 0)
-        log_warn(NULL, "cmdStop failed wait_status=%d", wait_status);
+        log_warn_with(NULL, LOG_WITH(LOG_NUMBER("wait_status", wait_status)), "cmdStop failed");
 }
 
 static void on_stop_gone(void *owner, struct child *c)

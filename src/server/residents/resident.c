@@ -237,8 +237,10 @@ static struct resident *opened(struct server *s, const struct effect *e, bool lo
 void resident_abort(struct server *s, const struct effect *e)
 {
     struct resident *r = opened(s, e, true);
-    if (r)
-        r->ops->abort(r);
+    if (!r)
+        return;
+    r->called_off = e->reason != REASON_LOAD_TIMEOUT;
+    r->ops->abort(r);
 }
 
 void resident_kill(struct server *s, const struct effect *e)

@@ -117,6 +117,7 @@ struct resident {
     struct resident_order order; /* of the op that is open */
     uint64_t open_ns;            /* for so long, as far as the daemon ran */
     bool overdue;                /* said once an op */
+    bool called_off;             /* its LOAD was given up while it had time left: no failure */
 };
 
 extern const struct resident_ops resident_process, resident_ollama;

@@ -77,7 +77,8 @@ static void report(struct server *s, struct resident *r)
     struct buf details = {0};
     uint64_t seconds = r->open_ns / NS_PER_S;
     r->overdue = true;
-    log_error(id, "no progress op=%s seconds=%llu", op_words[r->open], (unsigned long long)seconds);
+    log_error_with(id, LOG_WITH(LOG_TEXT("op", op_words[r->open]), LOG_NUMBER("seconds", seconds)),
+                   "no progress");
     buf_text(&details, "{\"model\":");
     buf_json_text(&details, id);
     buf_printf(&details, ",\"op\":\"%s\",\"seconds\":%llu}", op_words[r->open],

@@ -256,8 +256,10 @@ static void tell_residue(const struct sleeper *z)
         log_warn(z->model->id, "suspend: it sleeps, but uses %s of its %s still",
                  units_format_bytes(m->last_bytes, left), units_format_bytes(m->before_bytes, had));
     else
-        log_info(z->model->id, "asleep bytes_before=%llu bytes=%llu",
-                 (unsigned long long)m->before_bytes, (unsigned long long)m->last_bytes);
+        log_info_with(z->model->id,
+                      LOG_WITH(LOG_NUMBER("bytes_before", m->before_bytes),
+                               LOG_NUMBER("bytes", m->last_bytes)),
+                      "asleep");
 }
 
 static void end_done(struct sleeper *z)

@@ -532,7 +532,7 @@ void worker_join(struct server *s, struct exchange *ex, const struct worker_term
     w->pid = terms->pid;
     w->bytes = terms->bytes;
     w->origin = terms->origin;
-    log_info(id_of(w), "a worker has registered pid=%d", (int)w->pid);
+    log_info_with(id_of(w), LOG_WITH(LOG_NUMBER("pid", w->pid)), "a worker has registered");
     buf_printf(&line, "{\"worker\":\"%s\",\"keepalive_s\":%u}", w->token,
                (unsigned)(HELD_PING_NS / NS_PER_S));
     if (say(w, &line))

@@ -1,12 +1,17 @@
 #include "server/tell/decisions.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "server/proxy/answer.h"
+#include "server/record/archive_decision.h"
 #include "server/server.h"
+
+/* Of a machine with many small models, the first. */
+#define CANDIDATES_MAX 16
 
 static void clear(struct decision *d)
 {
@@ -15,6 +20,7 @@ static void clear(struct decision *d)
     free(d->lease_name);
     free(d->other);
     free(d->detail);
+    free(d->candidates);
     *d = (struct decision){0};
 }
 
@@ -107,6 +113,7 @@ static bool repeats(struct server *s, const struct effect *e)
     last->count++;
     last->estimate_s = e->retry_after_s;
     server_time(last->time);
+    last->at_ms = archiving_now_ms();
     return true;
 }
 
@@ -127,15 +134,66 @@ static char *other_of(struct server *s, const struct effect *e, const struct lea
     return name(s, v.revoked_for);
 }
 
+static void put_seconds(struct buf *out, const char *name, bool known, uint64_t ns)
+{
+    if (known)
+        buf_printf(out, ",\"%s\":%" PRIu64 ".%03u", name, ns / NS_PER_S,
+                   (unsigned)(ns % NS_PER_S / NS_PER_MS));
+    else
+        buf_printf(out, ",\"%s\":null", name);
+}
+
+static void put_candidate(const struct server *s, uint32_t slot, const struct core_model_view *v,
+                          struct buf *out)
+{
+    uint64_t now = uv_hrtime();
+    buf_text(out, out->len ? ",{\"model\":" : "[{\"model\":");
+    buf_json_text(out, roster_id(&s->roster, slot));
+    buf_printf(out, ",\"state\":\"%s\",\"bytes\":%" PRIu64 ",\"busy\":%s,\"pinned\":%s",
+               model_state_text(v->state), v->charged_bytes, v->running ? "true" : "false",
+               v->pinned ? "true" : "false");
+    put_seconds(out, "reload_s", v->load_ns_mean != 0, v->load_ns_mean);
+    put_seconds(out, "last_used_s", v->last_used.ns && v->last_used.ns <= now,
+                now - v->last_used.ns);
+    buf_printf(out, ",\"next_percent\":%u.%u}", v->next_permille / 10, v->next_permille % 10);
+}
+
+/* Those on the same devices as the one that leaves, itself among them, and what it would have cost
+ * to lose each. */
+static char *candidates_of(const struct server *s, const struct effect *e)
+{
+    struct buf out = {0};
+    uint32_t count = 0;
+    if (e->type != EFFECT_DECISION)
+        return NULL;
+    for (uint32_t i = 0; i < s->roster.count && count < CANDIDATES_MAX; i++) {
+        struct core_model_view v;
+        if (!s->roster.entries[i].id)
+            continue;
+        core_view_model(s->runner.core, i, &v);
+        bool is_there = v.devices && (!e->devices || v.devices & e->devices);
+        if (i != e->model && (!is_there || v.state == MODEL_LOADING || i == e->other))
+            continue;
+        put_candidate(s, i, &v, &out);
+        count++;
+    }
+    buf_text(&out, out.len ? "]" : "[]");
+    return buf_take(&out);
+}
+
 void decisions_note(struct server *s, const struct effect *e)
 {
     struct decisions *d = &s->decisions;
     const char *type = type_of(e);
-    if (!type || repeats(s, e))
+    if (!type)
+        return;
+    metrics_decided(s, e, type);
+    if (repeats(s, e))
         return;
     const struct lease *l = lease_of(s, e);
     if (!l && e->type == EFFECT_NOTICE && e->notice == NOTICE_LEASE_ENDED)
         return; /* of what was left of one */
+    archive_decision(s);
     struct decision *slot = &d->items[d->next++ % DECISIONS_MAX];
     /* Nothing can have been used before the daemon was there: it never was. */
     bool used = e->type == EFFECT_DECISION && e->duration_ns < uv_hrtime() - s->started_ns;
@@ -146,6 +204,7 @@ void decisions_note(struct server *s, const struct effect *e)
                           .lease = l ? alloc_text(leases_id(l)) : NULL,
                           .lease_name = l && *leases_name(l) ? alloc_text(leases_name(l)) : NULL,
                           .other = other_of(s, e, l),
+                          .candidates = candidates_of(s, e),
                           .detail = detail_of(s, e),
                           .reason = e->reason,
                           .devices = e->devices,
@@ -154,4 +213,5 @@ void decisions_note(struct server *s, const struct effect *e)
                           .bytes = e->bytes,
                           .idle_ns = used ? e->duration_ns : 0};
     server_time(slot->time);
+    slot->at_ms = archiving_now_ms();
 }

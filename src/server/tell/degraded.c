@@ -7,8 +7,11 @@
 #include "base/log.h"
 #include "server/server.h"
 
-const char *const degraded_words[DEGRADED__COUNT] = {
-    [DEGRADED_GPU] = "gpu", [DEGRADED_BACKEND] = "backend", [DEGRADED_STORE] = "store"};
+const char *const degraded_words[DEGRADED__COUNT] = {[DEGRADED_GPU] = "gpu",
+                                                     [DEGRADED_BACKEND] = "backend",
+                                                     [DEGRADED_STORE] = "store",
+                                                     [DEGRADED_LIMIT] = "limit",
+                                                     [DEGRADED_CERTIFICATE] = "certificate"};
 
 static struct degradation *find(struct degraded *d, enum degraded_what what, const char *name)
 {
@@ -54,7 +57,8 @@ static void publish(struct server *s, const char *type, const struct degradation
     uint64_t ms = (uv_hrtime() - it->since_ns) / NS_PER_MS;
     buf_printf(&details, "],\"seconds\":%llu.%03llu}", (unsigned long long)(ms / 1000),
                (unsigned long long)(ms % 1000));
-    log_at(strcmp(type, "degraded") == 0 ? LOG_WARN : LOG_INFO, NULL, "%s %s", type, details.data);
+    log_at_with(strcmp(type, "degraded") == 0 ? LOG_WARN : LOG_INFO, NULL,
+                LOG_WITH(LOG_JSON("details", details.data)), "%s", type);
     server_publish(s, type, details.data);
     buf_fini(&details);
 }
@@ -76,6 +80,8 @@ void degraded_set(struct server *s, enum degraded_what what, const char *name, c
     it->reason = new_reason;
     it->models = new_models;
     it->model_count = model_count;
+    if (what == DEGRADED_STORE)
+        mend_soon(s);
     if (!same)
         publish(s, "degraded", it);
 }

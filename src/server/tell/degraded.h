@@ -1,6 +1,7 @@
 /* degraded.h: what is not as it should be while the daemon goes on without it: a device that cannot
- * be read, a backend that does not answer, a store that cannot be written. Each is told in the log
- * and as an event, `degraded` and later `recovered`, and stands in /wharf/status meanwhile. */
+ * be read, a backend that does not answer, a store that cannot be written, a limit that keeps
+ * people out, a certificate that nobody will trust. Each is told in the log and as an event,
+ * `degraded` and later `recovered`, and stands in /wharf/status meanwhile. */
 #ifndef SERVER_DEGRADED_H
 #define SERVER_DEGRADED_H
 
@@ -8,7 +9,14 @@
 
 struct server;
 
-enum degraded_what { DEGRADED_GPU, DEGRADED_BACKEND, DEGRADED_STORE, DEGRADED__COUNT };
+enum degraded_what {
+    DEGRADED_GPU,
+    DEGRADED_BACKEND,
+    DEGRADED_STORE,
+    DEGRADED_LIMIT,
+    DEGRADED_CERTIFICATE,
+    DEGRADED__COUNT
+};
 extern const char *const degraded_words[DEGRADED__COUNT];
 
 /* In place of a name: all of that kind together; told as null. */

@@ -83,6 +83,8 @@ const struct feed_item *feed_read(struct feed *f, struct feed_follower *w, uint6
         w->next = f->next; /* an id of an earlier daemon's life */
     if (w->next < f->first) {
         *ret_missed = f->first - w->next;
+        f->gaps++;
+        f->missed += *ret_missed;
         w->next = f->first;
     }
     if (w->next == f->next)

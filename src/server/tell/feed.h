@@ -25,8 +25,9 @@ struct feed {
     uint64_t first, next;                   /* ids kept: first .. next-1; ids begin with 1 */
     size_t bytes, bytes_max;
     struct list followers;
-    struct link *telling; /* the follower to be told next; NULL: nobody is being told */
-    bool again;           /* something was added meanwhile */
+    struct link *telling;  /* the follower to be told next; NULL: nobody is being told */
+    bool again;            /* something was added meanwhile */
+    uint64_t gaps, missed; /* how often a follower had lost some, and how many in all */
 };
 
 struct feed_follower {

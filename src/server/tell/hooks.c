@@ -35,20 +35,21 @@ static void start_waiting(struct server *s);
 
 static void log_output(const struct hook *h, int wait_status)
 {
-    char text[OUTPUT_BYTES_MAX], quoted[2 * OUTPUT_BYTES_MAX];
-    int fd = open(h->output, O_RDONLY | O_CLOEXEC);
+    char text[OUTPUT_BYTES_MAX];
+    int fd = open(h->output, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof(text)) : -1;
     if (fd >= 0)
         close(fd);
     while (n > 0 && text[n - 1] == '\n')
         n--;
-    log_quote(text, n > 0 ? (size_t)n : 0, quoted, sizeof(quoted));
+    struct log_field output = LOG_BYTES("output", text, n > 0 ? (size_t)n : 0);
     const char *event = definition(h)->event;
     int code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128 + WTERMSIG(wait_status);
     if (code)
-        log_warn(NULL, "hook failed event=%s exit=%d output=\"%s\"", event, code, quoted);
+        log_warn_with(NULL, LOG_WITH(LOG_TEXT("event", event), LOG_NUMBER("exit", code), output),
+                      "hook failed");
     else
-        log_info(NULL, "hook event=%s output=\"%s\"", event, quoted);
+        log_info_with(NULL, LOG_WITH(LOG_TEXT("event", event), output), "hook");
 }
 
 static void on_spawned(void *owner, struct child *c, pid_t pid)
@@ -61,8 +62,8 @@ static void on_spawned(void *owner, struct child *c, pid_t pid)
 static void on_spawn_failed(void *owner, struct child *c, const char *text)
 {
     const struct hook *h = owner;
-    (void)c;
-    log_warn(NULL, "hook failed event=%s: %s", definition(h)->event, text);
+    (void)descriptors_short(h->server, "to run a hook", child_spawn_error(c));
+    log_warn_with(NULL, LOG_WITH(LOG_TEXT("event", definition(h)->event)), "hook failed: %s", text);
 }
 
 static void on_exited(void *owner, struct child *c, int wait_status)
@@ -90,7 +91,8 @@ static void on_timer(uv_timer_t *timer)
         struct hook *h = &hooks->running[i];
         if (!h->child || h->killed_at_ns > now)
             continue;
-        log_warn(NULL, "hook takes too long, and is ended event=%s", definition(h)->event);
+        log_warn_with(NULL, LOG_WITH(LOG_TEXT("event", definition(h)->event)),
+                      "hook takes too long, and is ended");
         h->killed_at_ns = UINT64_MAX;
         child_kill(h->child);
     }
@@ -142,7 +144,8 @@ static void start(struct hook *h)
     unlink(h->output);
     int event = open_event(h);
     if (event < 0)
-        log_warn(NULL, "a hook's stdin cannot be made event=%s: %s", def->event, strerror(errno));
+        log_warn_with(NULL, LOG_WITH(LOG_TEXT("event", def->event)),
+                      "a hook's stdin cannot be made: %s", strerror(errno));
     struct child_spec spec = {.argv = argv,
                               .env = (const char *const *)env,
                               .name = "hook",
@@ -185,6 +188,14 @@ static void start_waiting(struct server *s)
     }
 }
 
+uint32_t hooks_running(const struct hooks *hooks)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < HOOKS_RUNNING_MAX; i++)
+        n += hooks->running[i].config != NULL;
+    return n;
+}
+
 bool hooks_want(const struct server *s, const char *type)
 {
     const struct config *c = s->roster.current->config;
@@ -203,6 +214,7 @@ void hooks_event(struct server *s, const char *type, const char *json)
             continue;
         if (hooks->waiting_count == HOOKS_WAITING_MAX) {
             hooks->dropped++;
+            hooks->dropped_ever++;
             continue;
         }
         uint32_t at = (hooks->first + hooks->waiting_count++) % HOOKS_WAITING_MAX;

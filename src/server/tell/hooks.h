@@ -35,12 +35,13 @@ struct hooks {
     struct hook running[HOOKS_RUNNING_MAX];
     struct hook waiting[HOOKS_WAITING_MAX]; /* a ring */
     uint32_t first, waiting_count;
-    uint64_t dropped; /* since that was last logged */
-    uv_timer_t timer; /* of the next one whose time is over */
+    uint64_t dropped, dropped_ever; /* since that was last logged; since the start */
+    uv_timer_t timer;               /* of the next one whose time is over */
     bool stopping;
 };
 
 void hooks_init(struct server *s);
+uint32_t hooks_running(const struct hooks *hooks);
 /* Whether some hook wants events of the type. */
 bool hooks_want(const struct server *s, const char *type);
 /* An event was published. */

@@ -10,6 +10,7 @@
 #include "mapping/mapping.h"
 #include "server/gpus/devices.h"
 #include "server/server.h"
+#include "server/tell/residency.h"
 
 /* One event that is being written. */
 struct telling {
@@ -459,6 +460,8 @@ static void remember(struct server *s, const struct effect *e)
     bool is_there = has_come(e->notice);
     if (is_begin(e->notice))
         begin(s, m, e->notice);
+    if (e->notice == NOTICE_MODEL_LOADED && e->duration_ns)
+        m->load_ns = e->duration_ns;
     if (comes(e->notice) || is_there) {
         const char *place = name_of_place(s, entry, e->placement);
         free(m->place);
@@ -484,10 +487,12 @@ void notices_publish(struct server *s, const struct effect *e)
     if (e->model != CORE_SLOT_NONE)
         note_end(s, e);
     put_details(s, e, details[e->notice], &json);
-    log_info(e->model == CORE_SLOT_NONE ? NULL : roster_id(&s->roster, e->model), "%s %s", type,
-             json.data);
-    if (e->model != CORE_SLOT_NONE)
+    log_info_with(e->model == CORE_SLOT_NONE ? NULL : roster_id(&s->roster, e->model),
+                  LOG_WITH(LOG_JSON("details", json.data)), "%s", type);
+    if (e->model != CORE_SLOT_NONE) {
         remember(s, e);
+        residency_look(s, e->model);
+    }
     server_publish(s, type, json.data);
     changes_models(s);
     buf_fini(&json);
@@ -507,7 +512,8 @@ void notices_decision(struct server *s, const struct effect *e)
 {
     struct buf json = {0};
     put_details(s, e, DECISION_DETAILS, &json);
-    log_debug(roster_id(&s->roster, e->model), "decision %s", json.data);
+    log_debug_with(roster_id(&s->roster, e->model), LOG_WITH(LOG_JSON("details", json.data)),
+                   "decision");
     server_publish(s, "decision", json.data);
     buf_fini(&json);
 }

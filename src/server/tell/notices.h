@@ -23,6 +23,7 @@ struct notice_memory {
     uint64_t bytes;           /* that it was to have on each of them */
     uint64_t used_bytes[CORE_DEVICES_MAX]; /* of each device then; NOTICES_UNKNOWN */
     bool elsewhere;                        /* loaded, and was not seen on its device */
+    uint64_t load_ns; /* what its last load took that was done; 0: none has been */
 };
 
 void notices_publish(struct server *s, const struct effect *e);
