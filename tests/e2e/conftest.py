@@ -13,8 +13,10 @@ TEST_SECONDS_MAX = 60
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slice: representative cases for the run under sanitizers")
+    config.addinivalue_line("markers", "threads: cases in which the daemon's threads meet, for ThreadSanitizer")
     config.addinivalue_line("markers", "valgrind: the few cases that also run under valgrind")
     config.addinivalue_line("markers", "tells(types): brings about public events of these types")
+    config.addinivalue_line("markers", "faults: the system fails underneath, in as many ways as WHARF_FAULTS=all has")
     config.addinivalue_line("markers", "slow: takes longer than ten seconds")
 
 

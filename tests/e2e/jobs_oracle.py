@@ -263,9 +263,10 @@ class Oracle:
 
     def gates_open(self, party):
         """Surely: at the head of all its gates, with room in each."""
+        others = [p for p in [*self.waiting.values(), *self.coming()] if p is not party]
         return all(len(self.at_gate(gate)) < GATES[gate][0]
-                   and all(p is party or gate not in p.job.gates or self.gate_before(party, p)
-                           for p in self.waiting.values()) for gate in party.job.gates)
+                   and all(gate not in p.job.gates or self.gate_before(party, p) for p in others)
+                   for gate in party.job.gates)
 
     def note_gates(self):
         for p in self.waiting.values():
@@ -331,7 +332,17 @@ class Oracle:
         if "for_lease" in details:
             self.judge_order(self.parties[details["for_lease"]], decided=True)
 
+    def on_lease_revoked(self, details):
+        """Nobody says for whom: for any of these it may have been decided now that it may come in."""
+        revoked = self.parties[details["lease"]]
+        for party in [p for p in [*self.waiting.values(), *self.coming()] if p.devices and self.may_be_for(revoked, p)]:
+            kept = {p: p.anchors for p in self.waiting.values()}
+            self.judge_order(party, decided=True)
+            for p, anchors in kept.items():
+                p.anchors = anchors
+
     def judge_order(self, granted, decided=False):
+        self.note_gates()  # of those who are coming, one may have gone before them at a gate
         competing = self.competing()
         first = self.first_of(competing)
         for p in self.coming():

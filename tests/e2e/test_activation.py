@@ -157,6 +157,19 @@ def test_the_watchdog_hears_of_a_loop_that_turns(wharf, manager):
     manager.wait_for("WATCHDOG")
 
 
+def test_a_loop_that_hangs_is_ended_by_the_watchdogs_signal(wharf, manager):
+    """As systemd does it: SIGABRT, and SIGCONT for whoever was stopped. Its models stay for the next daemon."""
+    d = wharf(models("m"), env=manager.environment())
+    pid = d.load("m")["pid"]
+    d.signal(signal.SIGSTOP)
+    d.signal(signal.SIGABRT)
+    d.signal(signal.SIGCONT)
+    assert d.wait() == -signal.SIGABRT
+    d.stopped_on_purpose = True
+    d.start()
+    assert d.model("m")["pid"] == pid
+
+
 def test_no_watchdog_no_word(wharf, manager):
     d = wharf(models("m"), env=manager.environment())
     d.load("m")
@@ -208,7 +221,7 @@ def test_a_socket_that_no_listen_names(wharf):
 def test_what_is_no_listening_socket(wharf):
     with socket.socket() as s:
         d = wharf(models("m"), handed=[(s, "odd")])
-        assert "descriptor 3 over, which is no listening socket" in d.stderr
+        assert "descriptor 3 was handed over, and is no listening socket" in d.stderr
         assert d.get("/health").status == 200
 
 

@@ -51,6 +51,7 @@ def taken_over(d):
 # ---------------------------------------------------------------- what serves
 
 
+@pytest.mark.threads
 @pytest.mark.slice
 def test_a_loaded_model_goes_on_serving(wharf, containment):
     d = wharf({**gpus("12GiB"), "models": {"m": demo("m", "--fork-grandchildren", "2", vram="4GiB")}},
@@ -472,5 +473,6 @@ def test_killed_at_random_moments(wharf, containment):
         for name in ("big", "bad", "small"):
             assert len(d.engines(name)) <= 1, f"two of {name}"
         until(lambda: set(d.engines()) <= pids_of(d), "nobody whom the daemon does not know")
+        until(lambda: ledger(d)["used_bytes"] is not None, "the device to be read")
         until(lambda: ledger(d)["used_bytes"] <= 12 * GIB and not ledger(d)["foreign_bytes"], "the books")
     assert taken_over(d) > kills // 2

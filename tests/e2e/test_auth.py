@@ -15,7 +15,7 @@ def basic(user, password):
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory):
-    d = Daemon(tmp_path_factory.mktemp("locked"), {"apiKeys": KEYS, **models("m")})
+    d = Daemon(tmp_path_factory.mktemp("locked"), {"apiKeys": KEYS, "wrongKeysPerMinute": 0, **models("m")})
     yield d
     d.finish()
 
@@ -137,3 +137,48 @@ def test_new_keys_after_a_reload(wharf):
     events.wait_for("config_reloaded")
     assert d.get("/wharf/models/m", old).status == 401
     assert d.ok(d.get("/wharf/models/m", new)).json()["pid"] == pid
+
+
+# ---------------------------------------------------------------- guessing
+
+
+def wrong(n):
+    return {"Authorization": f"Bearer guess-{n}"}
+
+
+@pytest.mark.slice
+def test_guesses_are_refused_and_right_keys_never(wharf):
+    d = wharf({"apiKeys": KEYS, "logLevel": "debug", **models("m")})
+    right = ACCEPTED["bearer"]
+    for n in range(10):
+        assert d.chat("m", headers=wrong(n)).status == 401
+        d.ok(d.get("/v1/models", right))
+    for n in range(20):
+        answer = d.chat("m", headers=wrong(n))
+        assert (answer.status, answer.error["code"]) == (429, "too_many_wrong_keys"), answer
+        assert 0 < int(answer.header("Retry-After")) <= 60
+        assert answer.header("X-Should-Retry") == "false" and answer.header("Connection") == "close"
+        d.ok(d.get("/v1/models", right))
+    assert d.get("/v1/models").status == 401, "no key is no guess"
+    d.ok(d.chat("m", headers=right))
+    lines = [line for line in d.stderr.splitlines() if "wrong API keys" in line]
+    assert len(lines) == 1 and lines[0].endswith("wrong API keys: 1 request, the last from 127.0.0.1")
+    assert "guess-" not in d.stderr and not any(k in d.stderr for k in KEYS)
+
+
+def test_guesses_of_one_address_do_not_count_for_another(wharf, tmp_path):
+    d = wharf({"apiKeys": KEYS, "wrongKeysPerMinute": 1, **models("m")}, listen=["127.0.0.1:0", f"unix:{tmp_path}/s"])
+    assert [d.get("/running", wrong(n)).status for n in range(3)] == [401, 429, 429]
+    with Connection(f"{tmp_path}/s") as c:
+        assert c.ask("GET", "/running", None, wrong(1)).status == 401
+    with Connection(f"{tmp_path}/s") as c:
+        assert c.ask("GET", "/running", None, wrong(1)).status == 429
+    with Connection(f"{tmp_path}/s") as c:
+        assert c.ask("GET", "/running", None, ACCEPTED["bearer"]).status == 200
+
+
+def test_how_many_guesses_is_a_setting(wharf):
+    d = wharf({"apiKeys": KEYS, "wrongKeysPerMinute": 0, **models("m")})
+    assert {d.get("/running", wrong(n)).status for n in range(30)} == {401}
+    d = wharf({"wrongKeysPerMinute": 1, **models("m")})
+    assert {d.get("/running", wrong(n)).status for n in range(5)} == {200}, "there are no keys to be guessed"

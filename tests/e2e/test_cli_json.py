@@ -9,7 +9,7 @@ from leases import Lease, gpu
 from wharf_harness import SECONDS, WHARF, demo, free_port
 
 # Why a command has none.
-WITHOUT = {"completion": "what it prints is a shell's", "serve": "what it prints is its log", "llama-swap": "its flags and its output are llama-swap's"}
+WITHOUT = {"completion": "what it prints is a shell's", "top": "it is a picture; status, queue and mode have what is in it", "serve": "what it prints is its log", "llama-swap": "its flags and its output are llama-swap's"}
 
 # How each is told to do something that it can do, and something that it cannot; {…} from the daemon.
 DOES = {
@@ -17,18 +17,20 @@ DOES = {
     "unload": ["unload", "m"], "suspend": ["suspend", "s"], "resume": None, "move": ["move", "v", "b"],
     "pin": ["pin", "m"], "mode": ["mode"], "queue": ["queue"], "plan": ["plan", "m"], "lease": ["lease"],
     "run": ["run", "--vram", "1GiB", "true"], "submit": ["submit", "--vram", "1GiB", "true"],
-    "jobs": ["jobs"], "why": ["why", "m"], "devices": ["devices"], "logs": ["logs"],
+    "jobs": ["jobs"], "why": ["why", "m"], "history": ["history"], "devices": ["devices"], "logs": ["logs"],
     "events": ["events", "--since", "0", "--count", "1"],
     "simulate": ["simulate", "-c", "{config}", "--generate", "every:period=1s,rows=3,seconds=1"],
-    "help": ["help"], "init": ["init", "--models", "/usr/share", "{new}"], "version": ["version"]}
+    "report": ["report"],
+    "upgrade": ["upgrade"], "help": ["help"], "init": ["init", "--models", "/usr/share", "{new}"], "version": ["version"]}
 FAILS = {
     "check": ["check", "/no/such/file"], "load": ["load", "no"], "unload": ["unload", "no"],
     "suspend": ["suspend", "m"], "resume": ["resume", "m"], "move": ["move", "m", "nowhere"],
     "pin": ["pin", "no"], "mode": ["mode", "no"], "plan": ["plan", "--gate", "no"],
     "lease": ["lease", "end", "no"], "run": ["run", "--vram", "1GiB", "--class", "no", "true"],
-    "submit": ["submit", "--gate", "no", "true"], "jobs": ["jobs", "wait", "99"], "why": ["why", "no"],
+    "submit": ["submit", "--gate", "no", "true"], "jobs": ["jobs", "wait", "99"], "why": ["why", "no"], "history": ["history", "no"],
     "logs": ["logs", "no"], "simulate": ["simulate", "-c", "/no/such/file"], "help": ["help", "no"],
-    "init": ["init", "--models", "/no/such/folder"]}
+    "init": ["init", "--models", "/no/such/folder"],
+    "report": ["report", "--requests", "/no/such/file", "--swaps", "/dev/null"]}
 
 
 def table():
@@ -68,15 +70,15 @@ def test_the_table_is_whole():
 def test_what_is_done(wharf, tmp_path):
     d = wharf(config())
     d.env["XDG_STATE_HOME"] = str(tmp_path / "jobs")
-    # Elsewhere: these want an engine that sleeps, or several places.
-    for name in set(JSON) - {"suspend", "resume", "move"}:
+    # Elsewhere: these want an engine that sleeps, several places, or another program.
+    for name in set(JSON) - {"suspend", "resume", "move", "upgrade"}:
         words = [w.replace("{config}", str(d.config_path)).replace("{new}", str(tmp_path / "new.yaml"))
                  for w in DOES[name]]
         run = d.cli(words[0], "--json", *words[1:], check=0)
         if name == "run":
             assert run.stdout == "" and [x["state"] for x in lines(run.stderr)] == ["granted", "ended"]
         else:
-            assert len(lines(run.stdout)) == 1 or name in ("logs", "events"), run
+            assert len(lines(run.stdout)) == 1 or name in ("logs", "events", "history"), run
             assert run.stderr == ""
 
 

@@ -26,6 +26,7 @@ ELSEWHERE = {
     "resumed": "tests/e2e/test_suspend.py::test_sleeps_and_wakes",
     "op_failed": "tests/e2e/test_suspend.py::test_404_is_said_and_unloaded",
     "starving": "tests/unit/test_server_notices.c::test_leases",
+    "upgraded": "tests/e2e/test_upgrade_kept.py::test_rows_lines_and_the_event",
 }
 
 

@@ -60,6 +60,7 @@ def store_trouble(d):
 # ---------------------------------------------------------------- measured and kept
 
 
+@pytest.mark.threads
 @pytest.mark.slice
 def test_auto_is_learned_and_survives_a_restart(wharf):
     d = wharf(config({"a": auto("a", "3GiB"), "b": auto("b", "4GiB"), "c": auto("c", "6GiB")}))
@@ -376,6 +377,7 @@ def test_running_on_cpu_is_told(wharf):
 # ---------------------------------------------------------------- the store
 
 
+@pytest.mark.threads
 @pytest.mark.slice
 def test_a_store_that_cannot_be_written_costs_history_only(wharf):
     d = wharf(config({"a": auto("a", "3GiB")}))

@@ -130,6 +130,7 @@ def test_an_old_driver(wharf, gpus):
 # ---------------------------------------------------------------- whose it is
 
 
+@pytest.mark.threads
 @pytest.mark.slice
 def test_bytes_are_attributed(wharf, gpus):
     fake = gpus(1)

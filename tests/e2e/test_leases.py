@@ -239,6 +239,7 @@ def test_at_once_or_not_at_all(wharf):
 # ---------------------------------------------------------------- memory
 
 
+@pytest.mark.threads
 @pytest.mark.slice
 def test_bytes_are_the_leases_until_it_ends(wharf):
     d = wharf(config())

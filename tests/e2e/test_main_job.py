@@ -57,6 +57,7 @@ def test_fifty_first_requests_start_one_process(wharf, load_time):
     assert d.model("a")["in_flight"] == d.model("a")["waiting"] == 0
 
 
+@pytest.mark.threads
 @pytest.mark.slice
 def test_mixed_requests_over_two_models(wharf):
     d = wharf(models("a", "b"))

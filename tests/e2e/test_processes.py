@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from wharf_harness import (SECONDS, SLOWNESS, Connection, Cgroup, Later, chat_body, command_line,
+from wharf_harness import (SECONDS, SLOWNESS, WRAP, Connection, Cgroup, Later, chat_body, command_line,
                            content, demo, held, is_alive, models, together, until, wait_exit)
 
 
@@ -64,6 +64,7 @@ def test_words_of_the_command(wharf):
     assert words[-4:] == ["--gpu-folder", "a b", "--host", "127.0.0.1"]
 
 
+@pytest.mark.threads
 @pytest.mark.slice
 def test_crash_on_load_is_told_to_every_waiter(wharf, containment, tmp_path):
     d = wharf({"models": {"m": held(demo("m", "--crash-on-load=3"), tmp_path / "flag")}}, **containment)
@@ -147,6 +148,42 @@ def test_an_engine_that_ends_itself_when_idle(wharf):
     events.wait_for("model_unloaded", model="m")
 
 
+def test_a_load_that_is_called_off_is_no_failure(wharf):
+    """Nor does it take the place of the failure before."""
+    d = wharf({"models": {"m": demo("m", "--never-ready")}})
+    events = d.events()
+    call = Later(d.post, "/wharf/models/m/load")
+    events.wait_for("model_loading", model="m")
+    d.ok(d.post("/wharf/models/m/unload"))
+    assert call.result().error["code"] == "model_unloaded"
+    assert events.wait_for("model_unloaded", model="m")["details"]["reason"] == "commanded"
+    assert " m its load was called off" in d.stderr and "load failed" not in d.stderr, d.stderr
+    assert d.model("m")["error"] is None
+
+
+@pytest.mark.skipif(bool(WRAP), reason="valgrind has the two read in two turns")
+def test_a_load_that_cannot_be_tried_and_is_called_off(wharf):
+    """In the same turn: it ends at once, and not once the time for killing a process is over."""
+    d = wharf({"models": {"m": {"proxy": "http://127.0.0.1:1"}}})
+    load, unload = d.connect(seconds=5), d.connect(seconds=5)
+    for c in (load, unload):
+        assert c.ask("GET", "/health").status == 200
+
+    def both_at_once():
+        d.signal(signal.SIGSTOP)
+        until(lambda: pathlib.Path(f"/proc/{d.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T", "the stop")
+        load.request("POST", "/wharf/models/m/load", b"")
+        unload.request("POST", "/wharf/models/m/unload", b"")
+        d.signal(signal.SIGCONT)
+        code = load.answer().error["code"]
+        assert code in ("model_unloaded", "load_failed")
+        assert unload.answer().json()["state"] == "unloaded"
+        return code == "model_unloaded"
+    until(both_at_once, "both in one turn, and in that order")
+    assert d.stderr.count("its load was called off") == 1
+    d.stop()  # nothing of it is left
+
+
 def test_death_in_the_middle_of_loading_is_noticed_at_once(wharf):
     d = wharf({"models": {"m": demo("m", "--never-ready")}})
     events = d.events()
@@ -195,6 +232,7 @@ def test_slow_stop_is_waited_for(wharf):
     assert events.wait_for("model_unloaded", model="m")["details"]["seconds"] >= 0.4
 
 
+@pytest.mark.threads
 @pytest.mark.slice
 @pytest.mark.parametrize("end", ["unload", "crash", "swap", "shutdown"])
 def test_grandchildren_go_with_their_model(wharf, containment, end):

@@ -45,11 +45,15 @@ PATHS = {
     "read": [("GET", "/wharf/status"), ("GET", "/wharf/models"), ("GET", "/wharf/models/m"),
              ("GET", "/wharf/queue"), ("GET", "/logs"), ("GET", "/running"), ("GET", "/metrics"),
              ("GET", "/api/metrics/activity"), ("GET", "/api/inflight"), ("GET", "/wharf/leases"),
-             ("GET", "/wharf/decisions"), ("GET", "/api/profiles"), ("GET", "/wharf/mode")],
+             ("GET", "/wharf/decisions"), ("GET", "/api/profiles"), ("GET", "/wharf/mode"),
+             ("GET", "/wharf/timeline"),
+             *(("GET", f"/wharf/history/{table}")
+               for table in ("requests", "swaps", "leases", "decisions", "samples"))],
     "use": [("POST", CHAT), ("GET", "/props?model=m"), ("GET", "/upstream/m/health")],
     "operate": [("GET", "/unload"), ("POST", "/api/models/unload"), ("POST", "/api/models/unload/m"),
                 ("POST", "/wharf/leases")],
-    "admin": [("POST", "/wharf/models/m/unload"), ("PUT", "/wharf/mode"), ("POST", "/wharf/workers")],
+    "admin": [("POST", "/wharf/models/m/unload"), ("PUT", "/wharf/mode"), ("POST", "/wharf/workers"),
+              ("GET", "/wharf/config"), ("POST", "/wharf/config/check")],
 }
 MAY = {"plain-key-1": {"list", "read", "use", "operate"}, "admin-key-2": set(PATHS),
        "looks-key-3": {"list", "read"}, "scope-key-4": {"list", "use"},
@@ -143,6 +147,7 @@ def test_keys_of_files_are_read_again(wharf, tmp_path):
 # ---------------------------------------------------------------- what wharf writes
 
 
+@pytest.mark.threads
 @pytest.mark.slice
 def test_no_secret_is_in_anything_that_wharf_writes(wharf, upstream, tmp_path):
     file = tmp_path / "keys"
@@ -276,6 +281,69 @@ def test_pages_of_other_sites(wharf, cors, uses, changes, told):
     d.ok(d.chat("m"))
 
 
+NAVIGATES = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+FETCHES = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+# What a page of another site asks of a model's own server → what becomes of it, unless the site is listed.
+OWN_PATHS = [("POST", "/v1/chat/completions", {"Origin": PAGE}, 200),
+             ("GET", "/v1/models", {"Origin": PAGE}, 200),
+             ("GET", "/props", {"Origin": PAGE}, 200),
+             ("GET", "/slots", {"Origin": PAGE}, 403),
+             ("GET", "/slots", FETCHES, 403),
+             ("POST", "/slots/0?action=erase", {"Origin": PAGE}, 403),
+             ("POST", "/slots/0?action=erase", NAVIGATES, 403),
+             ("DELETE", "/v1/models", {"Origin": PAGE}, 403),
+             ("POST", "//v1/chat/completions", {"Origin": PAGE}, 403),
+             ("POST", "/v1%2fchat/completions", {"Origin": PAGE}, 403),
+             ("GET", "/", FETCHES, 403),
+             ("GET", "/", NAVIGATES, 200),
+             ("GET", "/slots", {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}, 200),
+             ("GET", "/slots", {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, 200),
+             ("GET", "/slots", {}, 200), ("POST", "/slots/0?action=erase", {}, 200)]
+
+
+@pytest.mark.slice
+def test_pages_of_other_sites_and_the_paths_of_a_models_own_server(wharf, upstream):
+    asked = []
+
+    def answer(peer, line, headers, body):
+        asked.append(line)
+        peer.answer()
+
+    config = {"models": {"m": upstream(serve_requests(answer)).model(), "other": demo("other")}}
+    d = wharf(config)
+    for method, path, headers, status in OWN_PATHS:
+        told = d.ask(method, "/upstream/m" + path, {} if method == "POST" else None, headers)
+        assert told.status == status, (method, path, headers, told)
+        if status == 403:
+            assert told.error["code"] == "cross_site" and "cors" in told.message
+    assert len(asked) == sum(status == 200 for *_, status in OWN_PATHS)
+    told = d.get("/upstream/other/", FETCHES)
+    assert told.status == 403 and d.model("other")["state"] == "unloaded", "a picture's address loads nothing"
+    d = wharf({"cors": [PAGE], **config})
+    for method, path, headers, _ in OWN_PATHS:
+        told = d.ask(method, "/upstream/m" + path, {} if method == "POST" else None, {**headers, "Origin": PAGE})
+        assert told.status == 200, (method, path, headers, told)
+
+
+@pytest.mark.parametrize("who, method, path, status", [
+    ("looks-key-3", "GET", "/upstream/m/health", 403), ("looks-key-3", "POST", "/upstream/m/slots/0", 403),
+    ("looks-key-3", "GET", "/upstream/m", 403), ("looks-key-3", "GET", "/comfyui/", 403),
+    ("scope-key-4", "GET", "/upstream/other/health", 404), ("scope-key-4", "POST", "/upstream/other/x", 404),
+    ("scope-key-4", "GET", "/upstream/m/health", 200), ("plain-key-1", "GET", "/upstream/other/health", 200)])
+def test_who_may_use_a_models_own_paths(locked, who, method, path, status):
+    assert locked.ask(method, path, b"" if method == "POST" else None, key(who)).status == status
+
+
+def test_nobody_takes_answers_for_what_they_are_not(locked):
+    admin = key("admin-key-2")
+    for method, path, headers in [("GET", "/v1/models", admin), ("GET", "/logs", admin), ("GET", "/nothing", admin),
+                                  ("GET", "/", {}), ("GET", "/running", {"Accept": "text/html"})]:
+        assert locked.ask(method, path, None, headers).header("X-Content-Type-Options") == "nosniff", path
+    with Connection(locked.address) as c:
+        c.send("GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
+        assert c.answer().header("X-Content-Type-Options") == "nosniff"
+
+
 # ---------------------------------------------------------------- users of this machine
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
@@ -372,11 +440,49 @@ def test_a_worker_names_no_socket_of_another_user(wharf, public):
         listener.close()
 
 
+LEASE = {"vram": "1GiB", "ttl": 60}
+GPU = {"gpus": [{"sim": {"name": "S", "memory": "8GiB"}}]}
+
+
 @AS_ROOT
+@pytest.mark.slice
 def test_a_process_of_another_user_is_not_a_leases(wharf):
-    d = wharf({"gpus": [{"sim": {"name": "S", "memory": "8GiB"}}], **models("m")})
-    body = {"vram": "1GiB", "ttl": 60, "name": "x", "pid": os.getpid()}
+    d = wharf({**GPU, **models("m")})
+    body = {**LEASE, "name": "x", "pid": os.getpid()}
     assert as_nobody(d.address[1], "POST", "/wharf/leases", json.dumps(body)) in (200, 201)
     assert d.post("/wharf/leases", {**body, "name": "y"}).status in (200, 201)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, user=NOBODY) as theirs:
+        assert d.post("/wharf/leases", {**body, "name": "z", "pid": theirs.pid}).status in (200, 201)
+        theirs.stdin.close()
     pids = {lease["name"]: lease["pid"] for lease in d.get("/wharf/leases").json()["leases"]}
-    assert pids == {"x": None, "y": os.getpid()}
+    assert pids == {"x": None, "y": os.getpid(), "z": None}, "nor is it for root, who asks for himself"
+
+
+def test_a_process_that_has_nothing_to_do_with_the_asker_is_not_a_leases(wharf, tmp_path):
+    """Of the same user: a proxy's, or the number that a process has in its container."""
+    d = wharf({**GPU, **models("m")}, listen=["127.0.0.1:0", f"unix:{tmp_path}/s"])
+    script = """import os, subprocess, sys
+p = subprocess.run([sys.executable, "-c", sys.argv[2], sys.argv[1], "POST", "/wharf/leases", sys.argv[3] % os.getpid()],
+                   stdin=subprocess.DEVNULL)
+print(os.getpid())"""
+
+    def ask(program, where, name, pid):
+        """What a process of its own prints that asks, and names that pid."""
+        body = json.dumps({**LEASE, "name": name}).replace("}", f', "pid": {pid}}}')
+        asks = (where, ASK, body) if program == script else (where, "POST", "/wharf/leases", body)
+        return subprocess.run([sys.executable, "-c", program, *map(str, asks)], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, text=True, timeout=SECONDS).stdout.split()
+
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as other:
+        for name, pid in (("other", other.pid), ("daemon", d.process.pid), ("init", 1), ("none", 2**31 - 1)):
+            assert ask(ASK, d.address[1], name, pid)[0] in ("200", "201"), name
+        with Connection(f"{tmp_path}/s") as c:
+            body = json.dumps({**LEASE, "name": "unix", "pid": other.pid})
+            assert c.ask("POST", "/wharf/leases", body).status in (200, 201)
+        assert d.post("/wharf/leases", {**LEASE, "name": "child", "pid": other.pid}).status in (200, 201)
+        status, parent = ask(script, d.address[1], "parent", "%d")
+        assert status in ("200", "201")
+        pids = {lease["name"]: lease["pid"] for lease in d.get("/wharf/leases").json()["leases"]}
+        other.stdin.close()
+    assert pids == {"other": None, "daemon": None, "init": None, "none": None, "unix": os.getpid(),
+                    "child": other.pid, "parent": int(parent)}

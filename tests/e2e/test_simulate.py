@@ -74,6 +74,55 @@ def test_waits_by_hand(files):
     assert found["fair+fit"]["gpu_busy"] == pytest.approx(19 / 47, abs=0.002)
 
 
+def history(folder):
+    return [[json.loads(line) for line in (folder / (kind + ".jsonl")).open()]
+            for kind in ("requests", "swaps", "leases")]
+
+
+@pytest.mark.slice
+def test_history_by_hand(files, tmp_path):
+    results(*files, "--policies", "fifo+fit-lru", "--history", tmp_path / "h")
+    requests, swaps, leases = history(tmp_path / "h")
+    assert list(requests[0]) == [
+        "id", "arrived", "model", "class", "path", "status", "ended", "key", "trace", "waited_ms", "load_ms",
+        "first_byte_ms", "total_ms", "input_tokens", "output_tokens", "cached_tokens"]
+    # b waits until a is idle, at 20 s, and while it comes in; the third was there while a was served.
+    assert [(r["arrived"], r["model"], r["waited_ms"], r["load_ms"], r["first_byte_ms"], r["total_ms"],
+             r["input_tokens"], r["output_tokens"]) for r in requests] == [
+        ("2024-01-01T00:00:00.000Z", "a", 6000, 6000, 6000, 17000, 0, 550),
+        ("2024-01-01T00:00:01.000Z", "b", 25000, 6000, 30000, 30000, 7500, 0),
+        ("2024-01-01T00:00:07.000Z", "a", 10000, 0, 11000, 13000, 1500, 100)]
+    assert [(s["at"][17:23], s["kind"], s["model"], s["seconds"], s["bytes"], s["devices"], s.get("for_model"), s["ok"])
+            for s in swaps] == [
+        ("00.000", "load", "a", 6, 8_000_000_000, ["sim"], None, True),
+        ("20.000", "unload", "a", 0, 8_000_000_000, ["sim"], "b", True),
+        ("20.000", "load", "b", 6, 8_000_000_000, ["sim"], None, True)]
+    assert leases == []
+    assert "give --policies just that one" in simulate(*files, "--history", tmp_path / "h").stderr
+    done = simulate(*files, "--policies", "fifo+fit", "--history", tmp_path / "no" / "such")
+    assert done.returncode == 1 and "no/such" in done.stderr
+
+
+@pytest.mark.slice
+def test_leases_take_room(files, tmp_path):
+    words = ("--generate", "every:model=a,period=1m,rows=4,seconds=1,key=k", "--generate",
+             "lease:name=train,size=8GB,period=1h,hold=55s,from=70s,rows=1", "--policies", "fair+fit", "--check")
+    r = results(*files[:2], *words, "--history", tmp_path / "h")["fair+fit"]
+    requests, swaps, leases = history(tmp_path / "h")
+    # a is put out at 70 s; its request of 120 s waits until 125 s for the lease's end, and 6 s more.
+    assert [x["waited_ms"] for x in requests] == [6000, 0, 11000, 0]
+    assert (r["loads"], r["overcommits"], r["violations"]) == (2, 0, 0)
+    assert [(s["kind"], s["at"][14:19], s.get("for_lease")) for s in swaps] == [
+        ("load", "00:00", None), ("unload", "01:10", "1"), ("load", "02:05", None)]
+    assert leases == [{"id": "1", "asked": "2024-01-01T00:01:10.000Z", "granted": "2024-01-01T00:01:10.000Z",
+                       "ended": "2024-01-01T00:02:05.000Z", "name": "train", "class": "normal", "bytes": 8_000_000_000,
+                       "devices": ["sim"], "how": "released"}]
+    # One that can never be granted is refused, and changes nothing.
+    r = results(*files[:2], *words[:2], "--generate", "lease:size=13GB,period=1h,hold=1m,rows=1", *words[4:],
+                "--history", tmp_path / "h")["fair+fit"]
+    assert (r["loads"], r["served"]) == (1, 4) and [x["how"] for x in history(tmp_path / "h")[2]] == ["refused"]
+
+
 def test_costs(files):
     words = ("--policies", "fifo+group", "--load-fixed", "1s", "--load-rate", "1GB/s", "--unload",
              "3s", "--decode", "100", "--prefill", "750", "--stretch", "2")

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from fake_gpus import FakeGpus
-from wharf_harness import SSE_HEAD, Gone, demo, models, serve_requests, until
+from wharf_harness import SSE_HEAD, Gone, demo, held, models, serve_requests, until
 
 GIB = 1024 ** 3
 TEXT, BOOL, LIST = (str,), (bool,), (list,)
@@ -25,7 +25,7 @@ MODEL = {
     "peak_bytes": COUNT + NULL, "on_cpu": BOOL + NULL, "pinned": BOOL,
     "wish": TEXT + NULL, "class": TEXT, "in_flight": COUNT, "waiting": COUNT, "last_used": TEXT + NULL,
     "last_used_s": NUMBER + NULL, "ttl_s": NUMBER + NULL, "idle_unload_s": NUMBER + NULL,
-    "load_s": NUMBER + NULL, "backend": TEXT, "backend_model": TEXT + NULL, "endpoint": TEXT + NULL,
+    "load_s": NUMBER + NULL, "last_load_s": NUMBER + NULL, "operation": (dict,) + NULL, "backend": TEXT, "backend_model": TEXT + NULL, "endpoint": TEXT + NULL,
     "backend_reason": TEXT + NULL,
     "pid": COUNT + NULL, "port": COUNT + NULL, "reason": TEXT + NULL, "error": TEXT + NULL, "retries": (dict,),
     "aliases": LIST}
@@ -267,3 +267,32 @@ def test_the_command_line(wharf):
         assert part in text, text
     assert json.loads(d.cli("status", "--json", check=0).stdout)["mode"] == "recording"
     assert re.search(r"^vlm +loaded +gpu +sim +2GiB", d.cli("ps", check=0).stdout, re.M)
+
+
+OPERATION = {"what": TEXT, "since_s": NUMBER, "expected_s": NUMBER + NULL, "bytes": COUNT + NULL,
+             "expected_bytes": COUNT + NULL}
+
+
+@pytest.mark.slice
+def test_how_far_a_load_is(wharf, tmp_path):
+    """What is seen of it already, against what it takes, and what it took before."""
+    flag = tmp_path / "go"
+    engine = held(demo("m", vram="4GiB"), flag)
+    d = wharf({"gpus": sim(), "models": {"m": engine, "stuck": demo("stuck", "--never-ready", vram="2GiB")}})
+    flag.touch()
+    m = d.load("m")
+    took = m["last_load_s"]
+    assert took > 0 and m["operation"] is None and m["load_s"] == took
+    d.ok(d.post("/wharf/models/m/unload"))
+    flag.unlink()
+    assert d.post("/wharf/models/m/load?wait=0").status == 202
+    now = until(lambda: d.model("m")["operation"], "the load")
+    check(now, OPERATION, "operation")
+    assert (now["what"], now["expected_s"], now["expected_bytes"]) == ("loading", took, 4 * GIB)
+    assert now["bytes"] in (0, None)  # its engine has not begun
+    flag.touch()
+    d.until_model("m", state="loaded", operation=None)
+    # An engine that has its memory, and is never ready.
+    assert d.post("/wharf/models/stuck/load?wait=0").status == 202
+    now = until(lambda: (d.model("stuck")["operation"] or {}).get("bytes") and d.model("stuck")["operation"], "its bytes")
+    assert (now["bytes"], now["expected_bytes"], now["expected_s"]) == (2 * GIB, 2 * GIB, None)

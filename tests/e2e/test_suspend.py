@@ -11,6 +11,7 @@ import urllib.request
 
 import pytest
 
+import metrics
 from wharf_harness import SECONDS, Later, check_config, content, demo, until
 
 GIB = 1 << 30
@@ -391,6 +392,17 @@ def test_hanging_wake_is_killed(world):
     assert content(w.d.ok(answer)) == "well", "by a fresh process"
     assert w.d.model("s")["pid"] != pid
     assert w.count("model_loaded", model="s") == 2 and w.count("resumed") == 0
+
+
+def test_one_that_sleeps_for_another_is_an_eviction(world):
+    """And its waking a reload: swapping by sleep can thrash, too."""
+    w = world({"s": {"engine": "vllm"}, "m": demo("m", vram="6GiB")})
+    for name in ("s", "m", "s"):
+        w.d.ok(w.d.chat(name, seconds=3 * SECONDS))
+    m = metrics.read(w.d)
+    assert m.value("wharf_model_resumes_total", model="s") == 1
+    assert m.value("wharf_model_evictions_total", model="s") == m.value("wharf_model_evictions_total", model="m") == 1
+    assert m.value("wharf_model_reloads_total", model="s") == 1 and m.value("wharf_reload_ratio") == 0.3333
 
 
 @pytest.mark.slice

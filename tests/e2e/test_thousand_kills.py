@@ -12,8 +12,8 @@ import time
 
 import pytest
 
+from books import books_agree, known
 from leases import Lease
-from sim_claims import living
 from wharf_harness import SLOWNESS, chat_body, demo, until
 
 GIB = 1 << 30
@@ -94,22 +94,6 @@ class Load:
         assert not [t for t in self.threads if t.is_alive()], "a client never came back"
 
 
-def known(d):
-    """Models' processes that the daemon knows of; None: it cannot say."""
-    with contextlib.suppress(OSError, ValueError):
-        return {m["pid"] for m in d.get("/wharf/models").json()["models"] if m["pid"]}
-    return None
-
-
-def books_agree(d):
-    """What the daemon counts as its models' and leases', and what is claimed, with nobody at work."""
-    devices = {g["name"]: g for g in d.get("/wharf/devices").json()["devices"]}
-    claimed = {name: sum(living(str(d.state / "sim" / str(i))).values()) for i, name in enumerate(DEVICES)}
-    return all(devices[name]["own_bytes"] == claimed[name] and devices[name]["leased_bytes"] == 0 and
-               devices[name]["settling_bytes"] == 0 and devices[name]["foreign_bytes"] == 0
-               for name in DEVICES)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_killed_again_and_again(wharf, containment):
@@ -138,7 +122,7 @@ def test_killed_again_and_again(wharf, containment):
     taken = d.stderr.count("taken over from an earlier daemon")
     unlawful = [r for r in reasons if not r.startswith(LAWFUL)]
     assert not unlawful, unlawful[:5]
-    until(lambda: books_agree(d), "the books", 2 * BOOKS_SECONDS * SLOWNESS)
+    until(lambda: books_agree(d, DEVICES), "the books", 2 * BOOKS_SECONDS * SLOWNESS)
     for name in MODELS:
         d.ok(d.chat(name))
     print(f"{kills} kills, {taken} processes taken over, {len(reasons)} not ({sorted(set(reasons))}); "

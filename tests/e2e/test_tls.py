@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -33,6 +34,19 @@ class Authority:
 
     def openssl(self, *args):
         subprocess.run(["openssl", *args], cwd=self.folder, check=True, capture_output=True)
+
+    def sign_for(self, start, end):
+        """The same, valid between two times of openssl's form (20300101000000Z)."""
+        (self.folder / "ca.cnf").write_text(
+            "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nnew_certs_dir=.\nserial=number\ndefault_md=sha256\n"
+            "policy=p\nunique_subject=no\n[p]\ncommonName=supplied\n")
+        (self.folder / "index").touch()
+        _, key = self.sign()
+        base = f"s{self.count}"
+        self.openssl("ca", "-batch", "-config", "ca.cnf", "-create_serial", "-cert", "ca.pem", "-keyfile", "ca.key",
+                     "-in", f"{base}.csr", "-out", f"{base}.dated.pem", "-extfile", f"{base}.ext", "-notext",
+                     "-startdate", start, "-enddate", end)
+        return self.folder / f"{base}.dated.pem", key
 
     def sign(self, names="DNS:localhost,IP:127.0.0.1,IP:::1", days=2, kind="ec", subject="wharf test"):
         """(certificate, key): files of a certificate for these names; ended already when days < 0."""
@@ -207,7 +221,10 @@ def test_a_websocket(near, tls_upstream, wharf):
     def script(peer, _):
         with socket.create_connection(far.address) as back:
             Later(pump, back, peer.sock)
-            pump(peer.sock, back)
+            try:
+                pump(peer.sock, back)
+            finally:
+                back.shutdown(socket.SHUT_RDWR)  # the other thread's recv() keeps it open
 
     ws = WebSocket(near(tls_upstream(script).port), "/upstream/p/r/upstream/r/ws")
     for payload in (b"hello", b"x" * 70_000):
@@ -360,8 +377,8 @@ def secured(wharf, tmp_path, certificate, authority):
     """secured(config) → (daemon, connect), where connect() is a connection under TLS."""
     opened = []
 
-    def start(config):
-        s = Secured(wharf, tmp_path, certificate, config)
+    def start(config, with_certificate=None):
+        s = Secured(wharf, tmp_path, with_certificate or certificate, config)
 
         def connect(**options):
             opened.append(TlsConnection(s.port, authority, **options))
@@ -527,6 +544,76 @@ def test_renewed_files_are_noticed(secured, authority):
     assert "the files of TLS have changed" in s.daemon.stderr
 
 
+def stamp(seconds):
+    """So far from now, as openssl writes it."""
+    return time.strftime("%Y%m%d%H%M%SZ", time.gmtime(time.time() + seconds))
+
+
+DAY = 86400
+DATED = [("ends soon", -80 * DAY, 9.5 * DAY, "expires in 9 days, on "),
+         ("ends today", -80 * DAY, DAY / 2, "expires within a day, on "),
+         ("has ended", -80 * DAY, -DAY, "has expired, on "),
+         ("has not begun", DAY, 80 * DAY, "is not valid before ")]
+
+
+def troubles(d):
+    return [t for t in d.get("/wharf/status").json()["degradations"] if t["what"] == "certificate"]
+
+
+@pytest.mark.parametrize("name, start, end, said", DATED, ids=[d[0] for d in DATED])
+def test_a_certificate_that_is_not_valid_for_long(secured, authority, tmp_path, name, start, end, said):
+    dated = authority.sign_for(stamp(start), stamp(end))
+    s = secured({}, dated)
+    told, = troubles(s.daemon)
+    assert told["name"] == str(s.files[0]) and told["reason"].startswith(said), told
+    assert said in s.daemon.stderr
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", s.port), SECONDS) as sock:
+        with context.wrap_socket(sock) as tls:
+            tls.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert tls.recv(100).startswith(b"HTTP/1.1 200"), "it serves all the same"
+    run = check(tmp_path, *s.files)
+    assert run.returncode == 0 and f"{s.files[0]}: warning: the certificate {said}" in run.stderr
+    events = s.daemon.events()
+    s.put(authority.sign_for(stamp(-DAY), stamp(80 * DAY)))
+    s.daemon.signal(signal.SIGHUP)
+    assert events.wait_for("recovered")["details"]["what"] == "certificate"
+    assert not troubles(s.daemon)
+    assert check(tmp_path, *s.files).stderr == ""
+
+
+@pytest.mark.slice
+def test_a_certificate_that_expires_while_wharf_serves(secured, authority):
+    s = secured({}, authority.sign_for(stamp(-80 * DAY), stamp(4 * SLOWNESS)))
+    until(lambda: troubles(s.daemon)[0]["reason"].startswith("has expired, on "), "the end of the certificate")
+
+
+def test_one_that_it_is_signed_with_counts(secured, authority, tmp_path):
+    """Without it nobody trusts the other."""
+    ended, _ = authority.sign_for(stamp(-80 * DAY), stamp(-DAY))
+    certificate, key = authority.sign()
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(certificate.read_bytes() + ended.read_bytes())
+    s = secured({}, (chain, key))
+    assert troubles(s.daemon)[0]["reason"].startswith("has expired, on ")
+
+
+def check(tmp_path, certificate, key, *words):
+    (tmp_path / "c.yaml").write_text("{}")
+    return subprocess.run([WHARF, "check", tmp_path / "c.yaml", "--tls-cert-file", certificate, "--tls-key-file", key,
+                           *words], capture_output=True, text=True, timeout=SECONDS)
+
+
+def test_a_key_that_others_may_read_is_told(secured, authority):
+    s = secured({})
+    s.files[1].chmod(0o644)
+    events = s.daemon.events()
+    s.daemon.signal(signal.SIGHUP)
+    events.wait_for("config_reloaded")
+    assert f"the key of the certificate, {s.files[1]}, can be read by every user (mode 0644)" in s.daemon.stderr
+
+
 @pytest.mark.slice
 def test_old_versions_are_not_spoken(secured):
     s = secured({})
@@ -557,6 +644,10 @@ def test_files_that_cannot_be_used(tmp_path, authority, certificate, name, which
                          timeout=SECONDS)
     assert run.returncode == 1
     assert f"TLS cannot be used: {files[which]}: " in run.stderr and message in run.stderr, run
+    run = check(tmp_path, files["certificate"], files["key"])
+    assert (run.returncode, run.stdout) == (2, "") and message in run.stderr, run
+    told = json.loads(check(tmp_path, files["certificate"], files["key"], "--json").stdout)
+    assert (told["ok"], told["errors"]) == (False, 1) and message in told["messages"][0]
 
 
 def test_many_clients_at_once(secured):

@@ -2,6 +2,7 @@
 and the bodies that these paths refuse."""
 
 import json
+import re
 
 import pytest
 
@@ -200,3 +201,20 @@ def test_bodies_with_unknown_members(wharf, method, path, body, says):
     assert (answer.status, answer.error["code"]) == (400, "invalid_request") and says in answer.message, answer
     assert d.state_of("a") == "unloaded"
     assert d.ok(d.post("/wharf/models/a/load", b"{}")).status == 200
+
+
+def test_who_else_could_have_left(wharf):
+    """Each with what it would have cost."""
+    d = wharf({"gpus": [gpu("g0")], "models": {
+        "often": demo("often", vram="4GiB"), "seldom": demo("seldom", vram="4GiB"), "big": demo("big", vram="6GiB")},
+        "routing": {"scheduler": {"settings": {"fair": {"minResident": "0s"}}}}})
+    d.ok(d.chat("seldom", max_tokens=1))
+    for _ in range(9):
+        d.ok(d.chat("often", max_tokens=1))
+    d.ok(d.chat("big", max_tokens=1))
+    left = next(x for x in d.get("/wharf/decisions").json()["decisions"] if x["type"] == "evict")
+    costs = {c["model"]: c["next_percent"] for c in left["candidates"]}
+    assert left["model"] == "seldom" and costs["often"] > 50 > costs["seldom"] > 0
+    lines = d.cli("why", "seldom", check=0).stdout
+    assert re.search(r"^    often: 4GiB, \S+ to load again, asked for next: \d+\.\d %$", lines, re.M), lines
+    assert re.search(r"^    seldom: .* \(left\)$", lines, re.M)

@@ -22,6 +22,8 @@ import threading
 import time
 import uuid
 
+from fakes.ports import ENGINES, free_port
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("WHARF_BUILD_DIR", ROOT / "build")).resolve()
 WHARF = BUILD / "wharf"
@@ -110,19 +112,13 @@ def reserve_ports():
     token is closed. wharf finds out that a port is free before its engine binds it, and two daemons
     that look at the same time find the same one."""
     while True:
-        first = random.randrange(10000, 32000, 20)
+        first = random.randrange(ENGINES.start, ENGINES.stop, 20)
         token = socket.socket(socket.AF_UNIX)
         try:
             token.bind(f"\0wharf-test-ports-{first}")  # an abstract name goes with its socket
             return first, token
         except OSError:
             token.close()
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 # ---------------------------------------------------------------- HTTP, byte by byte
@@ -427,7 +423,7 @@ def models(*names, **keys):
 
 class Daemon:
     def __init__(self, folder, config, *, cgroup="off", env=None, listen="127.0.0.1:0", args=(),
-                 wrap=True, wait=True, command=None, handed=()):
+                 wrap=True, wait=True, command=None, handed=(), files=None):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.state = self.folder / "state"
@@ -443,6 +439,8 @@ class Daemon:
         self.listen, self.args, self.wrap = listen, list(args), WRAP if wrap else []
         # The program and its arguments up to the configuration, where that is not `wharf serve`.
         self.command = command or [str(WHARF), "serve", "--config", str(self.config_path)]
+        # Its limit of open files, soft and hard; None: this one's.
+        self.files = files
         # Sockets that a service manager would hand over, and what it calls them: [(socket, name)].
         self.handed = list(handed)
         self.clients, self.subscriptions = [], []
@@ -470,6 +468,8 @@ class Daemon:
         for listen in listens:
             command += ["--listen", listen]
         command += ["--state", str(self.state), *self.args]
+        if self.files:
+            command = ["/bin/sh", "-c", f'ulimit -n {self.files}; exec "$@"', "sh", *command]
         fds = [s.fileno() for s, _ in self.handed]
         if fds:
             command = [sys.executable, str(ACTIVATOR),
@@ -627,6 +627,14 @@ class Daemon:
     def ok(self, answer):
         assert answer.status == 200 and answer.complete, f"{answer}\nstderr: {self.stderr[-3000:]}"
         return answer
+
+    def until_archived(self):
+        """Until its thread has opened history.db: then there are no more descriptors than there will be."""
+        def opened():
+            with contextlib.suppress(OSError):
+                return any(os.readlink(f"/proc/{self.pid}/fd/{n}").endswith("history.db-shm")
+                           for n in os.listdir(f"/proc/{self.pid}/fd"))
+        until(opened, "history.db to be open")
 
     def events(self, **options):
         events = Events(self, **options)

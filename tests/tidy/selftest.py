@@ -74,6 +74,14 @@ EXAMPLES = [
     ("headers_compile_alone", "src/core/a.h", "#include <stddef.h>\nsize_t f(void);\n", None),
     ("every_file_is_built", "src/core/forgotten.c", "int a;\n", "src/core/forgotten.c"),
     ("every_file_is_built", "src/core/built.c", "int a;\n", None),
+    ("fuzz_targets_are_whole", "tests/fuzz/fuzz_new.c", "int a;\n", "fuzz_new.c: no inputs"),
+    ("fuzz_targets_are_whole", "tests/fuzz/fuzz_new.c", "int a;\n", "README.md: no row for new"),
+    ("fuzz_targets_are_whole", "tests/fuzz/fuzz_canary.c", "int a;\n", None),
+    ("fuzz_targets_are_whole", "tests/fuzz/fuzz_old.c", "int a;\n", None),
+    ("fuzz_targets_are_whole", "tests/fuzz/fuzz_twin.c", "/* The input is that of fuzz_old.c. */\n",
+     "no row for twin"),
+    ("fuzz_targets_are_whole", "tests/fuzz/corpus/gone/a", "x", "tests/fuzz/corpus/gone: no such"),
+    ("fuzz_targets_are_whole", "tests/fuzz/dict/gone.dict", "x", "tests/fuzz/dict/gone.dict: no such"),
 ]
 
 PURITY_EXAMPLES = [
@@ -86,16 +94,20 @@ PURITY_EXAMPLES = [
 
 def build_stand_in(root):
     """A source tree with a build folder: the include folders of two libraries, one file that is built."""
-    for folder in ("src/core", "src/server", "src/base/pure", "include", "tests",
+    for folder in ("src/core", "src/server", "src/base/pure", "include", "tests/fuzz/corpus/old",
                    "build/src/inc/core/base", "build/src/inc/server"):
         (root / folder).mkdir(parents=True)
     (root / "src/server/b.h").write_text("/* b.h: exists. */\n")
+    (root / "tests/fuzz/README.md").write_text("| `old` | a |\n")
+    (root / "tests/fuzz/corpus/old/input").write_text("a")
+    (root / "tests/fuzz/fuzz_old.c").write_text("int a;\n")
     (root / "src/meson.build").write_text(
         "includes = {\n  'core': ['core', 'base/pure'],\n  'server': ['server'],\n}\n")
     for folder in ("core/core", "core/base/pure", "server/server"):
         (root / "build/src/inc" / folder).symlink_to(root / "src" / folder.split("/", 1)[1])
     (root / "build/compile_commands.json").write_text(json.dumps(
-        [{"directory": str(root / "build"), "file": "../src/core/built.c"}]))
+        [{"directory": str(root / "build"), "file": "../" + path}
+         for path in ("src/core/built.c", "tests/fuzz/fuzz_old.c")]))
 
 
 def run_example(rule, path, text, want):

@@ -185,6 +185,26 @@ def check_core_is_pure(tree):
     return purity.check(tree.root, tree.build)
 
 
+def check_fuzz_targets_are_whole(tree):
+    """Each has inputs and a row in README; no inputs or dictionary are left of one that is gone."""
+    folder, found = tree.root / "tests/fuzz", []
+    targets = {re.search(r"fuzz_(\w+)\.c$", path).group(1): text for path, text in tree.text.items()
+               if re.match(r"tests/fuzz/fuzz_\w+\.c$", path)}
+    canary = {"canary"}  # it has nothing to find but what is planted in it
+    readme = (folder / "README.md").read_text() if targets else ""
+    for name in sorted(set(targets) - canary):
+        same = re.search(r"The input is that of fuzz_(\w+)\.c", targets[name])
+        inputs = folder / "corpus" / (same.group(1) if same else name)
+        if not inputs.is_dir() or not any(inputs.iterdir()):
+            found.append("tests/fuzz/fuzz_%s.c: no inputs in %s" % (name, inputs.relative_to(tree.root)))
+        if "| `%s` |" % name not in readme:
+            found.append("tests/fuzz/README.md: no row for %s" % name)
+    for path in [*folder.glob("corpus/*"), *folder.glob("dict/*.dict")]:
+        if path.stem not in set(targets) - canary:
+            found.append("%s: no such target" % path.relative_to(tree.root))
+    return found
+
+
 class Skip(Exception):
     pass
 

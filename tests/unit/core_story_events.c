@@ -14,8 +14,8 @@ bool story_parse_class(const char *word, enum class *ret)
     return false;
 }
 
-/* request MODEL #TAG [fg|normal|bg] [wait=TIME] [key=N] [lease=#TAG] [again=N [step=N]
- * [pause=TIME]] */
+/* request MODEL #TAG [fg|normal|bg] [wait=TIME] [key=N] [lease=#TAG] [since=TIME] [running]
+ * [again=N [step=N] [pause=TIME]] */
 static void do_request(struct story *s, char **words, uint32_t count)
 {
     if (count < 3)
@@ -41,6 +41,10 @@ static void do_request(struct story *s, char **words, uint32_t count)
             ev.request.key = story_parse_count(v);
         else if ((v = story_value_of(words[i], "lease")))
             ev.request.lease = s->waiters[story_parse_tag(s, v, '#')];
+        else if ((v = story_value_of(words[i], "since")))
+            ev.request.since.ns = story_parse_ns(s, v);
+        else if (strcmp(words[i], "running") == 0)
+            ev.request.running = true;
         else if (!story_parse_class(words[i], &ev.request.class))
             story_broken(s, "not a class: %s", words[i]);
     }
@@ -78,8 +82,11 @@ static void do_lease(struct story *s, char **words, uint32_t count)
     struct core_lease_ask ask = {.class = CLASS_BACKGROUND, .wait_ns_max = UINT64_MAX};
     struct event ev = {.type = EVENT_LEASE_ASKED, .lease = {.ask = &ask}};
     for (uint32_t i = 1; i < count; i++) {
+        const char *v = story_value_of(words[i], "since");
         if (words[i][0] == '#')
             ev.lease.tag = story_parse_tag(s, words[i], '#');
+        else if (v)
+            ev.lease.since.ns = story_parse_ns(s, v);
         else
             story_set_lease_key(s, &ask, words[i]);
     }

@@ -3,6 +3,7 @@
 #ifndef SERVER_WORLD_H
 #define SERVER_WORLD_H
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ static inline struct server *server_world_new(const char *config)
     struct config_report report = {0};
     s->options.config = config_load_text("test", config, strlen(config), &report);
     if (report.errors)
-        fail_msg("%s", report.text.data);
+        fprintf(stderr, "%s\n", report.text.data);
+    must(report.errors == 0);
     config_report_fini(&report);
     s->loop = alloc_zeroed(1, sizeof(*s->loop));
     must(uv_loop_init(s->loop) == 0);
@@ -55,6 +57,7 @@ static inline void server_world_free(struct server *s)
         client_drop(list_entry(n, struct client, link));
     timeouts_close(&s->timeouts);
     stream_hub_close(&s->hub);
+    logs_close(s);
     for (uint32_t i = server_part_count; i-- > 0;)
         if (server_parts[i].close)
             server_parts[i].close(s);

@@ -142,6 +142,10 @@ static const struct {
     {TEXT("\xf0\x9f\x9a\xa2"), "\"\xf0\x9f\x9a\xa2\""},
     {TEXT("\xf4\x8f\xbf\xbf"), "\"\xf4\x8f\xbf\xbf\""},
     {TEXT("\x80"), "\"" BAD "\""},
+    {TEXT("a\xc2\x9b"
+          "31m\xc2\xa0\x7f"),
+     "\"a\\u009b31m\xc2\xa0\\u007f\""},
+    {TEXT("\xe2\x80\xa7\xe2\x80\xa8\xe2\x80\xa9"), "\"\xe2\x80\xa7\\u2028\\u2029\""},
     {TEXT("\xff"), "\"" BAD "\""},
     {TEXT("\xc3"), "\"" BAD "\""},
     {TEXT("\xc3x"), "\"" BAD "x\""},

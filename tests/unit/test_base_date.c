@@ -60,6 +60,23 @@ static void test_parse(void **state)
     }
 }
 
+static void test_seconds(void **state)
+{
+    int64_t s = 77;
+    (void)state;
+    for (size_t i = 0; i < countof(good); i++) {
+        assert_true(date_parse_seconds(good[i].text, &s));
+        assert_int_equal(s, good[i].want / S);
+    }
+    assert_true(date_parse_seconds("1969-12-31T23:59:58.9Z", &s));
+    assert_int_equal(s, -2);
+    /* What Go's programs send for no time at all. */
+    assert_true(date_parse_seconds("0001-01-01T00:00:00Z", &s));
+    assert_int_equal(s, -62135596800);
+    assert_false(date_parse_seconds("yesterday", &s));
+    assert_int_equal(s, -62135596800);
+}
+
 static void test_format(void **state)
 {
     char text[DATE_TEXT_MAX];
@@ -75,6 +92,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_seconds),
         cmocka_unit_test(test_format),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

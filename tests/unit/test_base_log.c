@@ -84,6 +84,11 @@ static void test_sink(void **state)
     /* 2026-01-02T03:04:05.678Z level prefix text */
     assert_int_equal(lines.last[10], 'T');
     assert_string_equal(lines.last + 24, " info  model=qwen loaded seconds=3\n");
+    log_info_with("qwen",
+                  LOG_WITH(LOG_NUMBER("pid", 7), LOG_TEXT("none", NULL), LOG_NO_FIELD,
+                           LOG_SAID("device", "gpu0")),
+                  "ready on %s", "gpu0");
+    assert_string_equal(lines.last + 24, " info  qwen ready on gpu0 pid=7\n");
     log_set_sink(NULL, NULL);
 }
 
@@ -102,6 +107,21 @@ static void test_a_long_line_is_cut_and_ends(void **state)
     assert_int_equal(strlen(lines.last), lines.last_n);
 }
 
+/* Whatever a caller has let through: one line, and nothing that a terminal obeys. */
+static void test_nothing_breaks_out_of_its_line(void **state)
+{
+    (void)state;
+    struct lines lines = {0};
+    log_set_sink(keep, &lines);
+    log_warn("model=\x1b[2J", "a\nerror b\r\x07\x7f\xc2\x9b"
+                              "31m\tgr\xc3\xbc\xc2\xa0.");
+    log_set_sink(NULL, NULL);
+    assert_int_equal(lines.count, 1);
+    assert_string_equal(
+        lines.last + 24,
+        " warn  model=\\x1b[2J a\\x0aerror b\\x0d\\x07\\x7f\\xc2\\x9b31m\tgr\xc3\xbc\xc2\xa0.\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +129,7 @@ int main(void)
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_sink),
         cmocka_unit_test(test_a_long_line_is_cut_and_ends),
+        cmocka_unit_test(test_nothing_breaks_out_of_its_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

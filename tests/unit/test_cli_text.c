@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/pure/check.h"
@@ -113,20 +114,69 @@ static void test_wrap(void **state)
     }
 }
 
-static void test_table(void **state)
+static void test_width(void **state)
 {
     (void)state;
-    struct text_table table = {.columns = 3};
-    struct buf out = {0};
-    text_table_add(&table, (const char *const[]){"MODEL", "STATE", "IDLE"});
-    text_table_add(&table, (const char *const[]){"caf\xc3\xa9-7b", "loaded", "5s"});
-    text_table_add(&table, (const char *const[]){"a\nb", "-", ""});
-    text_table_print(&table, &out);
-    assert_string_equal(out.data, "MODEL    STATE   IDLE\n"
-                                  "caf\xc3\xa9-7b  loaded  5s\n"
-                                  "a\\nb     -       \n");
-    text_table_fini(&table);
-    buf_fini(&out);
+    static const struct {
+        const char *text;
+        size_t width;
+    } cases[] = {{"", 0},
+                 {"abc", 3},
+                 {"caf\xc3\xa9", 4},
+                 {"cafe\xcc\x81", 4}, /* an accent of its own */
+                 {"\xe6\xa8\xa1\xe5\x9e\x8b", 4},
+                 {"\xf0\x9f\x9a\xa2", 2},
+                 {"\xe2\x96\x88\xe2\x96\x91", 2},
+                 {"a\xff", 2}};
+    for (size_t i = 0; i < countof(cases); i++)
+        if (text_width(cases[i].text) != cases[i].width)
+            fail_msg("case %zu: %zu, not %zu", i, text_width(cases[i].text), cases[i].width);
+}
+
+/* Three dots: the tests run in the C locale. */
+static void test_cut(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t width;
+        const char *left;
+    } cases[] = {
+        {"qwen", 4, "qwen"},
+        {"qwen-large", 8, "qwen-"},
+        {"needs 12.5GiB more", 11, "needs"}, /* never 12... */
+        {"needs 12.5GiB more", 17, "needs 12.5GiB"},
+        {"model-70b-q4", 10, "model-"},
+        {"3faa1614a4817be5", 9, "3faa16"}, /* it begins with it: that much may be shown */
+        {"\xe6\xa8\xa1\xe5\x9e\x8b\xe5\x9e\x8b", 5, "\xe6\xa8\xa1"},
+    };
+    for (size_t i = 0; i < countof(cases); i++) {
+        size_t len = text_cut(cases[i].text, cases[i].width);
+        if (strlen(cases[i].left) != len)
+            fail_msg("case %zu: '%.*s', not '%s'", i, (int)len, cases[i].text, cases[i].left);
+    }
+}
+
+static void test_wrap_lines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        size_t width;
+        const char *lines;
+    } cases[] = {
+        {"one two three\n", 0, "one two three\n"},
+        {"one two three\nfour\n", 13, "one two three\nfour\n"},
+        {"alpha two three\n", 11, "alpha two\n    three\n"},
+        {"    one two three\n\nx\n", 15, "    one two\n        three\n\nx\n"},
+    };
+    for (size_t i = 0; i < countof(cases); i++) {
+        struct buf out = {0};
+        text_wrap_lines(&out, cases[i].text, cases[i].width);
+        if (strcmp(out.data, cases[i].lines) != 0)
+            fail_msg("case %zu: '%s', not '%s'", i, out.data, cases[i].lines);
+        buf_fini(&out);
+    }
 }
 
 int main(void)
@@ -136,7 +186,11 @@ int main(void)
         cmocka_unit_test(test_escape_pieces),
         cmocka_unit_test(test_escaped_json_means_the_same),
         cmocka_unit_test(test_wrap),
-        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_width),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_wrap_lines),
     };
+    /* Ellipses are three dots then, wherever the tests run. */
+    setenv("LC_ALL", "C", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,24 +56,43 @@ static void test_events(void **state)
     }
 }
 
-static void test_long_event_is_marked(void **state)
+/* What is too long is not given out with a hole in it, nor under another name. */
+static void test_long_events_are_dropped(void **state)
 {
     (void)state;
+    static const char *const fields[] = {"data: ", "event: "};
     struct sse event;
     char *line = malloc(1 << 20);
     sse_init(&event);
-    memset(line, 'x', 1 << 20);
-    memcpy(line, "data: ", 6);
-    for (int i = 0; i < 5; i++)
-        assert_false(sse_line(&event, line, 1 << 20));
-    assert_true(sse_line(&event, "", 0));
-    assert_true(event.data.overflow);
-    assert_false(sse_line(&event, "data: y", 7));
-    assert_true(sse_line(&event, "", 0));
-    assert_string_equal(event.data.data, "y");
-    assert_false(event.data.overflow);
+    for (size_t k = 0; k < countof(fields); k++) {
+        memset(line, 'x', 1 << 20);
+        memcpy(line, fields[k], strlen(fields[k]));
+        for (int i = 0; i < 5; i++)
+            assert_false(sse_line(&event, line, 1 << 20));
+        assert_false(sse_line(&event, "data: z", 7));
+        assert_false(sse_line(&event, "", 0));
+        assert_false(sse_line(&event, "data: y", 7));
+        assert_true(sse_line(&event, "", 0));
+        assert_string_equal(event.data.data, "y");
+        assert_int_equal(event.type.len, 0);
+    }
     sse_fini(&event);
     free(line);
+}
+
+static void test_long_id_is_not_taken(void **state)
+{
+    (void)state;
+    char line[5 + SSE_FIELD_BYTES_MAX] = "id: 7";
+    struct sse event;
+    sse_init(&event);
+    assert_false(sse_line(&event, line, 5));
+    memset(line + 4, '8', SSE_FIELD_BYTES_MAX + 1);
+    assert_false(sse_line(&event, line, sizeof(line)));
+    assert_false(sse_line(&event, "data: y", 7));
+    assert_true(sse_line(&event, "", 0));
+    assert_string_equal(event.id.data, "7");
+    sse_fini(&event);
 }
 
 static void test_addresses(void **state)
@@ -152,8 +171,11 @@ static void test_default_address(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_events),          cmocka_unit_test(test_long_event_is_marked),
-        cmocka_unit_test(test_addresses),       cmocka_unit_test(test_socket_path_too_long),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_long_events_are_dropped),
+        cmocka_unit_test(test_long_id_is_not_taken),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_socket_path_too_long),
         cmocka_unit_test(test_default_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

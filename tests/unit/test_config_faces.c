@@ -468,12 +468,19 @@ static void test_observe(void **state)
     assert_string_equal(o->session_headers.items[0], "X-Session-ID");
     assert_string_equal(o->session_headers.items[1], "X-Litellm-Session-Id");
     assert_int_equal(o->performance_ns, 5 * NS_PER_S);
+    assert_true(o->history_enabled && !o->makes_traces);
+    assert_int_equal(o->history_bytes_max, 256 * MIB);
+    assert_int_equal(o->history_age_ns, 30 * 86400 * NS_PER_S);
     config_free(c);
     c = config_of("logToStdout: none\nlogTimeFormat: \" RFC3339Nano \"\nmetricsMaxInMemory: 0\n"
                   "captureBuffer: -1\nstore: {path: history.db}\nincludeAliasesInList: true\n"
                   "ui: {activity: {session_id: [\" X-A \", x-a, \"\", Y]}}\n"
-                  "performance: {disabled: on, every: 1m30s}\n");
+                  "performance: {disabled: on, every: 1m30s}\n"
+                  "history: {enabled: no, maxSize: 16MiB, maxAge: never}\ntraceparent: true\n");
     o = &c->observe;
+    assert_true(!o->history_enabled && o->makes_traces);
+    assert_int_equal(o->history_bytes_max, 16 * MIB);
+    assert_int_equal(o->history_age_ns, 0);
     assert_int_equal(o->log_stdout, CONFIG_LOG_STDOUT_NONE);
     assert_true(o->log_stdout_given);
     assert_int_equal(o->log_time, CONFIG_LOG_TIME_RFC3339NANO);

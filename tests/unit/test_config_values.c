@@ -6,6 +6,7 @@
 /* cmocka wants those four before it. */
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -536,6 +537,42 @@ static void test_nearest_models(void **state)
 }
 
 /* The table itself: rows of a scope stand together, defaults can be read, limits make sense. */
+/* As YAML 1.2.2 has it, and PyYAML too. */
+static void test_single_quotes(void **state)
+{
+    static const struct {
+        const char *quoted, *text;
+    } cases[] = {
+        {"''", ""},
+        {"'a''b'", "a'b"},
+        {"'a''''b'", "a''b"},
+        {"''''", "'"},
+        {"''''''", "''"},
+        {"'a  '", "a  "},
+        {"'it''''s ''''''quoted'''''''", "it''s '''quoted'''"},
+        {"''''''''''''''''''''''''''''''''''''''''", "'''''''''''''''''''"},
+        {"'p \n\n  q'", "p\nq"},
+        {"'  p \n\n  q\tr  \n  s'", "  p\nq\tr s"},
+        {"'p\t\n\n\n  q'", "p\n\nq"},
+        {"'\n  q'", " q"},
+        {"' \n  q \n  '", " q "},
+        {"'x''\n  ''y'", "x' 'y"},
+        {"'a\r\n  b'", "a b"},
+        {"'\xc3\xa9''''\xc3\xa9'", "\xc3\xa9''\xc3\xa9"},
+        {"'${env.WHARF_TEST_NUMBER}'", "42"},
+    };
+    (void)state;
+    for (size_t i = 0; i < countof(cases); i++) {
+        char text[256];
+        snprintf(text, sizeof(text), MODEL(", useModelName: %s"), cases[i].quoted);
+        struct config *c = config_of_rule(cases[i].quoted, text);
+        if (strcmp(c->models[0].use_model_name, cases[i].text) != 0)
+            fail_msg("%s: '%s', not '%s'", cases[i].quoted, c->models[0].use_model_name,
+                     cases[i].text);
+        config_free(c);
+    }
+}
+
 static void test_settings(void **state)
 {
     (void)state;
@@ -555,11 +592,12 @@ static void test_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_printed),  cmocka_unit_test(test_print_round_trip),
-        cmocka_unit_test(test_models),   cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_hashes),   cmocka_unit_test(test_nearest_models),
-        cmocka_unit_test(test_settings), cmocka_unit_test(test_words),
-        cmocka_unit_test(test_policies), cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_printed),       cmocka_unit_test(test_print_round_trip),
+        cmocka_unit_test(test_models),        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_hashes),        cmocka_unit_test(test_nearest_models),
+        cmocka_unit_test(test_settings),      cmocka_unit_test(test_words),
+        cmocka_unit_test(test_policies),      cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_single_quotes),
     };
     setenv("WHARF_TEST_VALUE", "v \\ \"w", 1);
     setenv("WHARF_TEST_NUMBER", "42", 1);

@@ -125,12 +125,35 @@ static void test_limits(void **state)
     assert_int_equal(shared.memory_bytes, 0);
 }
 
+/* Connections and spool files share what descriptors there are; connections come first. */
+static void test_descriptors(void **state)
+{
+    (void)state;
+    static char text[BODY_MEMORY_MAX + 1];
+    struct body_budget shared = budget();
+    struct body first, second;
+    uint32_t streams = 4;
+    shared.streams = &streams;
+    shared.descriptors_max = 5;
+    body_init(&first, &shared);
+    body_init(&second, &shared);
+    assert_int_equal(body_append(&first, text, sizeof(text), 0), 0);
+    assert_int_equal(shared.files, 1);
+    assert_int_equal(body_append(&second, text, sizeof(text), 0), -ERR_BODY_NO_ROOM);
+    body_fini(&first);
+    assert_int_equal(shared.files, 0);
+    assert_int_equal(body_append(&second, text, 1, 0), 0);
+    body_fini(&second);
+    assert_int_equal(shared.files, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_edits),
         cmocka_unit_test(test_edits_of_a_spooled_body),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_descriptors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

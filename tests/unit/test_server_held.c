@@ -113,7 +113,8 @@ static struct server *begin(struct reader *r, uint64_t every_ns)
     s->options.listen_count = 1;
     s->listeners = listeners_new(s);
     assert_int_equal(listeners_open(s->listeners, &err), 0);
-    assert_int_equal(listeners_start(s->listeners, &err), 0);
+    assert_int_equal(listeners_accept(s->listeners, &err), 0);
+    assert_int_equal(listeners_announce(s->listeners, &err), 0);
     held = NULL;
     left = 0;
     ping_ns = every_ns;

@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/pure/check.h"
@@ -44,8 +45,14 @@ static void check_ends(int family)
         assert_true(u.known);
         assert_int_equal(u.uid, geteuid());
         assert_int_equal(u.pid, 0);
-        close(fds[i]);
+        struct stat st;
+        assert_int_equal(fstat(fds[1 - i], &st), 0);
+        assert_int_equal(u.inode, st.st_ino);
     }
+    /* What is left of a socket that was closed is nobody's, and not root's. */
+    close(fds[0]);
+    assert_false(peer_user_of_tcp(fds[1]).known);
+    close(fds[1]);
 }
 
 static void test_tcp(void **state)
@@ -79,22 +86,26 @@ static void test_table(void **state)
         "0 1\n"
         "   1: 0100007F:1F90 0100007F:C001 01 00000000:00000000 00:00000000 00000000     0        "
         "0 2\n"
-        "   2: 0100007F:C001 0100007F:1F90 01 00000000:00000000 00:00000000 00000000  1000        "
+        "   2: 0100007F:C001 0100007F:1F90 06 00000000:00000000 00:00000000 00000000     0        "
+        "0 3\n"
+        "   3: 0100007F:C001 0100007F:1F90 01 00000000:00000000 00:00000000 00000000  1000        "
         "0 3\n";
     struct sockaddr_storage here = {0}, there = {0};
     struct sockaddr_in *a = (struct sockaddr_in *)&here, *b = (struct sockaddr_in *)&there;
-    uint32_t uid = 7;
+    struct peer_user user = {.uid = 7};
     a->sin_family = b->sin_family = AF_INET;
     a->sin_addr.s_addr = b->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     a->sin_port = htons(0xC001);
     b->sin_port = htons(0x1F90);
     FILE *f = fmemopen((void *)(uintptr_t)lines, sizeof(lines) - 1, "r");
-    assert_true(peer_user_scan(f, &here, &there, &uid));
-    assert_int_equal(uid, 1000);
+    assert_true(peer_user_scan(f, &here, &there, &user));
+    assert_true(user.known);
+    assert_int_equal(user.uid, 1000);
+    assert_int_equal(user.inode, 3);
     rewind(f);
     a->sin_port = htons(0xC002);
-    assert_false(peer_user_scan(f, &here, &there, &uid));
-    assert_int_equal(uid, 1000);
+    assert_false(peer_user_scan(f, &here, &there, &user));
+    assert_int_equal(user.inode, 3);
     fclose(f);
 }
 

@@ -244,19 +244,90 @@ static void test_noise(void **state)
     records_close(&r);
 }
 
+/* Why something was not written, the last time. */
+static char trouble[256];
+
+static void on_trouble(void *arg, const char *why)
+{
+    (void)arg;
+    snprintf(trouble, sizeof(trouble), "%s", why);
+}
+
+/* All is in memory until there is a file, and then in that. */
 static void test_no_file(void **state)
 {
     (void)state;
     struct records r;
     struct err err = {0};
-    uint32_t slot = RECORDS_NONE, cursor = 0;
-    struct record at;
-    assert_int_equal(records_open(&r, "/nonexistent/records", BOOT, &err), -1);
-    assert_non_null(strstr(err.text, "/nonexistent/records"));
-    assert_int_equal(records_put(&r, &slot, RECORD_LEASE, "a", 2), -1);
-    records_drop(&r, &slot);
-    assert_false(records_next(&r, &cursor, &at));
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(records_open(&r, path, BOOT, &err), -1);
+    assert_non_null(strstr(err.text, path));
+    assert_false(records_kept(&r));
+    uint32_t a = put(&r, RECORDS_NONE, "a"), b = put(&r, RECORDS_NONE, "b");
+    put(&r, a, "a2");
+    records_drop(&r, &b);
+    assert_string_equal(all(&r), "a2 ");
+    assert_int_equal(records_mend(&r, &err), -1);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(records_mend(&r, &err), 0);
+    assert_true(records_kept(&r));
+    expect_kept("a2 ");
+    put(&r, RECORDS_NONE, "c");
+    expect_kept("a2 c ");
     records_close(&r);
+}
+
+/* Of what cannot be written the file has what it had, until it can be. */
+static void test_a_file_that_cannot_be_written(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct records r = opened(BOOT);
+    r.on_trouble = on_trouble;
+    uint32_t a = put(&r, RECORDS_NONE, "a1"), b = put(&r, RECORDS_NONE, "b1");
+    int was = r.fd;
+    r.fd = open(path, O_RDONLY);
+    put(&r, a, "a2");
+    assert_string_not_equal(trouble, "");
+    put(&r, a, "a3");
+    records_drop(&r, &b);
+    put(&r, RECORDS_NONE, "c1");
+    assert_string_equal(all(&r), "a3 c1 ");
+    assert_false(records_kept(&r));
+    expect_kept("a1 b1 ");
+    assert_int_equal(records_mend(&r, &err), -1);
+    close(r.fd);
+    r.fd = was;
+    assert_int_equal(records_mend(&r, &err), 0);
+    expect_kept("a3 c1 ");
+    put(&r, a, "a4");
+    expect_kept("a4 c1 ");
+    records_close(&r);
+}
+
+/* In a field of 32 bytes; texts with the same first 31 are told apart. */
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "",
+        "a",
+        "thirty-one bytes are its length",
+        "thirty-two bytes are its length.",
+        "thirty-two bytes are its length!",
+        "thirty-three bytes and somewhat more are its length",
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        char field[32];
+        memset(field, 'x', sizeof(field));
+        record_put_name(field, sizeof(field), names[i]);
+        assert_non_null(memchr(field, '\0', sizeof(field)));
+        if (strlen(names[i]) < sizeof(field))
+            assert_string_equal(field, names[i]);
+        for (size_t k = 0; k < sizeof(names) / sizeof(*names); k++)
+            if (record_has_name(field, sizeof(field), names[k]) != (i == k))
+                fail_msg("'%s' in the field '%s', which has '%s'", names[k], field, names[i]);
+    }
 }
 
 int main(void)
@@ -265,7 +336,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_kept),         TEST(test_half_written), TEST(test_an_older_one_does_not_hold),
         TEST(test_another_boot), TEST(test_full),         TEST(test_the_largest),
-        TEST(test_noise),        TEST(test_no_file),
+        TEST(test_noise),        TEST(test_no_file),      TEST(test_a_file_that_cannot_be_written),
+        TEST(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

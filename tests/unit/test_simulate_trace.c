@@ -86,12 +86,21 @@ static void test_azure(void **state)
                  "2023-11-16 18:15:46.6805900,374,44\r\n"
                  "2023-11-16 18:15:50.9951690,1500,100\r\n");
     assert_int_equal(f->work.count, 2);
+    assert_int_equal(f->work.rows[0].prompt, 374);
+    assert_int_equal(f->work.rows[0].output, 44);
     /* 374/1500 s and 44/50 s */
     expect_row(f, 0,
-               (struct work_row){DATE_NS, 249333333 + 880000000, WORK_DRAWN, 0, WORK_MODELS_CLASS});
+               (struct work_row){.at_ns = DATE_NS,
+                                 .serve_ns = 249333333 + 880000000,
+                                 .model = WORK_DRAWN,
+                                 .key = 0,
+                                 .class = WORK_MODELS_CLASS});
     expect_row(f, 1,
-               (struct work_row){DATE_NS + UINT64_C(4314579000), 3 * NS_PER_S, WORK_DRAWN, 0,
-                                 WORK_MODELS_CLASS});
+               (struct work_row){.at_ns = DATE_NS + UINT64_C(4314579000),
+                                 .serve_ns = 3 * NS_PER_S,
+                                 .model = WORK_DRAWN,
+                                 .key = 0,
+                                 .class = WORK_MODELS_CLASS});
 }
 
 static void test_mooncake(void **state)
@@ -102,10 +111,18 @@ static void test_mooncake(void **state)
                  "\n"
                  "{\"timestamp\": 27482, \"input_length\": 0, \"output_length\": 1}");
     assert_int_equal(f->work.count, 2);
-    expect_row(f, 0, (struct work_row){0, 12 * NS_PER_S, WORK_DRAWN, 0, WORK_MODELS_CLASS});
-    expect_row(
-        f, 1,
-        (struct work_row){UINT64_C(27482000000), 20 * NS_PER_MS, WORK_DRAWN, 0, WORK_MODELS_CLASS});
+    expect_row(f, 0,
+               (struct work_row){.at_ns = 0,
+                                 .serve_ns = 12 * NS_PER_S,
+                                 .model = WORK_DRAWN,
+                                 .key = 0,
+                                 .class = WORK_MODELS_CLASS});
+    expect_row(f, 1,
+               (struct work_row){.at_ns = UINT64_C(27482000000),
+                                 .serve_ns = 20 * NS_PER_MS,
+                                 .model = WORK_DRAWN,
+                                 .key = 0,
+                                 .class = WORK_MODELS_CLASS});
 }
 
 static void test_own_csv(void **state)
@@ -117,9 +134,24 @@ static void test_own_csv(void **state)
                  "b,2,,bob,,1500,50,7.5\n"
                  ",1m1s,foreground,ann,,,50,\n");
     assert_int_equal(f->work.count, 3);
-    expect_row(f, 0, (struct work_row){NS_PER_S / 2, NS_PER_S, 0, 1, CLASS_BACKGROUND});
-    expect_row(f, 1, (struct work_row){2 * NS_PER_S, 7500 * NS_PER_MS, 1, 2, WORK_MODELS_CLASS});
-    expect_row(f, 2, (struct work_row){61 * NS_PER_S, NS_PER_S, WORK_DRAWN, 1, CLASS_FOREGROUND});
+    expect_row(f, 0,
+               (struct work_row){.at_ns = NS_PER_S / 2,
+                                 .serve_ns = NS_PER_S,
+                                 .model = 0,
+                                 .key = 1,
+                                 .class = CLASS_BACKGROUND});
+    expect_row(f, 1,
+               (struct work_row){.at_ns = 2 * NS_PER_S,
+                                 .serve_ns = 7500 * NS_PER_MS,
+                                 .model = 1,
+                                 .key = 2,
+                                 .class = WORK_MODELS_CLASS});
+    expect_row(f, 2,
+               (struct work_row){.at_ns = 61 * NS_PER_S,
+                                 .serve_ns = NS_PER_S,
+                                 .model = WORK_DRAWN,
+                                 .key = 1,
+                                 .class = CLASS_FOREGROUND});
 }
 
 static void test_own_jsonl(void **state)
@@ -128,9 +160,18 @@ static void test_own_jsonl(void **state)
     read_text(f,
               " {\"time\": 1.25, \"model\": \"b\", \"seconds\": 2, \"key\": 17, \"class\": null}\n"
               "{\"time\": \"0.5\", \"output_tokens\": 50, \"other\": {\"x\": 1}}\n");
-    expect_row(f, 0, (struct work_row){1250 * NS_PER_MS, 2 * NS_PER_S, 1, 1, WORK_MODELS_CLASS});
+    expect_row(f, 0,
+               (struct work_row){.at_ns = 1250 * NS_PER_MS,
+                                 .serve_ns = 2 * NS_PER_S,
+                                 .model = 1,
+                                 .key = 1,
+                                 .class = WORK_MODELS_CLASS});
     expect_row(f, 1,
-               (struct work_row){500 * NS_PER_MS, NS_PER_S, WORK_DRAWN, 0, WORK_MODELS_CLASS});
+               (struct work_row){.at_ns = 500 * NS_PER_MS,
+                                 .serve_ns = NS_PER_S,
+                                 .model = WORK_DRAWN,
+                                 .key = 0,
+                                 .class = WORK_MODELS_CLASS});
 }
 
 static const struct {

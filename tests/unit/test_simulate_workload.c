@@ -183,6 +183,47 @@ static void test_poisson(void **state)
     workload_fini(&w);
 }
 
+/* Rates follow the hours, and are the same on average. */
+static void test_daily(void **state)
+{
+    static const char *const specs[] = {"poisson:rate=0.2,daily=1,for=10d,seconds=1",
+                                        "bursty:rate=0.2,burst=1,daily=1,for=10d,seconds=1"};
+    (void)state;
+    for (size_t i = 0; i < countof(specs); i++) {
+        struct workload w = generate(specs[i], 1);
+        uint32_t hours[24] = {0};
+        for (uint32_t k = 0; k < w.count; k++)
+            hours[w.rows[k].at_ns / (3600 * NS_PER_S) % 24]++;
+        /* 7200 in each hour of ten days on average: of 1 - cos, 0.011 of it in the first and the
+         * last, and 1.989 in those beside noon. */
+        assert_in_range(w.count, 170000, 176000);
+        assert_in_range(hours[0], 40, 130);
+        assert_in_range(hours[23], 40, 130);
+        assert_in_range(hours[11], 13900, 14800);
+        assert_in_range(hours[12], 13900, 14800);
+        assert_in_range(hours[6], 7800, 9600);
+        workload_fini(&w);
+    }
+}
+
+static void test_leases(void **state)
+{
+    (void)state;
+    struct workload w = generate(
+        "lease:name=train,size=3GiB,period=6h,hold=90m,from=1h,for=1d,class=background", 1);
+    assert_int_equal(w.count, 0);
+    assert_int_equal(w.lease_count, 4);
+    for (uint32_t i = 0; i < w.lease_count; i++) {
+        const struct work_lease *l = &w.leases[i];
+        assert_int_equal(l->at_ns, (3600 + i * UINT64_C(21600)) * NS_PER_S);
+        assert_int_equal(l->hold_ns, 5400 * NS_PER_S);
+        assert_int_equal(l->bytes, 3 * GIB);
+        assert_int_equal(l->class, CLASS_BACKGROUND);
+        assert_string_equal(w.keys.texts[l->name - 1], "train");
+    }
+    workload_fini(&w);
+}
+
 static void test_bursty(void **state)
 {
     (void)state;
@@ -252,7 +293,7 @@ static void test_seeds(void **state)
 static const struct {
     const char *spec, *words;
 } bad[] = {
-    {"poison:rate=1", "'poison' is neither poisson, bursty, every nor closed"},
+    {"poison:rate=1", "'poison' is neither poisson, bursty, every, closed nor lease"},
     {"poisson", "poisson needs a rate"},
     {"poisson:rate=0", "poisson needs a rate"},
     {"poisson:rate=fast", "rate: 'fast' is not a number"},
@@ -272,6 +313,12 @@ static const struct {
     {"bursty:rate=1,burst=0.5", "burst has to be 1 or more"},
     {"every:for=1h", "every needs a period"},
     {"closed:clients=2", "closed needs `for`"},
+    {"poisson:rate=1,daily=1.5", "daily is a share"},
+    {"lease:size=1GiB,hold=1h", "lease needs a period"},
+    {"lease:period=1h,hold=1h", "lease needs a size"},
+    {"lease:period=1h,size=0,hold=1h", "size: '0' is not a size"},
+    {"lease:period=1h,size=1GiB,hold=1h,model=a", "lease has no key 'model'"},
+    {"every:period=1h,daily=1", "every has no key 'daily'"},
     {"closed:clients=100001,for=1h", "more than 100000 clients"},
     {"every:period=1h,for=0.5s,from=2s,rows=1,model=a,class=normal,rate=1",
      "every has no key 'rate'"},
@@ -336,6 +383,8 @@ int main(void)
                                        cmocka_unit_test(test_sticky_draw),
                                        cmocka_unit_test(test_stretch),
                                        cmocka_unit_test(test_poisson),
+                                       cmocka_unit_test(test_daily),
+                                       cmocka_unit_test(test_leases),
                                        cmocka_unit_test(test_bursty),
                                        cmocka_unit_test(test_every),
                                        cmocka_unit_test(test_closed),

@@ -41,8 +41,10 @@ int clock_gettime(clockid_t clock, struct timespec *ret)
 static struct store *open_or_fail(const char *path, uint64_t rows_max)
 {
     struct err err = {0};
-    struct store *st = store_open(
-        &(struct store_options){.path = path, .rows_max = rows_max, .on_news = on_news}, &err);
+    bool is_short;
+    struct store *st =
+        store_open(&(struct store_options){.path = path, .rows_max = rows_max, .on_news = on_news},
+                   &is_short, &err);
     if (!st)
         fail_msg("not opened: %s", err.text);
     return st;
@@ -147,7 +149,7 @@ static void test_questions(void **state)
     q->id_min = 2;
     q->id_max = 3;
     assert_string_equal(ids(st, q), "3 2 of 2");
-    store_stop(st);
+    store_stop(st, false);
     store_free(st);
 }
 
@@ -243,7 +245,7 @@ static void test_file(void **state)
         struct store *st = open_or_fail(path, 100);
         assert_int_equal(store_last_id(st), round);
         put(st, round + 1, "a", 1, 1);
-        store_stop(st);
+        store_stop(st, false);
         assert_int_equal(store_dropped(st), 0);
         store_free(st);
     }
@@ -284,12 +286,15 @@ static void test_what_cannot_be_opened(void **state)
           f);
     fclose(f);
     const struct store_options noise = {.path = path, .rows_max = 1, .on_news = on_news};
-    assert_null(store_open(&noise, &err));
+    bool is_short = true;
+    assert_null(store_open(&noise, &is_short, &err));
+    assert_false(is_short);
     assert_non_null(strstr(err.text, "not a database"));
     err = (struct err){0};
     const struct store_options nowhere = {
         .path = "/nonexistent/x.db", .rows_max = 1, .on_news = on_news};
-    assert_null(store_open(&nowhere, &err));
+    assert_null(store_open(&nowhere, &is_short, &err));
+    assert_false(is_short);
     assert_non_null(strstr(err.text, "/nonexistent/x.db: unable to open"));
 }
 
@@ -304,7 +309,8 @@ static void test_locked_file(void **state)
     assert_int_equal(sqlite3_exec(db, "begin exclusive; create table t (x)", NULL, NULL, NULL),
                      SQLITE_OK);
     const struct store_options locked = {.path = path, .rows_max = 1, .on_news = on_news};
-    assert_null(store_open(&locked, &err));
+    bool is_short;
+    assert_null(store_open(&locked, &is_short, &err));
     assert_non_null(strstr(err.text, "locked"));
     sqlite3_close(db);
 }

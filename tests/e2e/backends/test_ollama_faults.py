@@ -192,6 +192,19 @@ def test_a_load_that_is_slow_by_60_s(wharf, world):
     d.load("big")
 
 
+def test_a_load_that_is_called_off_is_no_failure(wharf, world):
+    server = world.server
+    d = wharf(world.config())
+    events = d.events()
+    server.slow(60, only="load")
+    call = Later(d.post, "/wharf/models/big/load")
+    events.wait_for("model_loading", model="big")
+    d.ok(d.post("/wharf/models/big/unload"))
+    assert call.result().error["code"] == "model_unloaded"
+    assert " big its load was called off" in d.stderr and "load failed" not in d.stderr, d.stderr
+    server.behave()
+
+
 def test_an_unload_that_is_slow(wharf, world):
     """Ollama takes its time: the model is stuck, and is noticed when it goes."""
     server = world.server

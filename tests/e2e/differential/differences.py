@@ -41,7 +41,7 @@ KNOWN = [
           r"\d json /headers/accept-encoding"),
     Known("forms-keep-their-parts", ["another name in a form"], r"\d json /body_bytes"),
     Known("cors-on-answers", ["an answer for a browser"], r"\d header Access-Control-Allow-Origin"),
-    Known("no-pages", ["the first page", "an icon"], r"\d (status|kind|header .*)"),
+    Known("other-pages", ["the first page", "an icon"], r"\d (status|kind|header .*)"),
     Known("unknown-log-404", ["logs of nobody"], r"\d status"),
 ]
 

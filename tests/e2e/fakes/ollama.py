@@ -69,6 +69,9 @@ class Ollama:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.options = {"gpu": str(gpu) if gpu else None, "models": models,
                         "control": str(self.folder / "control"), **options}
+        if not options.get("unix"):
+            from fakes.ports import free_port  # the server itself knows no such module
+            self.options.setdefault("port", free_port())
         self.process = None
         self.start()
 
@@ -230,11 +233,14 @@ class State:
         """Waits, unless a script ends it, or the client leaves."""
         until = time.monotonic() + seconds + self.slowness.get(kind, self.slowness.get(None, 0))
         awake = self.awake
-        while (left := until - time.monotonic()) > 0 and not awake.is_set():
+        while True:
             if connection and select.select([connection], [], [], 0)[0]:
                 with contextlib.suppress(OSError):
                     if not connection.recv(1, socket.MSG_PEEK):
                         raise Cut
+            left = until - time.monotonic()
+            if left <= 0 or awake.is_set():
+                return
             awake.wait(min(left, 0.02))
 
     def find(self, name):
@@ -265,7 +271,11 @@ class State:
                        spec.get("size", spec["vram"]))
             if self.dies:
                 os._exit(9)
-            self.pause("warm", self.options.get("warm_s", 0), connection)
+            try:
+                self.pause("warm", self.options.get("warm_s", 0), connection)
+            except Cut:  # as Ollama does it: nobody waits for it any more
+                r.end()
+                raise
             if not r.fits:
                 r.end()
                 raise Failure(500, "llama runner process has terminated: cudaMalloc failed: out of memory")

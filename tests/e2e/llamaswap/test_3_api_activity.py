@@ -52,7 +52,7 @@ def test_activity(filled):
             ("?model=nobody", []), ("?model=", [5, 4, 3, 2, 1]),
             ("?min_id=2&max_id=3", [3, 2]), ("?sort=prompt&order=asc", [5, 4, 3, 2, 1]),
             ("?sort=model", [4, 1, 5, 3, 2]), ("?sort=model&order=asc", [2, 3, 5, 1, 4]),
-            ("?start=2001-01-01T00:00:00Z", [5, 4, 3, 2, 1]), ("?end=2001-01-01T00:00:00.5%2B02:00", []),
+            ("?start=2001-01-01T00:00:00Z", [5, 4, 3, 2, 1]), ("?start=0001-01-01T00:00:00Z", [5, 4, 3, 2, 1]), ("?end=2001-01-01T00:00:00.5%2B02:00", []),
             ("?end=9999-01-01T00:00:00-07:00", [5, 4, 3, 2, 1])]:
         assert ids(d, query) == want, query
     for sort in """id time model req_path resp_status_code resp_content_type cached prompt generated drafted

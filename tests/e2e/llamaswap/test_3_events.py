@@ -199,14 +199,17 @@ def test_inflight(waiting):
         assert first["operation"] == "snapshot"
         [request] = first["requests"]
         assert set(request) == {"id", "timestamp", "model", "req_path", "method", "req_headers", "remote_ip",
-                                "resp_headers", "resp_bytes", "elapsed_ms", "metadata"}
+                                "resp_headers", "resp_bytes", "elapsed_ms", "metadata",
+                                "waited_ms", "first_ms"}  # the last two are wharf's own
         assert (request["id"], request["model"], request["remote_ip"]) == ("1", "m", "10.0.0.9")
         assert request["req_headers"]["Cookie"] == "[REDACTED]" and request["resp_headers"] == {}
-        assert request["metadata"] == {"fifo_priority": "0", "selector": "any"}
+        assert request["metadata"] == {"fifo_priority": "0", "selector": "any", "class": "normal"}
+        assert (request["waited_ms"], request["first_ms"]) == (-1, -1)
         flag.touch()
         answered = inflight(s)
         assert (answered["operation"], answered["request"]["id"]) == ("upsert", "1")
         assert answered["request"]["resp_headers"]["Content-Type"] == "text/event-stream"
+        assert answered["request"]["waited_ms"] > 0
         grown = inflight(s)  # a second of tokens: told again at least once
         assert grown["operation"] == "upsert" and grown["request"]["resp_bytes"] > 0
         assert grown["request"]["elapsed_ms"] - answered["request"]["elapsed_ms"] >= 240

@@ -5,7 +5,9 @@ import json
 
 import pytest
 
-from wharf_harness import Daemon, demo, serve_requests
+from wharf_harness import WHARF, Daemon, demo, serve_requests
+
+HAS_PAGE = b"assets/index-" in WHARF.read_bytes()
 
 KEY = {"Authorization": "Bearer k"}
 
@@ -102,7 +104,7 @@ def test_keys(closed, path):
 
 @pytest.mark.parametrize("path, status, location", [
     ("/health", 200, None), ("/wol-health", 200, None), ("/favicon.ico", 204, None),
-    ("/upstream", 302, "/"), ("/", 200, None)])
+    ("/upstream", 302, "ui/#/now" if HAS_PAGE else "./"), ("/", 200, None)])
 def test_open_paths(closed, path, status, location):
     answer = closed.get(path)
     assert (answer.status, answer.header("Location")) == (status, location)

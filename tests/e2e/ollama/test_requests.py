@@ -210,6 +210,7 @@ def test_names_that_stand_for_others(wharf, scripted):
         assert s.last() == (CHAT, asked() | {"model": seen}), name
 
 
+@pytest.mark.threads
 @pytest.mark.parametrize("size", [300_000, 9_000_000], ids=["just too large for the loop", "an image"])
 def test_large_bodies_are_translated_off_the_loop(scripted, size):
     d, s = scripted
