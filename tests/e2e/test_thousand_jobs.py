@@ -8,6 +8,7 @@ which; another one each time. Both are printed, and with them, how long it took 
 import asyncio
 import collections
 import contextlib
+import datetime
 import json
 import os
 import random
@@ -89,6 +90,16 @@ def tell(world, oracle, seen):
     print(f"samples: {samples} of each device, {world.ledger_samples // 2} of the ledger")
 
 
+def tell_what_was_before(problem, stderr):
+    """What the daemon logged in the half second before: with another seed, or at another speed, it may never
+    come again."""
+    at = float(problem.split(":")[0])
+    for line in stderr.splitlines():
+        with contextlib.suppress(ValueError, IndexError):
+            if at - 0.5 <= datetime.datetime.fromisoformat(line.split()[0]).timestamp() <= at + 0.02:
+                print(line)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout((60 + COUNT * 0.2) * SLOWNESS)
 def test_all_jobs_come_through(wharf, tmp_path):
@@ -107,6 +118,8 @@ def test_all_jobs_come_through(wharf, tmp_path):
             end_all(d)
     oracle = Oracle(world, d.stderr).judge()
     tell(world, oracle, seen)
+    if oracle.problems and oracle.problems[0][0].isdigit():
+        tell_what_was_before(oracle.problems[0], d.stderr)
     assert len(seen) == 2 and not any(v["over"] for v in seen.values()), seen
     assert all(v["samples"] > 20 * world.took_s / SLOWNESS for v in seen.values()), "too few samples"
     assert world.ledger_samples > 10 * world.took_s / SLOWNESS
