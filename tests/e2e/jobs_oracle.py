@@ -1,7 +1,8 @@
 """Judges a run of jobs_world.py by what it told while it ran, without asking the daemon why.
 
-What is judged by: the events in their order, and the moments at which the log says that nothing of an
-ended lease is left. When W waits, comes before G in the order and G is granted all the same, that is
+What is judged by: the events in their order, and the log, which says in which of the daemon's steps each
+was decided and each lease was asked for, when by the daemon's own clock, and when nothing of an ended lease
+was left. What is decided in one step is decided at once, however long telling it takes. When W waits, comes before G in the order and G is granted all the same, that is
 lawful for one of these reasons only, which are those of leases.md and of the core's rules:
 
     gate      W stands at a gate that is full, or behind others at one: it lacks more than bytes.
@@ -19,7 +20,6 @@ that nobody can end leave too little; so there are moments at which only the dae
 Then nothing is said about the pair, and no more often than that (see surely_before)."""
 
 import collections
-import datetime
 import itertools
 import re
 
@@ -27,26 +27,25 @@ import jobs_world
 from jobs_world import CAPACITY, CLASSES, DEVICES, GATES, MAX_WAIT_S, MODELS
 from wharf_harness import SLOWNESS
 
-# Between what the daemon's clock said and when an event was published.
+ROUNDED_S = 0.00001  # by the log, of the daemon's clock
+# Between the daemon's clock and others', and what of it is known only about.
 BLUR_S = 0.05 * SLOWNESS
-TOLD_S = 0.005 * SLOWNESS
 # After the plan's last victim has gone; longer, and it was given up.
 SETTLED_S = 0.5 * SLOWNESS
 SLACK_S = 0.5 * SLOWNESS  # of a bound: what a busy machine takes to do what is decided
 FOREVER = float("inf")
-TAKES = r" info .* (lease_granted|model_loading) \{"
 
 
 class Party:
     """A lease, from the moment at which it waits."""
 
-    def __init__(self, job, arrival, since):
-        self.job, self.arrival, self.since = job, arrival, since
+    def __init__(self, job, asked):
+        self.job, self.arrival, self.since = job, asked.number, asked.at
         self.granted = self.ended = self.gone = FOREVER
         self.devices, self.revoked = (), FOREVER
         self.rank = CLASSES.index(job.klass)
         self.shape = (job.bytes, job.gpus, job.mask())
-        self.ready = since  # since when nothing but bytes has been missing
+        self.ready, self.ready_step = self.since, self.arrival  # since when nothing but bytes has been missing
         self.clock_from = self.over = self.allowed = None
         self.leaving = []  # (from, to): while others left for it
         self.anchors, self.is_over = None, False
@@ -71,24 +70,44 @@ class Party:
                 f"{'+'.join(j.gates)} run={j.run_s} waits since {self.since:.3f})")
 
 
+class Step:
+    """One of the daemon's: what was asked for, what was decided, and which leases nothing was left of before."""
+
+    def __init__(self, number, at, ticks=False):
+        self.number, self.at, self.ticks = number, at, ticks
+        self.asked, self.gone = None, []
+
+
 def read_log(stderr):
-    """When nothing was left of each lease, and how much room had been taken by then (TAKES); the longest
-    service of a request."""
-    takes, gone, began, longest = 0, [], {}, 0
-    now = 0
+    """The steps; for each kind of event, the steps that decided one, in order; who was granted, in order; when
+    the daemon's clock began; the longest service of a request."""
+    step = Step(-1, 0)
+    steps, decided, granted, known = [], collections.defaultdict(collections.deque), [], set()
+    gone, began, longest, offset = [], {}, 0, FOREVER
     for line in stderr.splitlines():
-        if " debug   -> GRANT " in line:
-            began[line.split("waiter=")[1].split()[0]] = now
-        elif " debug step " in line:
-            now = float(line.split(" debug step ")[1].split()[0])
-            if " REQUEST_ENDED " in line:
-                longest = max(longest, now - began.pop(line.split("waiter=")[1].split()[0], now))
-        elif re.search(TAKES, line):
-            takes += 1
+        if match := re.search(r" debug step (\S+) (\w+) .* waiter=(\S+)", line):
+            at, kind, waiter = float(match[1]), match[2], match[3]
+            step = Step(len(steps), at, kind == "TICK")
+            step.gone, gone = gone, []
+            steps.append(step)
+            asks = kind == "LEASE_ASKED"
+            offset = min(offset, jobs_world.when(line.split()[0]) - at)
+            if kind == "REQUEST_ENDED":
+                longest = max(longest, at - began.pop(waiter, at))
+        elif match := re.search(r" debug   -> (\w+) (\w+ )?model=.* waiter=(\S+)", line):
+            effect, notice, waiter = match[1], match[2], match[3]
+            if effect == "GRANT":
+                began[waiter] = step.at
+            elif effect in ("LEASE_WAIT", "LEASE_GRANT") and asks and not step.asked and waiter not in known:
+                step.asked = waiter
+                known.add(waiter)
+            elif effect == "NOTICE":
+                decided[notice.strip()].append(step)
+                if notice == "lease_granted ":
+                    granted.append(waiter)
         elif match := re.search(r" debug lease (\w+): none of its processes is left", line):
-            at = datetime.datetime.fromisoformat(line.split()[0]).timestamp()
-            gone.append((takes, at, match[1]))
-    return gone, longest
+            gone.append(match[1])
+    return steps, decided, granted, offset, longest
 
 
 def sites(job):
@@ -99,36 +118,43 @@ class Oracle:
     def __init__(self, world, stderr):
         self.jobs = {job.name: job for job in [*world.jobs, *world.retries]}
         self.events = world.events
-        self.requests = world.requests
-        gone, self.service_s = read_log(stderr)
-        self.gone = collections.deque(gone)
+        self.steps, self.decided, self.granted, offset, self.service_s = read_log(stderr)
+        self.requests = [(klass, asked - offset, ended - offset) for _, klass, asked, ended in world.requests]
         self.problems, self.passes, self.bounds = [], collections.Counter(), []
         self.overdue_grants = collections.Counter()
         self.parties, self.waiting, self.inside = {}, {}, {}
-        self.models, self.now, self.last = {}, 0, None
+        self.models, self.now, self.ticked, self.step, self.entered = {}, 0, 0, None, 0
         self.open_s = collections.Counter()  # of each shape: how long it could have been served, so far
         self.loads, self.loads_of = collections.defaultdict(float), collections.Counter()
 
     def judge(self):
         self.meet()
-        takes = 0
         for event in self.events:
-            takes += event["type"] in ("lease_granted", "model_loading")
-            while self.gone and (self.gone[0][0] < takes or self.gone[0][1] < event["at"]):
-                _, at, id_ = self.gone.popleft()
-                self.pass_to(at)
-                self.inside.pop(id_, None)
-            self.pass_to(event["at"])
+            if "step" not in event:  # told of what is told with another
+                continue
+            self.enter(event["step"])
             handler = getattr(self, "on_" + event["type"], None)
             if handler:
                 handler(event["details"])
             self.check_room()
-        for _, _, id_ in self.gone:
-            self.inside.pop(id_, None)
+        for step in self.steps[self.entered:]:
+            self.enter(step)
         if self.waiting or self.inside:
             self.fault(f"left: {self.waiting} {self.inside}")
         self.judge_bounds()
         return self
+
+    def enter(self, step):
+        """All that came with the steps up to this one, before what was decided in it."""
+        for self.step in self.steps[self.entered:step.number + 1]:
+            self.pass_to(self.step.at)
+            if self.step.ticks:
+                self.ticked = self.now
+            for id_ in self.step.gone:
+                self.inside.pop(id_, None)
+            if self.step.asked in self.asking:
+                self.come(*self.asking[self.step.asked])
+        self.entered = max(self.entered, step.number + 1)
 
     def fault(self, text):
         self.problems.append(f"{self.now:.3f}: {text}")
@@ -138,13 +164,20 @@ class Oracle:
     def meet(self):
         """All parties with their times; who left for whom."""
         by_id, going, left = {}, {}, collections.defaultdict(list)
-        for arrival, event in enumerate(self.events):
-            details, at = event["details"], event["at"]
+        asked = {step.asked: step for step in self.steps if step.asked}
+        granted = iter(self.granted)
+        self.asking = {}
+        for event in self.events:
+            if event["type"] not in self.decided:
+                continue
+            event["step"] = self.decided[event["type"]].popleft()
+            details, at = event["details"], event["step"].at
             id_ = details.get("lease")
-            if event["type"] in ("waiting", "lease_granted") and id_ and id_ not in by_id:
-                by_id[id_] = Party(self.jobs[details["name"]], arrival, at)
             if event["type"] == "lease_granted":
-                by_id[id_].granted, by_id[id_].devices = at, tuple(details.get("devices", ()))
+                waiter = next(granted)
+                party = by_id[id_] = Party(self.jobs[details["name"]], asked[waiter])
+                party.granted, party.devices = at, tuple(details.get("devices", ()))
+                self.asking[waiter] = id_, party
             elif event["type"] == "lease_revoked":
                 by_id[id_].revoked = at
             elif event["type"] == "lease_ended":
@@ -154,12 +187,14 @@ class Oracle:
             elif event["type"] == "settled" and details["model"] in going:
                 id_, began = going.pop(details["model"])
                 left[id_].append((began - self.service_s - BLUR_S, at + SETTLED_S))
+        if any(self.decided.values()):
+            self.fault(f"decided, and not told: { {kind: len(v) for kind, v in self.decided.items() if v} }")
         self.parties = by_id
-        self.queue = collections.deque(sorted(by_id.values(), key=lambda p: p.since))
         for id_, times in left.items():
             by_id[id_].leaving += times
-        for _, at, id_ in self.gone:
-            by_id[id_].gone = at
+        for step in self.steps:
+            for id_ in step.gone:
+                by_id[id_].gone = step.at
         revoked = [p for p in by_id.values() if p.revoked < FOREVER]
         for p in by_id.values():
             p.leaving += [(r.revoked, r.gone + SETTLED_S) for r in revoked if self.may_be_for(r, p)]
@@ -174,15 +209,14 @@ class Oracle:
 
     def pass_to(self, at):
         """Time in which a shape could have been served, whoever else had left."""
-        step = at - self.now if self.last is not None else 0
-        if step > 0:
+        step = at - self.now
+        if self.now and step > 0:
             fixed = {d: self.fixed(d) for d in DEVICES}
             for shape in {p.shape for p in self.waiting.values() if p.job.bytes}:
                 bytes_, gpus, mask = shape
                 if sum(CAPACITY - fixed[d] >= bytes_ for d in mask) >= gpus:
                     self.open_s[shape] += step
         self.now = max(self.now, at)
-        self.last = at
         for p in self.waiting.values():
             if p.over is None and self.surely_overdue(p):
                 self.turn_overdue(p)
@@ -192,13 +226,12 @@ class Oracle:
         return sum(p.job.bytes for p in self.inside.values()
                    if device in p.devices and (not p.job.grace_s or p.is_over))
 
-    def on_waiting(self, details):
-        if "lease" in details:
-            party = self.waiting[details["lease"]] = self.parties[details["lease"]]
-            party.clock_from = self.open_s[party.shape]
-            self.note_gates()
-            if party.job.bytes and party.ready <= self.now:
-                self.choose_anew(party)
+    def come(self, id_, party):
+        self.waiting[id_] = party
+        party.clock_from = self.open_s[party.shape]
+        self.note_gates()
+        if party.job.bytes and party.ready <= self.now:
+            self.choose_anew(party)
 
     def on_lease_ended(self, details):
         party = self.parties[details["lease"]]
@@ -245,12 +278,12 @@ class Oracle:
         return [p for p in self.inside.values() if gate in p.job.gates and not p.is_over]
 
     def gate_before(self, a, b):
-        """Surely, at a gate of both."""
-        late_a, late_b = (p.gate_bound <= self.now for p in (a, b))
-        if any(abs(p.gate_bound - self.now) <= BLUR_S for p in (a, b)):
+        """Surely, at a gate of both. Bounds pass with the daemon's ticks."""
+        late_a, late_b = (p.gate_bound <= self.ticked for p in (a, b))
+        if any(abs(p.gate_bound - self.ticked) <= ROUNDED_S for p in (a, b)):
             return False
         if late_a or late_b:
-            return late_a and (not late_b or a.gate_bound < b.gate_bound - BLUR_S)
+            return late_a and (not late_b or a.gate_bound < b.gate_bound - ROUNDED_S)
         return (a.rank, a.arrival) < (b.rank, b.arrival)
 
     def judge_gates(self, party):
@@ -263,7 +296,7 @@ class Oracle:
 
     def gates_open(self, party):
         """Surely: at the head of all its gates, with room in each."""
-        others = [p for p in [*self.waiting.values(), *self.coming()] if p is not party]
+        others = [p for p in self.waiting.values() if p is not party]
         return all(len(self.at_gate(gate)) < GATES[gate][0]
                    and all(gate not in p.job.gates or self.gate_before(party, p) for p in others)
                    for gate in party.job.gates)
@@ -273,7 +306,7 @@ class Oracle:
             if p.job.gates and not self.gates_open(p):
                 p.ready, p.anchors = FOREVER, None
             elif p.ready == FOREVER:
-                p.ready = self.now
+                p.ready, p.ready_step = self.now, self.step.number
                 self.choose_anew(p)
 
     def choose_anew(self, newcomer):
@@ -303,25 +336,20 @@ class Oracle:
     def competing(self):
         return [p for p in self.waiting.values() if p.job.bytes and p.ready <= self.now]
 
-    def coming(self):
-        """Those who have come already, though it is told only after all that was decided with them."""
-        while self.queue and self.queue[0].since < self.now - TOLD_S:
-            self.queue.popleft()
-        return [p for p in itertools.takewhile(lambda p: p.since <= self.now + TOLD_S, self.queue)
-                if p.granted > self.now]
-
     def first_of(self, competing):
         """The one that surely comes before all others that could take its devices; None: not known."""
+        if self.request_may_be_overdue():
+            return None
         first = None
         for p in competing:
             if first is None or not self.surely_before(first, p):
                 first = p
-        ahead = [p for p in [*self.waiting.values(), *self.coming()] if p.job.bytes and p is not first]
+        ahead = [p for p in self.waiting.values() if p.job.bytes and p is not first]
         return first if first and all(self.surely_before(first, p) for p in ahead) else None
 
     def request_may_be_overdue(self):
         return any(asked + MAX_WAIT_S[klass] <= self.now + BLUR_S and ended >= self.now - BLUR_S
-                   for _, klass, asked, ended in self.requests)
+                   for klass, asked, ended in self.requests)
 
     def is_left_for(self, party, since=None):
         return any(begin <= (self.now if since is None else since) and self.now <= end
@@ -335,20 +363,17 @@ class Oracle:
     def on_lease_revoked(self, details):
         """Nobody says for whom: for any of these it may have been decided now that it may come in."""
         revoked = self.parties[details["lease"]]
-        for party in [p for p in [*self.waiting.values(), *self.coming()] if p.devices and self.may_be_for(revoked, p)]:
+        for party in [p for p in self.waiting.values() if p.devices and self.may_be_for(revoked, p)]:
             kept = {p: p.anchors for p in self.waiting.values()}
             self.judge_order(party, decided=True)
             for p, anchors in kept.items():
                 p.anchors = anchors
 
     def judge_order(self, granted, decided=False):
-        self.note_gates()  # of those who are coming, one may have gone before them at a gate
         competing = self.competing()
         first = self.first_of(competing)
-        for p in self.coming():
-            self.choose_anew(p)
         for p in competing:
-            if p is not first or self.request_may_be_overdue() or self.is_left_for(p):
+            if p is not first or self.is_left_for(p):
                 p.anchors = None  # another may have taken its devices; it chooses anew
         for waiter in self.waiting.values():
             if (waiter.job.bytes and set(waiter.job.mask()) & set(granted.devices)
@@ -363,7 +388,8 @@ class Oracle:
                                f"{', the first of all' if waiter is first else ''}")
 
     def why_passed(self, waiter, granted, competing, first):
-        if waiter.ready >= self.now - TOLD_S:  # what came in at once was decided together
+        opened_now = waiter.job.gates and waiter.ready_step == self.step.number
+        if waiter.ready == FOREVER or opened_now:
             return "gate"
         if self.is_left_for(waiter):
             return "planned"

@@ -138,6 +138,11 @@ def config():
                    for name, bytes_ in MODELS.items()}}
 
 
+def when(text):
+    """A moment as the daemon writes it, in seconds since 1970."""
+    return datetime.datetime.fromisoformat(text).timestamp()
+
+
 class Reply:
     """The answer to one request on a connection of its own."""
 
@@ -303,7 +308,6 @@ class World:
             async for line in reply.lines():
                 if line.startswith(b"data: "):
                     event = json.loads(line[6:])
-                    event["at"] = datetime.datetime.fromisoformat(event["time"]).timestamp()
                     self.events.append(event)
 
     async def ledger(self):
