@@ -155,7 +155,7 @@ bool want_precedes(const struct core *c, uint32_t target, uint32_t other)
     struct heap_key a = key_of(c, target), b = key_of(c, other);
     if (a.major == b.major && a.minor == b.minor)
         return target < other; /* one of two comes first, or each would wait for the other */
-    return a.major != b.major ? a.major < b.major : a.minor < b.minor;
+    return heap_key_before(a, b);
 }
 
 static uint32_t overdue_slot(const struct core *c, uint32_t target)

@@ -2,7 +2,7 @@
 
 #include "check.h"
 
-static bool before(struct heap_key a, struct heap_key b)
+bool heap_key_before(struct heap_key a, struct heap_key b)
 {
     return a.major != b.major ? a.major < b.major : a.minor < b.minor;
 }
@@ -17,7 +17,7 @@ static void sift_up(struct heap *h, uint32_t index, struct heap_item item)
 {
     while (index > 0) {
         uint32_t parent = (index - 1) / 2;
-        if (!before(item.key, h->items[parent].key))
+        if (!heap_key_before(item.key, h->items[parent].key))
             break;
         put(h, index, h->items[parent]);
         index = parent;
@@ -31,9 +31,9 @@ static void sift_down(struct heap *h, uint32_t index, struct heap_item item)
         uint32_t child = 2 * index + 1;
         if (child >= h->count)
             break;
-        if (child + 1 < h->count && before(h->items[child + 1].key, h->items[child].key))
+        if (child + 1 < h->count && heap_key_before(h->items[child + 1].key, h->items[child].key))
             child++;
-        if (!before(h->items[child].key, item.key))
+        if (!heap_key_before(h->items[child].key, item.key))
             break;
         put(h, index, h->items[child]);
         index = child;
@@ -43,7 +43,7 @@ static void sift_down(struct heap *h, uint32_t index, struct heap_item item)
 
 static void settle(struct heap *h, uint32_t index, struct heap_item item)
 {
-    if (index > 0 && before(item.key, h->items[(index - 1) / 2].key))
+    if (index > 0 && heap_key_before(item.key, h->items[(index - 1) / 2].key))
         sift_up(h, index, item);
     else
         sift_down(h, index, item);
@@ -107,7 +107,7 @@ void heap_check(const struct heap *h)
 {
     uint32_t members = 0;
     for (uint32_t i = 0; i < h->count; i++) {
-        must(i == 0 || !before(h->items[i].key, h->items[(i - 1) / 2].key));
+        must(i == 0 || !heap_key_before(h->items[i].key, h->items[(i - 1) / 2].key));
         must(h->place[h->items[i].slot] == i + 1);
     }
     for (uint32_t s = 0; s < h->slots_max; s++)

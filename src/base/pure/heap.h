@@ -25,6 +25,7 @@ struct heap {
     uint32_t count, slots_max;
 };
 
+bool heap_key_before(struct heap_key a, struct heap_key b);
 size_t heap_bytes(uint32_t slots_max);
 /* mem: heap_bytes(slots_max) bytes, zeroed, aligned to 8. */
 void heap_init(struct heap *h, void *mem, uint32_t slots_max);

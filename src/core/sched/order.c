@@ -11,7 +11,8 @@
 struct scan {
     uint32_t blockers[BLOCKERS_MAX];
     uint32_t count;
-    bool anew; /* somebody comes before those who were tried already */
+    struct heap_key last; /* of the one tried last */
+    bool anew;            /* somebody comes before those who were tried already */
 };
 
 static bool is_held_up(const struct core *c, const struct scan *scan, uint32_t target)
@@ -180,6 +181,16 @@ static void try_target(struct core *c, struct scan *scan, uint32_t target)
     }
 }
 
+/* The next in order; one that only now stands at the head of its gates, as somebody came in, may be
+ * before those who were tried, and have the devices kept for it that were kept for one of them. */
+static void try_next(struct core *c, struct scan *scan, const struct heap_item *next)
+{
+    scan->anew = heap_key_before(next->key, scan->last);
+    scan->last = next->key;
+    if (!scan->anew)
+        try_target(c, scan, next->slot);
+}
+
 /* Takes the targets in order; those behind may overtake one that cannot come in now. */
 static void scan_wants(struct core *c)
 {
@@ -192,7 +203,7 @@ static void scan_wants(struct core *c)
             c->version++; /* the next step looks again */
             return;
         }
-        try_target(c, &scan, item->slot);
+        try_next(c, &scan, item);
         if (!scan.anew)
             continue;
         scan = (struct scan){0};
