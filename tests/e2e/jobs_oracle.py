@@ -33,6 +33,8 @@ BLUR_S = 0.05 * SLOWNESS
 # After the plan's last victim has gone; longer, and it was given up.
 SETTLED_S = 0.5 * SLOWNESS
 SLACK_S = 0.5 * SLOWNESS  # of a bound: what a busy machine takes to do what is decided
+# Memory that the daemon sees and nobody accounts for yet: a clock that it stops stands for this long at most.
+FOREIGN_S = 0.5 * SLOWNESS
 FOREVER = float("inf")
 
 
@@ -46,7 +48,8 @@ class Party:
         self.rank = CLASSES.index(job.klass)
         self.shape = (job.bytes, job.gpus, job.mask())
         self.ready, self.ready_step = self.since, self.arrival  # since when nothing but bytes has been missing
-        self.clock_from = self.over = self.allowed = None
+        self.clock_from = self.over = None
+        self.stood = 0  # because of foreign memory
         self.leaving = []  # (from, to): while others left for it
         self.anchors, self.is_over = None, False
         self.cleared = {}  # those that it passes lawfully, as things stood when others left for it
@@ -211,15 +214,17 @@ class Oracle:
         """Time in which a shape could have been served, whoever else had left."""
         step = at - self.now
         if self.now and step > 0:
-            fixed = {d: self.fixed(d) for d in DEVICES}
             for shape in {p.shape for p in self.waiting.values() if p.job.bytes}:
-                bytes_, gpus, mask = shape
-                if sum(CAPACITY - fixed[d] >= bytes_ for d in mask) >= gpus:
+                if self.could_be_served(shape):
                     self.open_s[shape] += step
         self.now = max(self.now, at)
         for p in self.waiting.values():
             if p.over is None and self.surely_overdue(p):
                 self.turn_overdue(p)
+
+    def could_be_served(self, shape):
+        bytes_, gpus, mask = shape
+        return sum(CAPACITY - self.fixed(d) >= bytes_ for d in mask) >= gpus
 
     def fixed(self, device):
         """Held there by those that nobody can end: leases that cannot be revoked, and what is left of any."""
@@ -232,6 +237,12 @@ class Oracle:
         self.note_gates()
         if party.job.bytes and party.ready <= self.now:
             self.choose_anew(party)
+
+    def on_blocked(self, details):
+        """Its clock stands: by the leases alone, or by what else is in the way, which only the daemon knows."""
+        party = self.waiting.get(details.get("lease"))
+        if party and self.could_be_served(party.shape):
+            party.stood += FOREIGN_S
 
     def on_lease_ended(self, details):
         party = self.parties[details["lease"]]
@@ -319,7 +330,8 @@ class Oracle:
 
     def clock(self, party):
         """How long its clock has run, at least."""
-        return self.open_s[party.shape] - party.clock_from if party.clock_from is not None else 0
+        ran = self.open_s[party.shape] - party.clock_from if party.clock_from is not None else 0
+        return max(0, ran - party.stood)
 
     def surely_overdue(self, party):
         return bool(party.job.bytes) and self.clock(party) >= MAX_WAIT_S[party.job.klass] + BLUR_S
