@@ -439,6 +439,13 @@ static uint32_t present_devices(const struct core *c)
     return mask;
 }
 
+/* Whether this is what is said of all that were tried: of the best; of those that can never be, of
+ * one where something is stuck, which is not for ever. */
+static bool is_to_be_said(enum plan_verdict v, enum reason why, enum plan_verdict best)
+{
+    return v < best || (v == PLAN_NEVER && best == PLAN_NEVER && why == REASON_STUCK);
+}
+
 /* Tries all sets of `count` of the devices in `allowed`. */
 static enum plan_verdict try_placement(struct core *c, const struct claim *claim, struct site *best,
                                        uint32_t allowed, uint32_t count, struct planned *ret)
@@ -448,13 +455,13 @@ static enum plan_verdict try_placement(struct core *c, const struct claim *claim
     uint64_t chosen;
     allowed &= present_devices(c);
     ret->plan.why = bits(allowed) < count ? REASON_NO_DEVICE : REASON_NO_ROOM;
-    struct planned said = *ret; /* of the best site; of those that can never be, of a stuck one */
+    struct planned said = *ret;
     for (uint32_t mask = 1; mask < 1U << c->device_count; mask++) {
         if ((mask & allowed) != mask || bits(mask) != count)
             continue;
         site.devices = mask;
         enum plan_verdict v = try_site(c, claim, &site, ret, &chosen);
-        if (v < verdict || (v == PLAN_NEVER && ret->plan.why == REASON_STUCK))
+        if (is_to_be_said(v, ret->plan.why, verdict))
             said = *ret;
         bool better =
             v < verdict ||
@@ -561,7 +568,7 @@ static enum plan_verdict plan(struct core *c, const struct claim *claim, struct 
         else
             v = try_placement(c, claim, &best, allowed, count, &one);
         v = finish(c, claim, &best, v, &one);
-        if (v < verdict || ret->plan.why == REASON_NONE)
+        if (is_to_be_said(v, one.plan.why, verdict) || ret->plan.why == REASON_NONE)
             *ret = one;
         verdict = v < verdict ? v : verdict;
         if (v == PLAN_GO || (v == PLAN_WAIT && !m->policy.movable))
