@@ -464,6 +464,18 @@ static void lie_lease_whole(struct bench *b)
     lease_grant(b, lease_of(b, bytes_ask(2 * GIB)), GIB);
 }
 
+static void lie_lease_order(struct bench *b)
+{
+    uint64_t first = lease_of(b, bytes_ask(11 * GIB)), second, third;
+    lease_grant(b, first, 11 * GIB);
+    second = lease_of(b, bytes_ask(2 * GIB));
+    lease_wait(b, second);
+    third = lease_of(b, bytes_ask(3 * GIB));
+    lease_wait(b, third);
+    tell(b, (struct event){.type = EVENT_LEASE_ENDED, .lease_id.lease = {(uint32_t)first, 1}});
+    lease_grant(b, third, 3 * GIB);
+}
+
 static void lie_lease_end(struct bench *b)
 {
     uint64_t tag = lease_of(b, gate_ask(0, CLASS_NORMAL));
@@ -617,6 +629,7 @@ static const struct {
     {RULE_GATE_LIMIT, lie_gate_limit},
     {RULE_GATE_IDLE, lie_gate_idle},
     {RULE_LEASE_WHOLE, lie_lease_whole},
+    {RULE_LEASE_ORDER, lie_lease_order},
     {RULE_LEASE_END, lie_lease_end},
     {RULE_LEASE_END, lie_lease_stays},
     {RULE_REVOKE, lie_revoke},

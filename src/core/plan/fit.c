@@ -339,24 +339,46 @@ static bool must_leave(const struct core *c, uint32_t slot, const struct claim *
     return *ret_moves;
 }
 
-/* Adds those to the victims. False: not all of them can leave now. */
-static bool add_leaving(struct core *c, const struct claim *claim, const struct site *site,
-                        uint32_t *victims)
+static bool is_chosen(const struct core *c, uint64_t chosen, uint32_t target)
+{
+    for (uint32_t i = 0; i < CHOSEN_MAX; i++)
+        if ((chosen >> i & 1) && c->trial[i].target == target)
+            return true;
+    return false;
+}
+
+/* What it costs that those leave, too. False: one of them cannot now, and another site may do. */
+static bool price_leaving(struct core *c, const struct claim *claim, struct site *site,
+                          uint64_t chosen)
+{
+    for (uint32_t i = 0; i < c->model_count; i++) {
+        struct victim v;
+        bool moves;
+        if (!must_leave(c, i, claim, site, &moves) || is_chosen(c, chosen, i))
+            continue;
+        if (c->models[i].op.kind != OP_NONE || !victim_consider(c, i, claim, &v))
+            return false;
+        if (!moves || v.action == ACTION_MOVE)
+            site->cost += v.cost;
+    }
+    return true;
+}
+
+/* Adds those to the victims. */
+static void add_leaving(struct core *c, const struct claim *claim, struct site *site)
 {
     for (uint32_t i = 0; i < c->model_count; i++) {
         bool moves, chosen = false;
         if (!must_leave(c, i, claim, site, &moves))
             continue;
-        for (uint32_t v = 0; v < *victims; v++)
+        for (uint32_t v = 0; v < site->victims; v++)
             chosen |= c->victims[v].target == i;
         if (chosen)
             continue;
-        if (c->models[i].op.kind != OP_NONE || !victim_consider(c, i, claim, &c->victims[*victims]))
-            return false;
-        if (!moves || c->victims[*victims].action == ACTION_MOVE)
-            (*victims)++;
+        must(victim_consider(c, i, claim, &c->victims[site->victims]));
+        if (!moves || c->victims[site->victims].action == ACTION_MOVE)
+            site->victims++;
     }
-    return true;
 }
 
 static uint32_t bits(uint32_t mask)
@@ -409,17 +431,17 @@ static enum plan_verdict try_site(struct core *c, const struct claim *claim, str
     if (how != OP_NONE && !loaders_free(c, site->devices, claim->target))
         return PLAN_WAIT;
     measure(c, claim, site);
-    if (!lacks(site->missing))
-        return PLAN_GO;
-    if (how == OP_MOVE && claim->rank == CLASS__COUNT)
-        return PLAN_WAIT; /* a mode moves models to where there is room */
-    if (enough_is_leaving(c, site) || hinders_anchor(c, claim, site))
-        return PLAN_WAIT;
-    *ret_chosen = choose(c, claim, site);
-    if (!*ret_chosen)
-        return PLAN_WAIT;
-    site->cost = cost_of(c, *ret_chosen);
-    return PLAN_GO;
+    if (lacks(site->missing)) {
+        if (how == OP_MOVE && claim->rank == CLASS__COUNT)
+            return PLAN_WAIT; /* a mode moves models to where there is room */
+        if (enough_is_leaving(c, site) || hinders_anchor(c, claim, site))
+            return PLAN_WAIT;
+        *ret_chosen = choose(c, claim, site);
+        if (!*ret_chosen)
+            return PLAN_WAIT;
+        site->cost = cost_of(c, *ret_chosen);
+    }
+    return price_leaving(c, claim, site, *ret_chosen) ? PLAN_GO : PLAN_WAIT;
 }
 
 static void keep_victims(struct core *c, struct site *site, uint64_t chosen)
@@ -514,10 +536,11 @@ static enum plan_verdict finish(struct core *c, const struct claim *claim, struc
         ret->plan.devices = site->devices;
     if (verdict != PLAN_GO)
         return verdict;
-    if (!wish_has_room(c, claim, site) || !add_leaving(c, claim, site, &site->victims)) {
+    if (!wish_has_room(c, claim, site)) {
         ret->plan.devices = site->devices;
         return PLAN_WAIT;
     }
+    add_leaving(c, claim, site);
     fill_plan(c, claim, site, ret);
     return PLAN_GO;
 }

@@ -248,7 +248,10 @@ void judge_effect(struct judge *j, const struct effect *e)
     case EFFECT_RESUME:
     case EFFECT_KILL:
     case EFFECT_MODEL_RETIRED:
+        judge_model_effect(j, e);
+        break;
     case EFFECT_DECISION:
+        judge_order_decided(j, e);
         judge_model_effect(j, e);
         break;
     case EFFECT__COUNT:

@@ -181,10 +181,12 @@ void judge_lease_grant(struct judge *j, const struct effect *e)
     list_push(&j->granted, &p->granted);
     j->leases_inside++;
     j->granted_count++;
-    if (restored)
+    if (restored) {
         hand_anyway(j, &p->at);
-    else
-        hand_out(j, &p->at, "a lease");
+        return;
+    }
+    hand_out(j, &p->at, "a lease");
+    judge_order_grant(j, p);
 }
 
 void judge_lease_refused(struct judge *j, struct party *p, const struct effect *e)
@@ -224,6 +226,7 @@ static void revoke(struct judge *j, struct party *p)
     if (p->state != PARTY_GRANTED || !p->ask.revocable || p->revoked)
         judge_break(j, RULE_REVOKE, "REVOKE of #%" PRIu64 ", which %s", p->tag,
                     p->revoked ? "was revoked before" : "cannot be revoked");
+    judge_order_revoked(j);
     p->revoked = true;
     p->revoked_ns = j->now_ns - j->gap_ns;
 }

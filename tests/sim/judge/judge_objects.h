@@ -58,6 +58,7 @@ struct party {                         /* a request, or a lease */
     enum party_state state;
     bool lease, bounced, quiet, revoked, starving, overdue; /* overdue: at its gates */
     bool running;                                           /* it was granted in an earlier life */
+    bool made_way_for;                                      /* others may have left for it */
     enum trace traced;
     uint64_t tag, seq;
     struct id id;

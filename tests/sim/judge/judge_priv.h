@@ -56,6 +56,11 @@ void judge_lease_effect(struct judge *j, const struct effect *e);
 void judge_lease_settle(struct judge *j);
 void judge_lease_config(struct judge *j, const struct core_config *config);
 
+/* judge_order.c */
+void judge_order_grant(struct judge *j, const struct party *p);
+void judge_order_decided(struct judge *j, const struct effect *e);
+void judge_order_revoked(struct judge *j);
+
 /* judge_command.c */
 void judge_command_event(struct judge *j, const struct event *ev);
 void judge_command_done(struct judge *j, const struct effect *e);
