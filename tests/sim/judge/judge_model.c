@@ -694,8 +694,8 @@ static void see_strays(struct judge *j, const struct event *ev)
         const struct sample_use *use = &ev->sample.uses[u];
         struct judge_model *m = use->model < j->model_count ? &j->models[use->model] : NULL;
         if (!m || !use->bytes || m->seat != SEAT_HERE || !m->at.devices || m->at.devices & bit ||
-            m->at.placement >= m->policy.placement_count ||
-            !(m->policy.placements[m->at.placement].device_mask & bit))
+            m->at.placement >= m->in_force.placement_count ||
+            !(m->in_force.placements[m->at.placement].device_mask & bit))
             continue;
         hand_back(j, &m->at);
         m->at.bytes = 0;
