@@ -1,5 +1,5 @@
-/* The order of leases that ask for bytes alone: one that came later, and is not of a higher class,
- * does not come in where one that waits could have sat with as much or less.
+/* The order of leases that ask for bytes alone: one of a lower class, or that came later, does not
+ * come in where one that waits could have sat with as much or less.
  *
  * What the core does not say is not judged: while a model that is used may be draining for one of
  * them, and where others have left for either. Nor is one that may be overdue, or that promises to
@@ -21,7 +21,9 @@ static bool may_be_overdue(const struct judge *j, const struct party *p)
 
 static bool came_before(const struct party *a, const struct party *b)
 {
-    return a->class <= b->class && a->seq < b->seq &&
+    if (a->class < b->class)
+        return true;
+    return a->class == b->class && a->seq < b->seq &&
            a->since_ns - a->gap_ns <= b->since_ns - b->gap_ns;
 }
 
