@@ -46,7 +46,7 @@ def take_port(d):
     return "cannot listen on 127.0.0.1", "in use"
 
 
-@pytest.mark.valgrind
+@pytest.mark.slice
 @pytest.mark.parametrize("spoil", [spoil_mark, spoil_device, spoil_address, hold_lock, take_port],
                          ids=lambda f: f.__name__)
 def test_nothing_is_left_behind(wharf, containment, tmp_path, spoil):

@@ -244,7 +244,7 @@ UNTRUSTED = {
 }
 
 
-@pytest.mark.valgrind
+@pytest.mark.slice
 @pytest.mark.parametrize("what", UNTRUSTED)
 def test_it_is_not_trusted(near, tls_upstream, upstream, authority, what):
     kind, options = UNTRUSTED[what]
